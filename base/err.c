@@ -1,0 +1,52 @@
+/* base/err.c - see base/err.h */
+#include "base/err.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+int err_set(struct err *e, int code, const char *step, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (code < 0)
+		code = -code;
+	if (e) {
+		e->code = code;
+		snprintf(e->step, sizeof e->step, "%s", step ? step : "");
+		va_start(ap, fmt);
+		vsnprintf(e->text, sizeof e->text, fmt, ap);
+		va_end(ap);
+	}
+	return code ? -code : -EINVAL;
+}
+
+int err_wrap(struct err *e, const char *fmt, ...)
+{
+	char old[sizeof e->text], words[sizeof e->text];
+	va_list ap;
+
+	if (!e)
+		return -EINVAL;
+	memcpy(old, e->text, sizeof old);
+	va_start(ap, fmt);
+	vsnprintf(words, sizeof words, fmt, ap);
+	va_end(ap);
+	/* Cutting is meant: the words nearest to the caller matter most. */
+	int n = snprintf(e->text, sizeof e->text, "%s: ", words);
+	if (n > 0 && (size_t)n < sizeof e->text)
+		snprintf(e->text + n, sizeof e->text - (size_t)n, "%s", old);
+	return e->code ? -e->code : -EINVAL;
+}
+
+const char *err_format(const struct err *e, char *buf, unsigned size)
+{
+	if (!e->code)
+		snprintf(buf, size, "%s", e->text);
+	else if (!e->text[0])
+		snprintf(buf, size, "%s: %s", e->step, strerror(e->code));
+	else
+		snprintf(buf, size, "%s: %s", e->text, strerror(e->code));
+	return buf;
+}

@@ -1,0 +1,31 @@
+/* cgroup/tree.h - berth's place in the host's cgroup v2 tree: where it is mounted, which controllers it has, our root.
+ *
+ * <root>/{supervisor, shims, net, jobs/<job>, shared/<pod>/<container>.<n>/{main, exec-*}}. Discovery is libcgroup's work (once, at start,
+ * in a child of its own: cgroup_init leaves 835 kB behind); afterwards everything goes through the descriptors kept here. */
+#pragma once
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum cg_controller { CG_CPU, CG_CPUSET, CG_IO, CG_MEMORY, CG_PIDS, CG_HUGETLB, CG_RDMA, CG_MISC, CG_CONTROLLER_N_ };
+
+struct cg_tree {
+	char mount[256];	/* mount point of the v2 hierarchy */
+	char path[512];		/* of our root, below mount, starts with "/" */
+	int root_fd;		/* O_DIRECTORY */
+	int shims_fd, jobs_fd, shared_fd, supervisor_fd;
+	uint32_t controllers;	/* bit per enum cg_controller: enabled for our children */
+	bool hybrid;		/* some controllers are on v1 */
+	bool delegated;		/* inside a group that somebody else (systemd) owns */
+};
+
+/* Finds the hierarchy (path NULL: our own group's parent when delegated, else "/berth"), makes the folders, moves this
+ * process into supervisor/, enables what controllers there are. e: step "cgroup". */
+int cg_tree_open(struct cg_tree *t, const char *path, struct err *e);
+void cg_tree_close(struct cg_tree *t);
+
+const char *cg_controller_name(enum cg_controller c);
+/* The remedy for a controller that is missing, one line: "boot with systemd.unified_cgroup_hierarchy=1 …". */
+const char *cg_controller_remedy(const struct cg_tree *t, enum cg_controller c);

@@ -1,0 +1,32 @@
+/* supervisor/client.h - one connection on the control socket, and the answers that are still owed to it.
+ *
+ * Whoever answers later keeps a `struct parked` (by value): client and request by number, never by pointer, so that a client
+ * which has gone is simply not found. Exactly one terminal reply per request; reply_* with `more` come before it. */
+#pragma once
+
+#include "base/err.h"
+#include "proto/berth.pb-c.h"
+#include "proto/peer.h"
+#include "supervisor/supervisor.h"
+
+struct parked {
+	uint64_t client;	/* 0 = nobody (the daemon itself asked) */
+	uint64_t request;	/* envelope.id */
+	uint64_t action;	/* id of the action to finish with this answer, 0 = none */
+};
+
+struct principal {
+	uint32_t uid, gid;
+	int pid;
+	char name[64];		/* "root", "uid:1000" */
+	char project[64];
+	char request_id[64];
+};
+
+/* Terminal replies. Also finish the action (result ok / error and the reason). fds are not consumed. */
+void reply_error(struct supervisor *sv, struct parked p, Berth__Error__Code code, const char *field, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+void reply_err(struct supervisor *sv, struct parked p, Berth__Error__Code code, const struct err *e);	/* with step and errno */
+void reply_done(struct supervisor *sv, struct parked p, const char *uuid);
+void reply(struct supervisor *sv, struct parked p, Berth__Envelope *body, const int *fds, unsigned n_fds);	/* body: only the oneof is set */
+/* Not terminal. -ENOBUFS: the client does not read. */
+int reply_more(struct supervisor *sv, struct parked p, Berth__Envelope *body);

@@ -1,0 +1,28 @@
+/* supervisor/request.h - what may be asked, by whom: one table of body case -> handler, permission, descriptors, audit verb. */
+#pragma once
+
+#include "supervisor/client.h"
+
+struct request {
+	struct supervisor *sv;
+	const Berth__Envelope *env;	/* valid during the handler only */
+	struct principal who;		/* during the handler only */
+	struct parked parked;		/* keep by value to answer later */
+	struct wire_fds *fds;		/* take what is kept (wire_fds_take) */
+	const char *verb;		/* of the row: "stop" */
+};
+
+typedef void request_fn(struct request *rq);
+
+/* Opens the audit record for this request (object may be unknown yet: NULL) and puts its id into rq->parked.action. */
+void request_audit(struct request *rq, const char *kind, const Berth__Meta *object);
+
+/* container_*.c, pod.c, image.c … implement these; request.c holds the table. */
+request_fn on_container_create, on_container_start, on_container_stop, on_container_restart, on_container_kill, on_container_pause,
+	on_container_unpause, on_container_rename, on_container_remove, on_container_update, on_container_wait, on_container_inspect,
+	on_container_list, on_container_logs, on_container_attach, on_container_exec, on_container_top, on_container_stats;
+request_fn on_events, on_actions, on_cancel;
+request_fn on_pod_create, on_pod_inspect, on_pod_list, on_pod_remove;
+request_fn on_image_import, on_image_list, on_image_inspect, on_image_remove;
+request_fn on_volume_create, on_volume_list, on_volume_remove;
+request_fn on_info, on_check, on_upgrade;

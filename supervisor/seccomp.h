@@ -1,0 +1,15 @@
+/* supervisor/seccomp.h - seccomp profiles compiled by libseccomp to BPF, once for each (profile, capability set), and cached. */
+#pragma once
+
+#include "base/err.h"
+#include "proto/berth.pb-c.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct seccomp_cache;
+int seccomp_cache_new(struct seccomp_cache **ret);
+void seccomp_cache_free(struct seccomp_cache *c);
+/* The filter for a spec: *ret_bpf (owned by the cache, valid until it is freed; NULL when unconfined) is *ret_len bytes of struct
+ * sock_filter. A bad profile: e->text says where. Takes milliseconds the first time for a profile. */
+int seccomp_get(struct seccomp_cache *c, const Berth__Security *s, uint64_t caps, const void **ret_bpf, size_t *ret_len, struct err *e);

@@ -1,0 +1,62 @@
+/* supervisor/supervisor.h - the one struct of berthd: its loop, its tables, what it opened at start.
+ *
+ * One thread runs the loop and owns everything here; the store thread (store.h) sees only what it was handed. Objects refer
+ * to each other by uuid or by a pointer whose lifetime is written beside it. */
+#pragma once
+
+#include "base/list.h"
+#include "base/loop.h"
+#include "cgroup/device.h"
+#include "cgroup/group.h"
+#include "cgroup/tree.h"
+#include "supervisor/table.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct config {			/* supervisor/config.c: defaults, file, command line */
+	char state_dir[200];	/* /var/lib/berth */
+	char run_dir[80];	/* /run/berth: short, RUN/shims/<uuid> must fit sun_path (108) */
+	char cgroup[256];	/* empty = found by cg_tree_open */
+	char config_file[200];
+	char socket_group[64];	/* "berth" */
+	char job_path[200];	/* berth-job; default: beside berthd's own file */
+	uint64_t action_keep_ns;	/* how long actions outlive their object: 7 days */
+	uint32_t max_containers;	/* capacity of the tables: 16384 */
+	uint32_t max_clients;		/* 1024 */
+	uint32_t userns_first, userns_per;	/* 200000 and 65536 */
+	bool debug;
+};
+
+struct supervisor {
+	struct config cfg;
+	struct loop loop;
+	int64_t started_at;
+	char boot_id[40];
+	uint32_t generation;		/* in-place upgrades */
+	bool stopping;
+
+	struct cg_tree cg;
+	struct cg_graveyard graveyard;
+	struct cg_devices *devices;
+	struct seccomp_cache *seccomp;	/* supervisor/seccomp.h */
+
+	struct store *store;		/* supervisor/store.h */
+	struct watch *watch;		/* supervisor/watch.h */
+	uint64_t next_id, revision;
+
+	struct table containers;	/* of struct container, by uuid */
+	struct table pods;		/* of struct pod, by uuid */
+	struct table images;		/* of struct image, by uuid */
+	struct table volumes;		/* of struct volume, by uuid */
+
+	struct control *control;	/* supervisor/control.h: listening socket and clients */
+	struct jobs *jobs;		/* supervisor/job.h: workers */
+	struct list steps;		/* of struct container.step: containers whose state wants looking at this turn */
+	struct list dirty;		/* of struct container.dirty: to be stored and published at the end of this turn */
+	int shim_exe_fd;		/* sealed memfd with our berth-shim */
+};
+
+/* Next values of the host-wide counters; both survive restarts and never repeat. */
+uint64_t supervisor_next_id(struct supervisor *sv);
+uint64_t supervisor_next_revision(struct supervisor *sv);

@@ -1,0 +1,8 @@
+/* supervisor/volume.h - named volumes: folders STATE/volumes/<uuid>, made on first use. */
+#pragma once
+
+#include "supervisor/supervisor.h"
+
+int volume_load(struct supervisor *sv, struct err *e);
+/* Finds or makes the volume (row and folder are queued in the store's order) and gives its host path. */
+int volume_use(struct supervisor *sv, const char *project, const char *name, char *path, unsigned size, struct err *e);
