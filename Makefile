@@ -55,6 +55,7 @@ all: $(PROGRAMS)
 
 GEN_C := $(PROTOS:%=$(B)/gen/proto/%.pb-c.c)
 GEN_H := $(GEN_C:.c=.h)
+.SECONDARY: $(GEN_C) $(GEN_H)
 
 objects      = $(patsubst %.c,$(B)/o/%.o,$(foreach d,$(1),$(wildcard $(d)/*.c)))
 GEN_OBJS    := $(PROTOS:%=$(B)/o/gen/%.pb-c.o)

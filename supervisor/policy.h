@@ -16,6 +16,7 @@ struct ending {
 	int code, signal;
 	bool asked;		/* somebody asked for this end (stop, kill) */
 	bool start_failed;	/* it never ran */
+	bool by_person;		/* that start was asked for by a person, who has the answer: it is not repeated */
 	uint64_t ran_ns;	/* how long it ran */
 };
 
