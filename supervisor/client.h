@@ -28,5 +28,12 @@ void reply_error(struct supervisor *sv, struct parked p, Berth__Error__Code code
 void reply_err(struct supervisor *sv, struct parked p, Berth__Error__Code code, const struct err *e);	/* with step and errno */
 void reply_done(struct supervisor *sv, struct parked p, const char *uuid);
 void reply(struct supervisor *sv, struct parked p, Berth__Envelope *body, const int *fds, unsigned n_fds);	/* body: only the oneof is set */
+/* Someone still waits for this answer. */
+bool parked_alive(const struct supervisor *sv, struct parked p);
+/* fn is called, once, from the loop, when the client goes away or cancels before the terminal reply. -ENOENT: already gone. */
+int parked_on_gone(struct supervisor *sv, struct parked p, void (*fn)(void *arg, bool cancelled), void *arg);
+/* The code that a person's error becomes: EINVAL -> INVALID, ENOENT -> NOT_FOUND, ENOTSUP -> UNSUPPORTED, ENOSPC -> EXHAUSTED … */
+Berth__Error__Code error_code_of(const struct err *e);
+
 /* Not terminal. -ENOBUFS: the client does not read. */
 int reply_more(struct supervisor *sv, struct parked p, Berth__Envelope *body);

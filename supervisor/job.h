@@ -11,7 +11,19 @@ struct job_ops {
 	void (*done)(void *arg, int status);				/* wait status; called once, the job is freed after it */
 };
 
-/* argv[0] is the verb ("import"); fds become 3 = report socket, 4 … = fds[0] … of the child. deadline_ns 0 = none. */
+int jobs_open(struct supervisor *sv, struct err *e);	/* kills what an earlier berthd left in jobs/ */
+void jobs_close(struct supervisor *sv);			/* kills all; no done() is called any more */
+uint32_t jobs_running(const struct supervisor *sv);
+
+/* argv[0] is the verb ("import"); fds (not consumed) become 4, 5 … of the child, 3 is its report socket. deadline_ns (from its
+ * start; 0 = none). At most JOBS_RUNNING run, more wait in order, up to JOBS_WAITING: then -ENOBUFS. A `logs` job never waits:
+ * it lasts as long as its reader, and has a limit of its own. */
+#define JOBS_RUNNING 16u
+#define JOBS_WAITING 256u
+#define JOBS_LOGS    256u
 int job_start(struct supervisor *sv, const char *const *argv, const int *fds, unsigned n_fds, uint64_t deadline_ns,
 	      const struct job_ops *ops, void *arg, struct job **ret, struct err *e);
 void job_cancel(struct job *j);	/* kills its group; done() is still called */
+
+/* Empties STATE/trash: one job at a time, once more if something was added meanwhile. */
+void job_sweep_trash(struct supervisor *sv);

@@ -1,8 +1,16 @@
 /* supervisor/volume.h - named volumes: folders STATE/volumes/<uuid>, made on first use. */
 #pragma once
 
+#include "base/err.h"
+#include "proto/berth.pb-c.h"
 #include "supervisor/supervisor.h"
 
+struct volume {
+	struct table_node node;		/* supervisor.volumes */
+	Berth__Volume *obj;		/* owned */
+};
+
+void volume_fini(struct supervisor *sv);
 int volume_load(struct supervisor *sv, struct err *e);
 /* Finds or makes the volume (row and folder are queued in the store's order) and gives its host path. */
 int volume_use(struct supervisor *sv, const char *project, const char *name, char *path, unsigned size, struct err *e);

@@ -1,0 +1,55 @@
+/* supervisor/control.h - the control socket: who is connected, and which of their requests are not answered yet.
+ *
+ * RUN/control.sock, 0660, of group cfg.socket_group. A connection begins with Hello from each side. What a client may hold is
+ * bounded (requests open, bytes queued); one that breaks the protocol or does not read is dropped, and nobody waits for it. */
+#pragma once
+
+#include "base/err.h"
+#include "supervisor/client.h"
+#include "supervisor/request.h"
+
+#define CLIENT_OPEN_MAX	   64u		/* requests of one client that are not answered yet */
+#define CLIENT_OUT_BYTES   (1u << 20)	/* queued for one client */
+#define CLIENT_OUT_RECORDS 256u
+
+/* fd -1: makes the socket; else one that an earlier berthd made (an upgrade in place). */
+int control_open(struct supervisor *sv, int fd, struct err *e);
+/* Everything still open is answered UNAVAILABLE, every client dropped. The listening socket is closed but not unlinked. */
+void control_close(struct supervisor *sv);
+int control_listen_fd(const struct supervisor *sv);	/* stays ours; control_close closes it: dup it to keep it */
+uint32_t control_clients(const struct supervisor *sv);
+
+struct token;
+
+/* A request that has no terminal answer yet. Outlives its client only when a token wants the answer. */
+struct open {
+	struct list link;		/* client.open */
+	struct open *next;		/* same bucket of control.bucket */
+	struct client *client;		/* NULL: gone */
+	struct parked parked;		/* action is filled once it is known */
+	const struct request_row *row;
+	struct token *token;		/* owes its answer to this request; NULL without client_token */
+	struct timer deadline;
+	void (*on_gone)(void *arg, bool cancelled);
+	void *on_gone_arg;
+};
+
+struct client {
+	struct peer peer;
+	struct list link;		/* control.clients */
+	struct client *next;		/* same bucket of control.by_id */
+	struct supervisor *sv;
+	uint64_t id;
+	struct principal who;		/* project and request_id are a request's */
+	struct list open;		/* of struct open.link */
+	uint32_t n_open;
+	uint32_t version;		/* 0 until its Hello */
+};
+
+struct open *control_open_find(const struct supervisor *sv, struct parked p);
+struct client *control_client_find(const struct supervisor *sv, uint64_t id);
+/* -ENOMEM. The caller has checked that the number is free. */
+int control_open_add(struct client *c, uint64_t request, const struct request_row *row, struct open **ret);
+void control_open_end(struct supervisor *sv, struct open *o);
+/* Sends one record: -ENOBUFS when the client does not read, and then it is on its way out. env->id is set by the caller. */
+int client_send(struct client *c, const Berth__Envelope *env, const int *fds, unsigned n_fds);
