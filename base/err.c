@@ -34,9 +34,11 @@ int err_wrap(struct err *e, const char *fmt, ...)
 	vsnprintf(words, sizeof words, fmt, ap);
 	va_end(ap);
 	/* Cutting is meant: the words nearest to the caller matter most. */
-	int n = snprintf(e->text, sizeof e->text, "%s: ", words);
-	if (n > 0 && (size_t)n < sizeof e->text)
-		snprintf(e->text + n, sizeof e->text - (size_t)n, "%s", old);
+	size_t n = (size_t)snprintf(e->text, sizeof e->text, "%.*s: ", (int)sizeof e->text - 4, words);
+	size_t len = strnlen(old, sizeof e->text - 1 - n);
+
+	memcpy(e->text + n, old, len);
+	e->text[n + len] = 0;
 	return e->code ? -e->code : -EINVAL;
 }
 
