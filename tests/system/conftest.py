@@ -1,0 +1,103 @@
+"""Fixtures of the system suite: one berthd for the session, a new one only after a test that left something behind."""
+
+import os
+import signal
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from host import BIN, DIR, IN_VM, SLOW, Host, TimeLimit, processes  # noqa: E402
+from oci import Image, busybox_entries, layer  # noqa: E402
+
+LIMIT_S = 90
+
+
+def busybox_image(name="busybox", config=None, more=()):
+    base = layer(busybox_entries("/bin/busybox", os.path.join(BIN, "guest")))
+    return Image(name, [base, *more], config or {"Cmd": ["sh"], "Env": ["PATH=/bin:/usr/bin"]})
+
+
+class Current:
+    host = None
+
+
+def host_new():
+    h = Host()
+    h.start()
+    folder = os.path.join(DIR, "state", "busybox-layout")
+    if not os.path.exists(folder):
+        busybox_image().write_layout(folder)
+    h.berth("image", "import", folder)
+    h.berth("run", "--rm", "busybox", "true")   # what the first container leaves in caches is no leak
+    return h
+
+
+@pytest.fixture
+def host():
+    if Current.host is None or Current.host.daemon.poll() is not None:
+        if Current.host:
+            Current.host.destroy()
+        Current.host = host_new()
+    h = Current.host
+    h.own = set(processes()) - {h.daemon.pid}
+    yield h
+    try:
+        assert h.daemon.poll() is None, "berthd is gone (%s):\n%s" % (h.daemon.returncode, h.log()[-4000:])
+        h.remove_all()
+        h.assert_clean()
+    except BaseException:
+        Current.host = None
+        print(h.log()[-4000:])
+        h.destroy()
+        raise
+
+
+@pytest.fixture
+def needs(host):
+    """needs("memory"): skips, with the reason, where this host's cgroup v2 lacks the controller."""
+    def check(*controllers):
+        for c in controllers:
+            if c not in host.info.get("controllers", []):
+                pytest.skip("the %s controller is not on this host's cgroup v2; runs in check-vm" % c)
+    return check
+
+
+@pytest.fixture
+def lacks(host):
+    """lacks("memory"): only a host without the controller can show this refusal."""
+    def check(controller):
+        return controller not in host.info.get("controllers", [])
+    return check
+
+
+def pytest_sessionfinish(session):
+    if Current.host:
+        Current.host.destroy()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item):
+    limit = int(getattr(item.function, "limit_s", LIMIT_S) * SLOW)
+
+    def expired(*_):
+        raise TimeLimit("the test took more than %d s" % limit)
+    signal.signal(signal.SIGALRM, expired)
+    signal.alarm(limit)
+    yield
+    signal.alarm(0)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    if IN_VM and report.skipped:
+        report.outcome, report.longrepr = "failed", "skipped in the VM, where nothing may: %s" % (report.longrepr,)
+
+
+def pytest_collection_modifyitems(config, items):
+    wanted = "soak" in (config.getoption("-k") or "")
+    dropped = [i for i in items if "soak" in i.name and not wanted]
+    items[:] = [i for i in items if i not in dropped]
+    config.hook.pytest_deselected(items=dropped)

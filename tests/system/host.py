@@ -1,0 +1,322 @@
+"""One berthd on private folders, the ways to talk to it, and the question whether anything of it is left."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+from proto import Client, Refused
+
+SLOW = float(os.environ.get("BERTH_SLOW", "1"))
+IN_VM = os.environ.get("BERTH_VM") == "1"
+BIN = os.environ["BERTH_BIN"]
+DIR = os.environ["BERTH_TEST_DIR"]
+CGROUP = os.environ["BERTH_TEST_CGROUP"]
+
+
+class TimeLimit(Exception):
+    pass
+
+
+def eventually(question, what, seconds=10.0, pause=0.01):
+    """The first true answer of question(); fails with the last one."""
+    end = time.monotonic() + seconds * SLOW
+    while True:
+        answer = question()
+        if answer:
+            return answer
+        if time.monotonic() > end:
+            raise AssertionError("not within %g s: %s (last: %r)" % (seconds * SLOW, what() if callable(what) else what, answer))
+        time.sleep(pause)
+
+
+def processes():
+    """pid -> (state, ppid, name) of everything in our pid namespace."""
+    out = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open("/proc/%s/stat" % pid) as f:
+                text = f.read()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        name, rest = text[text.index("(") + 1:text.rindex(")")], text[text.rindex(")") + 2:].split()
+        out[int(pid)] = (rest[0], int(rest[1]), name)
+    return out
+
+
+def mounts():
+    with open("/proc/self/mountinfo") as f:
+        return sorted(line.split(" ", 2)[2] for line in f)
+
+
+def cgroup_mount():
+    with open("/proc/mounts") as f:
+        return next(line.split()[1] for line in f if line.split()[2] == "cgroup2")
+
+
+class Result:
+    def __init__(self, args, code, out, err):
+        self.args, self.code, self.out, self.err = args, code, out, err
+
+    @property
+    def text(self):
+        return self.out.strip()
+
+    @property
+    def lines(self):
+        return self.out.splitlines()
+
+    def json(self):
+        return json.loads(self.out)
+
+    def __repr__(self):
+        return "berth %s -> %d\nstdout: %s\nstderr: %s" % (" ".join(self.args), self.code, self.out[-3000:], self.err[-3000:])
+
+
+class Host:
+    serial = 0
+
+    def __init__(self, options=()):
+        Host.serial += 1
+        tag = str(Host.serial)
+        self.state, self.run = os.path.join(DIR, "state", tag), os.path.join(DIR, "run", tag)
+        self.cgroup = CGROUP if Host.serial == 1 else CGROUP + "-" + tag
+        self.cgroup_dir = cgroup_mount() + self.cgroup
+        self.log_path = os.path.join(DIR, "berthd.%s.log" % tag)
+        self.socket = os.path.join(self.run, "control.sock")
+        self.options = list(options)
+        self.exe = os.path.join(BIN, "berthd")
+        self.daemon = None
+        self.fds_at_start = None
+        self.names = 0
+        os.makedirs(self.state)
+        os.makedirs(self.run)
+        self.mounts = mounts()
+        self.own = set(processes())
+
+    # -------------------------------------------------------------- berthd
+
+    def argv(self):
+        return [self.exe, "--state", self.state, "--run", self.run, "--cgroup", self.cgroup, *self.options]
+
+    def start(self):
+        log = open(self.log_path, "ab")
+        self.daemon = subprocess.Popen(self.argv(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        log.close()
+        self.wait_ready()
+
+    def wait_ready(self):
+        def answers():
+            if self.daemon.poll() is not None:
+                raise AssertionError("berthd ended with %d:\n%s" % (self.daemon.returncode, self.log()[-3000:]))
+            try:
+                with Client(self.socket) as c:
+                    return c.request("info")[0]
+            except (FileNotFoundError, ConnectionError, EOFError):
+                return None
+        self.info = eventually(answers, "berthd answers", 10)
+        self.fds_at_start = None
+
+    def kill(self, sig=signal.SIGKILL):
+        self.daemon.send_signal(sig)
+        return self.daemon.wait(20 * SLOW)
+
+    def restart(self, sig=signal.SIGKILL):
+        self.kill(sig)
+        self.start()
+
+    def log(self):
+        with open(self.log_path, errors="replace") as f:
+            return f.read()
+
+    def destroy(self):
+        """Whatever state it is in: all gone."""
+        if self.daemon and self.daemon.poll() is None:
+            self.kill()
+        for root, _, files in os.walk(self.cgroup_dir):
+            if "cgroup.kill" in files:
+                with open(root + "/cgroup.kill", "w") as f:
+                    f.write("1")
+                break
+        for pid in set(processes()) - self.own:
+            try:
+                if processes().get(pid, ("", 0, ""))[1] == 1:
+                    os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        shutil.rmtree(self.state, ignore_errors=True)
+        shutil.rmtree(self.run, ignore_errors=True)
+        for _ in range(100):
+            for root, dirs, _ in os.walk(self.cgroup_dir, topdown=False):
+                try:
+                    os.rmdir(root)
+                except OSError:
+                    pass
+            if not os.path.exists(self.cgroup_dir):
+                break
+            time.sleep(0.02)
+
+    # -------------------------------------------------------------- talking to it
+
+    def client(self, **kw):
+        return Client(self.socket, timeout=20 * SLOW, **kw)
+
+    def ask(self, body, fields=None, **kw):
+        with self.client() as c:
+            return c.request(body, fields, **kw)[0]
+
+    def popen(self, *args, **kw):
+        for stream in ("stdin", "stdout", "stderr"):
+            kw.setdefault(stream, subprocess.PIPE)
+        env = dict(os.environ, BERTH_SOCKET=self.socket, **kw.pop("env", {}))
+        return subprocess.Popen([os.path.join(BIN, "berth"), *map(str, args)], env=env, **kw)
+
+    def berth(self, *args, input=None, code=0, timeout=30):
+        """Runs the tool; code: the exit status that is asserted (None: any)."""
+        args = [str(a) for a in args]
+        p = self.popen(*args, stdin=subprocess.DEVNULL if input is None else subprocess.PIPE)
+        try:
+            out, err = p.communicate(input.encode() if isinstance(input, str) else input, timeout * SLOW)
+        except subprocess.TimeoutExpired:
+            p.kill()
+            out, err = p.communicate()
+            raise AssertionError("berth %s did not end in %g s\n%s\n%s" % (" ".join(args), timeout * SLOW, out, err))
+        r = Result(args, p.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
+        if code is not None:
+            assert r.code == code, "expected exit %d: %r\nberthd's log: …%s" % (code, r, self.log()[-1500:])
+        return r
+
+    def refused(self, *args, text, code=1, **kw):
+        """The tool must fail with this exit code and say `text` (a regular expression) on stderr."""
+        r = self.berth(*args, code=code, **kw)
+        assert re.search(text, r.err), "%r\nsays nothing like %r" % (r, text)
+        return r
+
+    def run_(self, *args, **kw):
+        """berth run --rm with the busybox image."""
+        flags, cmd = split_command(args)
+        return self.berth("run", "--rm", *flags, "busybox", *cmd, **kw)
+
+    def name(self):
+        self.names += 1
+        return "c%d" % self.names
+
+    def detached(self, *args, **kw):
+        """A detached container from busybox; its name."""
+        flags, cmd = split_command(args)
+        name = kw.pop("name", None) or self.name()
+        self.berth("run", "-d", "--name", name, *flags, "busybox", *cmd, **kw)
+        return name
+
+    def inspect(self, ref):
+        return self.ask("container_inspect", {"ref": ref})["container"]
+
+    def status(self, ref):
+        return self.inspect(ref)["status"]
+
+    def state_of(self, ref):
+        return self.status(ref)["state"].replace("CONTAINER_STATE_", "").lower()
+
+    def wait_state(self, ref, *states, seconds=10):
+        last = []
+
+        def reached():
+            last[:] = [self.status(ref)]
+            return last[0]["state"].replace("CONTAINER_STATE_", "").lower() in states
+        eventually(reached, lambda: "%s is %s; %r" % (ref, " or ".join(states), last), seconds)
+        return last[0]
+
+    def wait_log(self, ref, text, seconds=10):
+        def found():
+            out = self.berth("logs", ref).out
+            return out if text in out else None
+        return eventually(found, "%r in the log of %s" % (text, ref), seconds, 0.05)
+
+    def list(self, **kw):
+        return self.ask("container_list", {"all": True, **kw}).get("containers", [])
+
+    def actions(self, ref):
+        return self.ask("actions", {"ref": ref}).get("actions", [])
+
+    # -------------------------------------------------------------- what is left
+
+    def remove_all(self):
+        with self.client() as c:
+            for container in c.request("container_list", {"all": True})[0].get("containers", []):
+                remove(c, "container_remove", container["meta"]["uuid"])
+            for pod in c.request("pod_list")[0].get("pods", []):
+                if not pod.get("implicit"):
+                    remove(c, "pod_remove", pod["meta"]["uuid"])
+            for volume in c.request("volume_list")[0].get("volumes", []):
+                c.request("volume_remove", {"name": volume["meta"]["name"]})
+
+    def leftovers(self):
+        """Everything that should not be there when no container exists; empty when all is well."""
+        left = []
+        for kind in ("shared", "jobs"):
+            folder = os.path.join(self.cgroup_dir, kind)
+            left += ["cgroup %s/%s" % (kind, d) for d in os.listdir(folder) if os.path.isdir(os.path.join(folder, d))]
+        strays = {pid: p for pid, p in processes().items() if pid not in self.own and pid != self.daemon.pid}
+        left += ["process %d (%s) in state %s, parent %d" % (pid, p[2], p[0], p[1]) for pid, p in strays.items()]
+        for folder in (self.run + "/shims", self.run + "/exits", self.run + "/staging",
+                       self.state + "/containers", self.state + "/volumes", self.state + "/trash", self.state + "/images/tmp"):
+            if os.path.isdir(folder):
+                left += ["%s/%s" % (folder, f) for f in os.listdir(folder)]
+        left += ["mount %s" % m for m in set(mounts()) - set(self.mounts)]
+        info = self.ask("info")
+        if info.get("cgroups_undead"):
+            left.append("%d cgroups undead" % info["cgroups_undead"])
+        if info.get("store_error"):
+            left.append("store: " + info["store_error"])
+        for count in ("containers", "pods", "shims"):
+            if info.get(count):
+                left.append("info says %d %s" % (info[count], count))
+        fds = self.fds()
+        if self.fds_at_start is None:
+            self.fds_at_start = len(fds)
+        # A few stay by design: one device program for each distinct rule set.
+        if len(fds) > self.fds_at_start + 6:
+            left.append("berthd has %d descriptors, had %d: %s" % (len(fds), self.fds_at_start, sorted(fds.values())))
+        return left
+
+    def fds(self):
+        folder, out = "/proc/%d/fd" % self.daemon.pid, {}
+        for fd in os.listdir(folder):
+            try:
+                out[fd] = os.readlink(folder + "/" + fd)
+            except FileNotFoundError:
+                pass
+        return out
+
+    def assert_clean(self):
+        last = []
+
+        def clean():
+            last[:] = self.leftovers()
+            return not last
+        eventually(clean, lambda: "nothing is left: %s" % "; ".join(last), 10, 0.02)
+        log = self.log()
+        for word in ("AddressSanitizer", "runtime error:", "LeakSanitizer"):
+            assert word not in log, log[log.index(word) - 200:][:4000]
+
+
+def remove(client, verb, ref):
+    try:
+        client.request(verb, {"ref": ref, "force": True})
+    except Refused as e:
+        if e.code != "NOT_FOUND":
+            raise
+
+
+def split_command(args):
+    """("-e", "A=1", "--", "sh", "-c", "x") -> flags and command; without "--" the first word that is no flag starts the command
+    only when there are no flags at all."""
+    args = list(args)
+    if "--" in args:
+        at = args.index("--")
+        return args[:at], args[at + 1:]
+    assert not args or not str(args[0]).startswith("-"), "say -- before the command"
+    return [], args

@@ -1,0 +1,20 @@
+# check-system: the real programs in private namespaces, as root. T=name runs the tests whose name contains it.
+
+GUEST_CFLAGS := -std=gnu17 -D_GNU_SOURCE -O1 -g $(WARN) -static
+SLOW ?= 1
+
+$(B)/guest: tests/guest.c
+	@mkdir -p $(@D)
+	$(call say,CC,$< (static))
+	$(Q)$(CC) $(GUEST_CFLAGS) -o $@ $<
+
+check-system: $(PROGRAMS) $(B)/guest
+	BERTH_BIN=$(B) BERTH_SLOW=$(SLOW) tests/system/run -q $(if $(T),-k '$(T)')
+
+# The long kill campaign; its record goes to tests/campaigns/. KILLS=n SEED=n
+KILLS ?= 1000
+soak: $(PROGRAMS) $(B)/guest
+	BERTH_BIN=$(B) BERTH_SLOW=$(SLOW) BERTH_KILLS=$(KILLS) $(if $(SEED),BERTH_SEED=$(SEED)) \
+		BERTH_CAMPAIGN=$(CURDIR)/tests/campaigns/$(shell date -u +%Y-%m-%d)-kill.md tests/system/run -q -s -k soak
+
+.PHONY: check-system soak
