@@ -120,6 +120,7 @@ $(B)/m/gen/%.o: $(B)/gen/proto/%.c
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
 include tests/tests.mk bench/bench.mk man/man.mk contrib/install.mk
+-include tests/system/system.mk contrib/demo.mk
 
 clean:
 	rm -rf build build-san
