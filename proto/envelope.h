@@ -4,6 +4,8 @@
 #include "proto/berth.pb-c.h"
 #include "proto/wire.h"
 
+#include <stdbool.h>
+
 #define ENVELOPE_VERSION 1		/* of the control protocol; berth.proto has the history */
 #define ENVELOPE_OLDEST	 1
 #define ENVELOPE_MAX	 (8u << 20)	/* of a spilled one */
@@ -21,5 +23,10 @@ Berth__Envelope *envelope_unpack(const void *data, size_t len, struct wire_fds *
 /* The name of the body, "container_create"; "none". */
 const char *envelope_body_name(const Berth__Envelope *env);
 
-/* Walks a message by its descriptor: every string valid UTF-8. protobuf-c checks neither. */
+/* Any message from foreign bytes: strings checked as above, memory bounded by the length. NULL if bad or out of memory.
+ * protobuf_c_message_free_unpacked(m, NULL). */
+void *message_unpack(const ProtobufCMessageDescriptor *d, const void *data, size_t len);
+/* Packed bytes of a message: every string valid UTF-8 without a NUL. protobuf-c checks neither, and hides a NUL once unpacked. */
+bool message_check_packed(const ProtobufCMessageDescriptor *d, const void *data, size_t len);
+/* Walks a message in memory by its descriptor: every string valid UTF-8, else -EILSEQ. */
 int message_check_strings(const ProtobufCMessage *m);

@@ -11,8 +11,9 @@ struct peer;
 struct peer_ops {
 	/* One record. data is valid during the call; fds that it does not take are closed after it. Negative: drop the peer. */
 	int (*record)(struct peer *p, const void *data, size_t len, struct wire_fds *fds);
-	/* The peer is gone or was dropped for the reason given (0: it closed). Called once, from the loop, never from within
-	 * peer_send; the owner calls peer_fini, and may free it. */
+	/* The peer is gone or was dropped for the reason given (0: it closed, else a negative errno; -EPROTO: a bad record).
+	 * Called once, from the loop, never from within peer_send; the owner calls peer_fini, and may free it. Any other op may
+	 * do that too. */
 	void (*gone)(struct peer *p, int reason);
 	void (*drained)(struct peer *p);	/* the queue is empty again after it was not; may be NULL */
 };
@@ -26,7 +27,9 @@ struct peer {
 	size_t out_bytes, out_records;
 	size_t max_bytes, max_records;
 	int reason;
-	bool dead;
+	bool dead;		/* its `gone` is on the way */
+	bool deaf;		/* it takes nothing any more; what it still says is read first, then it is dead */
+	bool *fini_seen_;	/* set when an op ends the peer that is calling it */
 };
 
 #define PEER_NULL ((struct peer){ .fd = -1 })
