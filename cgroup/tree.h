@@ -10,6 +10,9 @@
 #include <stdint.h>
 
 enum cg_controller { CG_CPU, CG_CPUSET, CG_IO, CG_MEMORY, CG_PIDS, CG_HUGETLB, CG_RDMA, CG_MISC, CG_CONTROLLER_N_ };
+#define CG_BIT(c) (1u << (c))
+/* Those that berth sets limits with; the others would only make every group dearer. */
+#define CG_WANTED (CG_BIT(CG_CPU) | CG_BIT(CG_CPUSET) | CG_BIT(CG_IO) | CG_BIT(CG_MEMORY) | CG_BIT(CG_PIDS))
 
 struct cg_tree {
 	char mount[256];	/* mount point of the v2 hierarchy */
@@ -19,13 +22,15 @@ struct cg_tree {
 	uint32_t controllers;	/* bit per enum cg_controller: enabled for our children */
 	bool hybrid;		/* some controllers are on v1 */
 	bool delegated;		/* inside a group that somebody else (systemd) owns */
+	char remedy[CG_CONTROLLER_N_][200];	/* of each wanted controller that is missing */
 };
 
-/* Finds the hierarchy (path NULL: our own group's parent when delegated, else "/berth"), makes the folders, moves this
- * process into supervisor/, enables what controllers there are. e: step "cgroup". */
+/* Finds the hierarchy and our root in it. path: below the mount point (or with it in front), made when missing; NULL: the group that
+ * was delegated to us, else "/berth". Makes the folders, enables what controllers there are. This process is moved (into supervisor/)
+ * only if it sits in the root itself, where it would keep controllers from being enabled. e: step "cgroup". */
 int cg_tree_open(struct cg_tree *t, const char *path, struct err *e);
 void cg_tree_close(struct cg_tree *t);
 
 const char *cg_controller_name(enum cg_controller c);
-/* The remedy for a controller that is missing, one line: "boot with systemd.unified_cgroup_hierarchy=1 …". */
+/* What to do about a controller that is missing, one line: "memory is bound to cgroup v1: boot with …". "" for one that is there. */
 const char *cg_controller_remedy(const struct cg_tree *t, enum cg_controller c);
