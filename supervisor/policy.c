@@ -71,10 +71,11 @@ static struct decision decide_stay(struct decision d, const char *kind, const ch
 	return d;
 }
 
-struct decision policy_decide(const Berth__RestartPolicy *p, const struct history *h, const struct ending *e, uint32_t jitter)
+struct decision policy_decide(const Berth__RestartPolicy *p, const struct history *h, const struct ending *e,
+			      uint32_t jitter)
 {
 	Berth__RestartPolicy__Kind kind = p && p->has_kind ? p->kind : BERTH__RESTART_POLICY__KIND__NO;
-	struct decision d = { .verdict = VERDICT_STAY_ENDED, .history = *h };
+	struct decision d = {.verdict = VERDICT_STAY_ENDED, .history = *h};
 	uint32_t max = p && p->has_max_retries ? p->max_retries : 0;
 	const char *name = kind_name(kind);
 	char end[64], when[40], of[24] = "";
