@@ -4,7 +4,7 @@
 struct err {
 	int code;	/* errno, positive; 0 = no error, or one without an errno */
 	char step[48];	/* what was being done: "mount", "exec", "cgroup" */
-	char text[464];	/* complete by itself but for the errno: "mount /proc" */
+	char text[464]; /* complete by itself but for the errno: "mount /proc" */
 };
 
 /* Fills e (which may be NULL) and returns -code, so that `return err_set(…)` passes it up. code 0 returns -EINVAL. */

@@ -15,8 +15,9 @@ int file_writes(int dir_fd, const char *path, const char *text);
 /* tmp in the same folder, optional fsync, rename: readers see the old or the new content. */
 int file_write_atomic(int dir_fd, const char *path, const void *data, size_t len, mode_t mode, bool sync);
 
-int dir_make(int dir_fd, const char *path, mode_t mode);	/* mkdir -p; 0 when it exists */
-int dir_remove_all(int dir_fd, const char *path);		/* rm -rf, never crosses a mount, never follows a link; 0 when absent */
+int dir_make(int dir_fd, const char *path, mode_t mode); /* mkdir -p; 0 when it exists */
+int dir_remove_all(int dir_fd,
+		   const char *path); /* rm -rf, never crosses a mount, never follows a link; 0 when absent */
 
 /* Sealed memfd (no write, grow, shrink, seal) with this content; the fd or negative errno. Tries MFD_NOEXEC_SEAL, 6.3. */
 int memfd_sealed(const char *name, const void *data, size_t len);

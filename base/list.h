@@ -10,7 +10,7 @@ struct list {
 	struct list *next, *prev;
 };
 
-#define LIST_INIT(l) ((struct list){ &(l), &(l) })
+#define LIST_INIT(l) ((struct list){&(l), &(l)})
 
 static inline void list_init(struct list *l)
 {
@@ -60,13 +60,13 @@ static inline struct list *list_pop_(struct list *l)
 
 #define list_entry(link, type, member) container_of(link, type, member)
 #define list_first(l, type, member)    (list_empty(l) ? NULL : list_entry((l)->next, type, member))
-#define list_pop(l, type, member)                                                       \
-	({                                                                              \
-		struct list *popped_ = list_pop_(l);                                    \
-		popped_ ? list_entry(popped_, type, member) : NULL;                     \
+#define list_pop(l, type, member)                                                                                      \
+	({                                                                                                             \
+		struct list *popped_ = list_pop_(l);                                                                   \
+		popped_ ? list_entry(popped_, type, member) : NULL;                                                    \
 	})
 
 /* The body may delete the current entry. */
-#define list_each(it, l, member)                                                                                  \
-	for (struct list *at_ = (l)->next, *next_ = at_->next;                                                    \
+#define list_each(it, l, member)                                                                                       \
+	for (struct list *at_ = (l)->next, *next_ = at_->next;                                                         \
 	     at_ != (l) && ((it) = list_entry(at_, __typeof__(*(it)), member), 1); at_ = next_, next_ = at_->next)

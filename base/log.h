@@ -11,4 +11,5 @@ void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-void log_err(const struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));	/* "words: text: errno" at error */
+void log_err(const struct err *e, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3))); /* "words: text: errno" at error */

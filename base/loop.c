@@ -28,7 +28,7 @@ int64_t wall_ns(void)
 
 int loop_init(struct loop *l)
 {
-	*l = (struct loop){ .epoll_fd = epoll_create1(EPOLL_CLOEXEC) };
+	*l = (struct loop){.epoll_fd = epoll_create1(EPOLL_CLOEXEC)};
 	return l->epoll_fd < 0 ? -errno : 0;
 }
 
@@ -37,7 +37,7 @@ void loop_fini(struct loop *l)
 	if (l->epoll_fd >= 0)
 		close(l->epoll_fd);
 	free(l->heap);
-	*l = (struct loop){ .epoll_fd = -1 };
+	*l = (struct loop){.epoll_fd = -1};
 }
 
 void loop_stop(struct loop *l, int result)
@@ -143,9 +143,9 @@ static void timers_run(struct loop *l)
 
 int source_add(struct loop *l, struct source *s, int fd, uint32_t events, source_fn *fn)
 {
-	struct epoll_event ev = { .events = events, .data.ptr = s };
+	struct epoll_event ev = {.events = events, .data.ptr = s};
 
-	*s = (struct source){ .fd = fd, .events = events, .fn = fn };
+	*s = (struct source){.fd = fd, .events = events, .fn = fn};
 	if (epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0)
 		return -errno;
 	s->loop = l;
@@ -154,7 +154,7 @@ int source_add(struct loop *l, struct source *s, int fd, uint32_t events, source
 
 int source_set(struct source *s, uint32_t events)
 {
-	struct epoll_event ev = { .events = events, .data.ptr = s };
+	struct epoll_event ev = {.events = events, .data.ptr = s};
 
 	if (!s->loop || events == s->events)
 		return 0;
@@ -187,7 +187,7 @@ static int loop_wait(struct loop *l)
 		now = now_ns();
 		uint64_t left = l->heap[0]->at_ns > now ? l->heap[0]->at_ns - now : 0;
 
-		ts = (struct timespec){ (time_t)(left / NS_PER_S), (long)(left % NS_PER_S) };
+		ts = (struct timespec){(time_t)(left / NS_PER_S), (long)(left % NS_PER_S)};
 		timeout = &ts;
 	}
 	return (int)syscall(SYS_epoll_pwait2, l->epoll_fd, l->ready, LOOP_BATCH, timeout, NULL, 0);

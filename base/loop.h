@@ -13,20 +13,20 @@ struct loop;
 struct source;
 struct timer;
 
-typedef void source_fn(struct source *s, uint32_t events);	/* EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLHUP … */
+typedef void source_fn(struct source *s, uint32_t events); /* EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLHUP … */
 typedef void timer_fn(struct timer *t);
 
 struct source {
-	struct loop *loop;	/* NULL while not in a loop */
-	int fd;			/* not owned */
+	struct loop *loop; /* NULL while not in a loop */
+	int fd;		   /* not owned */
 	uint32_t events;
 	source_fn *fn;
 };
 
 struct timer {
-	struct loop *loop;	/* NULL while not armed */
-	uint64_t at_ns;		/* CLOCK_MONOTONIC */
-	uint32_t slot;		/* in loop->heap */
+	struct loop *loop; /* NULL while not armed */
+	uint64_t at_ns;	   /* CLOCK_MONOTONIC */
+	uint32_t slot;	   /* in loop->heap */
 	timer_fn *fn;
 };
 
@@ -36,28 +36,28 @@ struct loop {
 	int epoll_fd;
 	struct timer **heap;
 	uint32_t n_timers, heap_size;
-	struct epoll_event ready[LOOP_BATCH];	/* the batch being handled; entries of removed sources are emptied */
+	struct epoll_event ready[LOOP_BATCH]; /* the batch being handled; entries of removed sources are emptied */
 	int n_ready, i_ready;
 	bool stop;
 	int result;
-	void (*turn_end)(struct loop *l);	/* after each batch, before waiting again; may be NULL */
-	bool again;				/* turn_end sets it to be called again without waiting */
+	void (*turn_end)(struct loop *l); /* after each batch, before waiting again; may be NULL */
+	bool again;			  /* turn_end sets it to be called again without waiting */
 };
 
-int loop_init(struct loop *l);		/* negative errno */
+int loop_init(struct loop *l); /* negative errno */
 void loop_fini(struct loop *l);
-int loop_run(struct loop *l);		/* until loop_stop: its result; negative errno when epoll itself fails */
+int loop_run(struct loop *l); /* until loop_stop: its result; negative errno when epoll itself fails */
 void loop_stop(struct loop *l, int result);
 
 /* fd must be non-blocking where reads or writes could block. Negative errno (ENOSPC, ENOMEM). */
 int source_add(struct loop *l, struct source *s, int fd, uint32_t events, source_fn *fn);
 int source_set(struct source *s, uint32_t events);
-void source_del(struct source *s);	/* harmless when not in a loop */
+void source_del(struct source *s); /* harmless when not in a loop */
 
 /* Arms or re-arms. -ENOMEM if the heap cannot grow. */
 int timer_at(struct loop *l, struct timer *t, uint64_t at_ns, timer_fn *fn);
 int timer_in(struct loop *l, struct timer *t, uint64_t ns, timer_fn *fn);
-void timer_del(struct timer *t);	/* harmless when not armed */
+void timer_del(struct timer *t); /* harmless when not armed */
 static inline bool timer_armed(const struct timer *t)
 {
 	return t->loop != 0;
@@ -66,5 +66,5 @@ static inline bool timer_armed(const struct timer *t)
 #define NS_PER_MS 1000000ull
 #define NS_PER_S  1000000000ull
 
-uint64_t now_ns(void);		/* CLOCK_MONOTONIC */
-int64_t wall_ns(void);		/* CLOCK_REALTIME */
+uint64_t now_ns(void); /* CLOCK_MONOTONIC */
+int64_t wall_ns(void); /* CLOCK_REALTIME */

@@ -15,7 +15,7 @@ static inline void own_free_(void *pp)
 	free(*(void **)pp);
 }
 
-#define AUTO_FD   __attribute__((cleanup(own_close_))) int
+#define AUTO_FD	  __attribute__((cleanup(own_close_))) int
 #define AUTO_FREE __attribute__((cleanup(own_free_)))
 
 static inline int take_fd(int *fd)
@@ -29,11 +29,11 @@ static inline int take_fd(int *fd)
 /* Closes *fd if it is open and marks it closed. errno is kept. */
 void close_fd(int *fd);
 
-#define take_ptr(p)                       \
-	({                                \
-		__typeof__(p) taken_ = (p); \
-		(p) = NULL;               \
-		taken_;                   \
+#define take_ptr(p)                                                                                                    \
+	({                                                                                                             \
+		__typeof__(p) taken_ = (p);                                                                            \
+		(p) = NULL;                                                                                            \
+		taken_;                                                                                                \
 	})
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))

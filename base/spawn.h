@@ -10,15 +10,16 @@
 #include <sys/types.h>
 
 struct spawn {
-	int exec_fd;			/* executed by execveat (AT_EMPTY_PATH) when path is NULL */
-	const char *path;		/* absolute */
+	int exec_fd;	  /* executed by execveat (AT_EMPTY_PATH) when path is NULL */
+	const char *path; /* absolute */
 	char *const *argv;
-	char *const *env;		/* NULL = ours */
-	const int *fds;			/* -1 = /dev/null */
+	char *const *env; /* NULL = ours */
+	const int *fds;	  /* -1 = /dev/null */
 	unsigned n_fds;
-	int cgroup_fd;			/* folder of a cgroup v2, or -1 */
-	unsigned long clone_flags;	/* extra, e.g. CLONE_NEWNS */
-	int (*before_exec)(void *arg);	/* in the child: only async-signal-safe work, on shared memory; negative errno aborts */
+	int cgroup_fd;		   /* folder of a cgroup v2, or -1 */
+	unsigned long clone_flags; /* extra, e.g. CLONE_NEWNS */
+	int (*before_exec)(
+		void *arg); /* in the child: only async-signal-safe work, on shared memory; negative errno aborts */
 	void *arg;
 };
 

@@ -16,12 +16,12 @@ int str_to_bytes(const char *s, uint64_t *ret);
 int str_to_duration_ns(const char *s, uint64_t *ret);
 /* "SIGTERM", "term", "15", "SIGRTMIN+3" -> number; -EINVAL. 0 is refused. */
 int str_to_signal(const char *s, int *ret);
-const char *signal_name(int sig, char *buf, size_t size);	/* "SIGTERM", "SIGRTMIN+3", "signal 77" */
+const char *signal_name(int sig, char *buf, size_t size); /* "SIGTERM", "SIGRTMIN+3", "signal 77" */
 
-bool str_is_name(const char *s);	/* [A-Za-z0-9][A-Za-z0-9_.-]*, 1..255 long (a container's, pod's, volume's name) */
-bool str_is_clean_path(const char *s);	/* absolute, no empty, "." or ".." part, no trailing slash but for "/" */
+bool str_is_name(const char *s); /* [A-Za-z0-9][A-Za-z0-9_.-]*, 1..255 long (a container's, pod's, volume's name) */
+bool str_is_clean_path(const char *s); /* absolute, no empty, "." or ".." part, no trailing slash but for "/" */
 bool str_is_utf8(const char *s, size_t len);
-size_t str_utf8_length(const char *s, size_t left);	/* bytes of the well-formed character at s, 0 if there is none */
+size_t str_utf8_length(const char *s, size_t left); /* bytes of the well-formed character at s, 0 if there is none */
 bool str_starts(const char *s, const char *prefix);
 
 /* The next word of *p up to one of seps, "" skipped; NULL at the end. Does not change the text: length in *len. */

@@ -6,9 +6,9 @@
 
 #include <stdbool.h>
 
-#define ENVELOPE_VERSION 1		/* of the control protocol; berth.proto has the history */
+#define ENVELOPE_VERSION 1 /* of the control protocol; berth.proto has the history */
 #define ENVELOPE_OLDEST	 1
-#define ENVELOPE_MAX	 (8u << 20)	/* of a spilled one */
+#define ENVELOPE_MAX	 (8u << 20) /* of a spilled one */
 
 /* Packs and sends. fds are not consumed. Results of wire_send; -E2BIG over ENVELOPE_MAX. */
 int envelope_send(int sock, const Berth__Envelope *env, const int *fds, unsigned n_fds);

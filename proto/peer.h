@@ -15,28 +15,28 @@ struct peer_ops {
 	 * Called once, from the loop, never from within peer_send; the owner calls peer_fini, and may free it. Any other op may
 	 * do that too. */
 	void (*gone)(struct peer *p, int reason);
-	void (*drained)(struct peer *p);	/* the queue is empty again after it was not; may be NULL */
+	void (*drained)(struct peer *p); /* the queue is empty again after it was not; may be NULL */
 };
 
 struct peer {
 	struct source source;
-	struct timer doom;	/* calls gone from the loop after a failed send */
+	struct timer doom; /* calls gone from the loop after a failed send */
 	const struct peer_ops *ops;
-	int fd;			/* owned */
-	struct list out;	/* of struct peer_record_ */
+	int fd;		 /* owned */
+	struct list out; /* of struct peer_record_ */
 	size_t out_bytes, out_records;
 	size_t max_bytes, max_records;
 	int reason;
-	bool dead;		/* its `gone` is on the way */
-	bool deaf;		/* it takes nothing any more; what it still says is read first, then it is dead */
-	bool *fini_seen_;	/* set when an op ends the peer that is calling it */
+	bool dead;	  /* its `gone` is on the way */
+	bool deaf;	  /* it takes nothing any more; what it still says is read first, then it is dead */
+	bool *fini_seen_; /* set when an op ends the peer that is calling it */
 };
 
-#define PEER_NULL ((struct peer){ .fd = -1 })
+#define PEER_NULL ((struct peer){.fd = -1})
 
 /* Takes fd. Negative errno: fd is closed. */
 int peer_init(struct peer *p, struct loop *l, int fd, const struct peer_ops *ops, size_t max_bytes, size_t max_records);
-void peer_fini(struct peer *p);	/* idempotent */
+void peer_fini(struct peer *p); /* idempotent */
 
 /* Sends now or queues a copy; fds are duplicated when queued (consumed never). -ENOBUFS when the queue is full: nothing was
  * taken. 0 on a dead peer (its `gone` is on the way). */

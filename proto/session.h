@@ -7,25 +7,25 @@
 #pragma once
 
 #define SESSION_VERSION 1
-#define SESSION_MAX 32768	/* bytes of one record, the type byte included */
+#define SESSION_MAX	32768 /* bytes of one record, the type byte included */
 
 enum session_type {
-	SESSION_HELLO = 1,	/* u8 version */
-	SESSION_STDIN = 2,	/* client -> shim: bytes */
-	SESSION_STDOUT = 3,	/* shim -> client: bytes */
-	SESSION_STDERR = 4,	/* shim -> client: bytes */
-	SESSION_CLOSE = 5,	/* u8 stream (0 stdin, 1 stdout, 2 stderr): no more bytes on it */
-	SESSION_RESIZE = 6,	/* client -> shim: u16 rows, u16 cols, host byte order */
-	SESSION_SIGNAL = 7,	/* client -> shim: u8 signal to the exec's process (attach: to pid 1) */
-	SESSION_EXIT = 8,	/* shim -> client: struct session_exit; the last record */
-	SESSION_ERROR = 9,	/* shim -> client: text, then SESSION_EXIT with failed set */
+	SESSION_HELLO = 1,  /* u8 version */
+	SESSION_STDIN = 2,  /* client -> shim: bytes */
+	SESSION_STDOUT = 3, /* shim -> client: bytes */
+	SESSION_STDERR = 4, /* shim -> client: bytes */
+	SESSION_CLOSE = 5,  /* u8 stream (0 stdin, 1 stdout, 2 stderr): no more bytes on it */
+	SESSION_RESIZE = 6, /* client -> shim: u16 rows, u16 cols, host byte order */
+	SESSION_SIGNAL = 7, /* client -> shim: u8 signal to the exec's process (attach: to pid 1) */
+	SESSION_EXIT = 8,   /* shim -> client: struct session_exit; the last record */
+	SESSION_ERROR = 9,  /* shim -> client: text, then SESSION_EXIT with failed set */
 	SESSION_N_,
 };
 
 /* One end of the program, in the words of wait(2). Host byte order: both ends are on one host. */
 struct session_exit {
-	int code;		/* exit status 0..255 when signal is 0; 126 or 127 with failed */
-	int signal;		/* 0 or the signal that killed it */
+	int code;   /* exit status 0..255 when signal is 0; 126 or 127 with failed */
+	int signal; /* 0 or the signal that killed it */
 	int timed_out;
-	int failed;		/* it was never executed; a SESSION_ERROR came before */
+	int failed; /* it was never executed; a SESSION_ERROR came before */
 };
