@@ -1,0 +1,307 @@
+"""The life of a container: states, what is refused in which, stop, kill, pause, wait, restart by hand."""
+
+import re
+import time
+
+import pytest
+
+from host import SLOW, eventually
+
+
+def in_state(host, state):
+    name = host.name()
+    if state == "created":
+        host.berth("create", "--name", name, "busybox", "sleep", "60")
+    elif state == "exited":
+        host.detached("true", name=name)
+        host.wait_state(name, "exited")
+    else:
+        host.detached("sleep", "60", name=name)
+        if state == "paused":
+            host.berth("pause", name)
+        if state == "stopped":
+            host.berth("stop", "-t", "0", name)
+    assert host.state_of(name) == state
+    return name
+
+
+@pytest.mark.parametrize("state, verb, text", [
+    ("exited", "pause", "cannot pause: container is Exited"),
+    ("created", "pause", "cannot pause: container is Created"),
+    ("stopped", "pause", "cannot pause: container is Stopped"),
+    ("paused", "pause", "cannot pause: container is Paused"),
+    ("running", "unpause", "cannot unpause: container is Running"),
+    ("exited", "unpause", "cannot unpause: container is Exited"),
+    ("exited", "kill", "cannot kill: container is Exited"),
+    ("created", "kill", "cannot kill: container is Created"),
+    ("running", "rm", "cannot remove: container is Running"),
+    ("paused", "rm", "cannot remove: container is Paused"),
+])
+def test_a_verb_out_of_place_is_refused_and_says_the_state(host, state, verb, text):
+    name = in_state(host, state)
+    host.refused(verb, name, text=text)
+    assert host.state_of(name) == state
+
+
+@pytest.mark.parametrize("state, text", [("exited", "cannot exec: container is Exited"), ("paused", "cannot exec: container is Paused")])
+def test_exec_out_of_place_is_refused(host, state, text):
+    name = in_state(host, state)
+    r = host.berth("exec", name, "true", code=None)
+    assert r.code in (1, 125, 126) and text in r.err
+    host.berth("rm", "-f", name)
+
+
+def test_start_of_a_running_container_and_stop_of_an_ended_one_are_no_errors_or_clear_ones(host):
+    name = in_state(host, "running")
+    pid = host.status(name)["pid"]
+    r = host.berth("start", name, code=None)
+    assert r.code == 0 or "cannot start: container is Running" in r.err
+    assert host.status(name)["pid"] == pid
+    host.berth("stop", "-t", "0", name)
+    r = host.berth("stop", name, code=None)
+    assert r.code == 0 or "cannot stop: container is Stopped" in r.err
+
+
+def test_every_end_and_start_is_a_new_incarnation(host):
+    name = in_state(host, "running")
+    first = host.status(name)
+    host.berth("restart", "-t", "0", name)
+    second = host.wait_state(name, "running")
+    assert second["incarnation"] == first["incarnation"] + 1 and second["pid"] != first["pid"]
+    host.berth("stop", "-t", "0", name)
+    host.berth("start", name)
+    assert host.wait_state(name, "running")["incarnation"] == first["incarnation"] + 2
+
+
+# ---------------------------------------------------------------- stop, kill
+
+def test_stop_sends_term_and_the_program_may_end_by_itself(host):
+    name = host.detached("guest", "signals", "3")
+    host.wait_log(name, "ready")
+    host.berth("stop", name)
+    s = host.status(name)
+    assert s["state"] == "CONTAINER_STATE_STOPPED" and s["last_exit"]["code"] == 3 and s["stop_requested"]
+    assert "got 15" in host.berth("logs", name).out
+
+
+def test_stop_signal_of_the_spec_is_used(host):
+    name = host.detached("--stop-signal", "USR2", "--", "sh", "-c", "trap 'echo usr2; exit 4' USR2; echo up; while :; do sleep 0.05; done")
+    host.wait_log(name, "up")
+    host.berth("stop", name)
+    assert host.status(name)["last_exit"]["code"] == 4
+
+
+def test_stop_kills_what_ignores_term_at_the_deadline(host):
+    name = host.detached("guest", "ignore-term")
+    host.wait_log(name, "ignoring")
+    start = time.monotonic()
+    host.berth("stop", "-t", "1", name)
+    took = time.monotonic() - start
+    assert 0.95 <= took < 1 + 1.5 * SLOW
+    assert host.status(name)["last_exit"]["signal"] == 9
+
+
+def test_stop_timeout_of_the_spec_is_used(host):
+    name = host.detached("--stop-timeout", "1", "--", "guest", "ignore-term")
+    host.wait_log(name, "ignoring")
+    start = time.monotonic()
+    host.berth("stop", name)
+    assert 0.95 <= time.monotonic() - start < 1 + 1.5 * SLOW
+
+
+def test_a_second_stop_with_a_shorter_deadline_shortens_it(host):
+    name = host.detached("guest", "ignore-term")
+    host.wait_log(name, "ignoring")
+    slow = host.popen("stop", "-t", "60", name)
+    eventually(lambda: host.state_of(name) == "stopping", "stopping")
+    host.berth("stop", "-t", "0", name)
+    assert slow.wait(10 * SLOW) == 0
+
+
+def test_stop_reaches_a_paused_container(host):
+    name = in_state(host, "paused")
+    host.berth("stop", "-t", "5", name, timeout=4)
+    assert host.state_of(name) == "stopped"
+
+
+def test_kill_of_a_stopping_container_ends_it(host):
+    name = host.detached("guest", "ignore-term")
+    host.wait_log(name, "ignoring")
+    p = host.popen("stop", "-t", "60", name)
+    eventually(lambda: host.state_of(name) == "stopping", "stopping")
+    host.berth("kill", name)
+    assert p.wait(10 * SLOW) == 0
+    assert host.state_of(name) == "stopped"
+
+
+def test_kill_sends_the_signal_that_was_asked_for(host):
+    name = host.detached("guest", "signals")
+    host.wait_log(name, "ready")
+    for signal, number in (("HUP", 1), ("SIGUSR1", 10), ("12", 12), ("SIGRTMIN+3", 37), ("SIGWINCH", 28)):
+        host.berth("kill", "-s", signal, name)
+        host.wait_log(name, "got %d\n" % number)
+    assert host.state_of(name) == "running"
+
+
+@pytest.mark.parametrize("signal", ["NOPE", "0", "65", "-1", ""])
+def test_wrong_signal_is_refused_and_nothing_is_sent(host, signal):
+    name = in_state(host, "running")
+    host.refused("kill", "--signal=" + signal, name, text="(?i)signal")
+    assert host.state_of(name) == "running"
+
+
+def test_kill_ends_every_process_of_the_container(host):
+    name = host.detached("guest", "tree", "5")
+    host.wait_log(name, "tree up")
+    host.berth("kill", name)
+    host.wait_state(name, "exited", "stopped")
+    assert host.status(name)["last_exit"]["signal"] == 9
+
+
+# ---------------------------------------------------------------- pause
+
+def test_pause_stops_every_process_and_unpause_lets_them_go_on(host):
+    name = host.detached("guest", "counter", "10")
+    host.wait_log(name, "3 ")
+    host.berth("pause", name)
+    assert host.state_of(name) == "paused"
+    time.sleep(0.3)
+    before = host.berth("logs", name).out
+    time.sleep(0.3)
+    assert host.berth("logs", name).out == before
+    host.berth("unpause", name)
+    assert host.state_of(name) == "running"
+    eventually(lambda: len(host.berth("logs", name).out) > len(before), "counting again")
+    numbers = [int(line.split()[0]) for line in host.berth("logs", name).lines]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_rm_force_of_a_paused_container_works(host):
+    name = in_state(host, "paused")
+    host.berth("rm", "-f", name)
+    assert host.list() == []
+
+
+def test_kill_of_a_paused_container_is_not_lost(host):
+    name = in_state(host, "paused")
+    host.berth("kill", name)
+    host.wait_state(name, "exited", "stopped")
+
+
+# ---------------------------------------------------------------- wait
+
+def test_wait_gives_the_exit_code_of_a_running_and_of_an_ended_container(host):
+    name = host.detached("sh", "-c", "sleep 0.3; exit 9")
+    assert host.berth("wait", name).text == "9"
+    assert host.berth("wait", name).text == "9"
+
+
+def test_wait_for_several_prints_each(host):
+    names = [host.detached("guest", "exit", n) for n in (1, 2, 3)]
+    assert host.berth("wait", *names).lines == ["1", "2", "3"]
+
+
+def test_wait_for_the_removal(host):
+    name = host.detached("--rm", "--", "sh", "-c", "sleep 0.2; exit 6")
+    with host.client() as c:
+        reply = c.request("container_wait", {"ref": name, "condition": "removed"})[0]
+    assert reply["exit"]["code"] == 6
+    assert host.list() == []
+
+
+def test_wait_is_answered_when_the_container_is_removed_under_it(host):
+    name = host.detached("sleep", "60")
+    p = host.popen("wait", name)
+    eventually(lambda: host.ask("info")["clients"] >= 2, "waiting")
+    host.berth("rm", "-f", name)
+    p.communicate(timeout=10 * SLOW)
+    assert p.returncode is not None
+
+
+def test_wait_with_a_deadline_times_out_and_leaves_the_container_alone(host):
+    name = in_state(host, "running")
+    with host.client() as c:
+        env, _ = c.answer(c.ask("container_wait", {"ref": name}, deadline_ms=200))
+    assert env["error"]["code"] == "TIMEOUT"
+    assert host.state_of(name) == "running"
+
+
+# ---------------------------------------------------------------- inspect, ps
+
+def test_inspect_shows_spec_status_and_what_is_in_force(host):
+    name = host.detached("-e", "A=1", "--restart", "on-failure:4", "--", "sleep", "60")
+    shown = host.berth("inspect", name).json()
+    c = shown[0] if isinstance(shown, list) else shown
+    c = c.get("container", c)
+    assert c["meta"]["name"] == name and c["spec"]["restart"] == {"kind": "on_failure", "max_retries": 4}
+    assert c["status"]["state"] == "running" and c["status"]["pid"] > 0 and c["status"]["shim_pid"] > 0
+    assert "CAP_CHOWN" in c["status"]["in_force"]["capabilities"]
+    assert c["status"]["in_force"]["seccomp"] == "default" and c["status"]["in_force"]["seccomp_instructions"] > 50
+    assert c["image_id"].startswith("sha256:") and re.match(r"\d{4}-\d\d-\d\dT", c["status"]["started_at"])
+    assert c["spec"]["stop_timeout_s"] == 10 and c["spec"]["log"]["max_files"] >= 2
+
+
+def test_inspect_format_picks_one_field(host):
+    name = in_state(host, "running")
+    assert host.berth("inspect", "--format", ".status.pid", name).text == str(host.status(name)["pid"])
+
+
+def test_exit_record_tells_code_times_and_reason(host):
+    name = host.detached("guest", "exit", "77")
+    e = host.wait_state(name, "exited")["last_exit"]
+    assert e["known"] and e["code"] == 77 and not e.get("signal") and e["finished_at"] > e["started_at"]
+    name = host.detached("--init", "--", "sh", "-c", "kill -9 $$")
+    e = host.wait_state(name, "exited")["last_exit"]
+    assert e["code"] == 137 and "KILL" in e["reason"] or e["signal"] == 9
+
+
+def test_ps_shows_running_ones_and_all_with_a(host):
+    up, down = in_state(host, "running"), in_state(host, "exited")
+    out = host.berth("ps").out
+    assert up in out and down not in out
+    out = host.berth("ps", "-a").out
+    assert up in out and down in out
+    listed = host.berth("ps", "-a", "--format", "json").out
+    assert '"name"' in listed and down in listed
+    assert len(host.berth("ps", "-aq").lines) == 2
+
+
+def test_ps_pages_through_many(host):
+    with host.client() as c:
+        ids = [c.request("container_create", {"spec": {"image": "busybox"}})[0]["container"]["meta"]["id"] for _ in range(30)]
+        seen, after = [], 0
+        while True:
+            page = c.request("container_list", {"all": True, "limit": 7, "after_id": after})[0]
+            seen += [x["meta"]["id"] for x in page["containers"]]
+            after = page.get("next_after_id", 0)
+            if not after:
+                break
+    assert seen == sorted(ids, reverse=True)
+    assert len(host.berth("ps", "-aq").lines) == 30
+
+
+def test_top_lists_the_processes(host):
+    name = host.detached("--init", "--", "sh", "-c", "sleep 61 & exec sleep 62")
+    rows = eventually(lambda: (lambda r: r if len(r) == 3 else None)(host.ask("container_top", {"ref": name})["processes"]), "three processes")
+    commands = {p["command"]: p for p in rows}
+    assert "sleep 61" in commands and "sleep 62" in commands
+    assert {p["container_pid"] for p in rows} >= {1}
+    assert "sleep 62" in host.berth("top", name).out
+
+
+def test_stats_once_shows_what_this_host_counts_and_names_what_it_does_not(host):
+    name = host.detached("guest", "spin", "60000")
+    s = host.ask("container_stats", {"refs": [name]})["stats"][0]
+    assert s["name"] == name
+    for controller, field in (("memory", "memory_bytes"), ("pids", "pids")):
+        assert (field in s) != (controller in s.get("unavailable", [])), (field, s)
+    first = s["cpu_usec"]
+    eventually(lambda: host.ask("container_stats", {"refs": [name]})["stats"][0]["cpu_usec"] > first + 50000, "processor time")
+    assert name in host.berth("stats", "--no-stream", name).out
+
+
+def test_start_of_a_held_container_runs_nothing_before(host):
+    with host.client() as c:
+        made = c.request("container_create", {"name": "held", "spec": {"image": "busybox", "command": ["sh", "-c", "echo ran"],
+                                                                       "hold_before_exec": True}})[0]["container"]
+    assert made["status"]["state"] in ("CONTAINER_STATE_CREATED", "CONTAINER_STATE_CREATING")
