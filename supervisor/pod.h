@@ -1,11 +1,18 @@
 /* supervisor/pod.h - a sandbox: owns the namespaces that its containers share and the group that holds theirs.
  *
- * A plain container owns an implicit pod of one: no holder process, its shim keeps the network namespace. A pod that was
- * asked for has a holder: a shim whose program is the pause loop (LaunchPlan.program PAUSE); its pidfd is what members join. */
+ * A plain container owns an implicit pod of one, of the same uuid: no row, no holder process, its shim keeps the network
+ * namespace. A pod that was asked for has a holder: a shim whose program is the pause loop (LaunchPlan.program PAUSE); its
+ * pidfd is what members join. The holder is started when the first member wants to start and lives until the pod is removed. */
 #pragma once
 
 #include "proto/berth.pb-c.h"
+#include "proto/shim.pb-c.h"
+#include "supervisor/client.h"
 #include "supervisor/supervisor.h"
+
+struct container;
+
+enum pod_state { POD_EMPTY, POD_STARTING, POD_READY, POD_FAILED };
 
 struct pod {
 	struct table_node node;		/* supervisor.pods */
@@ -14,5 +21,29 @@ struct pod {
 	struct list containers;		/* of struct container.in_pod */
 	struct shimlink *holder;	/* owned; NULL for an implicit pod, and while it is down */
 	int pause_pidfd;		/* of the holder's pause process; -1 */
-	int cgroup_fd;			/* <root>/shared/<uuid> */
+	enum pod_state state;
+	uint64_t incarnation;		/* of the holder */
+	int64_t holder_started_at;	/* of its present incarnation: init containers that ended well since then are done */
+	struct timer timer;		/* launch deadline of the holder */
+	char failure[200];		/* why the holder could not be started */
+	bool removing;
+	struct parked removal;		/* who asked */
 };
+
+int pod_load(struct supervisor *sv, struct err *e);	/* at start: every row of the store */
+struct pod *pod_find(struct supervisor *sv, const char *project, const char *ref, struct err *e);	/* explicit ones only; NULL: ENOENT or EEXIST */
+int pod_new_implicit(struct supervisor *sv, const char *uuid, struct pod **ret, struct err *e);
+void pod_free(struct pod *p);
+void pod_add(struct pod *p, struct container *c);
+void pod_del(struct pod *p, struct container *c);	/* an implicit pod is freed with its container */
+
+int pod_group_open(struct pod *p, int *ret_fd, struct err *e);	/* shared/<uuid>, made with its limits when missing */
+
+/* May this member launch now? 1 yes; 0 not yet, with the reason for a person in why (what it waits for has been set going);
+ * negative errno: it cannot, e is filled. */
+int pod_admit(struct pod *p, struct container *c, char *why, unsigned size, struct err *e);
+void pod_member_ended(struct pod *p, struct container *c);	/* an init container may have been what others wait for */
+bool pod_init_done(const struct pod *p, const struct container *init);
+
+/* At start: a living holder, or none. */
+void pod_hello(struct pod *p, const Shim__ShimHello *h, int pause_pidfd);

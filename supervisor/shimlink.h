@@ -1,16 +1,24 @@
-/* supervisor/shimlink.h - one shim as berthd sees it: spawn, plan out, reports in, death noticed. */
+/* supervisor/shimlink.h - one shim as berthd sees it: spawn, plan out, reports in, death noticed.
+ *
+ * Two descriptors each: the connection and the shim's pidfd. An adopted shim's pidfd comes with its hello. */
 #pragma once
 
 #include "proto/peer.h"
 #include "proto/shim.pb-c.h"
 #include "supervisor/supervisor.h"
 
+#define SHIM_VERSION 1		/* of the shim protocol; shim.proto has the history */
+#define SHIM_OLDEST  1
+
 struct shimlink;
 
 struct shimlink_ops {	/* called from the loop; owner decides what the reports mean */
-	void (*hello)(void *owner, const Shim__ShimHello *h);
-	void (*message)(void *owner, const Shim__ShimMessage *m, struct wire_fds *fds);
-	void (*gone)(void *owner);	/* the shim process has ended (pidfd), the link is closed: call shimlink_free */
+	/* All there is to know; may come again. *container_pidfd: of pid 1 in the container or -1, take_fd() to keep it. */
+	void (*hello)(void *owner, const Shim__ShimHello *h, int *container_pidfd);
+	void (*message)(void *owner, const Shim__ShimMessage *m);
+	/* The shim's process has ended, or (adopted only) there is nobody behind its socket; all it had to say was said. The
+	 * owner calls shimlink_free. */
+	void (*gone)(void *owner);
 };
 
 /* A new shim from the sealed memfd, in shims/; the link is usable at once. */
@@ -21,5 +29,8 @@ void shimlink_free(struct shimlink *s);	/* closes; does not end the shim */
 
 /* fds in the order of m->fds; not consumed. */
 int shimlink_send(struct shimlink *s, const Shim__ShimMessage *m, const int *fds, unsigned n_fds);
-int shimlink_pid(const struct shimlink *s);
-void shimlink_kill(struct shimlink *s);	/* SIGKILL by pidfd */
+int shimlink_signal(struct shimlink *s, uint64_t incarnation, int signal);
+int shimlink_bye(struct shimlink *s);
+int shimlink_query(struct shimlink *s);
+int shimlink_pid(const struct shimlink *s);	/* 0 before the hello of an adopted one */
+void shimlink_kill(struct shimlink *s);		/* SIGKILL by pidfd */

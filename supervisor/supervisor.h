@@ -55,11 +55,31 @@ struct supervisor {
 
 	struct control *control;	/* supervisor/control.h: listening socket and clients */
 	struct jobs *jobs;		/* supervisor/job.h: workers */
-	struct list steps;		/* of struct container.step: containers whose state wants looking at this turn */
-	struct list dirty;		/* of struct container.dirty: to be stored and published at the end of this turn */
+	struct list steps;		/* of struct container.step: containers with posted events, looked at when the turn ends */
+	struct list dirty;		/* of struct container.dirty: to be stored at the end of this turn */
+	struct list waiters;		/* of struct waiter.all: answers owed by containers */
+	struct names *names;		/* supervisor/names.h: containers by name */
+	struct trash *trash;		/* supervisor/trash.h: sweeps STATE/trash */
+	struct upgrade *upgrade;	/* supervisor/upgrade.h: an upgrade that is under way, or NULL */
+	struct recover *recover;	/* supervisor/recover.h: while living shims are being taken back at start */
+	struct source signals;
 	int shim_exe_fd;		/* sealed memfd with our berth-shim */
+	char exe[200];			/* the file berthd was started from */
+	int argc;			/* as main got them: an upgrade hands them on */
+	char **argv;
+	bool apparmor;			/* the label "berth-default" is loaded */
 };
+
+/* Opens everything in order and closes it in reverse; see the list in supervisor.c. listen_fd: from the berthd before an
+ * upgrade, or -1. After an error supervisor_close ends what was opened. */
+int supervisor_open(struct supervisor *sv, int listen_fd, struct err *e);
+void supervisor_close(struct supervisor *sv);
 
 /* Next values of the host-wide counters; both survive restarts and never repeat. */
 uint64_t supervisor_next_id(struct supervisor *sv);
 uint64_t supervisor_next_revision(struct supervisor *sv);
+
+/* RUN/shims/<uuid>, RUN/exits/<uuid>, STATE/containers/<uuid>/<leaf> ("" for the folder itself). */
+void path_shim(const struct supervisor *sv, const char *uuid, char *buf, unsigned size);
+void path_exit(const struct supervisor *sv, const char *uuid, char *buf, unsigned size);
+void path_container(const struct supervisor *sv, const char *uuid, const char *leaf, char *buf, unsigned size);

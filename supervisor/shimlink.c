@@ -1,0 +1,312 @@
+/* supervisor/shimlink.c - see supervisor/shimlink.h
+ *
+ * A link ends when the process has: its pidfd is readable. What it had said by then still lies in the socket, so the end is
+ * told only after the end of the socket was read too, or a moment later if a copy of the socket lives on somewhere (a task of
+ * the shim in state D). The other way round, a shim that closes the connection and lives on is one we lost: it is asked
+ * again over its path once, and killed if it cannot be reached. */
+#include "supervisor/shimlink.h"
+
+#include "base/own.h"
+#include "base/spawn.h"
+#include "proto/envelope.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#define LAST_WORDS_NS (50 * NS_PER_MS) /* between the end of the process and giving its socket up */
+#define END_NS	      (2 * NS_PER_S)   /* between the end of the socket and doubting the process */
+#define QUEUE_BYTES   (256u << 10)
+#define QUEUE_RECORDS 64
+
+struct shimlink {
+	struct supervisor *sv;
+	const struct shimlink_ops *ops;
+	void *owner;
+	struct peer peer;
+	struct source process; /* pidfd */
+	int pidfd;	       /* owned */
+	int pid;
+	struct timer timer;
+	bool socket_ended, process_ended, reconnected;
+	char uuid[UUID_SIZE];
+};
+
+static void link_check_end(struct shimlink *s);
+
+/* ---------------------------------------------------------------- what it says */
+
+static int role_fd(const Shim__ShimMessage *m, struct wire_fds *fds, Shim__FdRole role)
+{
+	for (size_t i = 0; i < m->n_fds && i < fds->n; i++)
+		if (m->fds[i] == role)
+			return wire_fds_take(fds, (unsigned)i);
+	return -1;
+}
+
+static void on_process(struct source *src, uint32_t events)
+{
+	struct shimlink *s = container_of(src, struct shimlink, process);
+	siginfo_t info;
+
+	source_del(&s->process);
+	s->process_ended = true;
+	/* Ours unless it was adopted from a berthd that is no more: then it has another parent and this is ECHILD. */
+	waitid(P_PIDFD, (id_t)s->pidfd, &info, WEXITED | WNOHANG);
+	link_check_end(s);
+}
+
+static int link_hello(struct shimlink *s, const Shim__ShimMessage *m, struct wire_fds *fds)
+{
+	AUTO_FD pidfd = role_fd(m, fds, SHIM__FD_ROLE__FD_SHIM);
+	AUTO_FD container = role_fd(m, fds, SHIM__FD_ROLE__FD_CONTAINER);
+	const Shim__ShimHello *h = m->hello;
+
+	if (h->oldest > SHIM_VERSION || h->version < SHIM_OLDEST)
+		return -EPROTONOSUPPORT;
+	if (h->uuid && h->uuid[0] && strcmp(h->uuid, s->uuid))
+		return -EPROTO;
+	if (s->pidfd < 0) {
+		if (pidfd < 0)
+			return -EPROTO;
+		s->pidfd = take_fd(&pidfd);
+		s->pid = h->shim_pid;
+		int r = source_add(&s->sv->loop, &s->process, s->pidfd, EPOLLIN, on_process);
+		if (r < 0)
+			return r;
+	}
+	s->ops->hello(s->owner, h, &container);
+	return 0;
+}
+
+static int link_record(struct peer *p, const void *data, size_t len, struct wire_fds *fds)
+{
+	struct shimlink *s = container_of(p, struct shimlink, peer);
+	Shim__ShimMessage *m = shim__shim_message__unpack(NULL, len, data);
+	int r;
+
+	if (!m)
+		return -EBADMSG;
+	r = message_check_strings(&m->base);
+	if (!r && m->n_fds != fds->n)
+		r = -EBADMSG;
+	if (!r && m->body_case == SHIM__SHIM_MESSAGE__BODY_HELLO)
+		r = link_hello(s, m, fds);
+	else if (!r)
+		s->ops->message(s->owner, m);
+	shim__shim_message__free_unpacked(m, NULL);
+	return r;
+}
+
+static void link_socket_gone(struct peer *p, int reason)
+{
+	struct shimlink *s = container_of(p, struct shimlink, peer);
+
+	peer_fini(&s->peer);
+	s->socket_ended = true;
+	link_check_end(s);
+}
+
+static const struct peer_ops link_peer_ops = {.record = link_record, .gone = link_socket_gone};
+
+/* ---------------------------------------------------------------- its end */
+
+static void link_doubt(struct shimlink *s)
+{
+	char path[128];
+	int fd;
+
+	path_shim(s->sv, s->uuid, path, sizeof path);
+	fd = s->reconnected ? -ECONNREFUSED : wire_connect(path);
+	s->reconnected = true;
+	if (fd < 0 || peer_init(&s->peer, &s->sv->loop, fd, &link_peer_ops, QUEUE_BYTES, QUEUE_RECORDS) < 0) {
+		shimlink_kill(s);
+		return;
+	}
+	s->socket_ended = false;
+}
+
+static void on_link_timer(struct timer *t)
+{
+	struct shimlink *s = container_of(t, struct shimlink, timer);
+
+	if (s->process_ended)
+		s->ops->gone(s->owner);
+	else
+		link_doubt(s);
+}
+
+static void link_check_end(struct shimlink *s)
+{
+	/* An adopted shim whose hello never came has no pidfd: the end of its socket is all there will be. */
+	if (s->socket_ended && (s->process_ended || s->pidfd < 0)) {
+		timer_del(&s->timer);
+		s->ops->gone(s->owner);
+	} else {
+		timer_in(&s->sv->loop, &s->timer, s->process_ended ? LAST_WORDS_NS : END_NS, on_link_timer);
+	}
+}
+
+/* ---------------------------------------------------------------- making and ending a link */
+
+static struct shimlink *link_alloc(struct supervisor *sv, const char *uuid, const struct shimlink_ops *ops, void *owner)
+{
+	struct shimlink *s = calloc(1, sizeof *s);
+
+	if (!s)
+		return NULL;
+	s->sv = sv;
+	s->ops = ops;
+	s->owner = owner;
+	s->pidfd = -1;
+	s->peer = PEER_NULL;
+	snprintf(s->uuid, sizeof s->uuid, "%s", uuid);
+	return s;
+}
+
+void shimlink_free(struct shimlink *s)
+{
+	if (!s)
+		return;
+	timer_del(&s->timer);
+	peer_fini(&s->peer);
+	source_del(&s->process);
+	close_fd(&s->pidfd);
+	free(s);
+}
+
+int shimlink_spawn(struct supervisor *sv, const char *uuid, const struct shimlink_ops *ops, void *owner,
+		   struct shimlink **ret, struct err *e)
+{
+	struct shimlink *s = link_alloc(sv, uuid, ops, owner);
+	char path[128];
+	char *argv[] = {(char *)"berth-shim", path, (char *)uuid, NULL};
+	char *env[] = {NULL};
+	int pair[2], r;
+	pid_t pid;
+
+	if (!s)
+		return err_set(e, ENOMEM, "shim", "no memory for a shim");
+	path_shim(sv, uuid, path, sizeof path);
+	r = wire_pair(pair);
+	if (r < 0) {
+		shimlink_free(s);
+		return err_set(e, -r, "shim", "make a socket for the shim");
+	}
+	/* Its stderr is ours: what it has to say when it cannot even start goes to the same journal. */
+	int fds[] = {-1, -1, STDERR_FILENO, pair[1]};
+	r = spawn(&(struct spawn){.exec_fd = sv->shim_exe_fd,
+				  .argv = argv,
+				  .env = env,
+				  .fds = fds,
+				  .n_fds = ARRAY_SIZE(fds),
+				  .cgroup_fd = sv->cg.shims_fd},
+		  &s->pidfd, &pid, e);
+	close(pair[1]);
+	if (r < 0) {
+		close(pair[0]);
+		shimlink_free(s);
+		return err_wrap(e, "start the shim");
+	}
+	s->pid = pid;
+	r = peer_init(&s->peer, &sv->loop, pair[0], &link_peer_ops, QUEUE_BYTES, QUEUE_RECORDS);
+	if (!r)
+		r = source_add(&sv->loop, &s->process, s->pidfd, EPOLLIN, on_process);
+	if (r < 0) {
+		/* It has no plan yet and nobody would ever hear of it: not left behind. */
+		shimlink_kill(s);
+		waitid(P_PIDFD, (id_t)s->pidfd, &(siginfo_t){0}, WEXITED);
+		shimlink_free(s);
+		return err_set(e, -r, "shim", "watch the shim");
+	}
+	*ret = s;
+	return 0;
+}
+
+int shimlink_adopt(struct supervisor *sv, const char *uuid, const struct shimlink_ops *ops, void *owner,
+		   struct shimlink **ret)
+{
+	struct shimlink *s;
+	char path[128];
+	int fd, r;
+
+	path_shim(sv, uuid, path, sizeof path);
+	fd = wire_connect(path);
+	if (fd < 0)
+		return fd;
+	s = link_alloc(sv, uuid, ops, owner);
+	if (!s) {
+		close(fd);
+		return -ENOMEM;
+	}
+	r = peer_init(&s->peer, &sv->loop, fd, &link_peer_ops, QUEUE_BYTES, QUEUE_RECORDS);
+	if (r < 0) {
+		shimlink_free(s);
+		return r;
+	}
+	*ret = s;
+	return 0;
+}
+
+/* ---------------------------------------------------------------- what it is told */
+
+int shimlink_send(struct shimlink *s, const Shim__ShimMessage *m, const int *fds, unsigned n_fds)
+{
+	uint8_t data[4096];
+	size_t len = shim__shim_message__get_packed_size(m);
+
+	/* Messages are small by design: whatever grows with a spec is in the plan's memfd. */
+	if (len > sizeof data)
+		return -EMSGSIZE;
+	shim__shim_message__pack(m, data);
+	return peer_send(&s->peer, data, len, fds, n_fds);
+}
+
+int shimlink_signal(struct shimlink *s, uint64_t incarnation, int signal)
+{
+	Shim__ShimMessage m = SHIM__SHIM_MESSAGE__INIT;
+	Shim__Signal body = SHIM__SIGNAL__INIT;
+
+	body.has_signal = body.has_incarnation = 1;
+	body.signal = signal;
+	body.incarnation = incarnation;
+	m.body_case = SHIM__SHIM_MESSAGE__BODY_SIGNAL;
+	m.signal = &body;
+	return shimlink_send(s, &m, NULL, 0);
+}
+
+int shimlink_bye(struct shimlink *s)
+{
+	Shim__ShimMessage m = SHIM__SHIM_MESSAGE__INIT;
+	Shim__Bye body = SHIM__BYE__INIT;
+
+	m.body_case = SHIM__SHIM_MESSAGE__BODY_BYE;
+	m.bye = &body;
+	return shimlink_send(s, &m, NULL, 0);
+}
+
+int shimlink_query(struct shimlink *s)
+{
+	Shim__ShimMessage m = SHIM__SHIM_MESSAGE__INIT;
+	Shim__Query body = SHIM__QUERY__INIT;
+
+	m.body_case = SHIM__SHIM_MESSAGE__BODY_QUERY;
+	m.query = &body;
+	return shimlink_send(s, &m, NULL, 0);
+}
+
+int shimlink_pid(const struct shimlink *s)
+{
+	return s->pid;
+}
+
+void shimlink_kill(struct shimlink *s)
+{
+	if (s->pidfd >= 0)
+		syscall(SYS_pidfd_send_signal, s->pidfd, SIGKILL, NULL, 0);
+}
