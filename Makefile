@@ -39,8 +39,8 @@ CTL_PKGS    := smartcols libprotobuf-c
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wwrite-strings \
 	-Wformat=2 -Wvla -Wundef -Wno-missing-field-initializers -Wno-unused-parameter
 OPT  ?= -O2 -g
-SANFLAGS := $(if $(filter 1,$(SAN)),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
 comma := ,
+SANFLAGS := $(if $(filter 1,$(SAN)),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
 CPPFLAGS += -D_GNU_SOURCE -DBERTH_VERSION='"$(VERSION)"' -I. -I$(B)/gen
 CFLAGS   += -std=gnu17 $(OPT) $(WARN) -fstack-protector-strong $(SANFLAGS)
 LDFLAGS  += -Wl,-z,relro,-z,now $(SANFLAGS)
