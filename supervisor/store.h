@@ -22,7 +22,7 @@ typedef void store_done(void *arg, int result);	/* 0 = committed; negative errno
 
 /* Opens, locks (a second berthd on the same folder: -EBUSY), migrates, and starts the thread. */
 int store_open(struct loop *l, const char *dir, struct store **ret, struct err *e);
-/* Commits what is queued, ends the thread. */
+/* Commits what is queued (the `done`s are called, so their owners must still be there), ends the thread. NULL is harmless. */
 void store_close(struct store *st);
 /* Opens read-only and says whether this program could take the state over (berthd --check-state). */
 int store_check(const char *dir, struct err *e);
@@ -53,12 +53,14 @@ int store_get_actions(struct store *st, const char *object_uuid, const char *obj
 		      void (*found)(void *arg, int result, Berth__Action **actions, size_t n), void *arg);
 int store_load_tokens(struct store *st, int (*fn)(void *arg, const char *principal, const char *token, uint64_t body_hash, const void *reply, size_t len, int64_t expires_at), void *arg);
 
-/* Disk work that is not SQL, in the thread and in the order of the queue. store_call (mkdir of a container's folder) is done
- * before anything queued after it is committed: a row never lacks its folder. store_call_after (rename into the trash) runs when all
- * that was queued before it is committed, and not at all (done gets the error) if that failed: a crash leaves a folder without
- * a row, never the other way round. */
+/* Disk work that is not SQL, in the thread and in the order of the queue: work(arg) there, then done(arg) here. */
 int store_call(struct store *st, int (*work)(void *arg), void *arg, store_done *done);
-int store_call_after(struct store *st, int (*work)(void *arg), void *arg, store_done *done);
+/* Both in one, so that a crash may leave a folder without a row but never a row without its folder. store_put_after: work (mkdir of
+ * the object's folder) comes first; if it fails nothing is written and done gets its result. store_delete_then: work (rename
+ * into the trash) comes when the deletion is committed, not at all if that failed; done gets the first failure. */
+int store_put_after(struct store *st, enum store_kind kind, const Berth__Meta *meta, const ProtobufCMessage *object,
+		    int (*work)(void *arg), store_done *done, void *arg);
+int store_delete_then(struct store *st, enum store_kind kind, const char *uuid, int (*work)(void *arg), store_done *done, void *arg);
 
 const char *store_error(const struct store *st);	/* "" when the last write succeeded; it is probed once a second while set */
 bool store_full(const struct store *st);		/* the queue takes no more mutations now */
