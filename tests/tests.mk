@@ -1,1 +1,138 @@
-# see the helper that owns this
+# All tests. Included by the Makefile.
+#
+#   make check              everything
+#   make check-unit [T=x]   tests/unit/test_*x*: cmocka under ASan and UBSan; with T empty also the layers. Seconds, no root needed
+#   make check-fuzz [T=x]   tests/fuzz/fuzz_*x* for FUZZ_SECONDS each; `make fuzz` only builds them
+#   make check-system (tests/system/system.mk), check-vm (tests/vm/vm.mk)
+#
+# A test or harness is linked with the folder that its noun lives in (test_str: base/str.c, so base; test_shim_x, test_ctl_x and
+# test_job_x: that program) and those below it, main.c left out; UNIT_DIRS_<name> says otherwise where that does not fit.
+# UNIT_WRAP_<name> names functions to be wrapped (ld --wrap). A noun found in no folder gets all of berthd.
+
+T            ?=
+FUZZ_SECONDS ?= 3
+FUZZ_CC      ?= clang
+TEST_TIMEOUT ?= 60
+
+SB := $(patsubst %-san,%,$(B))-san
+FB := $(patsubst %-san,%,$(B))-fuzz
+
+check: check-unit check-fuzz check-system check-vm
+
+# ---------------------------------------------------------------- what is linked with what
+
+LAYER_base       := base
+LAYER_proto      := proto base
+LAYER_cgroup     := cgroup proto base
+LAYER_image      := image proto base
+LAYER_supervisor := supervisor cgroup image proto base
+LAYER_shim       := shim proto base
+LAYER_job        := job image proto base
+LAYER_ctl        := ctl proto base
+
+PKGS_proto      := libprotobuf-c
+PKGS_cgroup     := libcgroup
+PKGS_image      := libarchive libisal libzstd libcrypto jansson
+PKGS_supervisor := $(BERTHD_PKGS)
+PKGS_job        := $(JOB_PKGS)
+PKGS_ctl        := $(CTL_PKGS)
+
+# The folder of a noun: its program by prefix, else the first that has a file of that name.
+noun_folder = $(firstword $(filter $(firstword $(subst _, ,$(1))),shim ctl job) \
+	$(foreach d,base proto cgroup image supervisor,$(if $(wildcard $(d)/$(1).c),$(d))) supervisor)
+noun_dirs   = $(or $(UNIT_DIRS_$(1)),$(LAYER_$(call noun_folder,$(1))))
+dirs_pkgs   = $(sort $(foreach d,$(1),$(PKGS_$(d))))
+dirs_libs   = $(if $(call dirs_pkgs,$(1)),$(shell pkg-config --libs $(call dirs_pkgs,$(1)))) -lpthread -lm
+archives    = $(foreach d,$(2),$(1)/lib/$(d).a)
+dir_objects = $(patsubst %.c,$(1)/o/%.o,$(filter-out %/main.c,$(wildcard $(2)/*.c))) \
+	$(if $(filter proto,$(2)),$(PROTOS:%=$(1)/o/gen/%.pb-c.o)) $(if $(filter supervisor,$(2)),$(1)/o/supervisor/no_shim.o)
+
+LAYERS := base proto cgroup image supervisor shim job ctl
+
+# ---------------------------------------------------------------- two kinds of objects: sanitizers, sanitizers and fuzzer
+
+TEST_CFLAGS := -std=gnu17 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+
+define object_rules
+$(1)/o/%.o: %.c | $$(GEN_H)
+	@mkdir -p $$(@D)
+	$$(call say,CC,$$< ($(notdir $(1))))
+	$$(Q)$(2) $$(CPPFLAGS) $$(WARN) $$(TEST_CFLAGS) $(3) -MMD -MP -c -o $$@ $$<
+
+$(1)/o/gen/%.o: $$(B)/gen/proto/%.c
+	@mkdir -p $$(@D)
+	$$(call say,CC,$$< ($(notdir $(1))))
+	$$(Q)$(2) $$(CPPFLAGS) $$(TEST_CFLAGS) $(3) -MMD -MP -c -o $$@ $$<
+
+# No unit test executes the shim: an empty one keeps them from needing musl.
+$(1)/o/supervisor/no_shim.o:
+	@mkdir -p $$(@D)
+	$$(Q)printf '.section .rodata\n.globl berth_shim_start\n.globl berth_shim_end\nberth_shim_start:\nberth_shim_end:\n.section .note.GNU-stack,"",@progbits\n' \
+		| $(2) -c -x assembler -o $$@ -
+endef
+$(eval $(call object_rules,$(SB),$(CC)))
+$(eval $(call object_rules,$(FB),$(FUZZ_CC),-fsanitize=fuzzer-no-link))
+
+define archive_rule
+$(1)/lib/$(2).a: $$(call dir_objects,$(1),$(2))
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	$$(Q)ar rcs $$@ $$^
+endef
+$(foreach d,$(LAYERS),$(eval $(call archive_rule,$(SB),$(d))))
+$(foreach d,$(LAYERS),$(eval $(call archive_rule,$(FB),$(d))))
+
+-include $(shell find $(SB) $(FB) -name '*.d' 2>/dev/null)
+
+# ---------------------------------------------------------------- unit tests
+
+UNIT_ALL := $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c))
+UNITS    := $(if $(T),$(foreach u,$(UNIT_ALL),$(if $(findstring $(T),$(u)),$(u))),$(UNIT_ALL))
+
+define unit_rule
+$(SB)/t/test_$(1): $(SB)/o/tests/unit/test_$(1).o $(call archives,$(SB),$(call noun_dirs,$(1)))
+	@mkdir -p $$(@D)
+	$$(call say,LINK,$$@)
+	$$(Q)$(CC) -fsanitize=address,undefined -o $$@ $$< $(UNIT_WRAP_$(1):%=-Wl,--wrap=%) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group \
+		-lcmocka $$(call dirs_libs,$(call noun_dirs,$(1)))
+endef
+$(foreach u,$(UNIT_ALL),$(eval $(call unit_rule,$(u))))
+
+check-unit: $(if $(T),,check-layers) $(UNITS:%=$(SB)/t/test_%)
+	@$(if $(UNITS),,echo "no unit test is named *$(T)*" >&2; exit 1)
+	@tests/run-unit $(TEST_TIMEOUT) $(UNITS:%=$(SB)/t/test_%)
+
+check-layers:
+	$(call say,LAYERS,)
+	@awk -f tests/layers.awk $(foreach d,$(LAYERS),$(wildcard $(d)/*.[ch]))
+
+# ---------------------------------------------------------------- fuzzing
+
+FUZZ_ALL := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZERS  := $(if $(T),$(foreach u,$(FUZZ_ALL),$(if $(findstring $(T),$(u)),$(u))),$(FUZZ_ALL))
+
+define fuzz_rule
+$(FB)/t/fuzz_$(1): $(FB)/o/tests/fuzz/fuzz_$(1).o $(call archives,$(FB),$(call noun_dirs,$(1)))
+	@mkdir -p $$(@D)
+	$$(call say,LINK,$$@)
+	$$(Q)$(FUZZ_CC) -fsanitize=fuzzer,address,undefined -o $$@ $$< -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group \
+		$$(call dirs_libs,$(call noun_dirs,$(1)))
+endef
+$(foreach u,$(FUZZ_ALL),$(eval $(call fuzz_rule,$(u))))
+
+fuzz: $(FUZZERS:%=$(FB)/t/fuzz_%)
+
+check-fuzz: fuzz
+	@tests/run-fuzz $(FUZZ_SECONDS) $(FB) $(FUZZERS)
+
+# ---------------------------------------------------------------- style
+
+check-format:
+	@git ls-files '*.c' '*.h' | xargs clang-format --dry-run -Werror
+
+check-clang:
+	@$(MAKE) --no-print-directory CC=clang B=build-clang all
+
+-include tests/vm/vm.mk
+
+.PHONY: check check-unit check-layers check-fuzz check-system check-vm check-format check-clang fuzz
