@@ -15,8 +15,8 @@
 #include <unistd.h>
 
 #define RULES_MAX    512
-#define RULE_INSNS   7
-#define BORDER_INSNS 7
+#define RULE_INSNS   8	 /* the longest: type 1, access 3, major, minor, return 2 */
+#define BORDER_INSNS 8	 /* loads and splits 6, return 2 */
 #define PROGRAMS_MAX 256 /* distinct rule sets kept; the oldest goes first */
 
 struct device_program {
@@ -136,7 +136,7 @@ static void emit_rule(struct code *c, const struct cg_device_rule *r)
 
 static int program_load(const struct cg_device_rule *rules, unsigned n)
 {
-	AUTO_FREE struct bpf_insn *insns = calloc((size_t)n * (RULE_INSNS + 2) + BORDER_INSNS, sizeof *insns);
+	AUTO_FREE struct bpf_insn *insns = calloc((size_t)n * RULE_INSNS + BORDER_INSNS, sizeof *insns);
 	struct code c = {insns, 0};
 
 	if (!insns)

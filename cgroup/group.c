@@ -128,6 +128,12 @@ int cg_is_populated(int fd)
 	return read_event(fd, "populated");
 }
 
+/* What the kernel answers for a group that was removed after we opened it. */
+static bool is_gone(int r)
+{
+	return r == -ENOENT || r == -ENODEV;
+}
+
 /* Calls fn for every folder in fd, whose position in fd itself is left alone. */
 int cg_each_child(int fd, int (*fn)(const char *name, void *arg), void *arg)
 {
@@ -178,10 +184,10 @@ static int remove_below(int parent_fd, const char *name, unsigned depth)
 		return -ELOOP;
 	r = cg_open(parent_fd, name, &fd);
 	if (r < 0)
-		return r == -ENOENT ? 0 : r;
+		return is_gone(r) ? 0 : r;
 	r = cg_each_child(fd, remove_child, &(struct removal){fd, depth});
 	if (r < 0)
-		return r == -ENODEV ? 0 : r; /* ENODEV: gone since it was opened */
+		return is_gone(r) ? 0 : r;
 	if (unlinkat(parent_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
 		return -errno;
 	return 0;
@@ -235,7 +241,7 @@ static int each_pid_child(const char *name, void *arg)
 	int r = cg_open(above->fd, name, &fd);
 
 	if (r < 0)
-		return r == -ENOENT ? 0 : r;
+		return is_gone(r) ? 0 : r;
 	size_t need = strlen(name) + (w.len ? 1 : 0);
 	if (++w.depth > DEPTH_MAX || w.len + need >= GROUP_PATH_MAX)
 		return -ELOOP;
@@ -244,7 +250,7 @@ static int each_pid_child(const char *name, void *arg)
 	w.fd = fd;
 	r = each_pid_walk(&w);
 	above->path[above->len] = '\0';
-	return r == -ENODEV ? 0 : r; /* ENODEV: gone since it was opened */
+	return is_gone(r) ? 0 : r;
 }
 
 static int each_pid_walk(struct pid_walk *w)

@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+/* -ENOENT when the group has been removed. */
 int cg_stat_read(int group_fd, Berth__Stats *s, uint32_t *ret_missing);
 /* memory.events oom_kill (of this group and below); -ENOENT without the memory controller. */
 int cg_stat_oom_kills(int group_fd, uint64_t *ret);
