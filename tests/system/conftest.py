@@ -1,5 +1,6 @@
 """Fixtures of the system suite: one berthd for the session, a new one only after a test that left something behind."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -23,8 +24,8 @@ class Current:
     host = None
 
 
-def host_new():
-    h = Host()
+def host_new(**kw):
+    h = Host(**kw)
     h.start()
     folder = os.path.join(DIR, "state", "busybox-layout")
     if not os.path.exists(folder):
@@ -101,3 +102,18 @@ def pytest_collection_modifyitems(config, items):
     dropped = [i for i in items if "soak" in i.name and not wanted]
     items[:] = [i for i in items if i not in dropped]
     config.hook.pytest_deselected(items=dropped)
+
+
+@contextlib.contextmanager
+def private_host(**kw):
+    """A berthd of a test's own, beside or instead of the session's."""
+    h = host_new(**kw)
+    try:
+        yield h
+        h.remove_all()
+        h.assert_clean()
+    except BaseException:
+        print(h.log()[-4000:])
+        raise
+    finally:
+        h.destroy()

@@ -79,20 +79,20 @@ class Result:
 class Host:
     serial = 0
 
-    def __init__(self, options=()):
+    def __init__(self, options=(), exe=None, state=None):
         Host.serial += 1
         tag = str(Host.serial)
-        self.state, self.run = os.path.join(DIR, "state", tag), os.path.join(DIR, "run", tag)
+        self.state, self.run = state or os.path.join(DIR, "state", tag), os.path.join(DIR, "run", tag)
         self.cgroup = CGROUP if Host.serial == 1 else CGROUP + "-" + tag
         self.cgroup_dir = cgroup_mount() + self.cgroup
         self.log_path = os.path.join(DIR, "berthd.%s.log" % tag)
         self.socket = os.path.join(self.run, "control.sock")
         self.options = list(options)
-        self.exe = os.path.join(BIN, "berthd")
+        self.exe = exe or os.path.join(BIN, "berthd")
         self.daemon = None
         self.fds_at_start = None
         self.names = 0
-        os.makedirs(self.state)
+        os.makedirs(self.state, exist_ok=True)
         os.makedirs(self.run)
         self.mounts = mounts()
         self.own = set(processes())

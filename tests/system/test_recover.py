@@ -1,0 +1,401 @@
+"""berthd may die at any moment: containers do not notice, nothing of the gap is lost, half done work is finished or undone."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+from conftest import private_host
+from host import BIN, SLOW, cgroup_mount, eventually, processes
+from proto import Refused, Session
+
+
+def numbers(host, name):
+    return [int(l.split()[0]) for l in host.berth("logs", name).lines]
+
+
+# ---------------------------------------------------------------- re-adoption
+
+def test_pain_2_readopt_after_kill_9_same_pid_and_uninterrupted_counter(host):
+    name = host.detached("guest", "counter", "5")
+    host.wait_log(name, "20 ")
+    before = host.status(name)
+    for _ in range(3):
+        host.restart(signal.SIGKILL)
+        after = host.status(name)
+        assert {k: after.get(k) for k in ("pid", "shim_pid", "incarnation", "started_at", "state", "cgroup")} == \
+            {k: before.get(k) for k in ("pid", "shim_pid", "incarnation", "started_at", "state", "cgroup")}
+    seen = numbers(host, name)
+    assert seen == list(range(1, len(seen) + 1))
+    assert host.berth("exec", name, "echo", "entered").text == "entered"
+    host.berth("stop", "-t", "0", name)
+    assert host.status(name)["last_exit"]["known"]
+
+
+def test_readopt_after_sigterm_of_berthd(host):
+    name = host.detached("sleep", "600")
+    pid = host.status(name)["pid"]
+    assert host.kill(signal.SIGTERM) == 0
+    assert pid in processes()
+    host.start()
+    assert host.status(name)["pid"] == pid
+
+
+def test_exit_during_the_gap_is_not_lost(host):
+    a = host.detached("sh", "-c", "sleep 0.4; exit 44")
+    b = host.detached("sh", "-c", "sleep 0.4; kill -9 $$", name="b")
+    c = host.detached("--init", "--", "sh", "-c", "sleep 0.4; kill -9 $$", name="c")
+    pids = [host.status(n)["pid"] for n in (a, b, c)]
+    host.kill()
+    eventually(lambda: not set(pids[::2]) & set(processes()), "they have ended")
+    host.start()
+    e = host.wait_state(a, "exited")["last_exit"]
+    assert e["known"] and e["code"] == 44
+    e = host.wait_state(c, "exited")["last_exit"]
+    assert e["known"] and (e.get("signal") == 9 or e["code"] == 137)
+    host.berth("rm", "-f", b)
+
+
+def test_exit_during_the_gap_is_followed_by_the_policy(host):
+    name = host.detached("--restart", "on-failure:1", "--", "sh", "-c", "sleep 0.3; exit 1")
+    pid = host.status(name)["pid"]
+    host.kill()
+    eventually(lambda: pid not in processes(), "it has ended")
+    host.start()
+    s = host.wait_state(name, "exited")
+    assert s["restart_count"] == 1 and s["incarnation"] == 2
+
+
+def test_log_lines_of_the_gap_are_not_lost(host):
+    name = host.detached("guest", "counter", "2")
+    host.wait_log(name, "10 ")
+    host.kill()
+    time.sleep(0.5)
+    host.start()
+    seen = numbers(host, name)
+    assert seen == list(range(1, len(seen) + 1)) and len(seen) > 100 / SLOW
+
+
+def test_exit_whose_shim_was_killed_in_the_gap_comes_from_its_record(host):
+    name = host.detached("sh", "-c", "sleep 0.3; exit 45")
+    s = host.status(name)
+    host.kill()
+    eventually(lambda: s["pid"] not in processes(), "it has ended")
+    eventually(lambda: os.listdir(host.run + "/exits"), "the exit record")
+    os.kill(s["shim_pid"], 9)
+    host.start()
+    e = host.wait_state(name, "exited")["last_exit"]
+    assert e["known"] and e["code"] == 45
+
+
+def test_shim_killed_in_the_gap_ends_its_container_and_nothing_is_orphaned(host):
+    name = host.detached("guest", "tree", "4")
+    host.wait_log(name, "tree up")
+    s = host.status(name)
+    host.kill()
+    os.kill(s["shim_pid"], 9)
+    host.start()
+    e = host.wait_state(name, "exited", "unknown")["last_exit"]
+    assert not e.get("known") and e["reason"]
+    eventually(lambda: s["pid"] not in processes(), "its processes are gone")
+
+
+def test_everything_killed_at_once_is_like_a_power_cut_and_policies_decide(host):
+    a = host.detached("--restart", "always", "--", "sleep", "600")
+    b = host.detached("--restart", "unless-stopped", "--", "sleep", "600")
+    c = host.detached("sleep", "600")
+    d = host.detached("--restart", "unless-stopped", "--", "sleep", "600")
+    host.berth("stop", "-t", "0", d)
+    status = [host.status(n) for n in (a, b, c)]
+    host.kill()
+    for s in status:
+        os.kill(s["shim_pid"], 9)
+        os.kill(s["pid"], 9)
+    host.start()
+    for n in (a, b):
+        eventually(lambda: host.status(n)["state"].endswith("RUNNING") and host.status(n)["incarnation"] == 2, "%s runs again" % n)
+    assert host.wait_state(c, "exited", "unknown")["last_exit"].get("known", False) is False
+    assert host.state_of(d) == "stopped"
+
+
+def test_paused_container_is_taken_back_paused(host):
+    name = host.detached("sleep", "600")
+    host.berth("pause", name)
+    host.restart()
+    assert host.state_of(name) == "paused"
+    host.berth("unpause", name)
+    assert host.state_of(name) == "running"
+
+
+def test_stop_that_was_under_way_is_finished(host):
+    name = host.detached("guest", "ignore-term")
+    host.wait_log(name, "ignoring")
+    p = host.popen("stop", "-t", "2", name)
+    eventually(lambda: host.state_of(name) == "stopping", "stopping")
+    host.restart()
+    p.communicate(timeout=10 * SLOW)
+    host.wait_state(name, "stopped", seconds=15)
+    assert all(a.get("finished_at") for a in host.actions(name)), host.actions(name)
+
+
+def test_backoff_goes_on_after_berthds_death(host):
+    name = host.detached("--restart", "always", "--", "guest", "exit", "2")
+    eventually(lambda: host.status(name).get("restart_count", 0) >= 3, "some restarts")
+    host.wait_state(name, "backoff")
+    count = host.status(name)["restart_count"]
+    host.restart()
+    eventually(lambda: host.status(name).get("restart_count", 0) > count, "one more restart", 20)
+
+
+def test_exec_and_attach_sessions_go_on_without_berthd(host):
+    name = host.detached("-i", "--", "cat")
+    with host.client() as c:
+        e = Session(c.request("container_exec", {"ref": name, "exec": {"command": ["sh", "-c", "read a; echo got $a; exit 7"], "want_stdin": True}})[1][0], 20 * SLOW)
+        a = Session(c.request("container_attach", {"ref": name, "want_stdin": True})[1][0], 20 * SLOW)
+    host.kill()
+    e.write(b"word\n")
+    out, _, (code, *_), _ = e.run()
+    assert (out, code) == (b"got word\n", 7)
+    a.write(b"through\n")
+    a.read_until(b"through\n")
+    host.start()
+    a.write(b"again\n")
+    a.read_until(b"again\n")
+    a.close(), e.close()
+
+
+def test_pods_are_taken_back_with_their_namespaces(host):
+    host.berth("pod", "create", "--name", "p")
+    a = host.detached("--pod", "p", "--", "sleep", "600")
+    net = host.berth("exec", a, "readlink", "/proc/self/ns/net").text
+    host.restart()
+    b = host.detached("--pod", "p", "--", "sleep", "600")
+    assert host.berth("exec", b, "readlink", "/proc/self/ns/net").text == net
+
+
+def test_what_is_created_but_not_started_stays_so(host):
+    host.berth("create", "--name", "c", "busybox", "true")
+    host.restart()
+    assert host.state_of("c") == "created"
+    host.berth("start", "c")
+    host.wait_state("c", "exited")
+
+
+def test_ended_containers_keep_their_exit_and_logs(host):
+    name = host.detached("sh", "-c", "echo kept; exit 12")
+    host.wait_state(name, "exited")
+    host.restart()
+    assert host.status(name)["last_exit"]["code"] == 12
+    assert host.berth("logs", name).out == "kept\n"
+
+
+def test_update_and_rename_are_remembered(host):
+    name = host.detached("sleep", "600")
+    host.berth("update", "--restart", "always", name)
+    host.berth("rename", name, "kept")
+    host.restart()
+    assert host.inspect("kept")["spec"]["restart"]["kind"] == "ALWAYS"
+
+
+def test_kill_9_in_the_middle_of_creates_leaves_all_or_nothing(host):
+    random.seed(3)
+    for i in range(8):
+        ps = [host.popen("run", "-d", "--name", "n%d-%d" % (i, k), "busybox", "sleep", "600") for k in range(4)]
+        time.sleep(random.random() * 0.06 * SLOW)
+        host.kill()
+        codes = [p.wait(20 * SLOW) for p in ps]
+        for p in ps:
+            p.stdout.close(), p.stderr.close()
+        host.start()
+        names = {c["meta"]["name"]: c["state"] for c in host.list()}
+        for k, code in enumerate(codes):
+            if code == 0:
+                assert names.get("n%d-%d" % (i, k)) == "CONTAINER_STATE_RUNNING", "acknowledged and lost: %r" % names
+    for c in host.list():
+        host.wait_state(c["meta"]["uuid"], "running", "created", "exited", "error", "unknown")
+
+
+def test_kill_9_in_the_middle_of_removals_leaves_nothing_half_removed(host):
+    names = [host.detached("sleep", "600") for _ in range(12)]
+    ps = [host.popen("rm", "-f", n) for n in names]
+    time.sleep(0.01 * SLOW)
+    host.kill()
+    for p in ps:
+        p.communicate(timeout=20 * SLOW)
+    host.start()
+    for c in host.list():
+        eventually(lambda: c["meta"]["uuid"] not in [x["meta"]["uuid"] for x in host.list()] or
+                   host.state_of(c["meta"]["uuid"]) in ("running", "stopped", "exited"), "settled")
+        host.berth("rm", "-f", c["meta"]["uuid"], code=None)
+
+
+def test_old_jobs_are_ended_by_the_next_berthd(host):
+    name = host.detached("sleep", "600")
+    p = host.popen("logs", "-f", name)
+    jobs = host.cgroup_dir + "/jobs"
+    eventually(lambda: [d for d in os.listdir(jobs) if os.path.isdir(jobs + "/" + d)], "a reader")
+    host.restart()
+    eventually(lambda: not [d for d in os.listdir(jobs) if os.path.isdir(jobs + "/" + d)], "no reader") if p.poll() is not None else None
+    p.kill()
+    p.communicate()
+
+
+def test_second_berthd_on_one_state_folder_refuses_and_disturbs_nothing(host):
+    name = host.detached("sleep", "600")
+    p = subprocess.run(host.argv(), capture_output=True, timeout=20 * SLOW, text=True)
+    assert p.returncode != 0 and host.state in p.stderr
+    argv = host.argv()
+    argv[argv.index("--run") + 1] = host.run + "-other"
+    p = subprocess.run(argv, capture_output=True, timeout=20 * SLOW, text=True)
+    assert p.returncode != 0 and host.state in p.stderr
+    shutil.rmtree(host.run + "-other", ignore_errors=True)
+    assert host.berth("exec", name, "echo", "well").text == "well"
+
+
+def test_a_newer_state_is_refused_and_left_alone():
+    import sqlite3
+    with private_host() as host:
+        host.kill(signal.SIGTERM)
+        db = sqlite3.connect(host.state + "/berth.db")
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        db.execute("PRAGMA user_version = %d" % (version + 1000))
+        db.close()
+        p = subprocess.run(host.argv(), capture_output=True, timeout=20 * SLOW, text=True)
+        assert p.returncode != 0 and "newer" in p.stderr
+        db = sqlite3.connect(host.state + "/berth.db")
+        assert db.execute("PRAGMA user_version").fetchone()[0] == version + 1000
+        db.execute("PRAGMA user_version = %d" % version)
+        db.close()
+        host.start()
+
+
+# ---------------------------------------------------------------- a shim dies
+
+@pytest.mark.parametrize("policy, state", [("no", "exited"), ("always", "running"), ("on-failure", "running")])
+def test_shim_killed_ends_its_container_unknown_and_the_policy_decides(host, policy, state):
+    name = host.detached("--restart", policy, "--", "guest", "tree", "3")
+    host.wait_log(name, "tree up")
+    bystander = host.detached("sleep", "600")
+    other = host.status(bystander)
+    s = host.status(name)
+    tree = [p["pid"] for p in host.ask("container_top", {"ref": name})["processes"]]
+    os.kill(s["shim_pid"], 9)
+    if state == "running":
+        after = eventually(lambda: (lambda x: x if x["incarnation"] == 2 and x["state"].endswith("RUNNING") else None)(host.status(name)), "it runs again")
+    else:
+        after = host.wait_state(name, "exited", "unknown")
+    assert not after["last_exit"].get("known") and "shim" in after["last_exit"]["reason"]
+    eventually(lambda: not set(tree) & set(processes()), "no orphan of it")
+    assert host.status(bystander) == other
+
+
+# ---------------------------------------------------------------- upgrade in place
+
+def copy_programs(folder):
+    os.makedirs(folder, exist_ok=True)
+    for p in ("berthd", "berth-job"):
+        shutil.copy(os.path.join(BIN, p), folder)
+
+
+def test_pain_2_upgrade_by_sighup_with_a_running_wait_and_logs_follow(host):
+    name = host.detached("sh", "-c", "i=0; while [ ! -e /root/stop ]; do echo $i; i=$((i+1)); sleep 0.02; done; exit 23")
+    pid = host.status(name)["pid"]
+    wait = host.popen("wait", name)
+    logs = host.popen("logs", "-f", name)
+    assert logs.stdout.readline() == b"0\n"
+    generation = host.ask("info").get("generation", 0)
+    for n in (1, 2):
+        host.daemon.send_signal(signal.SIGHUP)
+        eventually(lambda: answer(host).get("generation", 0) == generation + n, "upgraded")
+    assert host.daemon.poll() is None and host.status(name)["pid"] == pid
+    host.berth("exec", name, "touch", "/root/stop")
+    out, err = wait.communicate(timeout=20 * SLOW)
+    assert (out.decode().strip(), wait.returncode) == ("23", 0), err
+    out, err = logs.communicate(timeout=20 * SLOW)
+    rest = [int(x) for x in out.split()]
+    assert rest == list(range(1, len(rest) + 1)), err
+    host.fds_at_start = None
+
+
+def answer(host):
+    try:
+        return host.ask("info")
+    except (ConnectionError, EOFError, FileNotFoundError, Refused):
+        return {}
+
+
+def test_upgrade_takes_the_new_binary_and_keeps_shims_of_the_old():
+    folder = os.path.join(os.environ["BERTH_TEST_DIR"], "programs")
+    copy_programs(folder)
+    with private_host(exe=folder + "/berthd") as host:
+        name = host.detached("guest", "counter", "5")
+        before = host.status(name)
+        new = folder + "/berthd.new"
+        shutil.copy(os.path.join(BIN, "berthd"), new)
+        os.rename(new, folder + "/berthd")
+        inode = os.stat(folder + "/berthd").st_ino
+        host.berth("upgrade")
+        eventually(lambda: answer(host).get("generation", 0) == 1, "upgraded")
+        assert os.stat("/proc/%d/exe" % host.daemon.pid).st_ino == inode
+        after = host.status(name)
+        assert (after["pid"], after["shim_pid"]) == (before["pid"], before["shim_pid"])
+
+
+@pytest.mark.parametrize("broken", ["no program", "dies at once", "cannot read the state"])
+def test_upgrade_to_a_broken_binary_falls_back_to_the_old_one(broken):
+    folder = os.path.join(os.environ["BERTH_TEST_DIR"], "programs")
+    copy_programs(folder)
+    with private_host(exe=folder + "/berthd") as host:
+        name = host.detached("sleep", "600")
+        pid = host.status(name)["pid"]
+        os.unlink(folder + "/berthd")
+        if broken == "no program":
+            with open(folder + "/berthd", "w") as f:
+                f.write("nothing to execute\n")
+            os.chmod(folder + "/berthd", 0o755)
+        elif broken == "dies at once":
+            # Passes the check of the state, then dies where a new berthd would come up.
+            with open(folder + "/berthd", "w") as f:
+                f.write("#!/bin/sh\ncase \"$*\" in *--check-state*) exit 0;; esac\nexit 9\n")
+            os.chmod(folder + "/berthd", 0o755)
+        else:
+            shutil.copy("/bin/false", folder + "/berthd")
+        r = host.berth("upgrade", code=None)
+        eventually(lambda: answer(host).get("pid"), "it answers")
+        assert host.daemon.poll() is None
+        assert host.status(name)["pid"] == pid and host.berth("exec", name, "echo", "well").text == "well"
+        if broken != "dies at once":
+            assert r.code != 0 and r.err
+        host.run_("true")
+
+
+# ---------------------------------------------------------------- leaks at chosen places
+
+def test_pain_3_what_an_earlier_berthd_left_on_disk_and_in_the_tree_is_swept(host):
+    name = host.detached("sleep", "600")
+    host.kill()
+    os.makedirs(host.cgroup_dir + "/shared/00000000-dead-4000-8000-000000000000/11111111-dead-4000-8000-000000000000.1/main")
+    p = subprocess.Popen(["sleep", "600"])
+    with open(host.cgroup_dir + "/shared/00000000-dead-4000-8000-000000000000/11111111-dead-4000-8000-000000000000.1/main/cgroup.procs", "w") as f:
+        f.write(str(p.pid))
+    os.makedirs(host.state + "/containers/11111111-dead-4000-8000-000000000000/upper")
+    os.makedirs(host.state + "/trash/x/y")
+    os.makedirs(host.state + "/images/tmp/half/z", exist_ok=True)
+    with open(host.run + "/exits/11111111-dead-4000-8000-000000000000", "w") as f:
+        f.write("left")
+    host.start()
+    assert p.wait(10 * SLOW) == -9
+    eventually(lambda: not os.path.exists(host.cgroup_dir + "/shared/00000000-dead-4000-8000-000000000000"), "the group is gone")
+    eventually(lambda: not os.path.exists(host.state + "/containers/11111111-dead-4000-8000-000000000000"), "the folder is gone")
+    assert host.state_of(name) == "running"
+
+
+def test_the_containers_group_is_where_inspect_says(host):
+    name = host.detached("sleep", "600")
+    s = host.status(name)
+    assert "0::%s/main" % s["cgroup"] in open("/proc/%d/cgroup" % s["pid"]).read()
+    assert os.path.isdir(cgroup_mount() + s["cgroup"])
