@@ -98,12 +98,13 @@ void buf_printf(struct buf *b, const char *fmt, ...)
 
 void buf_drop(struct buf *b, size_t len)
 {
+	if (!b->data)
+		return;
 	if (len > b->len)
 		len = b->len;
 	memmove(b->data, b->data + len, b->len - len);
 	b->len -= len;
-	if (b->data)
-		b->data[b->len] = 0;
+	b->data[b->len] = 0;
 }
 
 char *buf_take(struct buf *b)

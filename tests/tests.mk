@@ -39,7 +39,7 @@ PKGS_ctl        := $(CTL_PKGS)
 
 # The folder of a noun: its program by prefix, else the first that has a file of that name.
 noun_folder = $(firstword $(filter $(firstword $(subst _, ,$(1))),shim ctl job) \
-	$(foreach d,base proto cgroup image supervisor,$(if $(wildcard $(d)/$(1).c),$(d))) supervisor)
+	$(foreach d,base proto cgroup image supervisor,$(if $(wildcard $(d)/$(1).[ch]),$(d))) supervisor)
 noun_dirs   = $(or $(UNIT_DIRS_$(1)),$(LAYER_$(call noun_folder,$(1))))
 dirs_pkgs   = $(sort $(foreach d,$(1),$(PKGS_$(d))))
 dirs_libs   = $(if $(call dirs_pkgs,$(1)),$(shell pkg-config --libs $(call dirs_pkgs,$(1)))) -lpthread -lm
@@ -51,7 +51,9 @@ LAYERS := base proto cgroup image supervisor shim job ctl
 
 # ---------------------------------------------------------------- two kinds of objects: sanitizers, sanitizers and fuzzer
 
-TEST_CFLAGS := -std=gnu17 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+# Under sanitizers gcc sees paths that are none and warns of them; the build proper has these warnings.
+TEST_CFLAGS := -std=gnu17 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all \
+	-Wno-unknown-warning-option -Wno-format-truncation -Wno-stringop-truncation -Wno-stringop-overflow -Wno-maybe-uninitialized
 
 define object_rules
 $(1)/o/%.o: %.c | $$(GEN_H)
