@@ -59,7 +59,6 @@ struct supervisor {
 	struct list dirty;		/* of struct container.dirty: to be stored at the end of this turn */
 	struct list waiters;		/* of struct waiter.all: answers owed by containers */
 	struct names *names;		/* supervisor/names.h: containers by name */
-	struct trash *trash;		/* supervisor/trash.h: sweeps STATE/trash */
 	struct upgrade *upgrade;	/* supervisor/upgrade.h: an upgrade that is under way, or NULL */
 	struct recover *recover;	/* supervisor/recover.h: while living shims are being taken back at start */
 	struct source signals;
