@@ -160,8 +160,9 @@ __attribute__((no_sanitize("address"))) static void child_main(void *arg)
 
 static int clone_failed(const struct spawn *s, int error, struct err *e)
 {
-	/* What clone3 says of the group: gone, not a cgroup, has controllers enabled for its children, frozen out. */
-	if (s->cgroup_fd >= 0 && (error == ENODEV || error == EBADF || error == EBUSY || error == EOPNOTSUPP))
+	/* What clone3 says of the group: gone (two ways), no cgroup, has controllers enabled for its children, is threaded. */
+	if (s->cgroup_fd >= 0 &&
+	    (error == ENODEV || error == ENOENT || error == EBADF || error == EBUSY || error == EOPNOTSUPP))
 		return err_set(e, error, "cgroup", "start a process in its cgroup");
 	return err_set(e, error, "clone", "start a process");
 }
