@@ -1,0 +1,221 @@
+"""The kill campaign: random kill -9 of berthd and of shims under load. At the end nothing is left, and only containers whose
+own shim was killed were disturbed.
+
+Short in check (BERTH_KILL_SECONDS, default 60); `make soak` runs the same until BERTH_KILLS kills and writes a record."""
+
+import os
+import platform
+import random
+import signal
+import threading
+import time
+
+from host import IN_VM, SLOW, eventually
+from proto import Client, Refused
+
+LOST = (OSError, EOFError)      # the connection died with berthd: ask again
+
+
+class Campaign:
+    def __init__(self, host, seed):
+        self.host, self.seed, self.random = host, seed, random.Random(seed)
+        self.stop = threading.Event()
+        self.lock = threading.Lock()
+        self.shot = set()               # uuids of containers whose shim was killed
+        self.counts = {"berthd": 0, "shim": 0, "created": 0, "exits checked": 0, "execs": 0, "removed": 0}
+        self.wrong = []
+
+    def count(self, what):
+        with self.lock:
+            self.counts[what] += 1
+
+    # -------------------------------------------------------------- load
+
+    def connect(self, until=30):
+        end = time.monotonic() + until * SLOW
+        while True:
+            try:
+                return Client(self.host.socket, timeout=20 * SLOW)
+            except LOST:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.005)
+
+    def insist(self, body, fields, tolerated=(), **kw):
+        """Asks until there is an answer; None when it was refused for a tolerated reason."""
+        while True:
+            c = self.connect()
+            try:
+                answer, fds = c.request(body, fields, **kw)
+                for fd in fds:
+                    os.close(fd)
+                return answer
+            except Refused as e:
+                if e.code in tolerated:
+                    return None
+                if e.code != "UNAVAILABLE":
+                    raise
+            except LOST:
+                pass
+            finally:
+                c.close()
+
+    def life(self, who, n):
+        """One container from create to remove, with known exit code; each step repeated until answered."""
+        rnd = random.Random(self.seed * 1000 + who * 100000 + n)
+        code, name = rnd.randrange(1, 100), "w%d-%d" % (who, n)
+        token = "%s-%d" % (name, self.seed)
+        command = rnd.choice([["guest", "exit", str(code)], ["sh", "-c", "sleep 0.%02d; exit %d" % (rnd.randrange(40), code)]])
+        spec = {"image": "busybox", "command": command}
+        try:
+            made = self.insist("container_create", {"name": name, "spec": spec, "start": True}, client_token=token)
+        except Refused as e:
+            if e.code in ("START_FAILED", "CONFLICT", "NOT_FOUND", "EXISTS"):     # its shim was shot while it started
+                made = None
+            else:
+                raise
+        self.count("created")
+        ref = made["container"]["meta"]["uuid"] if made else name
+        if rnd.random() < 0.3:
+            self.insist("container_exec", {"ref": ref, "exec": {"command": ["true"], "detach": True}}, ("CONFLICT", "NOT_FOUND", "START_FAILED", "INTERNAL", "AMBIGUOUS"))
+            self.count("execs")
+        if made and rnd.random() < 0.7:
+            got = self.insist("container_wait", {"ref": ref}, ("NOT_FOUND",))
+            if got and ref not in self.shot:
+                e = got.get("exit", {})
+                with self.lock:
+                    shot = ref in self.shot
+                if not shot and (not e.get("known") or e.get("code", 0) != code):
+                    # It may have been shot between the answer and now; the killer notes its victims before it shoots.
+                    self.wrong.append("%s ended with %r instead of %d" % (name, e, code))
+                self.count("exits checked")
+        self.insist("container_remove", {"ref": ref, "force": True}, ("NOT_FOUND", "CONFLICT"))
+        self.count("removed")
+
+    def worker(self, who):
+        n = 0
+        try:
+            while not self.stop.is_set():
+                self.life(who, n)
+                n += 1
+        except BaseException as e:      # told at the end, by the test
+            self.wrong.append("worker %d, life %d: %r" % (who, n, e))
+
+    # -------------------------------------------------------------- kills
+
+    def shoot_shim(self):
+        with Client(self.host.socket, timeout=20 * SLOW) as c:
+            rows = c.request("container_list", {"all": False})[0].get("containers", [])
+            rows = [r for r in rows if not r["meta"]["name"].startswith("by")]
+            if not rows:
+                return
+            ref = self.random.choice(rows)["meta"]["uuid"]
+            try:
+                pid = c.inspect(ref)["status"].get("shim_pid")
+            except Refused:
+                return
+        if not pid:
+            return
+        with self.lock:
+            self.shot.add(ref)
+        try:
+            fd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return
+        try:
+            with open("/proc/%d/cgroup" % pid) as f:        # by pidfd, and only if it is a shim still
+                if "/shims" in f.read():
+                    signal.pidfd_send_signal(fd, 9)
+                    self.count("shim")
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+        finally:
+            os.close(fd)
+
+    def shoot_berthd(self):
+        self.host.kill()
+        self.count("berthd")
+        self.host.start()
+
+    def run(self, kills=None, seconds=None, workers=3):
+        threads = [threading.Thread(target=self.worker, args=(i,)) for i in range(workers)]
+        for t in threads:
+            t.start()
+        start = time.monotonic()
+        try:
+            while not self.wrong:
+                done = self.counts["berthd"] + self.counts["shim"]
+                if kills is not None and done >= kills or seconds is not None and time.monotonic() - start > seconds:
+                    break
+                time.sleep(self.random.random() * 0.12)
+                if self.random.random() < 0.5:
+                    self.shoot_berthd()
+                else:
+                    try:
+                        self.shoot_shim()
+                    except LOST:
+                        pass
+        finally:
+            self.stop.set()
+            for t in threads:
+                t.join(90 * SLOW)
+        self.took = time.monotonic() - start
+
+
+def campaign(host, seed, **kw):
+    bystanders = [host.detached("guest", "counter", "20", name="by%d" % i) for i in range(3)]
+    bystanders.append(host.detached("--restart", "always", "--", "guest", "counter", "20", name="by-always"))
+    victims = [host.detached("--restart", "always", "--", "guest", "tree", "3", name="victim%d" % i) for i in range(4)]
+    before = {n: host.status(n) for n in bystanders}
+    uuids = {n: host.inspect(n)["meta"]["uuid"] for n in victims}
+    c = Campaign(host, seed)
+    c.run(**kw)
+    assert not c.wrong, c.wrong
+    for n in bystanders:
+        after = host.status(n)
+        assert (after["pid"], after["shim_pid"], after["incarnation"]) == (before[n]["pid"], before[n]["shim_pid"], 1), n
+        seen = [int(l.split()[0]) for l in host.berth("logs", n, timeout=60).lines]
+        assert seen == list(range(1, len(seen) + 1)) and len(seen) > 10, "%s lost lines" % n
+    for n in victims:
+        s = eventually(lambda: (lambda s: s if s["state"].endswith("RUNNING") else None)(host.status(n)), "%s runs" % n, 70)
+        if uuids[n] not in c.shot:
+            assert s["incarnation"] == 1, "%s was disturbed though its shim was not shot" % n
+    host.remove_all()
+    host.assert_clean()
+    assert c.counts["berthd"] > 3 and c.counts["shim"] > 3 and c.counts["exits checked"] > 3, c.counts
+    return c
+
+
+def test_pain_3_kill_loop_leaves_nothing_and_disturbs_only_whose_shim_was_shot(host):
+    seed = int(os.environ.get("BERTH_SEED") or time.time())
+    print("seed %d" % seed)
+    seconds = float(os.environ.get("BERTH_KILL_SECONDS") or (90 if IN_VM else 45))
+    c = campaign(host, seed, seconds=seconds)
+    print(c.counts)
+
+
+test_pain_3_kill_loop_leaves_nothing_and_disturbs_only_whose_shim_was_shot.limit_s = 240
+
+
+def test_soak_kills(host):
+    seed = int(os.environ.get("BERTH_SEED") or time.time())
+    kills = int(os.environ.get("BERTH_KILLS", "1000"))
+    print("seed %d" % seed)
+    c = campaign(host, seed, kills=kills)
+    lines = ["# Random kill -9 of berthd and shims under load", "",
+             "- date: " + time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+             "- machine: %s, %d processors, kernel %s" % (platform.machine(), os.cpu_count(), platform.release()),
+             "- controllers of cgroup v2: " + (" ".join(host.info.get("controllers", [])) or "none"),
+             "- seed: %d, 3 clients, %.0f s" % (seed, c.took),
+             "- kills: %d of berthd, %d of shims" % (c.counts["berthd"], c.counts["shim"])]
+    lines += ["- %s: %d" % (k, v) for k, v in c.counts.items() if k not in ("berthd", "shim")]
+    lines += ["- result: nothing left (cgroups, processes, mounts, sockets, folders, descriptors); 4 bystanders with the same pid and not a log line lost;",
+              "  every exit code right but for containers whose own shim was killed", ""]
+    print("\n".join(lines))
+    path = os.environ.get("BERTH_CAMPAIGN")
+    if path:
+        with open(path, "w") as f:
+            f.write("\n".join(lines))
+
+
+test_soak_kills.limit_s = 7200

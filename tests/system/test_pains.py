@@ -1,0 +1,396 @@
+"""The wounds of today's systems that must be impossible here: one test (or more) for each line of the design's list.
+
+Pains 2 and 3 have theirs in test_recover.py and test_kill.py too."""
+
+import contextlib
+import fcntl
+import os
+import re
+import signal
+import statistics
+import subprocess
+import threading
+import time
+
+import pytest
+
+from conftest import private_host
+from host import DIR, SLOW, cgroup_mount, eventually, mounts, processes
+from proto import Refused
+
+FIFREEZE, FITHAW = 0xC0045877, 0xC0045878
+
+
+class Disk:
+    """A small ext4 on a loop device that can be frozen (every write then sleeps in state D) and filled."""
+
+    serial = 0
+
+    def __init__(self, size_mb):
+        Disk.serial += 1
+        self.file = os.path.join(DIR, "disk%d.img" % Disk.serial)
+        self.path = os.path.join(DIR, "disk%d" % Disk.serial)
+        os.makedirs(self.path, exist_ok=True)
+        with open(self.file, "wb") as f:
+            f.truncate(size_mb << 20)
+        subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", self.file], check=True)
+        subprocess.run(["mount", "-o", "loop", self.file, self.path], check=True)
+        self.frozen = False
+
+    def ioctl(self, request):
+        fd = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.ioctl(fd, request, 0)
+        finally:
+            os.close(fd)
+
+    def freeze(self):
+        self.ioctl(FIFREEZE)
+        self.frozen = True
+
+    def thaw(self):
+        if self.frozen:
+            self.ioctl(FITHAW)
+            self.frozen = False
+
+    def close(self):
+        self.thaw()
+        subprocess.run(["umount", "-l", self.path], check=True)
+        os.unlink(self.file)
+
+
+@contextlib.contextmanager
+def disk(size_mb=64):
+    d = Disk(size_mb)
+    try:
+        yield d
+    finally:
+        d.close()
+
+
+def timed(fn):
+    start = time.monotonic()
+    fn()
+    return time.monotonic() - start
+
+
+def is_stuck(pid):
+    return processes().get(pid, ("gone",))[0] == "D"
+
+
+# ---------------------------------------------------------------- 2
+
+def test_pain_2_stop_of_berthd_leaves_terminals_running(host):
+    name = host.detached("-it", "--", "sh", "-c", "while :; do echo tick; sleep 0.05; done")
+    pid = host.status(name)["pid"]
+    for sig in (signal.SIGKILL, signal.SIGTERM):
+        host.restart(sig)
+    lines = host.wait_log(name, "tick\r\ntick")
+    count = lines.count("tick")
+    eventually(lambda: host.berth("logs", name).out.count("tick") > count, "it goes on writing")
+    assert host.status(name)["pid"] == pid
+
+
+# ---------------------------------------------------------------- 3
+
+def test_pain_3_fifty_lives_leave_nothing(host):
+    with host.client() as c:
+        for i in range(50):
+            c.request("container_create", {"name": "l%d" % i, "start": True, "spec": {"image": "busybox", "command": ["true"], "auto_remove": True}})
+    eventually(lambda: host.list() == [], "all are gone", 20)
+    host.assert_clean()
+
+
+def test_pain_3_failed_starts_leave_nothing(host):
+    for flags in (["-v", "/etc/passwd:/etc/passwd/below"], ["-u", "nobody-here"], ["-w", "/etc/passwd"], ["--entrypoint", "/none"],
+                  ["--device", "/dev/null:/proc/x"]):
+        host.berth("run", "--rm", *flags, "busybox", "true", code=None)
+    host.remove_all()
+    host.assert_clean()
+
+
+# ---------------------------------------------------------------- 4
+
+def test_pain_4_container_in_state_d_delays_nobody_and_is_reported(host):
+    with disk() as d:
+        stuck = host.detached("-v", "%s:/disk" % d.path, "--", "guest", "stall", "/disk/file")
+        other = host.detached("sleep", "600")
+        host.wait_log(stuck, "writing 2")
+        pid = host.status(stuck)["pid"]
+        d.freeze()
+        eventually(lambda: is_stuck(pid), "the process is in state D")
+        stop = host.popen("stop", "-t", "0", stuck)
+        rm = host.popen("rm", "-f", stuck)
+        try:
+            time.sleep(0.2)
+            limit = 2 * SLOW
+            assert timed(lambda: host.berth("ps", "-a")) < limit
+            assert timed(lambda: host.inspect(stuck)) < limit
+            assert timed(lambda: host.berth("stats", "--no-stream")) < limit
+            assert timed(lambda: host.berth("exec", other, "true")) < limit
+            assert timed(lambda: host.berth("stop", "-t", "0", other)) < limit
+            assert timed(lambda: host.run_("true")) < limit
+            assert timed(lambda: host.berth("top", stuck, code=None)) < 8 * SLOW     # a reader that may hang has a deadline of its own
+            eventually(lambda: host.status(stuck).get("process_stuck"), "inspect says that it is stuck", 20)
+        finally:
+            d.thaw()
+        stop.communicate(timeout=20 * SLOW)
+        rm.communicate(timeout=20 * SLOW)
+        eventually(lambda: stuck not in [c["meta"]["name"] for c in host.list()], "it is removed after all", 20)
+
+
+def test_pain_4_a_shim_that_does_not_answer_delays_nobody_else(host):
+    stuck, other = host.detached("sleep", "600"), host.detached("sleep", "600")
+    shim = host.status(stuck)["shim_pid"]
+    os.kill(shim, signal.SIGSTOP)
+    try:
+        ps = [host.popen("exec", stuck, "true"), host.popen("stop", "-t", "0", stuck)]
+        time.sleep(0.1)
+        limit = 2 * SLOW
+        assert timed(lambda: host.berth("ps", "-a")) < limit
+        assert timed(lambda: host.inspect(stuck)) < limit
+        assert timed(lambda: host.berth("exec", other, "true")) < limit
+        assert timed(lambda: host.berth("restart", "-t", "0", other)) < limit
+        host.restart()                       # nor does it hold up the re-adoption of the others
+        assert timed(lambda: host.berth("exec", other, "true")) < limit
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(shim, signal.SIGCONT)
+    for p in ps:
+        p.communicate(timeout=20 * SLOW)
+    host.berth("rm", "-f", stuck)
+
+
+# ---------------------------------------------------------------- 5
+
+def test_pain_5_stalled_log_disk_never_blocks_the_program_and_the_gap_is_recorded():
+    with disk(256) as d:
+        with private_host(state=d.path + "/state") as host:
+            name = host.detached("sh", "-c", "while [ ! -e /dev/shm/go ]; do sleep 0.02; done; guest logflood 200000 100; echo done > /dev/shm/done; exec sleep 600")
+            with host.client() as c:
+                c.request("container_exec", {"ref": name, "exec": {"command": ["touch", "/dev/shm/go"], "detach": True}})
+                d.freeze()
+                try:
+                    # The program writes 20 MB into a log whose disk stands still, and finishes.
+                    def finished():
+                        got, fds = c.request("container_exec", {"ref": name, "exec": {"command": ["test", "-e", "/dev/shm/done"]}})
+                        from proto import Session
+                        s = Session(fds[0], 10 * SLOW)
+                        code = s.run()[2][0]
+                        s.close()
+                        return code == 0
+                    eventually(finished, "the program went on", 20, 0.1)
+                finally:
+                    d.thaw()
+            def accounted():
+                r = host.berth("logs", name, code=None)
+                lines = sum(1 for l in r.out.splitlines() if l.startswith("line "))
+                gaps = [int(n) for n in re.findall(r"gap:? lines=(\d+)", r.err + r.out)]
+                return (lines, gaps) if lines + sum(gaps) == 200000 else None
+            lines, gaps = eventually(accounted, lambda: "lines and gaps add up: %r" % host.berth("logs", name).err[-300:], 15, 0.2)
+            assert gaps and lines < 200000
+            assert host.status(name)["log_dropped_lines"] == sum(gaps)
+
+
+def test_pain_5_full_log_disk_never_blocks_the_program_and_supervision_goes_on():
+    with disk(48) as d:
+        with private_host(state=d.path + "/state") as host:
+            name = host.detached("--restart", "always", "--", "sh", "-c", "while :; do guest logflood 2000 100; sleep 0.02; done")
+            with open(d.path + "/filler", "wb") as f, contextlib.suppress(OSError):
+                while True:
+                    f.write(b"x" * 65536)
+                    f.flush()
+            pid = host.status(name)["pid"]
+            time.sleep(1)
+            assert processes()[pid][0] in "SR"
+            # Mutations are refused with the reason, supervision goes on.
+            with pytest.raises(Refused) as e, host.client() as c:
+                for i in range(200):
+                    c.request("container_create", {"name": "full%d" % i, "spec": {"image": "busybox", "labels": [{"key": "k", "value": "v" * 8000}]}})
+            assert e.value.code == "EXHAUSTED" and re.search("(?i)space|full|disk", e.value.text), e.value
+            assert host.ask("info")["store_error"]
+            os.kill(pid, 9)
+            eventually(lambda: host.status(name)["incarnation"] >= 2 and host.status(name)["state"].endswith("RUNNING"), "restarted with a full disk")
+            os.unlink(d.path + "/filler")
+            eventually(lambda: host.status(name).get("log_dropped_lines", 0) > 0, "the loss is counted")
+            eventually(lambda: host.berth("create", "busybox", code=None).code == 0, "accepted again", 20, 0.2)
+            eventually(lambda: not host.ask("info").get("store_error"), "no error any more")
+            host.berth("rm", "-f", name)
+
+
+# ---------------------------------------------------------------- 7
+
+def test_pain_7_a_failing_program_is_no_restart_storm_and_is_never_given_up_silently(host):
+    name = host.detached("--restart", "always", "--", "false")
+    time.sleep(3)
+    s = host.status(name)
+    assert 3 <= s["incarnation"] <= 8, s          # 0, 100, 200, 400, 800, 1600 ms …
+    assert s["state"].endswith("BACKOFF") and s["next_retry_at"] > time.time_ns() - 2e9 and "retry" in s["restart_decision"]
+    limited = host.detached("--restart", "on-failure:2", "--", "false")
+    s = host.wait_state(limited, "exited")
+    assert re.search("(?i)max|limit|2 of 2|retries|gave up|given up", s["restart_decision"] + s["status_reason"]), s
+
+
+def test_pain_7_many_failing_programs_leave_the_supervisor_idle(host):
+    for _ in range(20):
+        host.detached("--restart", "always", "--", "false")
+    time.sleep(2.5)
+
+    def ticks():
+        with open("/proc/%d/stat" % host.daemon.pid) as f:
+            fields = f.read().rsplit(")", 1)[1].split()
+        return int(fields[11]) + int(fields[12])
+    before = ticks()
+    time.sleep(2)
+    assert (ticks() - before) / 100 / 2 < 0.25
+
+
+# ---------------------------------------------------------------- 8
+
+def test_pain_8_a_childs_oom_kill_is_seen_counted_and_told(host, needs):
+    needs("memory")
+    p = host.popen("events", "--format", "json", "--filter", "type=oom")
+    eventually(lambda: host.ask("info")["clients"] >= 2, "listening")
+    name = host.detached("-m", "24m", "--memory-swap", "24m", "--", "guest", "memhog-child", str(200 << 20))
+    assert "child killed by 9" in host.wait_log(name, "child", 30)
+    s = eventually(lambda: (lambda s: s if s.get("oom_kills") else None)(host.status(name)), "the counter")
+    assert s["state"].endswith("RUNNING") and s["oom_kills"] == 1
+    assert name.encode() in p.stdout.readline()
+    p.kill()
+    p.communicate()
+
+
+# ---------------------------------------------------------------- 9
+
+def reuse(pid):
+    """A process of ours that has exactly this pid (possible in a pid namespace of our own)."""
+    for _ in range(200):
+        with open("/proc/sys/kernel/ns_last_pid", "w") as f:
+            f.write(str(pid - 1))
+        p = subprocess.Popen(["sleep", "600"])
+        if p.pid == pid:
+            return p
+        p.kill()
+        p.wait()
+    pytest.fail("pid %d could not be taken again" % pid)
+
+
+def test_pain_9_no_signal_ever_goes_to_a_reused_pid(host):
+    name = host.detached("sleep", "600")
+    pid = host.status(name)["pid"]
+    host.berth("kill", name)
+    host.wait_state(name, "exited", "stopped")
+    p = reuse(pid)
+    for verb in (["kill", name], ["stop", "-t", "0", name], ["exec", name, "true"], ["rm", "-f", name]):
+        host.berth(*verb, code=None)
+    assert p.poll() is None
+    p.kill()
+    p.wait()
+
+
+def test_pain_9_a_pid_reused_while_berthd_was_dead_is_neither_adopted_nor_killed(host):
+    name = host.detached("--restart", "no", "--", "sleep", "600")
+    s = host.status(name)
+    host.kill()
+    for pid in (s["shim_pid"], s["pid"]):
+        os.kill(pid, 9)
+    eventually(lambda: s["pid"] not in processes() and s["shim_pid"] not in processes(), "both are gone")
+    taken = [reuse(s["pid"]), reuse(s["shim_pid"])]
+    host.start()
+    host.wait_state(name, "exited", "unknown")
+    host.berth("rm", "-f", name)
+    assert [p.poll() for p in taken] == [None, None]
+    for p in taken:
+        p.kill()
+        p.wait()
+
+
+# ---------------------------------------------------------------- 10
+
+def test_pain_10_a_group_that_cannot_be_removed_is_counted_retried_and_reconciled_at_start(host):
+    with disk() as d:
+        name = host.detached("-v", "%s:/disk" % d.path, "--", "sh", "-c", "guest stall /disk/file & exec sleep 600")
+        host.wait_log(name, "writing 2")
+        stuck = next(p["pid"] for p in host.ask("container_top", {"ref": name})["processes"] if "stall" in p["command"])
+        group = cgroup_mount() + host.status(name)["cgroup"]
+        d.freeze()
+        try:
+            eventually(lambda: is_stuck(stuck), "a child is in state D")
+            rm = host.popen("rm", "-f", name)
+            eventually(lambda: host.ask("info").get("cgroups_undead") or host.status(name).get("process_stuck"), "it is counted or reported", 30)
+            host.restart()
+            assert os.path.isdir(group)
+        finally:
+            d.thaw()
+        rm.communicate(timeout=20 * SLOW)
+        eventually(lambda: not os.path.isdir(group), "the group is gone", 20)
+        host.berth("rm", "-f", name, code=None)
+        eventually(lambda: not host.ask("info").get("cgroups_undead"), "none is counted any more", 20)
+
+
+# ---------------------------------------------------------------- 12
+
+def test_pain_12_nothing_on_the_way_speaks_dbus_or_to_systemd(host):
+    host.detached("sleep", "600")
+    for pid in [host.daemon.pid] + [p for p in processes() if p not in host.own and p != host.daemon.pid]:
+        with open("/proc/%d/maps" % pid) as f:
+            text = f.read()
+        assert not re.search("libdbus|libsystemd|libgio", text), pid
+    with open("/proc/net/unix") as f:
+        text = f.read()
+    inodes = set(re.findall(r"socket:\[(\d+)\]", " ".join(host.fds().values())))
+    for line in text.splitlines()[1:]:
+        if line.split()[6] in inodes:
+            assert not re.search("dbus|systemd/private", line), line
+
+
+# ---------------------------------------------------------------- 13
+
+def test_pain_13_the_hosts_mount_table_does_not_grow_with_containers(host):
+    before = mounts()
+    for _ in range(15):
+        host.detached("--tmpfs", "/t", "-v", "m:/v", "--", "sleep", "600")
+    assert mounts() == before
+    # and the daemon's and the shims' own tables neither
+    for pid in [host.daemon.pid] + [c["status"]["shim_pid"] for c in map(host.inspect, [x["meta"]["uuid"] for x in host.list()])]:
+        with open("/proc/%d/mountinfo" % pid) as f:
+            assert len(f.readlines()) <= len(before) + 4, pid
+
+
+# ---------------------------------------------------------------- 14
+
+def start_times(host, n):
+    out = []
+    with host.client() as c:
+        for _ in range(n):
+            t = time.monotonic()
+            made = c.request("container_create", {"start": True, "spec": {"image": "busybox", "command": ["sleep", "600"]}})[0]["container"]
+            out.append(time.monotonic() - t)
+            c.request("container_remove", {"ref": made["meta"]["uuid"], "force": True})
+    return statistics.median(out)
+
+
+def test_pain_14_start_time_does_not_grow_with_the_number_of_containers(host):
+    few = start_times(host, 15)
+    count = 150 if SLOW == 1 else 30
+    with host.client() as c:
+        for _ in range(count):
+            c.request("container_create", {"start": True, "spec": {"image": "busybox", "command": ["sleep", "600"]}})
+    many = start_times(host, 15)
+    assert many < few * 1.8 + 0.002 * SLOW, (few, many)
+
+
+def test_pain_14_limits_hold_with_many_at_once(host):
+    errors = []
+
+    def one(i):
+        try:
+            host.run_("guest", "exit", str(i), code=i)
+        except AssertionError as e:
+            errors.append(e)
+    threads = [threading.Thread(target=one, args=(i,)) for i in range(24)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not errors, errors[0]
