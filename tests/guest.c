@@ -227,6 +227,47 @@ static int verb_logflood(char **arg)
 	return 0;
 }
 
+/* logblast BYTES [LINE]: a prepared block of lines again and again, so that whoever takes them is what limits the speed. */
+static int verb_logblast(char **arg)
+{
+	static char block[1 << 16];
+	long bytes = number(arg, 0, 1 << 20), line = number(arg, 1, 100), done = 0, used = 0;
+	uint64_t start;
+
+	for (; line > 1 && used + line <= (long)sizeof(block); used += line) {
+		memset(block + used, 'x', (size_t)(line - 1));
+		block[used + line - 1] = '\n';
+	}
+	start = clock_ns(CLOCK_MONOTONIC);
+	while (done < bytes) {
+		ssize_t n = write(1, block + done % used, (size_t)(used - done % used));
+
+		if (n < 0)
+			return 2;
+		done += n;
+	}
+	fprintf(stderr, "blasted %ld lines %ld bytes in %llu us\n", done / line, done,
+		(unsigned long long)(clock_ns(CLOCK_MONOTONIC) - start) / 1000);
+	return 0;
+}
+
+/* rebirth FILE: the first life notes the time of its end, the second says how long it was dead. */
+static int verb_rebirth(char **arg)
+{
+	uint64_t now = clock_ns(CLOCK_MONOTONIC), then = 0;
+	int fd = arg[0] ? open(arg[0], O_RDWR | O_CREAT, 0644) : -1;
+
+	if (fd < 0)
+		return 64;
+	if (read(fd, &then, sizeof(then)) != sizeof(then)) {
+		now = clock_ns(CLOCK_MONOTONIC);
+		return write(fd, &now, sizeof(now)) == sizeof(now) ? 1 : 2;
+	}
+	printf("dead for %llu ns\n", (unsigned long long)(now - then));
+	wait_for_ever();
+	return 0;
+}
+
 /* spin [MS [THREADS]]: burns; says how much processor it got in per mille of one processor. */
 static int verb_spin(char **arg)
 {
@@ -523,7 +564,8 @@ static const struct verb {
 	{"memhog", verb_memhog},     {"memhog-child", verb_memhog_child},
 	{"forkbomb", verb_forkbomb}, {"ignore-term", verb_ignore_term},
 	{"signals", verb_signals},   {"counter", verb_counter},
-	{"logflood", verb_logflood}, {"spin", verb_spin},
+	{"logflood", verb_logflood}, {"logblast", verb_logblast},
+	{"rebirth", verb_rebirth},   {"spin", verb_spin},
 	{"hold-fds", verb_hold_fds}, {"print-fds", verb_print_fds},
 	{"status", verb_status},     {"syscalls", verb_syscalls},
 	{"ptys", verb_ptys},	     {"winsize", verb_winsize},
