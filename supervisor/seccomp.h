@@ -10,6 +10,7 @@
 struct seccomp_cache;
 int seccomp_cache_new(struct seccomp_cache **ret);
 void seccomp_cache_free(struct seccomp_cache *c);
-/* The filter for a spec: *ret_bpf (owned by the cache, valid until it is freed; NULL when unconfined) is *ret_len bytes of struct
+/* The filter for a spec: *ret_bpf (owned by the cache, valid until the next call; NULL when unconfined) is *ret_len bytes of struct
  * sock_filter. A bad profile: e->text says where. Takes milliseconds the first time for a profile. */
-int seccomp_get(struct seccomp_cache *c, const Berth__Security *s, uint64_t caps, const void **ret_bpf, size_t *ret_len, struct err *e);
+int seccomp_get(struct seccomp_cache *c, const Berth__Security *s, uint64_t caps, const void **ret_bpf, size_t *ret_len,
+		struct err *e);
