@@ -44,6 +44,7 @@ struct client {
 	struct list open;		/* of struct open.link */
 	uint32_t n_open;
 	uint32_t version;		/* 0 until its Hello */
+	bool told;			/* why it is being dropped */
 };
 
 struct open *control_open_find(const struct supervisor *sv, struct parked p);
@@ -51,5 +52,14 @@ struct client *control_client_find(const struct supervisor *sv, uint64_t id);
 /* -ENOMEM. The caller has checked that the number is free. */
 int control_open_add(struct client *c, uint64_t request, const struct request_row *row, struct open **ret);
 void control_open_end(struct supervisor *sv, struct open *o);
+/* It broke the protocol: told so (PROTOCOL), said once in the log, dropped. Returns -EPROTO. */
+int client_bad(struct client *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* A terminal answer to a request that was never opened. */
+void client_refuse(struct client *c, uint64_t request, Berth__Error__Code code, const char *field, const char *fmt, ...)
+	__attribute__((format(printf, 5, 6)));
+/* Takes a request back: 0, -ENOENT (not open), -EBUSY (it changes something and has begun). */
+int control_cancel(struct client *c, uint64_t request);
+/* The request goes on, but its client is not told any more; freed with the answer. Without a token it ends at once. */
+void control_open_detach(struct supervisor *sv, struct open *o);
 /* Sends one record: -ENOBUFS when the client does not read, and then it is on its way out. env->id is set by the caller. */
 int client_send(struct client *c, const Berth__Envelope *env, const int *fds, unsigned n_fds);

@@ -2,13 +2,15 @@
 #pragma once
 
 #include "base/err.h"
+#include "proto/berth.pb-c.h"
 #include "supervisor/supervisor.h"
 
 struct job;
 
 struct job_ops {
-	void (*record)(void *arg, const void *data, size_t len);	/* one record of the job's report socket (its descriptor 3): a packed berth.Envelope */
-	void (*done)(void *arg, int status);				/* wait status; called once, the job is freed after it */
+	/* One Envelope of the job's report socket (its descriptor 3), spilled ones included; valid during the call. May be NULL. */
+	void (*record)(void *arg, const Berth__Envelope *env);
+	void (*done)(void *arg, int status);	/* wait status; called once, the job is freed before it */
 };
 
 int jobs_open(struct supervisor *sv, struct err *e);	/* kills what an earlier berthd left in jobs/ */

@@ -22,13 +22,15 @@ struct request_row {
 	uint8_t min_fds, max_fds;
 	bool stores;			/* refused while the store cannot be written */
 	bool answer_fd;			/* its answer carries a descriptor: cannot be repeated under a client_token */
+	bool revision;			/* honours if_revision */
 	const char *verb;		/* of the audit log; NULL = only looks */
 	uint32_t deadline_ms;		/* when the asker names none; 0 = none */
 };
 
 /* One good Envelope of a client whose Hello was seen. */
 struct client;
-void request_handle(struct client *c, const Berth__Envelope *env, struct wire_fds *fds);
+/* 0, or -EPROTO: the client broke the protocol and was told. */
+int request_handle(struct client *c, const Berth__Envelope *env, struct wire_fds *fds);
 const struct request_row *request_row_of(Berth__Envelope__BodyCase body);	/* NULL: not a request */
 
 /* Opens the audit record for this request (object may be unknown yet: NULL) and puts its id into rq->parked.action. */

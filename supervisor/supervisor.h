@@ -55,6 +55,7 @@ struct supervisor {
 
 	struct control *control;	/* supervisor/control.h: listening socket and clients */
 	struct jobs *jobs;		/* supervisor/job.h: workers */
+	struct imports *imports;	/* supervisor/image.h: imports and sweeps under way */
 	struct list steps;		/* of struct container.step: containers with posted events, looked at when the turn ends */
 	struct list dirty;		/* of struct container.dirty: to be stored at the end of this turn */
 	struct list waiters;		/* of struct waiter.all: answers owed by containers */
@@ -66,7 +67,8 @@ struct supervisor {
 	char exe[200];			/* the file berthd was started from */
 	int argc;			/* as main got them: an upgrade hands them on */
 	char **argv;
-	bool apparmor;			/* the label "berth-default" is loaded */
+	bool apparmor_kernel;		/* the kernel has AppArmor */
+	bool apparmor;			/* … and the label "berth-default" is loaded */
 };
 
 /* Opens everything in order and closes it in reverse; see the list in supervisor.c. listen_fd: from the berthd before an

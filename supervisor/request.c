@@ -1,0 +1,355 @@
+/* supervisor/request.c - see supervisor/request.h. The table, and the order in which a request is looked at before its handler
+ * sees it: is it well formed, may it be asked, can it be done now, was it asked before. */
+#include "supervisor/request.h"
+
+#include "base/log.h"
+#include "base/str.h"
+#include "proto/envelope.h"
+#include "supervisor/audit.h"
+#include "supervisor/control.h"
+#include "supervisor/store.h"
+#include "supervisor/token.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SECONDS(n) ((n)*1000u)
+
+/* What waits for an end that may never come (wait, events, a stop whose process hangs in the kernel and which says so itself,
+ * an import of any size) has no deadline of its own. Whatever else changes something waits for the disk at most that long.
+ *
+ * CHANGES needs room on the store's disk and is refused when there is none. Starting, stopping and removing are tried all the
+ * same: supervision goes on, and removing is what makes room. */
+#define LOOKS(f)	       .fn = f, .perm = PERM_OBSERVE
+#define CHANGES(f, v, seconds) .fn = f, .perm = PERM_OPERATE, .verb = v, .stores = true, .deadline_ms = SECONDS(seconds)
+#define ENDS(f, v)	       .fn = f, .perm = PERM_OPERATE, .verb = v
+#define CASE(name)	       [BERTH__ENVELOPE__BODY_##name]
+
+static const struct request_row rows[] = {
+	CASE(CONTAINER_CREATE) = {CHANGES(on_container_create, "create", 120)},
+	CASE(CONTAINER_START) = {ENDS(on_container_start, "start"), .deadline_ms = SECONDS(120), .revision = true},
+	CASE(CONTAINER_STOP) = {ENDS(on_container_stop, "stop"), .revision = true},
+	CASE(CONTAINER_RESTART) = {ENDS(on_container_restart, "restart"), .revision = true},
+	CASE(CONTAINER_KILL) = {ENDS(on_container_kill, "kill"), .revision = true, .deadline_ms = SECONDS(120)},
+	CASE(CONTAINER_PAUSE) = {ENDS(on_container_pause, "pause"), .revision = true, .deadline_ms = SECONDS(120)},
+	CASE(CONTAINER_UNPAUSE) = {ENDS(on_container_unpause, "unpause"), .revision = true,
+				   .deadline_ms = SECONDS(120)},
+	CASE(CONTAINER_RENAME) = {CHANGES(on_container_rename, "rename", 120), .revision = true},
+	CASE(CONTAINER_REMOVE) = {ENDS(on_container_remove, "remove"), .deadline_ms = SECONDS(600), .revision = true},
+	CASE(CONTAINER_UPDATE) = {CHANGES(on_container_update, "update", 120), .revision = true},
+	CASE(CONTAINER_WAIT) = {LOOKS(on_container_wait)},
+	CASE(CONTAINER_INSPECT) = {LOOKS(on_container_inspect)},
+	CASE(CONTAINER_LIST) = {LOOKS(on_container_list)},
+	CASE(CONTAINER_LOGS) = {LOOKS(on_container_logs), .deadline_ms = SECONDS(30), .answer_fd = true},
+	CASE(CONTAINER_ATTACH) = {ENDS(on_container_attach, "attach"), .deadline_ms = SECONDS(30), .answer_fd = true},
+	CASE(CONTAINER_EXEC) = {ENDS(on_container_exec, "exec"), .deadline_ms = SECONDS(60), .answer_fd = true},
+	CASE(CONTAINER_TOP) = {LOOKS(on_container_top), .deadline_ms = SECONDS(15)},
+	CASE(CONTAINER_STATS) = {LOOKS(on_container_stats), .deadline_ms = SECONDS(30)},
+	CASE(EVENTS) = {LOOKS(on_events)},
+	CASE(ACTIONS) = {LOOKS(on_actions), .deadline_ms = SECONDS(30)},
+	CASE(CANCEL) = {LOOKS(on_cancel)},
+
+	CASE(POD_CREATE) = {CHANGES(on_pod_create, "create", 120)},
+	CASE(POD_INSPECT) = {LOOKS(on_pod_inspect)},
+	CASE(POD_LIST) = {LOOKS(on_pod_list)},
+	CASE(POD_REMOVE) = {ENDS(on_pod_remove, "remove"), .deadline_ms = SECONDS(600), .revision = true},
+
+	CASE(IMAGE_IMPORT) = {CHANGES(on_image_import, "import", 0), .min_fds = 1, .max_fds = 1},
+	CASE(IMAGE_LIST) = {LOOKS(on_image_list)},
+	CASE(IMAGE_INSPECT) = {LOOKS(on_image_inspect)},
+	CASE(IMAGE_REMOVE) = {ENDS(on_image_remove, "remove"), .deadline_ms = SECONDS(120), .revision = true},
+
+	CASE(VOLUME_CREATE) = {CHANGES(on_volume_create, "create", 120)},
+	CASE(VOLUME_LIST) = {LOOKS(on_volume_list)},
+	CASE(VOLUME_REMOVE) = {ENDS(on_volume_remove, "remove"), .deadline_ms = SECONDS(120), .revision = true},
+
+	CASE(INFO) = {LOOKS(on_info)},
+	CASE(CHECK) = {LOOKS(on_check), .deadline_ms = SECONDS(60)},
+	CASE(UPGRADE) = {.fn = on_upgrade, .perm = PERM_ADMIN, .verb = "upgrade", .deadline_ms = SECONDS(60)},
+};
+
+const struct request_row *request_row_of(Berth__Envelope__BodyCase body)
+{
+	return (size_t)body < ARRAY_SIZE(rows) && rows[body].fn ? &rows[body] : NULL;
+}
+
+/* ---------------------------------------------------------------- before the handler */
+
+/* Everybody who can connect is root or of the group, and whoever may start containers can become root: observers come with
+ * tokens, which this version does not have. */
+static enum permission permission_of(const struct principal *who)
+{
+	return who->uid == 0 ? PERM_ADMIN : PERM_OPERATE;
+}
+
+static bool is_word(const char *s, size_t max)
+{
+	size_t n = strlen(s);
+
+	if (!n || n > max)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (s[i] <= ' ' || s[i] > '~')
+			return false;
+	return true;
+}
+
+static int request_principal(struct client *c, const Berth__Envelope *env, struct principal *who)
+{
+	*who = c->who;
+	if (env->token) {
+		client_refuse(c, env->id, BERTH__ERROR__CODE__UNSUPPORTED, "token",
+			      "tokens are not available in this version: who asks is known by the socket");
+		return -EACCES;
+	}
+	if (env->project && *env->project && !str_is_name(env->project)) {
+		client_refuse(c, env->id, BERTH__ERROR__CODE__INVALID, "project", "'%.80s' is not a project's name",
+			      env->project);
+		return -EINVAL;
+	}
+	if (env->project && strlen(env->project) >= sizeof who->project) {
+		client_refuse(c, env->id, BERTH__ERROR__CODE__INVALID, "project", "longer than %zu bytes",
+			      sizeof who->project - 1);
+		return -EINVAL;
+	}
+	if (env->request_id && !is_word(env->request_id, sizeof who->request_id - 1)) {
+		client_refuse(c, env->id, BERTH__ERROR__CODE__INVALID, "request_id",
+			      "must be 1 to %zu printable characters without blanks", sizeof who->request_id - 1);
+		return -EINVAL;
+	}
+	snprintf(who->project, sizeof who->project, "%s", env->project && *env->project ? env->project : "default");
+	if (env->request_id)
+		snprintf(who->request_id, sizeof who->request_id, "%s", env->request_id);
+	else
+		uuid_make(who->request_id);
+	return 0;
+}
+
+/* May it be asked, by this client, with these descriptors? */
+static int request_admit(struct client *c, const Berth__Envelope *env, const struct request_row *row, unsigned n_fds)
+{
+	if (c->n_open >= CLIENT_OPEN_MAX) {
+		client_refuse(c, env->id, BERTH__ERROR__CODE__EXHAUSTED, NULL,
+			      "%u requests of this connection are not answered yet: that is the limit", c->n_open);
+		return -ENOBUFS;
+	}
+	if (permission_of(&c->who) < row->perm) {
+		client_refuse(c, env->id, BERTH__ERROR__CODE__DENIED, NULL, "%s may not ask for %s", c->who.name,
+			      envelope_body_name(env));
+		return -EACCES;
+	}
+	if (n_fds < row->min_fds || n_fds > row->max_fds) {
+		client_refuse(c, env->id, BERTH__ERROR__CODE__INVALID, NULL,
+			      "%s takes %u file descriptors, %u came with it", envelope_body_name(env), row->min_fds,
+			      n_fds);
+		return -EINVAL;
+	}
+	if (env->has_if_revision && !row->revision) {
+		client_refuse(c, env->id, BERTH__ERROR__CODE__INVALID, "if_revision",
+			      "%s has no object whose revision could be compared", envelope_body_name(env));
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int request_store_admit(struct client *c, const Berth__Envelope *env, const struct request_row *row)
+{
+	struct store *st = c->sv->store;
+
+	if (!row->stores)
+		return 0;
+	if (*store_error(st)) {
+		client_refuse(c, env->id, BERTH__ERROR__CODE__EXHAUSTED, NULL,
+			      "nothing can be changed while the store cannot be written (%s); what runs goes on",
+			      store_error(st));
+		return -ENOSPC;
+	}
+	if (store_full(st)) {
+		client_refuse(c, env->id, BERTH__ERROR__CODE__EXHAUSTED, NULL,
+			      "the store's disk does not keep up: %llu writes wait; what runs goes on",
+			      (unsigned long long)store_queued(st));
+		return -ENOBUFS;
+	}
+	return 0;
+}
+
+/* ---------------------------------------------------------------- asked before? */
+
+static bool answer_has_fd(const Berth__Envelope *env, const struct request_row *row)
+{
+	return row->answer_fd ||
+	       (env->body_case == BERTH__ENVELOPE__BODY_CONTAINER_CREATE && env->container_create->attach) ||
+	       (env->body_case == BERTH__ENVELOPE__BODY_CONTAINER_START && env->container_start->attach);
+}
+
+static void request_repeat(struct supervisor *sv, struct parked p, const struct token *t)
+{
+	size_t len;
+	const void *data = token_answer(t, &len);
+	Berth__Envelope *env = berth__envelope__unpack(NULL, len, data); /* our own bytes */
+
+	if (!env) {
+		reply_error(sv, p, BERTH__ERROR__CODE__INTERNAL, "client_token", "the stored answer cannot be read");
+		return;
+	}
+	reply(sv, p, env, NULL, 0);
+	berth__envelope__free_unpacked(env, NULL);
+}
+
+/* A crash ate the answer to a create. If the object is there, inspecting it gives the same reply: true. */
+static bool request_made(struct request *rq, const char *uuid)
+{
+	Berth__Envelope view = BERTH__ENVELOPE__INIT;
+	Berth__ContainerInspect container = BERTH__CONTAINER_INSPECT__INIT;
+	Berth__PodInspect pod = BERTH__POD_INSPECT__INIT;
+	char ref[UUID_SIZE];
+
+	snprintf(ref, sizeof ref, "%s", uuid);
+	container.ref = pod.ref = ref;
+	if (rq->env->body_case == BERTH__ENVELOPE__BODY_CONTAINER_CREATE && table_find(&rq->sv->containers, ref)) {
+		view.body_case = BERTH__ENVELOPE__BODY_CONTAINER_INSPECT;
+		view.container_inspect = &container;
+		rq->env = &view;
+		on_container_inspect(rq);
+		return true;
+	}
+	if (rq->env->body_case == BERTH__ENVELOPE__BODY_POD_CREATE && table_find(&rq->sv->pods, ref)) {
+		view.body_case = BERTH__ENVELOPE__BODY_POD_INSPECT;
+		view.pod_inspect = &pod;
+		rq->env = &view;
+		on_pod_inspect(rq);
+		return true;
+	}
+	return false; /* its row was not committed: do it */
+}
+
+/* True: it is to be done. Else it was answered, or will be. */
+static bool request_is_new(struct request *rq, struct open *o)
+{
+	const Berth__Envelope *env = rq->env;
+	struct supervisor *sv = rq->sv;
+	struct token *t;
+	int r;
+
+	if (!env->client_token || !o->row->verb)
+		return true; /* what only looks is the same every time */
+	if (!is_word(env->client_token, TOKEN_SIZE - 1)) {
+		reply_error(sv, rq->parked, BERTH__ERROR__CODE__INVALID, "client_token",
+			    "must be 1 to %d printable characters without blanks", TOKEN_SIZE - 1);
+		return false;
+	}
+	if (answer_has_fd(env, o->row)) {
+		reply_error(sv, rq->parked, BERTH__ERROR__CODE__INVALID, "client_token",
+			    "the answer to this request carries a descriptor and could not be repeated: ask without a "
+			    "client_token");
+		return false;
+	}
+	r = token_take(sv->tokens, rq->who.name, env->client_token, token_hash(env), rq->parked, &t);
+	switch (r) {
+	case TOKEN_NEW:
+		o->token = t;
+		return true;
+	case TOKEN_JOINED:
+		return false;
+	case TOKEN_REPEAT:
+		request_repeat(sv, rq->parked, t);
+		return false;
+	case TOKEN_MADE:
+		o->token = t;
+		return !request_made(rq, token_object_uuid(t));
+	case TOKEN_OTHER:
+		reply_error(sv, rq->parked, BERTH__ERROR__CODE__CONFLICT, "client_token",
+			    "this client_token belongs to a request that asked for something else");
+		return false;
+	case TOKEN_FULL:
+		reply_error(sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, "client_token",
+			    "%s has %u client_tokens alive: that is the limit", rq->who.name, TOKEN_PER_PRINCIPAL);
+		return false;
+	default:
+		reply_error(sv, rq->parked, BERTH__ERROR__CODE__INTERNAL, "client_token", "remember it: %s",
+			    strerror(-r));
+		return false;
+	}
+}
+
+/* ---------------------------------------------------------------- deadline, and the way in */
+
+/* The asker is told; what was begun goes on, and its action gets the real result. */
+static void on_deadline(struct timer *t)
+{
+	struct open *o = container_of(t, struct open, deadline);
+	struct client *c = o->client;
+	struct supervisor *sv = c->sv;
+	struct parked p = o->parked;
+	void (*off)(void *arg, bool cancelled) = o->on_gone;
+
+	client_refuse(c, p.request, BERTH__ERROR__CODE__TIMEOUT, NULL, "no result within the deadline%s",
+		      o->row->verb ? ": it goes on, look at the object or its actions" : "");
+	o->on_gone = NULL;
+	control_open_detach(sv, o);
+	if (off)
+		off(o->on_gone_arg, false);
+}
+
+int request_handle(struct client *c, const Berth__Envelope *env, struct wire_fds *fds)
+{
+	struct supervisor *sv = c->sv;
+	const struct request_row *row = request_row_of(env->body_case);
+	struct request rq = {.sv = sv, .env = env, .fds = fds};
+	uint64_t deadline_ms;
+	struct open *o;
+
+	rq.parked = (struct parked){.client = c->id, .request = env->id};
+	if (!env->id)
+		return client_bad(c, "a request without an id");
+	if (control_open_find(sv, rq.parked))
+		return client_bad(c, "a second request %llu before the first is answered", (unsigned long long)env->id);
+	if (sv->stopping) {
+		client_refuse(c, env->id, BERTH__ERROR__CODE__UNAVAILABLE, NULL,
+			      "berthd is going down or upgrading: connect again and ask again");
+		return 0;
+	}
+	if (!row) {
+		client_refuse(c, env->id, BERTH__ERROR__CODE__UNSUPPORTED, NULL,
+			      "this version of berthd does not know this request");
+		return 0;
+	}
+	if (request_admit(c, env, row, fds->n) < 0 || request_principal(c, env, &rq.who) < 0 ||
+	    request_store_admit(c, env, row) < 0)
+		return 0;
+	if (control_open_add(c, env->id, row, &o) < 0) {
+		client_refuse(c, env->id, BERTH__ERROR__CODE__INTERNAL, NULL, "out of memory");
+		return 0;
+	}
+	deadline_ms = env->has_deadline_ms ? env->deadline_ms : row->deadline_ms;
+	if (deadline_ms > UINT32_MAX)
+		deadline_ms = UINT32_MAX; /* 49 days */
+	if (deadline_ms && timer_in(&sv->loop, &o->deadline, deadline_ms * NS_PER_MS, on_deadline) < 0) {
+		reply_error(sv, rq.parked, BERTH__ERROR__CODE__INTERNAL, NULL, "out of memory");
+		return 0;
+	}
+	rq.verb = row->verb;
+	log_debug("%s %s: %s", rq.who.name, rq.who.request_id, envelope_body_name(env));
+	if (request_is_new(&rq, o))
+		row->fn(&rq);
+	return 0;
+}
+
+void on_cancel(struct request *rq)
+{
+	struct client *c = control_client_find(rq->sv, rq->parked.client);
+	uint64_t id = rq->env->cancel->id;
+	int r = id == rq->parked.request ? -ENOENT : control_cancel(c, id);
+
+	if (r == -ENOENT)
+		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__NOT_FOUND, "id", "request %llu is not open",
+			    (unsigned long long)id);
+	else if (r == -EBUSY)
+		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__CONFLICT, "id",
+			    "request %llu changes something and has begun: it cannot be taken back",
+			    (unsigned long long)id);
+	else
+		reply_done(rq->sv, rq->parked, NULL);
+}

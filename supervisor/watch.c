@@ -1,0 +1,546 @@
+/* supervisor/watch.c - see supervisor/watch.h.
+ *
+ * There is one copy of each event, in the ring. A subscriber is a cursor into it and a filter; what it has not been sent yet
+ * waits in the ring, not in a queue of its own. Its client's queue is filled up to a mark and again when it has drained. One
+ * whose cursor falls off the ring gets one batch that says `lagged` and goes on with what is still there: nobody waits. */
+#include "supervisor/watch.h"
+
+#include "base/log.h"
+#include "base/str.h"
+#include "supervisor/container.h"
+#include "supervisor/control.h"
+#include "supervisor/logs.h"
+#include "supervisor/pod.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RING	      4096u
+#define BATCH_BYTES   49152u
+#define BATCH_EVENTS  256u
+#define QUEUE_MARK    8u /* records waiting for a client before its subscriptions pause */
+#define WATCH_FILTERS 32u
+#define WATCH_MAX     4096u
+
+/* What filters look at and the event itself does not say. */
+struct entry {
+	Berth__Event *event;	  /* owned */
+	Berth__KeyValue **labels; /* owned, NULL-terminated; NULL = none */
+	char *image;		  /* owned */
+	char pod_uuid[UUID_SIZE];
+	char *pod_name; /* owned */
+};
+
+struct subscriber {
+	struct list link; /* watch.subscribers */
+	struct watch *watch;
+	struct parked parked;
+	uint64_t next; /* number of the next entry to look at */
+	int64_t since_at, until_at;
+	uint64_t since_revision;
+	struct timer until;
+	bool lagged;
+	bool ended; /* until_at has come: what is left is sent, then the end */
+	size_t n_filters;
+	Berth__Filter *filter; /* owned, with its strings */
+};
+
+struct watch {
+	struct supervisor *sv;
+	struct entry ring[RING];
+	uint64_t next;		 /* number of the next event; the ring has the RING before it */
+	uint64_t floor_revision; /* events up to this revision are gone */
+	struct list subscribers;
+	unsigned n_subscribers;
+	struct timer flush;
+};
+
+static const char *const filter_keys[] = {"container", "type", "event", "kind", "label", "pod", "image"};
+
+/* ---------------------------------------------------------------- entries */
+
+static void key_value_free(Berth__KeyValue *kv)
+{
+	if (!kv)
+		return;
+	free(kv->key);
+	free(kv->value);
+	free(kv);
+}
+
+static Berth__KeyValue *key_value_new(const char *key, const char *value)
+{
+	Berth__KeyValue *kv = malloc(sizeof *kv);
+
+	if (!kv)
+		return NULL;
+	berth__key_value__init(kv);
+	kv->key = strdup(key ? key : "");
+	kv->value = strdup(value ? value : "");
+	if (kv->key && kv->value)
+		return kv;
+	key_value_free(kv);
+	return NULL;
+}
+
+static void entry_clear(struct entry *en)
+{
+	if (en->event)
+		berth__event__free_unpacked(en->event, NULL);
+	for (size_t i = 0; en->labels && en->labels[i]; i++)
+		key_value_free(en->labels[i]);
+	free(en->labels);
+	free(en->image);
+	free(en->pod_name);
+	*en = (struct entry){0};
+}
+
+static int event_attributes(Berth__Event *ev, const char *const *attributes)
+{
+	size_t n = 0;
+
+	while (attributes && attributes[2 * n])
+		n++;
+	if (!n)
+		return 0;
+	ev->attributes = calloc(n, sizeof *ev->attributes);
+	if (!ev->attributes)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		ev->attributes[i] = key_value_new(attributes[2 * i], attributes[2 * i + 1]);
+		if (!ev->attributes[i])
+			return -ENOMEM;
+		ev->n_attributes = i + 1;
+	}
+	return 0;
+}
+
+static int text_copy(char **to, const char *text)
+{
+	*to = text ? strdup(text) : NULL;
+	return text && !*to ? -ENOMEM : 0;
+}
+
+static Berth__Event *event_new(struct supervisor *sv, const char *kind, const char *type, const Berth__Meta *meta,
+			       const char *reason, const char *const *attributes)
+{
+	Berth__Event *ev = malloc(sizeof *ev);
+
+	if (!ev)
+		return NULL;
+	berth__event__init(ev);
+	ev->has_revision = ev->has_at = true;
+	ev->revision = supervisor_next_revision(sv);
+	ev->at = wall_ns();
+	if (text_copy(&ev->kind, kind) < 0 || text_copy(&ev->type, type) < 0 ||
+	    text_copy(&ev->reason, reason && *reason ? reason : NULL) < 0 ||
+	    (meta && (text_copy(&ev->uuid, meta->uuid) < 0 || text_copy(&ev->name, meta->name) < 0 ||
+		      text_copy(&ev->project, meta->project) < 0)) ||
+	    event_attributes(ev, attributes) < 0) {
+		berth__event__free_unpacked(ev, NULL);
+		return NULL;
+	}
+	return ev;
+}
+
+static int entry_labels(struct entry *en, Berth__KeyValue *const *labels, size_t n)
+{
+	en->labels = n ? calloc(n + 1, sizeof *en->labels) : NULL;
+	if (n && !en->labels)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		en->labels[i] = key_value_new(labels[i]->key, labels[i]->value);
+		if (!en->labels[i])
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* What of the object the filters want. It is still in its table. */
+static int entry_describe(struct supervisor *sv, struct entry *en, const char *kind, const char *uuid)
+{
+	struct table_node *n;
+
+	if (!strcmp(kind, "container") && (n = table_find(&sv->containers, uuid))) {
+		const struct container *c = container_of(n, struct container, node);
+		const Berth__ContainerSpec *spec = c->obj->spec;
+
+		if (c->pod && c->pod->obj && c->pod->obj->meta) {
+			snprintf(en->pod_uuid, sizeof en->pod_uuid, "%s", c->pod->obj->meta->uuid);
+			if (text_copy(&en->pod_name, c->pod->obj->meta->name) < 0)
+				return -ENOMEM;
+		}
+		if (text_copy(&en->image, spec->image) < 0)
+			return -ENOMEM;
+		return entry_labels(en, spec->labels, spec->n_labels);
+	}
+	if (!strcmp(kind, "pod") && (n = table_find(&sv->pods, uuid))) {
+		const struct pod *p = container_of(n, struct pod, node);
+
+		snprintf(en->pod_uuid, sizeof en->pod_uuid, "%s", uuid);
+		if (text_copy(&en->pod_name, p->obj->meta->name) < 0)
+			return -ENOMEM;
+		return p->obj->spec ? entry_labels(en, p->obj->spec->labels, p->obj->spec->n_labels) : 0;
+	}
+	return 0;
+}
+
+/* ---------------------------------------------------------------- filters */
+
+/* "key" or "key=value". */
+static bool label_fits(const struct entry *en, const char *want)
+{
+	const char *eq = strchr(want, '=');
+	size_t n = eq ? (size_t)(eq - want) : strlen(want);
+
+	for (size_t i = 0; en->labels && en->labels[i]; i++) {
+		const Berth__KeyValue *kv = en->labels[i];
+
+		if (strlen(kv->key) == n && !strncmp(kv->key, want, n) && (!eq || !strcmp(kv->value, eq + 1)))
+			return true;
+	}
+	return false;
+}
+
+static bool text_is(const char *text, const char *want)
+{
+	return text && !strcmp(text, want);
+}
+
+static bool uuid_begins(const char *uuid, const char *want)
+{
+	return uuid && *want && str_starts(uuid, want);
+}
+
+static bool filter_fits(const Berth__Filter *f, const struct entry *en)
+{
+	const Berth__Event *ev = en->event;
+
+	switch (f->key[0]) {
+	case 'c': /* container */
+		return text_is(ev->kind, "container") &&
+		       (text_is(ev->name, f->value) || uuid_begins(ev->uuid, f->value));
+	case 't': /* type */
+	case 'e': /* event: as Docker calls it */
+		return text_is(ev->type, f->value);
+	case 'k': /* kind */
+		return text_is(ev->kind, f->value);
+	case 'l': /* label */
+		return label_fits(en, f->value);
+	case 'p': /* pod */
+		return text_is(en->pod_name, f->value) || uuid_begins(en->pod_uuid, f->value);
+	default: /* image */
+		return text_is(en->image, f->value) || (text_is(ev->kind, "image") && text_is(ev->name, f->value));
+	}
+}
+
+/* As Docker: of one key any value, of different keys all; labels all. */
+static bool subscriber_wants(const struct subscriber *s, const struct entry *en)
+{
+	for (size_t i = 0; i < s->n_filters; i++) {
+		const char *key = s->filter[i].key;
+		bool any = filter_fits(&s->filter[i], en);
+
+		for (size_t k = 0; k < s->n_filters && !any && strcmp(key, "label") != 0; k++)
+			any = !strcmp(s->filter[k].key, key) && filter_fits(&s->filter[k], en);
+		if (!any)
+			return false;
+	}
+	if (s->since_revision && en->event->revision <= s->since_revision)
+		return false;
+	return en->event->at >= s->since_at && (!s->until_at || en->event->at <= s->until_at);
+}
+
+static bool filter_key_known(const char *key)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(filter_keys); i++)
+		if (!strcmp(key, filter_keys[i]))
+			return true;
+	return false;
+}
+
+static int subscriber_filters(struct subscriber *s, Berth__Filter *const *filters, size_t n)
+{
+	s->filter = n ? calloc(n, sizeof *s->filter) : NULL;
+	if (n && !s->filter)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		berth__filter__init(&s->filter[i]);
+		s->n_filters = i + 1;
+		if (text_copy(&s->filter[i].key, filters[i]->key) < 0 ||
+		    text_copy(&s->filter[i].value, filters[i]->value) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* ---------------------------------------------------------------- subscribers */
+
+static void subscriber_free(struct subscriber *s)
+{
+	list_del(&s->link);
+	s->watch->n_subscribers--;
+	timer_del(&s->until);
+	for (size_t i = 0; i < s->n_filters; i++) {
+		free(s->filter[i].key);
+		free(s->filter[i].value);
+	}
+	free(s->filter);
+	free(s);
+}
+
+static void on_subscriber_gone(void *arg, bool cancelled)
+{
+	struct subscriber *s = arg;
+	struct supervisor *sv = s->watch->sv;
+	struct parked p = s->parked;
+
+	subscriber_free(s);
+	if (cancelled) {
+		Berth__Envelope env = BERTH__ENVELOPE__INIT;
+		Berth__EventBatch batch = BERTH__EVENT_BATCH__INIT;
+
+		batch.has_end = batch.end = true;
+		env.body_case = BERTH__ENVELOPE__BODY_EVENT_BATCH;
+		env.event_batch = &batch;
+		reply(sv, p, &env, NULL, 0);
+	}
+}
+
+/* One batch from where the cursor stands. False: nothing was sent, there was nothing. */
+static bool subscriber_send(struct subscriber *s)
+{
+	struct watch *w = s->watch;
+	struct supervisor *sv = w->sv;
+	Berth__Event *events[BATCH_EVENTS];
+	Berth__Envelope env = BERTH__ENVELOPE__INIT;
+	Berth__EventBatch batch = BERTH__EVENT_BATCH__INIT;
+	struct parked p = s->parked;
+	uint64_t oldest = w->next > RING ? w->next - RING : 0;
+	size_t bytes = 0;
+
+	if (s->next < oldest) {
+		s->next = oldest;
+		s->lagged = true;
+	}
+	for (; s->next < w->next && batch.n_events < BATCH_EVENTS && bytes < BATCH_BYTES; s->next++) {
+		const struct entry *en = &w->ring[s->next % RING];
+
+		if (!en->event || !subscriber_wants(s, en))
+			continue;
+		events[batch.n_events++] = en->event;
+		bytes += berth__event__get_packed_size(en->event) + 4;
+	}
+	bool end = s->ended && s->next == w->next;
+	if (!batch.n_events && !s->lagged && !end)
+		return false;
+	batch.events = events;
+	batch.has_lagged = batch.lagged = s->lagged;
+	batch.has_end = batch.end = end;
+	s->lagged = false;
+	env.body_case = BERTH__ENVELOPE__BODY_EVENT_BATCH;
+	env.event_batch = &batch;
+	if (end) {
+		subscriber_free(s);
+		reply(sv, p, &env, NULL, 0);
+		return false;
+	}
+	return reply_more(sv, p, &env) == 0; /* else its client is on its way out and takes the subscription along */
+}
+
+/* All that its client takes now. s may be freed here. */
+static void subscriber_pump(struct subscriber *s)
+{
+	struct watch *w = s->watch;
+	struct client *c;
+
+	for (;;) {
+		c = control_client_find(w->sv, s->parked.client);
+		if (!c || c->peer.out_records >= QUEUE_MARK)
+			return;
+		if (s->next == w->next && !s->ended && !s->lagged)
+			return;
+		if (!subscriber_send(s))
+			return;
+	}
+}
+
+static void on_flush(struct timer *t)
+{
+	struct watch *w = container_of(t, struct watch, flush);
+	struct subscriber *s;
+
+	list_each (s, &w->subscribers, link)
+		subscriber_pump(s);
+}
+
+static void on_until(struct timer *t)
+{
+	struct subscriber *s = container_of(t, struct subscriber, until);
+
+	s->ended = true;
+	subscriber_pump(s);
+}
+
+void watch_client_drained(struct supervisor *sv, uint64_t client)
+{
+	struct subscriber *s;
+
+	if (!sv->watch)
+		return;
+	list_each (s, &sv->watch->subscribers, link)
+		if (s->parked.client == client)
+			subscriber_pump(s);
+}
+
+/* ---------------------------------------------------------------- publishing */
+
+void watch_publish(struct supervisor *sv, const char *kind, const char *type, const Berth__Meta *meta,
+		   const char *reason, const char *const *attributes)
+{
+	struct watch *w = sv->watch;
+	struct entry en = {0};
+
+	if (!w)
+		return;
+	en.event = event_new(sv, kind, type, meta, reason, attributes);
+	if (!en.event || (meta && meta->uuid && entry_describe(sv, &en, kind, meta->uuid) < 0)) {
+		/* Who watches must know that there is a hole. */
+		struct subscriber *s;
+
+		entry_clear(&en);
+		log_error("out of memory: an event (%s %s) is lost", kind, type);
+		list_each (s, &w->subscribers, link)
+			s->lagged = true;
+		return;
+	}
+	struct entry *slot = &w->ring[w->next % RING];
+	if (slot->event)
+		w->floor_revision = slot->event->revision;
+	entry_clear(slot);
+	*slot = en;
+	w->next++;
+	/* Sent when this turn's other events are there too: one record for all of them. */
+	if (!list_empty(&w->subscribers) && !timer_armed(&w->flush) && timer_in(&sv->loop, &w->flush, 0, on_flush) < 0)
+		on_flush(&w->flush);
+	if (!strcmp(kind, "container") && meta && meta->uuid)
+		logs_container_changed(sv, meta->uuid);
+}
+
+int watch_new(struct supervisor *sv, struct watch **ret)
+{
+	struct watch *w = calloc(1, sizeof *w);
+
+	if (!w)
+		return -ENOMEM;
+	w->sv = sv;
+	w->floor_revision = sv->revision; /* what was before this berthd is not in the ring */
+	list_init(&w->subscribers);
+	*ret = w;
+	return 0;
+}
+
+void watch_free(struct watch *w)
+{
+	struct subscriber *s;
+
+	if (!w)
+		return;
+	timer_del(&w->flush);
+	while ((s = list_first(&w->subscribers, struct subscriber, link)))
+		subscriber_free(s);
+	for (unsigned i = 0; i < RING; i++)
+		entry_clear(&w->ring[i]);
+	free(w);
+}
+
+/* ---------------------------------------------------------------- on_events */
+
+static bool events_check(struct request *rq, const Berth__EventsRequest *a)
+{
+	struct watch *w = rq->sv->watch;
+
+	if (a->n_filters > WATCH_FILTERS) {
+		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__INVALID, "filters", "more than %u", WATCH_FILTERS);
+		return false;
+	}
+	for (size_t i = 0; i < a->n_filters; i++) {
+		if (a->filters[i]->key && a->filters[i]->value && filter_key_known(a->filters[i]->key))
+			continue;
+		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__INVALID, "filters",
+			    "unknown filter '%s': there are container, type (or event), kind, label, pod and image",
+			    a->filters[i]->key ? a->filters[i]->key : "");
+		return false;
+	}
+	if (a->since_revision && a->since_revision < w->floor_revision) {
+		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__COMPACTED, "since_revision",
+			    "events up to revision %llu are not kept any more: list again and watch from the list's "
+			    "revision",
+			    (unsigned long long)w->floor_revision);
+		return false;
+	}
+	if (w->n_subscribers >= WATCH_MAX) {
+		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "%u watchers: that is the limit",
+			    WATCH_MAX);
+		return false;
+	}
+	return true;
+}
+
+/* The Done that comes first: from here on nothing is missed. */
+static int events_begin(struct request *rq)
+{
+	Berth__Envelope env = BERTH__ENVELOPE__INIT;
+	Berth__Done done = BERTH__DONE__INIT;
+
+	done.has_revision = true;
+	done.revision = rq->sv->revision;
+	env.body_case = BERTH__ENVELOPE__BODY_DONE;
+	env.done = &done;
+	return reply_more(rq->sv, rq->parked, &env);
+}
+
+static int subscriber_arm(struct subscriber *s)
+{
+	struct watch *w = s->watch;
+	int64_t left = s->until_at - wall_ns();
+
+	if (!s->until_at)
+		return 0;
+	s->ended = left <= 0;
+	return s->ended ? 0 : timer_in(&w->sv->loop, &s->until, (uint64_t)left, on_until);
+}
+
+void on_events(struct request *rq)
+{
+	const Berth__EventsRequest *a = rq->env->events;
+	struct watch *w = rq->sv->watch;
+	struct subscriber *s;
+	bool replay = a->since_at || a->since_revision;
+
+	if (!events_check(rq, a))
+		return;
+	s = calloc(1, sizeof *s);
+	if (!s) {
+		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__INTERNAL, NULL, "out of memory");
+		return;
+	}
+	s->watch = w;
+	s->parked = rq->parked;
+	s->since_at = a->since_at;
+	s->since_revision = a->since_revision;
+	s->until_at = a->until_at;
+	s->next = !replay ? w->next : w->next > RING ? w->next - RING : 0;
+	list_push(&w->subscribers, &s->link);
+	w->n_subscribers++;
+	if (subscriber_filters(s, a->filters, a->n_filters) < 0 || subscriber_arm(s) < 0 ||
+	    parked_on_gone(rq->sv, rq->parked, on_subscriber_gone, s) < 0) {
+		subscriber_free(s);
+		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__INTERNAL, NULL, "out of memory");
+		return;
+	}
+	if (events_begin(rq) == 0)
+		subscriber_pump(s);
+}
