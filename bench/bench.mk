@@ -1,1 +1,20 @@
-# see the helper that owns this
+# bench: berth beside crun, runc and podman on this machine, as root. Writes bench/RESULTS.md. The driver speaks the protocol
+# itself and the floor is what the kernel alone takes.
+
+$(B)/bench/floor: bench/floor.c bench/samples.h
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $<
+
+$(B)/bench/driver: $(B)/o/bench/driver.o $(call objects,base proto) $(GEN_OBJS)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(call pc,--libs,libprotobuf-c)
+
+BENCH_TOOLS := crun runc podman conmon
+bench: $(PROGRAMS) $(B)/guest $(B)/bench/floor $(B)/bench/driver
+	@missing=; for t in $(BENCH_TOOLS); do command -v $$t >/dev/null || missing="$$missing $$t"; done; \
+		[ -z "$$missing" ] || apt-get install -y --no-install-recommends $$missing
+	bench/run $(B) $(BENCH)
+
+.PHONY: bench
