@@ -1,0 +1,172 @@
+#!/bin/sh
+# contrib/demo.sh - see berth work, on private folders, in about a minute. As root: `make demo`.
+#
+# Installs what is missing (contrib/packages.txt), builds, starts a berthd of its own beside whatever runs here, shows what it
+# does a step at a time, and takes everything away again, also when it is interrupted.
+set -eu
+cd "$(dirname "$0")/.."
+B=${B:-build}
+export PATH="$PWD/$B:$PATH"
+
+if [ -t 1 ]; then bold=$(printf '\033[1m') dim=$(printf '\033[2m') off=$(printf '\033[0m'); else bold='' dim='' off=''; fi
+step=0
+say() { step=$((step + 1)); printf '\n%s%d. %s%s\n' "$bold" "$step" "$*" "$off"; }
+note() { printf '   %s\n' "$*"; }
+die() { printf '\n%sdemo: %s%s\n' "$bold" "$*" "$off" >&2; [ -z "${log-}" ] || tail -n 20 "$log" >&2; exit 1; }
+# Shows a command and runs it; its output is set off.
+show() { printf '   %s$ %s%s\n' "$dim" "$*" "$off"; "$@" 2>&1 | sed 's/^/     /'; }
+
+[ "$(id -u)" = 0 ] || die "needs root: sudo make demo"
+
+# ---------------------------------------------------------------- programs
+
+missing=
+for p in $(sed 's/#.*//' contrib/packages.txt); do
+	dpkg-query -W -f '${db:Status-Abbrev}' "$p" 2>/dev/null | grep -q '^ii' || missing="$missing $p"
+done
+if [ -n "$missing" ]; then
+	say "Installing what is missing:$missing"
+	export DEBIAN_FRONTEND=noninteractive
+	apt-get install -y -qq --no-install-recommends $missing >/dev/null 2>&1 ||
+		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends $missing >/dev/null; } ||
+		die "apt-get could not install:$missing"
+fi
+say "Building berthd, berth-shim, berth-job and berth"
+make -s -j"$(nproc)" B="$B" all || die "the build failed"
+note "$(ls -l "$B"/berthd "$B"/berth-shim "$B"/berth-job "$B"/berth | awk '{ n = split($NF, p, "/"); printf "%s%s %d KiB", sep, p[n], $5 / 1024; sep = ", " }')"
+
+# ---------------------------------------------------------------- folders, and their end
+
+dir=$(mktemp -d /var/tmp/berth-demo.XXXXXX)
+mkdir "$dir/state" "$dir/run"
+log=$dir/berthd.log
+cgroup=/berth-demo-$$
+BERTH_SOCKET=$dir/run/control.sock
+export BERTH_SOCKET
+daemon=
+mount=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
+if [ -z "$mount" ]; then
+	mkdir -p /sys/fs/cgroup 2>/dev/null || :
+	mount -t cgroup2 none /sys/fs/cgroup || die "this kernel has no cgroup v2"
+	mount=/sys/fs/cgroup
+fi
+
+cleanup() {
+	trap '' INT TERM
+	set +e
+	[ -z "$daemon" ] || kill -9 "$daemon" 2>/dev/null
+	if [ -d "$mount$cgroup" ]; then
+		echo 1 >"$mount$cgroup/cgroup.kill" 2>/dev/null
+		for i in 1 2 3 4 5 6 7 8 9 10; do
+			find "$mount$cgroup" -depth -type d -exec rmdir {} + 2>/dev/null
+			[ -d "$mount$cgroup" ] || break
+			sleep 0.1
+		done
+	fi
+	rm -rf "$dir"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+start_berthd() {
+	berthd --state "$dir/state" --run "$dir/run" --cgroup "$cgroup" 2>>"$log" &
+	daemon=$!
+	for i in $(seq 100); do
+		berth version >/dev/null 2>&1 && return
+		kill -0 "$daemon" 2>/dev/null || die "berthd ended"
+		sleep 0.05
+	done
+	die "berthd does not answer"
+}
+
+field() { berth inspect --format "$1" "$2"; }
+await() { # seconds, words, command...
+	limit=$(($1 * 20)) words=$2
+	shift 2
+	until "$@"; do
+		limit=$((limit - 1))
+		[ $limit -gt 0 ] || die "$words"
+		sleep 0.05
+	done
+}
+
+# ---------------------------------------------------------------- the show
+
+say "Starting berthd with its state and sockets in $dir, its groups in $cgroup"
+start_berthd
+note "berthd runs as pid $daemon"
+show berth check || :
+
+say "Making an image of Debian's busybox-static and importing it"
+tests/fixtures/mkimage.sh "$dir/image" busybox >/dev/null || die "the image could not be made"
+show berth image import "$dir/image"
+
+counter='n=0; while :; do n=$((n+1)); echo "tick $n"; sleep 0.1; done'
+say "A container with limits: 64 MiB of memory, half a processor, 32 processes; always restarted"
+if out=$(berth run -d --name ticker --restart always -m 64m --cpus 0.5 --pids-limit 32 busybox sh -c "$counter" 2>&1); then
+	note "ticker is $out"
+	note "the kernel's word for it, read from inside:"
+	for f in memory.max cpu.max pids.max; do
+		note "  $f = $(berth exec ticker cat /sys/fs/cgroup/$f)"
+	done
+else
+	note "This host cannot apply all of them (its cgroup v2 lacks controllers), and berth refuses what it cannot keep:"
+	printf '%s\n' "$out" | sed 's/^/     /'
+	note "So here it runs without those limits; everything else is the same."
+	show berth run -d --name ticker --restart always busybox sh -c "$counter"
+fi
+await 10 "the container does not run" sh -c '[ "$(berth inspect --format .status.state ticker)" = running ]'
+show berth ps
+
+say "Killing its process with -9, as an accident would: the policy starts it again"
+pid=$(field .status.pid ticker)
+note "\$ kill -9 $pid"
+kill -9 "$pid"
+await 10 "it was not restarted" sh -c '[ "$(berth inspect --format .status.restart_count ticker)" = 1 ] && [ "$(berth inspect --format .status.state ticker)" = running ]'
+note "now pid $(field .status.pid ticker), restarts $(field .status.restart_count ticker); last exit: $(field .status.last_exit.reason ticker)"
+note "why: $(field .status.restart_decision ticker)"
+
+say "Killing berthd itself with -9: the container does not notice"
+pid=$(field .status.pid ticker)
+sleep 1
+kill -9 "$daemon"
+wait "$daemon" 2>/dev/null || :
+daemon=
+note "berthd is dead; the container's process $pid lives: $(tr '\0' ' ' <"/proc/$pid/cmdline" | cut -c1-40)…"
+sleep 1
+note "one second later berthd starts again and takes it back"
+start_berthd
+[ "$(field .status.pid ticker)" = "$pid" ] || die "the container has another pid"
+note "same pid: $(field .status.pid ticker)"
+berth logs ticker | awk '
+	$2 == 1 { runs++; expect = 1 }
+	$2 != expect { bad++ }
+	{ expect = $2 + 1; last = $2 }
+	END { printf "   counter: %d runs, the last one at tick %d, %s\n", runs, last, bad ? bad " LINES LOST" : "not a tick missing"; exit bad != 0 }' ||
+	die "the counter was interrupted"
+
+say "A command inside it"
+show berth exec ticker sh -c 'echo "I am $(hostname), uid $(id -u), and see $(ps | grep -c "[s]leep\|[s]h -c") processes"'
+berth exec ticker sh -c 'exit 42' && code=0 || code=$?
+note "exec passes exit codes on: sh -c 'exit 42' gave $code"
+
+say "Its log, and what it uses"
+show berth logs --tail 3 --timestamps ticker
+show berth stats --no-stream ticker
+show berth actions ticker
+
+say "What cannot be done says why"
+berth run --rm busybox /bin/nothing-here >/dev/null 2>"$dir/err" && die "that should have failed" || code=$?
+note "\$ berth run --rm busybox /bin/nothing-here"
+sed 's/^/     /' "$dir/err"
+note "exit code $code"
+
+say "Taking everything away"
+show berth stop -t 1 ticker
+show berth rm ticker
+await 10 "the container's group is still there" sh -c "[ -z \"\$(ls -d $mount$cgroup/shared/*/ 2>/dev/null)\" ]"
+kill "$daemon"
+wait "$daemon" 2>/dev/null || :
+daemon=
+note "no container, no group, no mount, no process is left; $dir is removed"
+printf '\n%sThat was berth.%s  make check runs all its tests; README.md goes on from here.\n' "$bold" "$off"
