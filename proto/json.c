@@ -54,7 +54,7 @@ static void close_level(struct writer *w, char bracket, bool was_empty)
 
 static void name(struct writer *w, const char *s)
 {
-	json_string(w->b, s);
+	json_quote(w->b, s);
 	buf_adds(w->b, w->pretty ? ": " : ":");
 }
 
@@ -73,7 +73,7 @@ static void escaped(struct buf *b, unsigned char c)
 	buf_printf(b, "\\u%04x", c);
 }
 
-void json_string(struct buf *b, const char *s)
+void json_quote(struct buf *b, const char *s)
 {
 	size_t left;
 
@@ -170,7 +170,7 @@ static void enum_value(struct buf *b, const ProtobufCEnumDescriptor *d, int valu
 	char text[64];
 
 	if (json_enum_name(d, value, text, sizeof text))
-		json_string(b, text);
+		json_quote(b, text);
 	else /* of a newer version */
 		buf_printf(b, "%d", value);
 }
@@ -190,7 +190,7 @@ static void integer64(struct buf *b, const ProtobufCFieldDescriptor *f, int64_t 
 	if (!is_time(f))
 		buf_printf(b, "%" PRId64, v);
 	else
-		json_string(b, v ? str_time(v, text) : NULL);
+		json_quote(b, v ? str_time(v, text) : NULL);
 }
 
 static void message(struct writer *w, const ProtobufCMessage *m);
@@ -229,7 +229,7 @@ static void value(struct writer *w, const ProtobufCFieldDescriptor *f, const voi
 		enum_value(w->b, f->descriptor, *(const int *)at);
 		return;
 	case PROTOBUF_C_TYPE_STRING:
-		json_string(w->b, *(const char *const *)at);
+		json_quote(w->b, *(const char *const *)at);
 		return;
 	case PROTOBUF_C_TYPE_BYTES:
 		bytes(w->b, at);
@@ -282,7 +282,7 @@ static void key_values(struct writer *w, Berth__KeyValue *const *list, size_t n)
 			continue;
 		next_item(w, &first);
 		name(w, list[i]->key ? list[i]->key : "");
-		json_string(w->b, list[i]->value ? list[i]->value : "");
+		json_quote(w->b, list[i]->value ? list[i]->value : "");
 	}
 	close_level(w, '}', first);
 }

@@ -7,7 +7,7 @@
 #
 # A test or harness is linked with the folder that its noun lives in (test_str: base/str.c, so base; test_shim_x, test_ctl_x and
 # test_job_x: that program) and those below it, main.c left out; UNIT_DIRS_<name> says otherwise where that does not fit.
-# UNIT_WRAP_<name> names functions to be wrapped (ld --wrap). A noun found in no folder gets all of berthd.
+# UNIT_WRAP_<name> names functions to be wrapped (ld --wrap), UNIT_PKGS_<name> further libraries. A noun found in no folder gets all of berthd.
 
 T            ?=
 FUZZ_SECONDS ?= 3
@@ -41,11 +41,15 @@ PKGS_ctl        := $(CTL_PKGS)
 noun_folder = $(firstword $(filter $(firstword $(subst _, ,$(1))),shim ctl job) \
 	$(foreach d,base proto cgroup image supervisor,$(if $(wildcard $(d)/$(1).[ch]),$(d))) supervisor)
 noun_dirs   = $(or $(UNIT_DIRS_$(1)),$(LAYER_$(call noun_folder,$(1))))
-dirs_pkgs   = $(sort $(foreach d,$(1),$(PKGS_$(d))))
-dirs_libs   = $(if $(call dirs_pkgs,$(1)),$(shell pkg-config --libs $(call dirs_pkgs,$(1)))) -lpthread -lm
+# Libraries of these folders and of the test itself (UNIT_PKGS_<name>).
+noun_pkgs   = $(sort $(foreach d,$(call noun_dirs,$(1)),$(PKGS_$(d))) $(UNIT_PKGS_$(1)))
+noun_libs   = $(if $(call noun_pkgs,$(1)),$(shell pkg-config --libs $(call noun_pkgs,$(1)))) -lpthread -lm
 archives    = $(foreach d,$(2),$(1)/lib/$(d).a)
 dir_objects = $(patsubst %.c,$(1)/o/%.o,$(filter-out %/main.c,$(wildcard $(2)/*.c))) \
 	$(if $(filter proto,$(2)),$(PROTOS:%=$(1)/o/gen/%.pb-c.o)) $(if $(filter supervisor,$(2)),$(1)/o/supervisor/no_shim.o)
+
+# A reader that is not ours.
+UNIT_PKGS_json := jansson
 
 LAYERS := base proto cgroup image supervisor shim job ctl
 
@@ -96,7 +100,7 @@ $(SB)/t/test_$(1): $(SB)/o/tests/unit/test_$(1).o $(call archives,$(SB),$(call n
 	@mkdir -p $$(@D)
 	$$(call say,LINK,$$@)
 	$$(Q)$(CC) -fsanitize=address,undefined -o $$@ $$< $(UNIT_WRAP_$(1):%=-Wl,--wrap=%) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group \
-		-lcmocka $$(call dirs_libs,$(call noun_dirs,$(1)))
+		-lcmocka $$(call noun_libs,$(1))
 endef
 $(foreach u,$(UNIT_ALL),$(eval $(call unit_rule,$(u))))
 
@@ -118,7 +122,7 @@ $(FB)/t/fuzz_$(1): $(FB)/o/tests/fuzz/fuzz_$(1).o $(call archives,$(FB),$(call n
 	@mkdir -p $$(@D)
 	$$(call say,LINK,$$@)
 	$$(Q)$(FUZZ_CC) -fsanitize=fuzzer,address,undefined -o $$@ $$< -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group \
-		$$(call dirs_libs,$(call noun_dirs,$(1)))
+		$$(call noun_libs,$(1))
 endef
 $(foreach u,$(FUZZ_ALL),$(eval $(call fuzz_rule,$(u))))
 
