@@ -20,17 +20,9 @@ show() { printf '   %s$ %s%s\n' "$dim" "$*" "$off"; "$@" 2>&1 | sed 's/^/     /'
 
 # ---------------------------------------------------------------- programs
 
-missing=
-for p in $(sed 's/#.*//' contrib/packages.txt); do
-	dpkg-query -W -f '${db:Status-Abbrev}' "$p" 2>/dev/null | grep -q '^ii' || missing="$missing $p"
-done
-if [ -n "$missing" ]; then
-	say "Installing what is missing:$missing"
-	export DEBIAN_FRONTEND=noninteractive
-	apt-get install -y -qq --no-install-recommends $missing >/dev/null 2>&1 ||
-		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends $missing >/dev/null; } ||
-		die "apt-get could not install:$missing"
-fi
+say "Looking for what is needed to build and run (contrib/packages.txt)"
+contrib/packages build run || die "apt-get could not install it"
+note "all there"
 say "Building berthd, berth-shim, berth-job and berth"
 make -s -j"$(nproc)" B="$B" all || die "the build failed"
 note "$(ls -l "$B"/berthd "$B"/berth-shim "$B"/berth-job "$B"/berth | awk '{ n = split($NF, p, "/"); printf "%s%s %d KiB", sep, p[n], $5 / 1024; sep = ", " }')"
@@ -98,7 +90,7 @@ note "berthd runs as pid $daemon"
 show berth check || :
 
 say "Making an image of Debian's busybox-static and importing it"
-tests/fixtures/mkimage.sh "$dir/image" busybox >/dev/null || die "the image could not be made"
+tests/fixtures/mkimage.sh "$dir/image" >/dev/null || die "the image could not be made"
 show berth image import "$dir/image"
 
 counter='n=0; while :; do n=$((n+1)); echo "tick $n"; sleep 0.1; done'

@@ -230,7 +230,7 @@ def test_ptys_work_in_the_container(host):
 # ---------------------------------------------------------------- user namespaces
 
 def test_userns_maps_root_to_an_unprivileged_range(host):
-    name = host.detached("--userns", "--", "sh", "-c", "id -u; cat /proc/self/uid_map; touch /root/mine; stat -c '%u %g' /etc/passwd /root/mine; exec sleep 600")
+    name = host.detached("--userns", "auto", "--", "sh", "-c", "id -u; cat /proc/self/uid_map; touch /root/mine; stat -c '%u %g' /etc/passwd /root/mine; exec sleep 600")
     out = host.wait_log(name, "0 0\n0 0\n").split("\n")
     assert out[0] == "0"
     inside, outside, count = map(int, out[1].split())
@@ -241,18 +241,18 @@ def test_userns_maps_root_to_an_unprivileged_range(host):
 
 
 def test_userns_ranges_of_two_containers_differ(host):
-    a, b = host.detached("--userns", "--", "sleep", "600"), host.detached("--userns", "--", "sleep", "600")
+    a, b = host.detached("--userns", "auto", "--", "sleep", "600"), host.detached("--userns", "auto", "--", "sleep", "600")
     ranges = [host.status(n)["in_force"]["userns_first_id"] for n in (a, b)]
     assert abs(ranges[0] - ranges[1]) >= 65536
 
 
 def test_userns_container_root_may_bind_port_80_and_change_its_hostname_not_the_hosts(host):
-    out = host.run_("--userns", "--", "sh", "-c", "timeout 0.3 nc -l -p 80; echo $?", code=0).text
+    out = host.run_("--userns", "auto", "--", "sh", "-c", "timeout 0.3 nc -l -p 80; echo $?", code=0).text
     assert out.splitlines()[-1] in ("143", "124", "0")
 
 
 def test_userns_exec_enters_it(host):
-    name = host.detached("--userns", "--", "sleep", "600")
+    name = host.detached("--userns", "auto", "--", "sleep", "600")
     script = "readlink /proc/%s/ns/user; id -u"
     assert host.berth("exec", name, "sh", "-c", script % "self").lines == host.berth("exec", name, "sh", "-c", script % "1").lines
 
