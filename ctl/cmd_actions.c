@@ -1,0 +1,115 @@
+/* ctl/cmd_actions.c - actions: the audit log, the newest first. */
+#include "base/loop.h"
+#include "base/own.h"
+#include "ctl/command.h"
+#include "ctl/format.h"
+#include "ctl/print.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct actions_opts {
+	struct format_opts format;
+	uint32_t last;
+};
+
+static const struct flag actions_flags[] = {
+	{'n', "last", "N", "the last N only", flag_u32, offsetof(struct actions_opts, last)},
+	{0},
+};
+
+struct list {
+	Berth__Action **v; /* owned by the replies */
+	size_t n;
+};
+
+static void actions_table(const struct format_opts *o, const struct list *l)
+{
+	static const struct column columns[] = {
+		{"WHEN"},
+		{"WHO"},
+		{"VERB"},
+		{"KIND"},
+		{"OBJECT", .shrink = true},
+		{"RESULT"},
+		{"TOOK", .right = true},
+		{"REASON", .shrink = true},
+	};
+	struct table *t = table_new(columns, ARRAY_SIZE(columns), o->no_trunc);
+
+	for (size_t i = 0; i < l->n; i++) {
+		const Berth__Action *x = l->v[i];
+		char when[PRINT_SIZE], took[PRINT_SIZE];
+
+		table_line(t);
+		table_cell(t, "%s", print_when(x->started_at, when));
+		table_cell(t, "%s", x->principal ? x->principal : "");
+		table_cell(t, "%s", x->verb ? x->verb : "");
+		table_cell(t, "%s", x->object_kind ? x->object_kind : "");
+		table_cell(t, "%s",
+			   x->object_name && *x->object_name ? x->object_name
+			   : x->object_uuid		     ? x->object_uuid
+							     : "");
+		table_cell(t, "%s", x->result && *x->result ? x->result : "under way");
+		table_cell(t, "%s", x->finished_at ? print_duration(x->finished_at - x->started_at, took) : "");
+		table_cell(t, "%s", x->reason ? x->reason : "");
+	}
+	table_print(t);
+	table_free(t);
+}
+
+static int actions_pages(struct app *app, const struct actions_opts *o, Berth__ActionsRequest *request, struct list *l)
+{
+	struct ask a;
+	int status;
+
+	ask_init(&a, BERTH__ENVELOPE__BODY_ACTIONS, request);
+	status = app_ask(app, &a, NULL);
+	if (!status) {
+		const Berth__ActionsReply *page = a.reply->actions_reply;
+
+		for (size_t i = 0; i < page->n_actions && (!o->last || l->n < o->last); i++) {
+			l->v = mem_grow(l->v, l->n, sizeof *l->v);
+			l->v[l->n++] = page->actions[i];
+		}
+		request->has_after_id = true;
+		request->after_id = page->next_after_id;
+		if (page->next_after_id && (!o->last || l->n < o->last))
+			status = actions_pages(app, o, request, l);
+		else if (format_is_table(&o->format))
+			actions_table(&o->format, l);
+		else if (o->format.quiet)
+			for (size_t i = 0; i < l->n; i++)
+				printf("%llu\n", (unsigned long long)l->v[i]->id);
+		else
+			format_print(&o->format, (void *const *)l->v, l->n);
+	}
+	ask_fini(&a);
+	return status;
+}
+
+static int actions_run(struct app *app, void *opts, char **operands, unsigned n)
+{
+	struct actions_opts *o = opts;
+	Berth__ActionsRequest request = BERTH__ACTIONS_REQUEST__INIT;
+	struct list l = {0};
+	struct err e;
+	int status;
+
+	if (format_check(&o->format, &berth__action__descriptor, &e) < 0)
+		return app_fail(app, &e);
+	request.ref = n ? operands[0] : NULL;
+	request.has_limit = o->last != 0;
+	request.limit = o->last;
+	status = actions_pages(app, o, &request, &l);
+	free(l.v);
+	return status;
+}
+
+const struct command cmd_actions = {
+	.flags = {{actions_flags, 0}, {format_list_flags, offsetof(struct actions_opts, format)}},
+	.opts_size = sizeof(struct actions_opts),
+	.max = 1,
+	.complete = "container",
+	.run = actions_run,
+};

@@ -1,0 +1,305 @@
+/* ctl/cmd_completion.c - completion: a script for bash or zsh, written from the command and flag tables. Names of containers,
+ * images and the like are asked of berthd when the user presses the key. */
+#include "ctl/command.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static bool is_words(const char *complete)
+{
+	return complete && strchr(complete, ' ');
+}
+
+static const struct flag_table *globals(void)
+{
+	static const struct flag_table tables[] = {{global_flags, 0}, {0}};
+
+	return tables;
+}
+
+/* The first words of two-word commands, each once: "pod", "image", "volume". */
+static bool group_begins(const struct entry *en)
+{
+	size_t len = strcspn(en->name, " ");
+
+	if (!en->name[len])
+		return false;
+	return en == entries || strncmp(en[-1].name, en->name, len + 1) != 0;
+}
+
+/* ---------------------------------------------------------------- bash */
+
+static void bash_flags(const char *name, const struct flag_table *tables)
+{
+	const struct flag *f;
+
+	printf("\t\"%s\") echo \"", name);
+	args_each(f, tables)
+	{
+		if (f->help && f->letter)
+			printf("-%c ", f->letter);
+		if (f->help)
+			printf("--%s ", f->name);
+	}
+	puts("--help\" ;;");
+}
+
+/* What a flag's value may be: a kind, or words; "-" for what cannot be told. */
+static void bash_values(const char *name, const struct flag_table *tables)
+{
+	const struct flag *f;
+
+	args_each(f, tables)
+	{
+		if (!f->help || !f->arg)
+			continue;
+		printf("\t\"%s --%s\"", name, f->name);
+		if (f->letter)
+			printf("|\"%s -%c\"", name, f->letter);
+		printf(") echo \"%s\" ;;\n", f->complete ? f->complete : "-");
+	}
+}
+
+static void bash_commands(void)
+{
+	printf("\t\"\") echo \"");
+	for (const struct entry *en = entries; en->name; en++)
+		if (!strchr(en->name, ' ') || group_begins(en))
+			printf("%.*s ", (int)strcspn(en->name, " "), en->name);
+	puts("\" ;;");
+	for (const struct entry *group = entries; group->name; group++) {
+		size_t len = strcspn(group->name, " ");
+
+		if (!group_begins(group))
+			continue;
+		printf("\t%.*s) echo \"", (int)len, group->name);
+		for (const struct entry *en = entries; en->name; en++)
+			if (!strncmp(en->name, group->name, len + 1))
+				printf("%s ", en->name + len + 1);
+		puts("\" ;;");
+	}
+}
+
+static void bash_operands(void)
+{
+	for (const struct entry *en = entries; en->name; en++)
+		if (en->command->complete)
+			printf("\t\"%s\") echo \"%s%s\" ;;\n", en->name, en->command->complete,
+			       en->command->command_follows ? " once" : "");
+}
+
+static const char bash_engine[] =
+	"_berth_names() {\n"
+	"\tcase $1 in\n"
+	"\tcontainer) berth \"${_berth_global[@]}\" ps -a --format '{{.meta.name}}' 2>/dev/null ;;\n"
+	"\timage) berth \"${_berth_global[@]}\" image ls --format '{{.names[0]}}' 2>/dev/null ;;\n"
+	"\tpod) berth \"${_berth_global[@]}\" pod ls --format '{{.meta.name}}' 2>/dev/null ;;\n"
+	"\tvolume) berth \"${_berth_global[@]}\" volume ls -q 2>/dev/null ;;\n"
+	"\tcommand) _berth_commands \"\" ;;\n"
+	"\t*) echo \"$1\" ;;\n"
+	"\tesac\n"
+	"}\n"
+	"\n"
+	"_berth_offer() {\n"
+	"\tcase $1 in\n"
+	"\tfile) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- \"$2\") ;;\n"
+	"\tdir) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- \"$2\") ;;\n"
+	"\t-) COMPREPLY=() ;;\n"
+	"\t*) mapfile -t COMPREPLY < <(compgen -W \"$(_berth_names \"$1\")\" -- \"$2\") ;;\n"
+	"\tesac\n"
+	"}\n"
+	"\n"
+	"_berth() {\n"
+	"\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} command= operands=0 i word kind\n"
+	"\t_berth_global=()\n"
+	"\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
+	"\t\tword=${COMP_WORDS[i]}\n"
+	"\t\tcase $word in\n"
+	"\t\t--) [[ $command ]] && operands=99 ;;\n"
+	"\t\t-*)\n"
+	"\t\t\tif [[ $word != *=* && $(_berth_value \"$command $word\") ]]; then\n"
+	"\t\t\t\t[[ $command ]] || _berth_global+=(\"$word\" \"${COMP_WORDS[i+1]}\")\n"
+	"\t\t\t\t((i++))\n"
+	"\t\t\tfi ;;\n"
+	"\t\t*)\n"
+	"\t\t\tif [[ $(_berth_commands \"$command\") ]]; then command=${command:+$command }$word; else ((operands++)); "
+	"fi ;;\n"
+	"\t\tesac\n"
+	"\tdone\n"
+	"\tkind=$(_berth_value \"$command $prev\")\n"
+	"\tif [[ $kind && $prev == -* ]]; then _berth_offer \"$kind\" \"$cur\"; return; fi\n"
+	"\tif [[ $cur == -* ]]; then _berth_offer \"$(_berth_flags \"$command\")\" \"$cur\"; return; fi\n"
+	"\tif [[ $(_berth_commands \"$command\") ]]; then _berth_offer \"$(_berth_commands \"$command\")\" \"$cur\"; "
+	"return; fi\n"
+	"\tkind=$(_berth_operand \"$command\")\n"
+	"\tif [[ $kind == *' once' ]] && ((operands)); then _berth_offer file \"$cur\"; return; fi\n"
+	"\t_berth_offer \"${kind% once}\" \"$cur\"\n"
+	"}\n"
+	"\n"
+	"complete -F _berth berth\n";
+
+static void bash_print(void)
+{
+	puts("# bash completion of berth, written by `berth completion bash`\n");
+	puts("_berth_commands() {\n\tcase $1 in");
+	bash_commands();
+	puts("\tesac\n}\n\n_berth_flags() {\n\tcase $1 in");
+	bash_flags("", globals());
+	for (const struct entry *en = entries; en->name; en++)
+		bash_flags(en->name, en->command->flags);
+	puts("\tesac\n}\n\n_berth_value() {\n\tcase $1 in");
+	bash_values("", globals());
+	for (const struct entry *en = entries; en->name; en++)
+		bash_values(en->name, en->command->flags);
+	puts("\tesac\n}\n\n_berth_operand() {\n\tcase $1 in");
+	bash_operands();
+	puts("\tesac\n}\n");
+	fputs(bash_engine, stdout);
+}
+
+/* ---------------------------------------------------------------- zsh */
+
+/* Text within a '…' specification of _arguments. */
+static void zsh_text(const char *s)
+{
+	for (; *s; s++) {
+		if (*s == '\'')
+			fputs("'\\''", stdout);
+		else if (strchr("[]:\\", *s))
+			printf("\\%c", *s);
+		else
+			putchar(*s);
+	}
+}
+
+static void zsh_action(const char *complete)
+{
+	if (!complete)
+		putchar(' ');
+	else if (is_words(complete))
+		printf("(%s)", complete);
+	else if (!strcmp(complete, "file"))
+		fputs("_files", stdout);
+	else if (!strcmp(complete, "dir"))
+		fputs("_files -/", stdout);
+	else
+		printf("_berth_%s", complete);
+}
+
+static void zsh_flags(const struct flag_table *tables, const char *indent)
+{
+	const struct flag *f;
+
+	args_each(f, tables)
+	{
+		if (!f->help)
+			continue;
+		if (f->letter)
+			printf("%s'*'{-%c%s,--%s%s}'[", indent, f->letter, f->arg ? "+" : "", f->name,
+			       f->arg ? "=" : "");
+		else
+			printf("%s'*--%s%s[", indent, f->name, f->arg ? "=" : "");
+		zsh_text(f->help);
+		putchar(']');
+		if (f->arg) {
+			putchar(':');
+			zsh_text(f->arg);
+			putchar(':');
+			zsh_action(f->complete);
+		}
+		puts("' \\");
+	}
+	printf("%s'--help[about the command]'", indent);
+}
+
+static void zsh_describe(const char *function, const char *group)
+{
+	size_t len = strlen(group);
+
+	printf("%s() {\n\tlocal -a list=(\n", function);
+	for (const struct entry *en = entries; en->name; en++) {
+		const char *blank = strchr(en->name, ' ');
+
+		if (*group ? strncmp(en->name, group, len) || en->name[len] != ' ' : blank && !group_begins(en))
+			continue;
+		printf("\t\t'%.*s:", *group || !blank ? (int)strlen(en->name) : (int)(blank - en->name),
+		       *group ? en->name + len + 1 : en->name);
+		zsh_text(!*group && blank ? en->group : en->help);
+		puts("'");
+	}
+	printf("\t)\n\t_describe command list\n}\n\n");
+}
+
+static void zsh_command(const struct entry *en)
+{
+	const struct command *c = en->command;
+
+	printf("\t'%s')\n\t\t_arguments -s -S \\\n", en->name);
+	zsh_flags(c->flags, "\t\t\t");
+	if (c->max) {
+		fputs(" \\\n\t\t\t'", stdout);
+		fputs(c->command_follows ? "1:" : "*:", stdout);
+		zsh_text(c->complete && !is_words(c->complete) ? c->complete : "argument");
+		putchar(':');
+		zsh_action(c->complete);
+		putchar('\'');
+		if (c->command_follows)
+			fputs(" \\\n\t\t\t'*::command:_normal'", stdout);
+	}
+	puts(" ;;");
+}
+
+static const char zsh_names[] =
+	"_berth_container() { compadd -- ${(f)\"$(berth ps -a --format '{{.meta.name}}' 2>/dev/null)\"} }\n"
+	"_berth_image() { compadd -- ${(f)\"$(berth image ls --format '{{.names[0]}}' 2>/dev/null)\"} }\n"
+	"_berth_pod() { compadd -- ${(f)\"$(berth pod ls --format '{{.meta.name}}' 2>/dev/null)\"} }\n"
+	"_berth_volume() { compadd -- ${(f)\"$(berth volume ls -q 2>/dev/null)\"} }\n"
+	"_berth_command() { _berth_commands }\n\n";
+
+static void zsh_print(void)
+{
+	puts("#compdef berth\n# zsh completion of berth, written by `berth completion zsh`\n");
+	fputs(zsh_names, stdout);
+	zsh_describe("_berth_commands", "");
+	for (const struct entry *en = entries; en->name; en++) {
+		char function[64], group[32];
+
+		if (!group_begins(en))
+			continue;
+		snprintf(group, sizeof group, "%.*s", (int)strcspn(en->name, " "), en->name);
+		snprintf(function, sizeof function, "_berth_commands_%s", group);
+		zsh_describe(function, group);
+	}
+	puts("_berth() {\n\tlocal curcontext=$curcontext state line command\n\t_arguments -C -s -S \\");
+	zsh_flags(globals(), "\t\t");
+	puts(" \\\n\t\t'1: :_berth_commands' \\\n\t\t'*:: :->rest' && return\n"
+	     "\t[[ $state == rest ]] || return\n"
+	     "\tcommand=$words[1]\n"
+	     "\tif (( $+functions[_berth_commands_$command] )); then\n"
+	     "\t\tif (( CURRENT == 2 )); then _berth_commands_$command; return; fi\n"
+	     "\t\tcommand=\"$command $words[2]\"\n"
+	     "\t\tshift words\n"
+	     "\t\t(( CURRENT-- ))\n"
+	     "\tfi\n"
+	     "\tcase $command in");
+	for (const struct entry *en = entries; en->name; en++)
+		zsh_command(en);
+	puts("\tesac\n}\n\n_berth \"$@\"");
+}
+
+static int completion_run(struct app *app, void *opts, char **operands, unsigned n)
+{
+	(void)opts;
+	(void)n;
+	if (!strcmp(operands[0], "bash")) {
+		bash_print();
+	} else if (!strcmp(operands[0], "zsh")) {
+		zsh_print();
+	} else {
+		say("there is no completion for \"%s\", only for bash and zsh", operands[0]);
+		return app->failure;
+	}
+	return 0;
+}
+
+const struct command cmd_completion = {.min = 1, .max = 1, .complete = "bash zsh", .run = completion_run};

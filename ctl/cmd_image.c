@@ -1,0 +1,247 @@
+/* ctl/cmd_image.c - image import, ls, inspect, rm. */
+#include "base/loop.h"
+#include "base/own.h"
+#include "base/str.h"
+#include "ctl/inspect.h"
+#include "ctl/print.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---------------------------------------------------------------- import */
+
+struct import_opts {
+	const char *name;
+	bool quiet;
+};
+
+static const struct flag import_flags[] = {
+	{'t', "name", "NAME", "call it so, instead of the names found in it", flag_text,
+	 offsetof(struct import_opts, name)},
+	{'q', "quiet", NULL, "no progress", flag_bool, offsetof(struct import_opts, quiet)},
+	{0},
+};
+
+/* Progress on stderr: on a terminal one line that is written over. */
+static void import_progress(struct ask *a, const Berth__Envelope *reply)
+{
+	const struct import_opts *o = a->arg;
+	const Berth__EventBatch *batch = reply->event_batch;
+
+	if (reply->body_case != BERTH__ENVELOPE__BODY_EVENT_BATCH || o->quiet)
+		return;
+	for (size_t i = 0; i < batch->n_events; i++)
+		fprintf(stderr, isatty(2) ? "\r\033[K%s" : "%s\n",
+			batch->events[i]->reason ? batch->events[i]->reason : "");
+	fflush(stderr);
+}
+
+static int source_open(const struct app *app, const char *path, int *ret)
+{
+	struct err e;
+
+	*ret = strcmp(path, "-") ? open(path, O_RDONLY | O_CLOEXEC) : dup(0);
+	if (*ret >= 0 && !strcmp(path, "-") && isatty(*ret)) {
+		say("standard input is a terminal: pipe an archive into it");
+		return app->failure;
+	}
+	if (*ret >= 0)
+		return 0;
+	err_set(&e, errno, "open", "%s", path);
+	return app_fail(app, &e);
+}
+
+static void import_print(const Berth__ImageReply *r)
+{
+	for (size_t i = 0; i < r->n_images; i++) {
+		const Berth__Image *image = r->images[i];
+
+		for (size_t k = 0; k < image->n_names; k++)
+			puts(image->names[k]);
+		if (!image->n_names)
+			puts(image->image_id);
+	}
+}
+
+static int import_run(struct app *app, void *opts, char **operands, unsigned n)
+{
+	struct import_opts *o = opts;
+	Berth__ImageImport import = BERTH__IMAGE_IMPORT__INIT;
+	struct ask a;
+	int fd, status;
+
+	(void)n;
+	status = source_open(app, operands[0], &fd);
+	AUTO_FD source = fd;
+	if (status)
+		return status;
+	import.name = (char *)(uintptr_t)o->name;
+	ask_init(&a, BERTH__ENVELOPE__BODY_IMAGE_IMPORT, &import);
+	a.fds = &source;
+	a.n_fds = 1;
+	a.more = import_progress;
+	a.arg = o;
+	status = app_ask(app, &a, NULL);
+	if (!o->quiet && isatty(2))
+		fputs("\r\033[K", stderr);
+	if (!status)
+		import_print(a.reply->image_reply);
+	ask_fini(&a);
+	return status;
+}
+
+/* ---------------------------------------------------------------- ls */
+
+struct ls_opts {
+	struct format_opts format;
+	struct strings filters;
+};
+
+static const struct flag ls_flags[] = {
+	{'f', "filter", "KEY=VALUE", "name, label", flag_list, offsetof(struct ls_opts, filters)},
+	{0},
+};
+
+/* "sha256:0123456789ab…" -> its first digits, which berthd takes as a reference. */
+static const char *digest_text(const char *digest, bool no_trunc, char buf[PRINT_SIZE])
+{
+	if (!digest || no_trunc)
+		return digest ? digest : "";
+	snprintf(buf, PRINT_SIZE, "%.12s", str_starts(digest, "sha256:") ? digest + 7 : digest);
+	return buf;
+}
+
+static void ls_table(const struct format_opts *o, const Berth__ImageReply *r)
+{
+	static const struct column columns[] = {{"NAME", .shrink = true}, {"ID"},      {"LAYERS", .right = true},
+						{"SIZE", .right = true},  {"CREATED"}, {"IMPORTED"}};
+	struct table *t = table_new(columns, ARRAY_SIZE(columns), o->no_trunc);
+	int64_t now = wall_ns();
+
+	for (size_t i = 0; i < r->n_images; i++) {
+		const Berth__Image *image = r->images[i];
+		char id[PRINT_SIZE], size[PRINT_SIZE], made[PRINT_SIZE], imported[PRINT_SIZE];
+
+		/* A line for each name, as Docker's users expect; one without name is shown too. */
+		for (size_t k = 0; k < (image->n_names ? image->n_names : 1); k++) {
+			table_line(t);
+			table_cell(t, "%s", image->n_names ? image->names[k] : "<none>");
+			table_cell(t, "%s", digest_text(image->image_id, o->no_trunc, id));
+			table_cell(t, "%zu", image->n_layers);
+			table_cell(t, "%s", print_size(image->size_bytes, size));
+			table_cell(t, "%s", print_ago(image->image_created_at, now, made));
+			table_cell(t, "%s", print_ago(image->meta ? image->meta->created_at : 0, now, imported));
+		}
+	}
+	table_print(t);
+	table_free(t);
+}
+
+static int ls_run(struct app *app, void *opts, char **operands, unsigned n)
+{
+	struct ls_opts *o = opts;
+	Berth__ImageList list = BERTH__IMAGE_LIST__INIT;
+	struct err e;
+	struct ask a;
+	int status;
+
+	(void)operands;
+	(void)n;
+	if (format_check(&o->format, &berth__image__descriptor, &e) < 0)
+		return app_fail(app, &e);
+	status = app_filters(app, &o->filters, &list.filters, &list.n_filters);
+	if (status)
+		return status;
+	ask_init(&a, BERTH__ENVELOPE__BODY_IMAGE_LIST, &list);
+	status = app_ask(app, &a, NULL);
+	if (!status) {
+		const Berth__ImageReply *r = a.reply->image_reply;
+
+		if (o->format.quiet)
+			for (size_t i = 0; i < r->n_images; i++)
+				puts(r->images[i]->image_id);
+		else if (format_is_table(&o->format))
+			ls_table(&o->format, r);
+		else
+			format_print(&o->format, (void *const *)r->images, r->n_images);
+	}
+	ask_fini(&a);
+	return status;
+}
+
+/* ---------------------------------------------------------------- inspect, rm */
+
+static void *inspect_make(const void *opts, const char *ref)
+{
+	Berth__ImageInspect *m = mem_zero(sizeof *m);
+
+	(void)opts;
+	berth__image_inspect__init(m);
+	m->ref = mem_text(ref);
+	return m;
+}
+
+static int image_inspect_run(struct app *app, void *opts, char **operands, unsigned n)
+{
+	static const struct inspect_kind kind = {"image", BERTH__ENVELOPE__BODY_IMAGE_INSPECT,
+						 &berth__image__descriptor, inspect_make};
+
+	return inspect_run(app, opts, &kind, operands, n);
+}
+
+struct rm_opts {
+	bool force;
+};
+
+static const struct flag rm_flags[] = {
+	{'f', "force", NULL, "also when containers were made from it", flag_bool, offsetof(struct rm_opts, force)},
+	{0},
+};
+
+static void *rm_make(const void *opts, const char *ref)
+{
+	Berth__ImageRemove *m = mem_zero(sizeof *m);
+
+	berth__image_remove__init(m);
+	m->ref = mem_text(ref);
+	m->has_force = true;
+	m->force = ((const struct rm_opts *)opts)->force;
+	return m;
+}
+
+static int rm_run(struct app *app, void *opts, char **operands, unsigned n)
+{
+	return app_each(app, BERTH__ENVELOPE__BODY_IMAGE_REMOVE, rm_make, opts, operands, n);
+}
+
+const struct command cmd_image_import = {
+	.flags = {{import_flags, 0}},
+	.opts_size = sizeof(struct import_opts),
+	.min = 1,
+	.max = 1,
+	.complete = "file",
+	.run = import_run,
+};
+const struct command cmd_image_ls = {
+	.flags = {{ls_flags, 0}, {format_list_flags, offsetof(struct ls_opts, format)}},
+	.opts_size = sizeof(struct ls_opts),
+	.run = ls_run,
+};
+const struct command cmd_image_inspect = {
+	.flags = {{format_f_flags, 0}},
+	.opts_size = sizeof(struct format_opts),
+	.min = 1,
+	.max = MANY,
+	.complete = "image",
+	.run = image_inspect_run,
+};
+const struct command cmd_image_rm = {
+	.flags = {{rm_flags, 0}},
+	.opts_size = sizeof(struct rm_opts),
+	.min = 1,
+	.max = MANY,
+	.complete = "image",
+	.run = rm_run,
+};

@@ -1,0 +1,196 @@
+/* ctl/cmd_run.c - run and create: from flags to one ContainerCreate, and the program in the foreground. */
+#include "base/own.h"
+#include "base/str.h"
+#include "ctl/foreground.h"
+#include "ctl/spec_flags.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+struct run_opts {
+	struct spec_opts spec;
+	struct foreground_opts foreground;
+	const char *name, *cidfile;
+	bool detach;
+};
+
+static void run_init(void *opts)
+{
+	spec_opts_init(&((struct run_opts *)opts)->spec, &berth__container_spec__descriptor);
+}
+
+static void run_fini(void *opts)
+{
+	spec_opts_fini(&((struct run_opts *)opts)->spec);
+}
+
+#define NAME_ROWS                                                                                                      \
+	{0, "name", "NAME", "default: one is made", flag_text, offsetof(struct run_opts, name)},                       \
+	{                                                                                                              \
+		0, "cidfile", "FILE", "write the uuid to this new file", flag_text,                                    \
+			offsetof(struct run_opts, cidfile), .complete = "file"                                         \
+	}
+
+static const struct flag create_flags[] = {NAME_ROWS, {0}};
+static const struct flag run_flags[] = {
+	{'d', "detach", NULL, "in the background; prints the uuid", flag_bool, offsetof(struct run_opts, detach)},
+	NAME_ROWS,
+	{0},
+};
+
+static Berth__ContainerSpec *spec_of(struct run_opts *o)
+{
+	return (Berth__ContainerSpec *)o->spec.message;
+}
+
+static void command_set(Berth__ContainerSpec *spec, char **operands, unsigned n)
+{
+	spec->image = mem_text(operands[0]);
+	for (unsigned i = 1; i < n; i++) {
+		spec->command = mem_grow(spec->command, spec->n_command, sizeof *spec->command);
+		spec->command[spec->n_command++] = mem_text(operands[i]);
+	}
+}
+
+static void window_set(Berth__ContainerSpec *spec)
+{
+	if (spec->tty &&
+	    (terminal_size(0, &spec->tty_rows, &spec->tty_cols) || terminal_size(1, &spec->tty_rows, &spec->tty_cols)))
+		spec->has_tty_rows = spec->has_tty_cols = true;
+}
+
+/* The file is made before the container, so that one that exists already stops us in time. */
+static int cidfile_open(const struct app *app, const char *path, int *ret)
+{
+	struct err e;
+
+	*ret = -1;
+	if (!path)
+		return 0;
+	*ret = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	if (*ret >= 0)
+		return 0;
+	err_set(&e, errno, "flag", "--cidfile %s", path);
+	return app_fail(app, &e);
+}
+
+static int cidfile_write(const struct app *app, const char *path, int fd, const char *uuid)
+{
+	struct err e;
+
+	if (fd < 0 || write(fd, uuid, strlen(uuid)) == (ssize_t)strlen(uuid))
+		return 0;
+	err_set(&e, errno, "flag", "--cidfile %s", path);
+	return app_fail(app, &e);
+}
+
+static int run_attached(struct app *app, const struct session_opts *session, const Berth__Container *c, int fd)
+{
+	struct foreground f = {
+		.ref = c->meta->uuid, .what = c->meta->name, .auto_remove = c->spec->auto_remove, .session = *session};
+
+	return foreground_run(app, &f, fd);
+}
+
+static int create_ask(struct app *app, struct run_opts *o, const struct session_opts *session,
+		      Berth__ContainerCreate *create, int cid_fd)
+{
+	struct ask a;
+	int status;
+
+	create->name = (char *)(uintptr_t)o->name;
+	create->spec = spec_of(o);
+	create->has_unique_name = create->unique_name = true;
+	ask_init(&a, BERTH__ENVELOPE__BODY_CONTAINER_CREATE, create);
+	status = app_ask(app, &a, &o->spec);
+	if (!status) {
+		const Berth__Container *c = a.reply->container_reply->container;
+
+		status = cidfile_write(app, o->cidfile, cid_fd, c->meta->uuid);
+		if (create->attach)
+			status = run_attached(app, session, c, wire_fds_take(&a.reply_fds, 0));
+		else
+			puts(c->meta->uuid);
+	} else if (o->cidfile) {
+		unlink(o->cidfile);
+	}
+	ask_fini(&a);
+	return status;
+}
+
+static int run_run(struct app *app, void *opts, char **operands, unsigned n)
+{
+	struct run_opts *o = opts;
+	Berth__ContainerCreate create = BERTH__CONTAINER_CREATE__INIT;
+	Berth__ContainerSpec *spec = spec_of(o);
+	struct session_opts session = {0};
+	struct err e;
+	int status = 0;
+
+	command_set(spec, operands, n);
+	if (spec_opts_check(&o->spec, &e) < 0)
+		return app_fail(app, &e);
+	if (!o->detach) {
+		status = foreground_prepare(app, &o->foreground, spec->tty, spec->stdin_open, &session);
+		window_set(spec);
+		spec->has_stdin_once = spec->stdin_once = spec->stdin_open;
+	}
+	if (status)
+		return status;
+	create.has_start = create.start = true;
+	create.has_attach = create.attach = !o->detach;
+	AUTO_FD cid_fd = -1;
+	status = cidfile_open(app, o->cidfile, &cid_fd);
+	return status ? status : create_ask(app, o, &session, &create, cid_fd);
+}
+
+static int create_run(struct app *app, void *opts, char **operands, unsigned n)
+{
+	struct run_opts *o = opts;
+	Berth__ContainerCreate create = BERTH__CONTAINER_CREATE__INIT;
+	Berth__ContainerSpec *spec = spec_of(o);
+	struct err e;
+	int status;
+
+	command_set(spec, operands, n);
+	spec->has_stdin_once = spec->stdin_once = spec->stdin_open;
+	if (spec_opts_check(&o->spec, &e) < 0)
+		return app_fail(app, &e);
+	AUTO_FD cid_fd = -1;
+	status = cidfile_open(app, o->cidfile, &cid_fd);
+	return status ? status : create_ask(app, o, NULL, &create, cid_fd);
+}
+
+#define SPEC_TABLES                                                                                                    \
+	{spec_flags, offsetof(struct run_opts, spec)}, {spec_resource_flags, offsetof(struct run_opts, spec)},         \
+		{spec_restart_flags, offsetof(struct run_opts, spec)},                                                 \
+	{                                                                                                              \
+		spec_refused_flags, offsetof(struct run_opts, spec)                                                    \
+	}
+
+const struct command cmd_run = {
+	.flags = {{run_flags, 0}, {foreground_flags, offsetof(struct run_opts, foreground)}, SPEC_TABLES},
+	.opts_size = sizeof(struct run_opts),
+	.init = run_init,
+	.fini = run_fini,
+	.min = 1,
+	.max = MANY,
+	.command_follows = true,
+	.failure = 125,
+	.complete = "image",
+	.run = run_run,
+};
+
+const struct command cmd_create = {
+	.flags = {{create_flags, 0}, SPEC_TABLES},
+	.opts_size = sizeof(struct run_opts),
+	.init = run_init,
+	.fini = run_fini,
+	.min = 1,
+	.max = MANY,
+	.command_follows = true,
+	.complete = "image",
+	.run = create_run,
+};

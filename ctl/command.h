@@ -1,0 +1,70 @@
+/* ctl/command.h - what a command of the tool is. main.c has the table of all; each cmd_*.c defines some. */
+#pragma once
+
+#include "ctl/args.h"
+#include "ctl/client.h"
+
+struct spec_opts;
+
+struct app {
+	const char *name;		/* of the command, "image import" */
+	const struct flag_table *flags; /* of the command */
+	int failure;			/* exit status of errors that are ours or berthd's, not the container's */
+	struct client client;
+};
+
+struct command {
+	struct flag_table flags[FLAG_TABLES];
+	size_t opts_size; /* zeroed, then init */
+	void (*init)(void *opts);
+	void (*fini)(void *opts);
+	unsigned min, max;    /* operands; max 0 with min 0: none */
+	bool command_follows; /* flags end at the first operand */
+	int failure;	      /* as in struct app; 0 = 1 */
+	const char *complete; /* what its operands are: "container", "image" … */
+	int (*run)(struct app *app, void *opts, char **operands, unsigned n); /* the exit status */
+};
+
+#define MANY 0xffffffffu
+
+struct entry { /* a row of the table of contents */
+	const char *name;
+	const char *group;
+	const char *usage; /* operands */
+	const char *help;
+	const struct command *command;
+	const char *aliases; /* other names, separated by ", " */
+};
+
+extern const struct entry entries[]; /* name NULL ends it */
+extern const struct flag global_flags[];
+
+const struct entry *entry_find(const char *first, const char *second, unsigned *ret_words);
+
+extern const struct command cmd_run, cmd_create, cmd_start, cmd_stop, cmd_restart, cmd_kill, cmd_pause, cmd_unpause,
+	cmd_rename, cmd_update, cmd_rm, cmd_wait;
+extern const struct command cmd_ps, cmd_inspect, cmd_logs, cmd_attach, cmd_exec, cmd_top, cmd_stats, cmd_events,
+	cmd_actions;
+extern const struct command cmd_pod_create, cmd_pod_ls, cmd_pod_inspect, cmd_pod_rm;
+extern const struct command cmd_image_import, cmd_image_ls, cmd_image_inspect, cmd_image_rm;
+extern const struct command cmd_volume_create, cmd_volume_ls, cmd_volume_inspect, cmd_volume_rm;
+extern const struct command cmd_info, cmd_check, cmd_upgrade, cmd_version, cmd_completion, cmd_help;
+
+/* ---------------------------------------------------------------- for the commands */
+
+void say(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* "berth: …" on stderr */
+int app_fail(const struct app *app, const struct err *e);	      /* says it; the exit status */
+/* berthd's refusal, a field of the request told as the flag that set it (spec may be NULL); the exit status. */
+int app_refused(const struct app *app, const Berth__Error *error, const struct spec_opts *spec);
+
+/* Connects if need be and asks. 0: a->reply is the answer that was asked for; else it was said and this is the exit status. */
+int app_ask(struct app *app, struct ask *a, const struct spec_opts *spec);
+int app_connect(struct app *app);
+
+/* The same request for each operand, many at a time: make(opts, ref) is its body on the heap. Prints each ref whose request was
+ * done, says what failed. The exit status. */
+int app_each(struct app *app, Berth__Envelope__BodyCase body_case, void *(*make)(const void *opts, const char *ref),
+	     const void *opts, char **refs, unsigned n);
+
+/* --filter KEY=VALUE as the requests want it; the exit status when one is wrong. Kept until the program ends. */
+int app_filters(const struct app *app, const struct strings *texts, Berth__Filter ***ret, size_t *ret_n);

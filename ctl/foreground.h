@@ -1,0 +1,27 @@
+/* ctl/foreground.h - a program in the foreground: what run, start -a, attach and exec have in common. */
+#pragma once
+
+#include "ctl/command.h"
+#include "ctl/session.h"
+
+struct foreground {
+	const char *ref;  /* of the container, for questions afterwards */
+	const char *what; /* for messages: the container's name */
+	bool exec;	  /* the session is of an exec, not of the container's own program */
+	bool auto_remove; /* wait until it is gone, so that its name is free when we return */
+	struct session_opts session;
+};
+
+/* Flags that run, start, attach and exec share. */
+struct foreground_opts {
+	const char *detach_keys;
+	bool no_sig_proxy;
+};
+extern const struct flag foreground_flags[];
+
+/* Takes fd. The exit status. */
+int foreground_run(struct app *app, const struct foreground *f, int fd);
+
+/* tty, stdin and keys into *ret; the exit status when something is wrong with them (-t without a terminal). */
+int foreground_prepare(const struct app *app, const struct foreground_opts *o, bool tty, bool send_stdin,
+		       struct session_opts *ret);

@@ -1,0 +1,274 @@
+/* ctl/main.c - berth, the tool of the control socket: its table of contents, and the way from a command line to a command.
+ *
+ * A row names a command, what it is for, and the struct command that has its flags and its function (cmd_*.c). Help, man page
+ * synopsis and completions come from these tables. */
+#include "ctl/command.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_SOCKET "/run/berth/control.sock"
+
+#define RUN    "Run and control"
+#define LOOK   "Look"
+#define POD    "Pods"
+#define IMAGE  "Images"
+#define VOLUME "Volumes"
+#define HOST   "berth and its host"
+
+const struct entry entries[] = {
+	{"run", RUN, "[FLAGS] IMAGE [COMMAND [ARG...]]", "create a container and start it", &cmd_run},
+	{"create", RUN, "[FLAGS] IMAGE [COMMAND [ARG...]]", "create a container without starting it", &cmd_create},
+	{"start", RUN, "[FLAGS] CONTAINER...", "start what is not running", &cmd_start},
+	{"stop", RUN, "[FLAGS] CONTAINER...", "ask to end, kill after the timeout", &cmd_stop},
+	{"restart", RUN, "[FLAGS] CONTAINER...", "stop and start", &cmd_restart},
+	{"kill", RUN, "[FLAGS] CONTAINER...", "send a signal, SIGKILL by default", &cmd_kill},
+	{"pause", RUN, "CONTAINER...", "freeze all processes", &cmd_pause},
+	{"unpause", RUN, "CONTAINER...", "let them go on", &cmd_unpause},
+	{"exec", RUN, "[FLAGS] CONTAINER COMMAND [ARG...]", "run another program in a container", &cmd_exec},
+	{"attach", RUN, "[FLAGS] CONTAINER", "connect to its standard streams", &cmd_attach},
+	{"wait", RUN, "[FLAGS] CONTAINER...", "until it has ended; prints the exit code", &cmd_wait},
+	{"rename", RUN, "CONTAINER NAME", "give it another name", &cmd_rename},
+	{"update", RUN, "[FLAGS] CONTAINER...", "change limits and restart policy", &cmd_update},
+	{"rm", RUN, "[FLAGS] CONTAINER...", "remove containers", &cmd_rm, "container rm, container remove"},
+
+	{"ps", LOOK, "[FLAGS]", "list containers", &cmd_ps, "container ls, container list, ls"},
+	{"inspect", LOOK, "[FLAGS] CONTAINER...", "all about containers, as JSON", &cmd_inspect},
+	{"logs", LOOK, "[FLAGS] CONTAINER", "what it wrote", &cmd_logs},
+	{"top", LOOK, "[FLAGS] CONTAINER", "its processes", &cmd_top},
+	{"stats", LOOK, "[FLAGS] [CONTAINER...]", "use of processors, memory and disks, live", &cmd_stats},
+	{"events", LOOK, "[FLAGS]", "what happens, as it happens", &cmd_events},
+	{"actions", LOOK, "[FLAGS] [CONTAINER]", "who did what, and how it went (audit log)", &cmd_actions},
+
+	{"pod create", POD, "[FLAGS] [NAME]", "create a pod: containers that share a network and IPC", &cmd_pod_create},
+	{"pod ls", POD, "[FLAGS]", "list pods", &cmd_pod_ls, "pod list, pod ps"},
+	{"pod inspect", POD, "[FLAGS] POD...", "all about pods, as JSON", &cmd_pod_inspect},
+	{"pod rm", POD, "[FLAGS] POD...", "remove pods", &cmd_pod_rm, "pod remove"},
+
+	{"image import", IMAGE, "[FLAGS] PATH|-", "take in an OCI layout (folder or tar) or a docker-archive",
+	 &cmd_image_import, "load"},
+	{"image ls", IMAGE, "[FLAGS]", "list images", &cmd_image_ls, "images, image list"},
+	{"image inspect", IMAGE, "[FLAGS] IMAGE...", "all about images, as JSON", &cmd_image_inspect},
+	{"image rm", IMAGE, "[FLAGS] IMAGE...", "remove images", &cmd_image_rm, "rmi, image remove"},
+
+	{"volume create", VOLUME, "NAME...", "create named volumes", &cmd_volume_create},
+	{"volume ls", VOLUME, "[FLAGS]", "list volumes", &cmd_volume_ls, "volume list"},
+	{"volume inspect", VOLUME, "[FLAGS] VOLUME...", "all about volumes, as JSON", &cmd_volume_inspect},
+	{"volume rm", VOLUME, "VOLUME...", "remove volumes and what is in them", &cmd_volume_rm, "volume remove"},
+
+	{"info", HOST, "[FLAGS]", "berthd, its folders and counts", &cmd_info},
+	{"check", HOST, "[FLAGS]", "what this host can and cannot do, and the remedy", &cmd_check},
+	{"upgrade", HOST, "[BINARY]", "berthd executes its new binary; containers do not notice", &cmd_upgrade},
+	{"version", HOST, "[FLAGS]", "of this tool and of berthd", &cmd_version},
+	{"completion", HOST, "bash|zsh", "a completion script for the shell", &cmd_completion},
+	{"help", HOST, "[COMMAND]", "this, or about one command", &cmd_help},
+	{0},
+};
+
+struct global_opts {
+	const char *socket, *project;
+	bool version;
+};
+
+const struct flag global_flags[] = {
+	{0, "socket", "PATH", "berthd's control socket; default: BERTH_SOCKET, else " DEFAULT_SOCKET, flag_text,
+	 offsetof(struct global_opts, socket), .complete = "file"},
+	{0, "project", "NAME", "whose objects; default: BERTH_PROJECT, else berthd's default project", flag_text,
+	 offsetof(struct global_opts, project)},
+	{'v', "version", NULL, "version of this tool", flag_bool, offsetof(struct global_opts, version)},
+	{0},
+};
+
+static bool name_in(const char *list, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (const char *p = list; p; p = strchr(p, ',')) {
+		p += strspn(p, ", ");
+		if (!strncmp(p, name, len) && (!p[len] || p[len] == ','))
+			return true;
+	}
+	return false;
+}
+
+static const struct entry *entry_named(const char *name)
+{
+	for (const struct entry *en = entries; en->name; en++)
+		if (!strcmp(en->name, name) || (en->aliases && name_in(en->aliases, name)))
+			return en;
+	return NULL;
+}
+
+/* "image" "ls" is two words, "ps" is one; "container stop" is "stop". */
+const struct entry *entry_find(const char *first, const char *second, unsigned *ret_words)
+{
+	char both[64];
+	const struct entry *en;
+
+	*ret_words = 2;
+	snprintf(both, sizeof both, "%s %s", first, second ? second : "");
+	en = entry_named(both);
+	if (!en && second && !strcmp(first, "container"))
+		en = entry_named(second);
+	if (en)
+		return en;
+	*ret_words = 1;
+	return entry_named(first);
+}
+
+static void help_all(FILE *out)
+{
+	static const struct flag_table globals[] = {{global_flags, 0}, {0}};
+	const char *group = "";
+
+	fputs("Usage: berth [--socket PATH] COMMAND [FLAGS] ...\n", out);
+	for (const struct entry *en = entries; en->name; en++) {
+		if (strcmp(group, en->group) != 0)
+			fprintf(out, "\n%s:\n", en->group);
+		group = en->group;
+		fprintf(out, "  %-16s %s\n", en->name, en->help);
+	}
+	args_help(out, globals);
+	fputs("\n`berth COMMAND --help` tells about one command.\n", out);
+}
+
+static void help_one(FILE *out, const struct entry *en)
+{
+	fprintf(out, "Usage: berth %s %s\n\n%c%s.\n", en->name, en->usage, toupper((unsigned char)en->help[0]),
+		en->help + 1);
+	if (en->aliases)
+		fprintf(out, "Also: %s\n", en->aliases);
+	args_help(out, en->command->flags);
+}
+
+static int help_run(struct app *app, void *opts, char **operands, unsigned n)
+{
+	unsigned words;
+	const struct entry *en = n ? entry_find(operands[0], n > 1 ? operands[1] : NULL, &words) : NULL;
+
+	(void)opts;
+	if (!n) {
+		help_all(stdout);
+		return 0;
+	}
+	if (!en) {
+		say("there is no command \"%s\"", operands[0]);
+		return app->failure;
+	}
+	help_one(stdout, en);
+	return 0;
+}
+
+const struct command cmd_help = {.max = 2, .complete = "command", .run = help_run};
+
+static int usage_error(const struct entry *en, int status, const char *text)
+{
+	say("%s: %s", en->name, text);
+	fprintf(stderr, "Usage: berth %s %s\n`berth %s --help` tells more.\n", en->name, en->usage, en->name);
+	return status;
+}
+
+static int command_run(struct app *app, const struct entry *en, int argc, char **argv)
+{
+	const struct command *c = en->command;
+	struct strings operands = {0};
+	struct err e = {0};
+	/* Where the status of a program in a container is passed on, ours must not look like one. */
+	int usage_status = c->failure ? c->failure : 2, status;
+	void *opts = mem_zero(c->opts_size ? c->opts_size : 1);
+
+	app->name = en->name;
+	app->flags = c->flags;
+	app->failure = c->failure ? c->failure : 1;
+	if (c->init)
+		c->init(opts);
+	status = args_parse(c->flags, c->command_follows, opts, argc, argv, &operands, &e);
+	if (status == ARGS_HELP) {
+		help_one(stdout, en);
+		status = 0;
+	} else if (status == ARGS_USAGE) {
+		status = usage_error(en, usage_status, e.text);
+	} else if (status < 0) {
+		status = app_fail(app, &e);
+	} else if (operands.n < c->min) {
+		status = usage_error(en, usage_status, "something is missing");
+	} else if (operands.n > c->max) {
+		status = usage_error(en, usage_status, "more than it takes");
+	} else {
+		status = c->run(app, opts, operands.v, (unsigned)operands.n);
+	}
+	if (c->fini)
+		c->fini(opts);
+	strings_fini(&operands);
+	free(opts);
+	return status;
+}
+
+static int unknown_command(const char *name)
+{
+	bool group = false;
+
+	for (const struct entry *en = entries; en->name; en++)
+		group = group || (strchr(en->name, ' ') && !strncmp(en->name, name, strlen(name)) &&
+				  en->name[strlen(name)] == ' ');
+	if (group) {
+		fprintf(stderr, "Usage: berth %s COMMAND ...\n\n", name);
+		for (const struct entry *en = entries; en->name; en++)
+			if (!strncmp(en->name, name, strlen(name)) && en->name[strlen(name)] == ' ')
+				fprintf(stderr, "  %-16s %s\n", en->name, en->help);
+		return 2;
+	}
+	say("there is no command \"%s\"; `berth help` lists them", name);
+	return 2;
+}
+
+static int tool_run(struct app *app, int argc, char **argv)
+{
+	static const struct flag_table globals[] = {{global_flags, 0}, {0}};
+	struct global_opts g = {.socket = getenv("BERTH_SOCKET"), .project = getenv("BERTH_PROJECT")};
+	struct strings words = {0};
+	struct err e = {0};
+	const struct entry *en;
+	unsigned used;
+	int r = args_parse(globals, true, &g, argc - 1, argv + 1, &words, &e), status;
+
+	app->client.path = g.socket && *g.socket ? g.socket : DEFAULT_SOCKET;
+	app->client.project = g.project && *g.project ? g.project : NULL;
+	if (r == ARGS_HELP || (!r && !words.n && !g.version)) {
+		help_all(r ? stdout : stderr);
+		return r ? 0 : 2;
+	}
+	if (r) {
+		say("%s", e.text);
+		return 2;
+	}
+	if (g.version) {
+		puts("berth " BERTH_VERSION);
+		return 0;
+	}
+	/* The words after the global flags are the tail of argv; the copies only say how many there are. */
+	argv += argc - (int)words.n;
+	en = entry_find(argv[0], words.n > 1 ? argv[1] : NULL, &used);
+	status = en ? command_run(app, en, (int)(words.n - used), argv + used) : unknown_command(argv[0]);
+	strings_fini(&words);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct app app = {.client = CLIENT_NULL};
+	int status;
+
+	setlocale(LC_CTYPE, ""); /* widths of characters in tables */
+	status = tool_run(&app, argc, argv);
+	client_close(&app.client);
+	if (fflush(stdout) || ferror(stdout)) {
+		say("writing the output: %s", strerror(errno));
+		return status ? status : app.failure ? app.failure : 1;
+	}
+	return status;
+}
