@@ -4,10 +4,10 @@
 
 #include "base/own.h"
 #include "base/str.h"
+#include "image/digest.h"
 
 #include <errno.h>
 #include <jansson.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -596,7 +596,6 @@ void oci_docker_free(struct oci_docker *list, unsigned n)
 
 void oci_chain_id(const char *parent_chain, const char *diff_id, char ret[DIGEST_SIZE])
 {
-	unsigned char sum[32];
 	char text[2 * DIGEST_SIZE + 2];
 
 	if (!parent_chain) {
@@ -604,10 +603,7 @@ void oci_chain_id(const char *parent_chain, const char *diff_id, char ret[DIGEST
 		return;
 	}
 	snprintf(text, sizeof text, "%s %s", parent_chain, diff_id);
-	EVP_Digest(text, strlen(text), sum, NULL, EVP_sha256(), NULL);
-	memcpy(ret, "sha256:", 8);
-	for (size_t i = 0; i < sizeof sum; i++)
-		snprintf(ret + 7 + 2 * i, 3, "%02x", sum[i]);
+	digest_of(text, strlen(text), ret);
 }
 
 void oci_host_platform(char architecture[32], char variant[32])

@@ -3,6 +3,7 @@
  *   blobs/sha256/<hex>      manifests, configs, compressed layers; written as tmp, verified, fsynced, renamed
  *   layers/<chain hex>/     one unpacked layer; complete or absent (unpacked in tmp/, fsynced, renamed)
  *   tmp/                    of running jobs; swept at start
+ *   lock                    flock: shared by imports, alone for a sweep
  *
  * Only jobs (berth-job) write here. berthd keeps what it needs of an image in its own store. */
 #pragma once
@@ -12,14 +13,18 @@
 
 struct image_store {
 	int dir_fd;
+	int lock_fd;
 };
 
-int image_store_open(struct image_store *s, const char *dir, struct err *e);	/* makes what is missing */
+int image_store_open(struct image_store *s, const char *dir, struct err *e); /* makes what is missing */
 void image_store_close(struct image_store *s);
 
 /* Imports everything found in source (folder or tar, OCI layout or docker-archive, by content). One Berth__Image per image
  * (only names, image_id, manifest_digest, layers, size, config, image_created_at are set), freed by the caller. progress may be NULL. */
-int image_import(struct image_store *s, int source_fd, const char *name_override, void (*progress)(void *arg, const char *text), void *arg,
-		 Berth__Image ***ret, size_t *ret_n, struct err *e);
-/* Removes every blob and layer that no image in the list needs. */
-int image_sweep(struct image_store *s, const Berth__Image *const *keep, size_t n, uint64_t *ret_freed_bytes, struct err *e);
+int image_import(struct image_store *s, int source_fd, const char *name_override,
+		 void (*progress)(void *arg, const char *text), void *arg, Berth__Image ***ret, size_t *ret_n,
+		 struct err *e);
+/* Removes every blob and layer that no image in the list needs, and tmp/. An image without manifest_digest keeps only its layers.
+ * What was made or renewed since listed_ns (wall clock: when the list was made) stays. -EWOULDBLOCK beside an import. */
+int image_sweep(struct image_store *s, const Berth__Image *const *keep, size_t n, int64_t listed_ns,
+		uint64_t *ret_freed_bytes, struct err *e);

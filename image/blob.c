@@ -1,0 +1,161 @@
+/* image/blob.c - see image/blob.h */
+#include "image/blob.h"
+
+#include "base/file.h"
+#include "base/own.h"
+#include "image/digest.h"
+#include "image/space.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define COPY_SIZE (1u << 20)
+
+static void blob_path(const char *digest, char buf[96])
+{
+	snprintf(buf, 96, "blobs/sha256/%.64s", digest + 7);
+}
+
+int blob_open(struct image_store *s, const char *digest, struct err *e)
+{
+	char path[96];
+	int fd;
+
+	blob_path(digest, path);
+	fd = openat(s->dir_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	return fd < 0 ? err_set(e, errno, "blob", "%s", digest) : fd;
+}
+
+int blob_read(struct image_store *s, const char *digest, char **ret, size_t *ret_len, struct err *e)
+{
+	char path[96];
+	ssize_t n;
+
+	blob_path(digest, path);
+	n = file_read_all(s->dir_fd, path, OCI_JSON_MAX, ret);
+	if (n < 0)
+		return err_set(e, (int)-n, "blob", "%s", digest);
+	*ret_len = (size_t)n;
+	return 0;
+}
+
+/* An unnamed file: a crash leaves nothing behind, and linking it in place is atomic. */
+static int file_begin(struct image_store *s, struct err *e)
+{
+	int fd = openat(s->dir_fd, "blobs/sha256", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+	return fd < 0 ? err_set(e, errno, "blob", "new blob") : fd;
+}
+
+static int file_end(struct image_store *s, int fd, const char *digest, struct err *e)
+{
+	char path[96], proc[32];
+	AUTO_FD dir = -1;
+
+	blob_path(digest, path);
+	if (fsync(fd) < 0)
+		return err_set(e, errno, "blob", "fsync of %s", digest);
+	snprintf(proc, sizeof proc, "/proc/self/fd/%d", fd);
+	if (linkat(AT_FDCWD, proc, s->dir_fd, path, AT_SYMLINK_FOLLOW) < 0 && errno != EEXIST)
+		return err_set(e, errno, "blob", "%s", digest);
+	dir = openat(s->dir_fd, "blobs/sha256", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0 || fsync(dir) < 0)
+		return err_set(e, errno, "blob", "fsync of blobs/sha256");
+	return 0;
+}
+
+static bool blob_is_there(struct image_store *s, const char *digest, uint64_t length)
+{
+	char path[96];
+	struct stat st;
+
+	blob_path(digest, path);
+	return fstatat(s->dir_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && (uint64_t)st.st_size == length &&
+	       utimensat(s->dir_fd, path, NULL, 0) == 0;
+}
+
+static int bytes_write(int fd, const char *data, size_t len, struct err *e)
+{
+	for (size_t at = 0; at < len;) {
+		ssize_t n = write(fd, data + at, len - at);
+
+		if (n < 0 && errno != EINTR)
+			return err_set(e, errno, "blob", "write");
+		at += n > 0 ? (size_t)n : 0;
+	}
+	return 0;
+}
+
+static int part_copy(int fd, const struct source_part *from, struct digest *sum, struct err *e)
+{
+	AUTO_FREE char *buf = malloc(COPY_SIZE);
+	struct space space;
+	int r = space_init(&space, fd, e);
+
+	if (r < 0)
+		return r;
+	if (!buf)
+		return err_set(e, ENOMEM, "blob", "copy");
+	for (uint64_t at = 0; at < from->length;) {
+		size_t want = from->length - at < COPY_SIZE ? (size_t)(from->length - at) : COPY_SIZE;
+		ssize_t n = pread(from->fd, buf, want, (off_t)(from->offset + at));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return err_set(e, n < 0 ? errno : 0, "blob", n < 0 ? "read" : "the source ends early");
+		if ((r = space_take(&space, (uint64_t)n, e)) < 0 || (r = bytes_write(fd, buf, (size_t)n, e)) < 0)
+			return r;
+		digest_add(sum, buf, (size_t)n);
+		at += (uint64_t)n;
+	}
+	return 0;
+}
+
+int blob_put(struct image_store *s, const struct source_part *from, const char *want, char ret_digest[DIGEST_SIZE],
+	     struct err *e)
+{
+	char found[DIGEST_SIZE];
+	struct digest *sum;
+	AUTO_FD fd = -1;
+	int r;
+
+	if (want && blob_is_there(s, want, from->length)) {
+		if (ret_digest)
+			memmove(ret_digest, want, DIGEST_SIZE);
+		return 0;
+	}
+	fd = file_begin(s, e);
+	if (fd < 0)
+		return fd;
+	sum = digest_new();
+	if (!sum)
+		return err_set(e, ENOMEM, "blob", "digest");
+	r = part_copy(fd, from, sum, e);
+	digest_end(sum, found);
+	if (r < 0)
+		return err_wrap(e, "%s", want ? want : "blob");
+	if (want && strcmp(found, want))
+		return err_set(e, 0, "blob", "%s: its content is %s: damaged or forged", want, found);
+	if (ret_digest)
+		memcpy(ret_digest, found, DIGEST_SIZE);
+	return file_end(s, fd, found, e);
+}
+
+int blob_put_bytes(struct image_store *s, const void *data, size_t len, char ret_digest[DIGEST_SIZE], struct err *e)
+{
+	AUTO_FD fd = -1;
+	int r;
+
+	digest_of(data, len, ret_digest);
+	if (blob_is_there(s, ret_digest, len))
+		return 0;
+	fd = file_begin(s, e);
+	if (fd < 0)
+		return fd;
+	r = bytes_write(fd, data, len, e);
+	return r < 0 ? r : file_end(s, fd, ret_digest, e);
+}

@@ -1,0 +1,16 @@
+/* image/blob.h - blobs/sha256/<hex>: written below tmp/, verified, fsynced, renamed. A blob that is there is whole. */
+#pragma once
+
+#include "image/oci.h"
+#include "image/source.h"
+#include "image/store.h"
+
+/* Copies. want NULL: whatever its digest is. ret_digest may be NULL. A blob that exists is kept, its times renewed (a sweep
+ * that started before leaves it alone). */
+int blob_put(struct image_store *s, const struct source_part *from, const char *want, char ret_digest[DIGEST_SIZE],
+	     struct err *e);
+int blob_put_bytes(struct image_store *s, const void *data, size_t len, char ret_digest[DIGEST_SIZE], struct err *e);
+/* O_RDONLY; -ENOENT. */
+int blob_open(struct image_store *s, const char *digest, struct err *e);
+/* A small one (OCI_JSON_MAX) whole; the caller frees it. */
+int blob_read(struct image_store *s, const char *digest, char **ret, size_t *ret_len, struct err *e);

@@ -1,0 +1,226 @@
+/* job/confine.c - see job/confine.h. The order: the mount namespace needs CAP_SYS_ADMIN, Landlock forbids mounting, seccomp
+ * forbids most of what stands above it. Landlock and capset are raw system calls: the libraries would be larger than their use. */
+#include "job/confine.h"
+
+#include "base/file.h"
+#include "base/own.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/landlock.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <stddef.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+/* ---------------------------------------------------------------- mounts */
+
+/* What an archive makes below dir can be neither executed nor, being a device node, opened by this process. */
+static int mounts_confine(const char *dir, struct err *e)
+{
+	if (unshare(CLONE_NEWNS) < 0)
+		return err_set(e, errno, "confine", "mount namespace");
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return err_set(e, errno, "confine", "private mounts");
+	if (mount(dir, dir, NULL, MS_BIND, NULL) < 0 ||
+	    mount(NULL, dir, NULL, MS_BIND | MS_REMOUNT | MS_NODEV | MS_NOSUID | MS_NOEXEC, NULL) < 0)
+		return err_set(e, errno, "confine", "mount of %s", dir);
+	return 0;
+}
+
+/* ---------------------------------------------------------------- Landlock */
+
+/* Newer than the headers of Debian 12. */
+#define FS_REFER     (1ull << 13) /* ABI 2 */
+#define FS_TRUNCATE  (1ull << 14) /* ABI 3 */
+#define FS_IOCTL_DEV (1ull << 15) /* ABI 5 */
+#define NET_ALL	     3ull	  /* ABI 4: bind and connect TCP */
+#define SCOPE_ALL    3ull	  /* ABI 6: abstract unix sockets, signals */
+
+struct ruleset {
+	uint64_t fs, net, scoped;
+};
+
+static int beneath_allow(int ruleset, int fd, uint64_t rights, struct err *e)
+{
+	struct landlock_path_beneath_attr rule = {.allowed_access = rights, .parent_fd = fd};
+
+	if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0)
+		return err_set(e, errno, "confine", "Landlock rule");
+	return 0;
+}
+
+static int landlock_enter(const struct confine *c, struct err *e)
+{
+	struct ruleset attr = {.fs = (1ull << 13) - 1};
+	int abi = (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION), r;
+	size_t size = sizeof attr.fs;
+	AUTO_FD ruleset = -1;
+	AUTO_FD dir = -1;
+
+	if (abi < 1)
+		return 0; /* not built in, or not switched on at boot */
+	attr.fs |= (abi >= 2 ? FS_REFER : 0) | (abi >= 3 ? FS_TRUNCATE : 0) | (abi >= 5 ? FS_IOCTL_DEV : 0);
+	if (abi >= 4) {
+		attr.net = NET_ALL;
+		size = offsetof(struct ruleset, scoped);
+	}
+	if (abi >= 6) {
+		attr.scoped = SCOPE_ALL;
+		size = sizeof attr;
+	}
+	ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, size, 0);
+	if (ruleset < 0)
+		return err_set(e, errno, "confine", "Landlock");
+	if (c->write_dir) {
+		dir = open(c->write_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (dir < 0)
+			return err_set(e, errno, "confine", "%s", c->write_dir);
+		if ((r = beneath_allow(ruleset, dir, attr.fs & ~(uint64_t)LANDLOCK_ACCESS_FS_EXECUTE, e)) < 0)
+			return r;
+	}
+	if (c->read_fd > 0 &&
+	    (r = beneath_allow(ruleset, c->read_fd, LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR, e)) < 0)
+		return r;
+	if (syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
+		return err_set(e, errno, "confine", "Landlock");
+	return 0;
+}
+
+/* ---------------------------------------------------------------- capabilities, seccomp */
+
+static int caps_drop(uint64_t keep, struct err *e)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct have[2], data[2];
+
+	for (int n = 0; n < 64 && prctl(PR_CAPBSET_READ, n) >= 0; n++)
+		if (!(keep & (1ull << n)) && prctl(PR_CAPBSET_DROP, n) < 0 && errno != EPERM)
+			return err_set(e, errno, "confine", "capability bounding set");
+	if (syscall(SYS_capget, &header, have) < 0)
+		return err_set(e, errno, "confine", "capabilities");
+	for (int i = 0; i < 2; i++) {
+		uint32_t mask = (uint32_t)(keep >> (32 * i)) & have[i].permitted;
+
+		data[i] = (struct __user_cap_data_struct){.effective = mask, .permitted = mask};
+	}
+	if (syscall(SYS_capset, &header, data) < 0)
+		return err_set(e, errno, "confine", "capabilities");
+	return 0;
+}
+
+#if defined(__x86_64__)
+#define ARCH_HERE AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define ARCH_HERE AUDIT_ARCH_AARCH64
+#elif defined(__riscv) && __riscv_xlen == 64
+#define ARCH_HERE AUDIT_ARCH_RISCV64
+#endif
+
+/* What takes over a machine and what no job does: programs, other processes, mounts, namespaces, modules, the network. */
+static const unsigned denied[] = {
+	SYS_execve,
+	SYS_execveat,
+	SYS_ptrace,
+	SYS_process_vm_readv,
+	SYS_process_vm_writev,
+	SYS_pidfd_getfd,
+	SYS_kcmp,
+	SYS_mount,
+	SYS_umount2,
+	SYS_pivot_root,
+	SYS_chroot,
+	SYS_open_tree,
+	SYS_move_mount,
+	SYS_fsopen,
+	SYS_fsconfig,
+	SYS_fsmount,
+	SYS_fspick,
+	SYS_mount_setattr,
+	SYS_unshare,
+	SYS_setns,
+	SYS_open_by_handle_at,
+	SYS_init_module,
+	SYS_finit_module,
+	SYS_delete_module,
+	SYS_kexec_load,
+	SYS_reboot,
+	SYS_swapon,
+	SYS_swapoff,
+	SYS_acct,
+	SYS_bpf,
+	SYS_perf_event_open,
+	SYS_userfaultfd,
+	SYS_io_uring_setup,
+	SYS_keyctl,
+	SYS_add_key,
+	SYS_request_key,
+	SYS_socket,
+	SYS_settimeofday,
+	SYS_clock_settime,
+	SYS_clock_adjtime,
+	SYS_adjtimex,
+	SYS_sethostname,
+	SYS_setdomainname,
+	SYS_syslog,
+	SYS_quotactl,
+	SYS_fanotify_init,
+	SYS_lookup_dcookie,
+	SYS_nfsservctl,
+};
+
+static int seccomp_enter(struct err *e)
+{
+#ifdef ARCH_HERE
+	struct sock_filter code[ARRAY_SIZE(denied) + 8];
+	struct sock_fprog program = {.filter = code};
+	unsigned short n = 0;
+
+	code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
+	code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ARCH_HERE, 1, 0);
+	code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
+	code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+#ifdef __x86_64__
+	/* The x32 calls, which have numbers of their own. */
+	code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000u,
+						 (unsigned char)(ARRAY_SIZE(denied) + 1), 0);
+#endif
+	for (size_t i = 0; i < ARRAY_SIZE(denied); i++)
+		code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, denied[i],
+							 (unsigned char)(ARRAY_SIZE(denied) - i), 0);
+	code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
+	program.len = n;
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0 && errno != EINVAL)
+		return err_set(e, errno, "confine", "seccomp");
+#else
+	(void)e; /* Landlock and capabilities alone on other processors */
+#endif
+	return 0;
+}
+
+int confine_enter(const struct confine *c, struct err *e)
+{
+	struct rlimit none = {0, 0};
+	int r;
+
+	setrlimit(RLIMIT_CORE, &none);
+	(void)fd_limit_raise(); /* deep trees hold a descriptor a level; a low limit is reported where it bites */
+	umask(0);
+	if (c->write_dir && (r = mounts_confine(c->write_dir, e)) < 0)
+		return r;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return err_set(e, errno, "confine", "no_new_privs");
+	if (!c->all_files && (r = landlock_enter(c, e)) < 0)
+		return r;
+	if ((r = caps_drop(c->caps, e)) < 0)
+		return r;
+	return seccomp_enter(e);
+}

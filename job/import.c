@@ -1,0 +1,57 @@
+/* job/import.c - `import STATE/images [NAME]`, fd 4 = a folder, a file or a pipe; result ImageReply. */
+#include "job/job.h"
+
+#include "base/file.h"
+#include "image/store.h"
+#include "job/confine.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#define SOURCE_FD 4
+
+static void on_progress(void *arg, const char *text)
+{
+	(void)arg;
+	report_progress(text);
+}
+
+static int images_report(Berth__Image **image, size_t n, struct err *e)
+{
+	Berth__ImageReply reply = BERTH__IMAGE_REPLY__INIT;
+	Berth__Envelope env = BERTH__ENVELOPE__INIT;
+
+	reply.n_images = n;
+	reply.images = image;
+	env.body_case = BERTH__ENVELOPE__BODY_IMAGE_REPLY;
+	env.image_reply = &reply;
+	return report_send(&env, e);
+}
+
+int verb_import(int argc, char **argv, struct err *e)
+{
+	struct image_store store;
+	Berth__Image **image;
+	size_t n;
+	struct confine confine = {.caps = CONFINE_CAPS_UNPACK, .write_dir = argv[1]};
+	struct stat st;
+	int r = dir_make(AT_FDCWD, argv[1], 0700);
+
+	if (r < 0)
+		return err_set(e, r, "import", "%s", argv[1]);
+	/* A source that is a file or a pipe is open already: only a folder needs a right. */
+	if (fstat(SOURCE_FD, &st) == 0 && S_ISDIR(st.st_mode))
+		confine.read_fd = SOURCE_FD;
+	if ((r = confine_enter(&confine, e)) < 0 || (r = image_store_open(&store, argv[1], e)) < 0)
+		return r;
+	r = image_import(&store, SOURCE_FD, argc > 2 ? argv[2] : NULL, on_progress, NULL, &image, &n, e);
+	if (r == 0) {
+		r = images_report(image, n, e);
+		for (size_t i = 0; i < n; i++)
+			berth__image__free_unpacked(image[i], NULL);
+		free(image);
+	}
+	image_store_close(&store);
+	return r;
+}

@@ -1,0 +1,22 @@
+/* job/job.h - what the verbs of berth-job share. A verb does one thing, reports on descriptor 3 and ends; berthd kills its
+ * group at the deadline, so a verb may block wherever it likes and undoes nothing when it dies.
+ *
+ * Descriptors: 3 = report socket (SOCK_SEQPACKET, one packed berth.Envelope a record), 4 and up as the verb says. Progress is
+ * EventBatch with `more` set; the last record is the result: Done, a named reply, or Error. */
+#pragma once
+
+#include "base/err.h"
+#include "proto/berth.pb-c.h"
+
+#define REPORT_FD 3
+
+/* 0 when the result has been sent. Else negative errno and e filled: main sends it as the result. */
+typedef int verb_fn(int argc, char **argv, struct err *e);
+
+verb_fn verb_import, verb_sweep, verb_logs, verb_top, verb_rmtree, verb_limits;
+
+/* Waits until the record is taken. Negative errno: berthd is gone, which ends the job. */
+int report_send(Berth__Envelope *env, struct err *e);
+int report_done(const char *text, struct err *e);
+int report_error(const struct err *e);
+void report_progress(const char *text); /* best effort: the result tells whether berthd is there */

@@ -1,0 +1,67 @@
+/* job/main.c - berth-job: `berth-job VERB ARGUMENTS`, started by berthd for whatever may block. See job/job.h. */
+#include "job/job.h"
+
+#include "base/log.h"
+#include "base/own.h"
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+static const struct verb {
+	const char *name, *usage;
+	int min_args, max_args; /* after the verb */
+	verb_fn *run;
+} verbs[] = {
+	{"import", "STATE/images [NAME], fd 4 = source", 1, 2, verb_import},
+	{"sweep", "STATE/images, fd 4 = sealed memfd with what to keep", 1, 1, verb_sweep},
+	{"logs", "FOLDER [KEY=VALUE]..., fd 4 = where to write, fd 5 = closed when no more will come", 1, 16,
+	 verb_logs},
+	{"top", "fd 4 = folder of the incarnation's cgroup", 0, 0, verb_top},
+	{"rmtree", "FOLDER: what is in it", 1, 1, verb_rmtree},
+	{"limits", "FILE VALUE [FILE VALUE]..., fd 4 = cgroup folder", 2, 64, verb_limits},
+};
+
+static const struct verb *verb_find(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		if (!strcmp(verbs[i].name, name))
+			return &verbs[i];
+	return NULL;
+}
+
+static int usage(void)
+{
+	fprintf(stderr, "usage: berth-job VERB ARGUMENTS, with a report socket as fd 3; started by berthd\n");
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		fprintf(stderr, "  %-8s %s\n", verbs[i].name, verbs[i].usage);
+	return 2;
+}
+
+static bool report_is_socket(void)
+{
+	int type;
+	socklen_t len = sizeof type;
+
+	return getsockopt(REPORT_FD, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_SEQPACKET;
+}
+
+int main(int argc, char **argv)
+{
+	const struct verb *verb = argc >= 2 ? verb_find(argv[1]) : NULL;
+	struct err e = {0};
+	int r;
+
+	log_init("berth-job", LOG_LEVEL_INFO);
+	if (!verb || argc - 2 < verb->min_args || argc - 2 > verb->max_args || !report_is_socket())
+		return usage();
+	signal(SIGPIPE, SIG_IGN); /* a reader of logs that leaves is EPIPE, no death */
+	r = verb->run(argc - 1, argv + 1, &e);
+	if (r == 0)
+		return 0;
+	if (report_error(&e) < 0)
+		log_err(&e, "%s (berthd is gone)", verb->name);
+	return 1;
+}

@@ -1,0 +1,94 @@
+/* job/report.c - the records that a job sends; see job/job.h */
+#include "job/job.h"
+
+#include "proto/envelope.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+int report_send(Berth__Envelope *env, struct err *e)
+{
+	struct pollfd p = {.fd = REPORT_FD, .events = POLLOUT};
+	int r;
+
+	while ((r = envelope_send(REPORT_FD, env, NULL, 0)) == WIRE_AGAIN)
+		if (poll(&p, 1, -1) < 0 && errno != EINTR)
+			return err_set(e, errno, "report", "poll");
+	if (r == WIRE_GONE)
+		return err_set(e, EPIPE, "report", "berthd is gone");
+	return r < 0 ? err_set(e, r, "report", "send") : 0;
+}
+
+int report_done(const char *text, struct err *e)
+{
+	Berth__Done done = BERTH__DONE__INIT;
+	Berth__Envelope env = BERTH__ENVELOPE__INIT;
+
+	done.text = (char *)text;
+	env.body_case = BERTH__ENVELOPE__BODY_DONE;
+	env.done = &done;
+	return report_send(&env, e);
+}
+
+/* Text that came from an image may be anything; a record with a bad string would be refused as a whole. */
+static void text_clean(char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < 0x20 || (unsigned char)*text >= 0x7f)
+			*text = '?';
+}
+
+int report_error(const struct err *failure)
+{
+	Berth__Error error = BERTH__ERROR__INIT;
+	Berth__Envelope env = BERTH__ENVELOPE__INIT;
+	struct err clean = *failure;
+	char text[640];
+
+	error.has_code = error.has_sys_errno = true;
+	switch (failure->code) {
+	case ENOSPC:
+	case EDQUOT:
+		error.code = BERTH__ERROR__CODE__EXHAUSTED;
+		break;
+	case EWOULDBLOCK:
+		error.code = BERTH__ERROR__CODE__CONFLICT;
+		break;
+	case 0: /* no errno: the input is to blame */
+		error.code = BERTH__ERROR__CODE__INVALID;
+		break;
+	default:
+		error.code = BERTH__ERROR__CODE__INTERNAL;
+	}
+	error.sys_errno = failure->code;
+	err_format(&clean, text, sizeof text);
+	text_clean(text);
+	text_clean(clean.step);
+	error.step = clean.step;
+	error.text = text;
+	env.body_case = BERTH__ENVELOPE__BODY_ERROR;
+	env.error = &error;
+	return report_send(&env, NULL);
+}
+
+void report_progress(const char *text)
+{
+	Berth__Event event = BERTH__EVENT__INIT, *list = &event;
+	Berth__EventBatch batch = BERTH__EVENT_BATCH__INIT;
+	Berth__Envelope env = BERTH__ENVELOPE__INIT;
+	char copy[512];
+
+	strncpy(copy, text, sizeof copy - 1);
+	copy[sizeof copy - 1] = 0;
+	text_clean(copy);
+	event.kind = (char *)"image";
+	event.type = (char *)"progress";
+	event.reason = copy;
+	batch.n_events = 1;
+	batch.events = &list;
+	env.has_more = env.more = true;
+	env.body_case = BERTH__ENVELOPE__BODY_EVENT_BATCH;
+	env.event_batch = &batch;
+	(void)envelope_send(REPORT_FD, &env, NULL, 0);
+}
