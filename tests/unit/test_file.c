@@ -284,6 +284,9 @@ static int remove_with_mount(void)
 
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return 77;
+	/* The descriptor from before is in the old namespace, where the mount will not be. */
+	close(dir);
+	dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir_make(dir, "t/a/mounted", 0755) < 0 || dir_make(dir, "t/z/gone", 0755) < 0 ||
 	    dir_make(dir, "bind/d", 0755) < 0)
 		return 2;
