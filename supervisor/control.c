@@ -151,9 +151,11 @@ static void client_leave_requests(struct client *c)
 
 	while ((o = list_first(&c->open, struct open, link))) {
 		struct parked p = o->parked;
+		bool looks = !o->row->verb;
 
-		open_call_off(o, false);
-		if (!o->row->verb)
+		if (!o->token) /* else somebody may ask for the answer again */
+			open_call_off(o, false);
+		if (looks)
 			(void)container_cancel(sv, p.client, p.request);
 		if (control_open_find(sv, p) == o)
 			control_open_detach(sv, o);

@@ -7,6 +7,8 @@
 struct image {
 	struct table_node node;		/* supervisor.images */
 	Berth__Image *obj;		/* owned */
+	bool changing;			/* a write of its row is on the way */
+	bool removing;			/* its row is being deleted: it is not found any more */
 };
 
 int image_load(struct supervisor *sv, struct err *e);	/* at start */

@@ -284,13 +284,15 @@ static void on_deadline(struct timer *t)
 	struct supervisor *sv = c->sv;
 	struct parked p = o->parked;
 	void (*off)(void *arg, bool cancelled) = o->on_gone;
+	void *off_arg = o->on_gone_arg;
+	bool goes_on = o->token != NULL;
 
 	client_refuse(c, p.request, BERTH__ERROR__CODE__TIMEOUT, NULL, "no result within the deadline%s",
 		      o->row->verb ? ": it goes on, look at the object or its actions" : "");
 	o->on_gone = NULL;
 	control_open_detach(sv, o);
-	if (off)
-		off(o->on_gone_arg, false);
+	if (off && !goes_on)
+		off(off_arg, false);
 }
 
 int request_handle(struct client *c, const Berth__Envelope *env, struct wire_fds *fds)

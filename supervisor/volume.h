@@ -8,6 +8,8 @@
 struct volume {
 	struct table_node node;		/* supervisor.volumes */
 	Berth__Volume *obj;		/* owned */
+	bool stored;			/* row and folder are there */
+	bool removing;			/* their deletion is on the way: it is not found any more */
 };
 
 void volume_fini(struct supervisor *sv);

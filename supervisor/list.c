@@ -1,0 +1,344 @@
+/* supervisor/list.c - ContainerList and ContainerInspect: what the tables know, at once. Newest first; a list that does not fit
+ * a record is cut, and says from where to go on. */
+#include "supervisor/container.h"
+#include "supervisor/pod.h"
+#include "supervisor/request.h"
+
+#include <errno.h>
+#include <fnmatch.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LIST_BYTES   49152u
+#define LIST_FILTERS 32u
+
+struct listing {
+	struct supervisor *sv;
+	const char *project;
+	const Berth__ContainerList *ask;
+	uint64_t before_id, since_id; /* of the containers that `before` and `since` name; 0 = not asked */
+	bool any_state;		      /* a state was asked for, or all */
+};
+
+static struct container *container_of_node(struct table_node *n)
+{
+	return container_of(n, struct container, node);
+}
+
+static bool text_is(const char *text, const char *want)
+{
+	return text && !strcmp(text, want);
+}
+
+/* ---------------------------------------------------------------- filters: 1 fits, 0 does not */
+
+/* A name as it is, a part of it, or a pattern: Docker's users know the part. */
+static bool filter_name(const struct listing *l, const struct container *c, const char *value)
+{
+	const char *name = c->obj->meta->name;
+
+	return name && (strstr(name, value) || fnmatch(value, name, 0) == 0);
+}
+
+static bool filter_id(const struct listing *l, const struct container *c, const char *value)
+{
+	bool many;
+
+	return str_starts(c->node.uuid, value) || table_find_prefix(&l->sv->containers, value, &many) == &c->node;
+}
+
+static bool filter_label(const struct listing *l, const struct container *c, const char *value)
+{
+	const char *eq = strchr(value, '=');
+	size_t n = eq ? (size_t)(eq - value) : strlen(value);
+
+	for (size_t i = 0; i < c->obj->spec->n_labels; i++) {
+		const Berth__KeyValue *kv = c->obj->spec->labels[i];
+
+		if (strlen(kv->key) == n && !strncmp(kv->key, value, n) && (!eq || text_is(kv->value, eq + 1)))
+			return true;
+	}
+	return false;
+}
+
+static bool filter_state(const struct listing *l, const struct container *c, const char *value)
+{
+	return !strcasecmp(container_state_name(container_state(c)), value) ||
+	       /* Docker's word for what waits to be started again */
+	       (!strcasecmp(value, "restarting") &&
+		container_state(c) == BERTH__CONTAINER_STATE__CONTAINER_STATE_BACKOFF);
+}
+
+static bool filter_pod(const struct listing *l, const struct container *c, const char *value)
+{
+	const Berth__Pod *pod = c->pod ? c->pod->obj : NULL;
+
+	return pod && !pod->implicit && (text_is(pod->meta->name, value) || str_starts(pod->meta->uuid, value));
+}
+
+static bool filter_image(const struct listing *l, const struct container *c, const char *value)
+{
+	const char *id = c->obj->image_id;
+
+	return text_is(c->obj->spec->image, value) || text_is(id, value) ||
+	       (id && strlen(value) >= 12 && str_starts(id, "sha256:") && str_starts(id + 7, value));
+}
+
+static bool filter_exited(const struct listing *l, const struct container *c, const char *value)
+{
+	const Berth__ExitInfo *x = c->obj->status->last_exit;
+	char code[16];
+
+	if (!x || !x->known || container_has_process(c))
+		return false;
+	snprintf(code, sizeof code, "%d", x->code);
+	return !strcmp(code, value);
+}
+
+static bool filter_volume(const struct listing *l, const struct container *c, const char *value)
+{
+	for (size_t i = 0; i < c->obj->spec->n_mounts; i++)
+		if (text_is(c->obj->spec->mounts[i]->source, value) || text_is(c->obj->spec->mounts[i]->target, value))
+			return true;
+	return false;
+}
+
+/* Asked once for the whole list, before it is walked. */
+static bool filter_before(const struct listing *l, const struct container *c, const char *value)
+{
+	return c->node.id < l->before_id;
+}
+
+static bool filter_since(const struct listing *l, const struct container *c, const char *value)
+{
+	return c->node.id > l->since_id;
+}
+
+static const struct {
+	const char *key;
+	bool (*fits)(const struct listing *l, const struct container *c, const char *value);
+	bool all; /* several of this key must all fit; else one of them */
+} filters[] = {
+	{"name", filter_name, false},	  {"id", filter_id, false},	     {"label", filter_label, true},
+	{"state", filter_state, false},	  {"status", filter_state, false},   {"pod", filter_pod, false},
+	{"image", filter_image, false},	  {"ancestor", filter_image, false}, {"exited", filter_exited, false},
+	{"volume", filter_volume, false}, {"before", filter_before, true},   {"since", filter_since, true},
+};
+
+static int filter_index(const char *key)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(filters); i++)
+		if (text_is(key, filters[i].key))
+			return (int)i;
+	return -1;
+}
+
+static bool container_listed(const struct listing *l, const struct container *c)
+{
+	const Berth__ContainerList *a = l->ask;
+
+	if (strcmp(c->obj->meta->project, l->project) != 0)
+		return false;
+	for (size_t i = 0; i < a->n_filters; i++) {
+		int f = filter_index(a->filters[i]->key);
+		bool fits = filters[f].fits(l, c, a->filters[i]->value);
+
+		for (size_t k = 0; k < a->n_filters && !fits && !filters[f].all; k++)
+			fits = filter_index(a->filters[k]->key) == f && filters[f].fits(l, c, a->filters[k]->value);
+		if (!fits)
+			return false;
+	}
+	if (l->any_state)
+		return true;
+	switch (container_state(c)) {
+	case BERTH__CONTAINER_STATE__CONTAINER_STATE_STARTING:
+	case BERTH__CONTAINER_STATE__CONTAINER_STATE_RUNNING:
+	case BERTH__CONTAINER_STATE__CONTAINER_STATE_PAUSED:
+	case BERTH__CONTAINER_STATE__CONTAINER_STATE_STOPPING:
+	case BERTH__CONTAINER_STATE__CONTAINER_STATE_BACKOFF:
+	case BERTH__CONTAINER_STATE__CONTAINER_STATE_REBUILDING:
+	case BERTH__CONTAINER_STATE__CONTAINER_STATE_UNKNOWN:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* ---------------------------------------------------------------- one line */
+
+/* What it runs, as it would be typed; cut to `size`. */
+static void command_text(const Berth__Container *obj, char *buf, size_t size)
+{
+	const Berth__ContainerSpec *s = obj->spec;
+	const Berth__ImageConfig *cfg = obj->image_config;
+	bool own_entry = s->entrypoint_set, own_command = s->n_command || own_entry;
+	char **entry = own_entry || !cfg ? s->entrypoint : cfg->entrypoint;
+	size_t n_entry = own_entry || !cfg ? s->n_entrypoint : cfg->n_entrypoint, len = 0;
+	char **command = own_command || !cfg ? s->command : cfg->command;
+	size_t n_command = own_command || !cfg ? s->n_command : cfg->n_command;
+
+	buf[0] = 0;
+	for (size_t i = 0; i < n_entry + n_command && len < size; i++)
+		len += (size_t)snprintf(buf + len, size - len, "%s%s", i ? " " : "",
+					i < n_entry ? entry[i] : command[i - n_entry]);
+	len = strlen(buf);
+	while (len && !str_is_utf8(buf, len)) /* it may have been cut within a character */
+		buf[--len] = 0;
+}
+
+/* Text of the line stays the container's, but for command, which is the caller's. */
+static void summary_fill(Berth__ContainerSummary *s, const struct container *c, char *command)
+{
+	const Berth__Container *obj = c->obj;
+	const Berth__ContainerStatus *st = obj->status;
+
+	berth__container_summary__init(s);
+	s->meta = obj->meta;
+	s->image = obj->spec->image;
+	s->command = command;
+	s->has_state = true;
+	s->state = st->state;
+	s->status_reason = st->status_reason;
+	s->has_pid = st->pid != 0;
+	s->pid = st->pid;
+	s->has_started_at = st->started_at != 0;
+	s->started_at = st->started_at;
+	s->has_finished_at = st->finished_at != 0;
+	s->finished_at = st->finished_at;
+	if (st->last_exit && !container_has_process(c)) {
+		s->has_exit_known = true;
+		s->exit_known = st->last_exit->known;
+		s->has_exit_code = st->last_exit->known;
+		s->exit_code = st->last_exit->code;
+	}
+	s->has_restart_count = true;
+	s->restart_count = st->restart_count;
+	s->has_next_retry_at = st->next_retry_at != 0;
+	s->next_retry_at = st->next_retry_at;
+	if (c->pod && c->pod->obj && !c->pod->obj->implicit)
+		s->pod = c->pod->obj->meta->name;
+	s->labels = obj->spec->labels;
+	s->n_labels = obj->spec->n_labels;
+}
+
+/* ---------------------------------------------------------------- the requests */
+
+static bool listing_references(struct request *rq, struct listing *l)
+{
+	const Berth__ContainerList *a = l->ask;
+
+	for (size_t i = 0; i < a->n_filters; i++) {
+		bool before = text_is(a->filters[i]->key, "before"), since = text_is(a->filters[i]->key, "since");
+		struct err e = {0};
+		struct container *c;
+
+		if (!before && !since)
+			continue;
+		c = container_find(rq->sv, rq->who.project, a->filters[i]->value, &e);
+		if (!c) {
+			reply_err(rq->sv, rq->parked, BERTH__ERROR__CODE__NOT_FOUND, &e);
+			return false;
+		}
+		if (before && (!l->before_id || c->node.id < l->before_id))
+			l->before_id = c->node.id;
+		if (since && c->node.id > l->since_id)
+			l->since_id = c->node.id;
+	}
+	return true;
+}
+
+static bool listing_check(struct request *rq, struct listing *l)
+{
+	const Berth__ContainerList *a = l->ask;
+
+	if (a->n_filters > LIST_FILTERS) {
+		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__INVALID, "filters", "more than %u", LIST_FILTERS);
+		return false;
+	}
+	for (size_t i = 0; i < a->n_filters; i++) {
+		const char *key = a->filters[i]->key;
+
+		if (!key || !a->filters[i]->value || filter_index(key) < 0) {
+			reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__INVALID, "filters",
+				    "unknown filter '%s': there are name, id, label, state (or status), pod, image (or "
+				    "ancestor), exited, "
+				    "volume, before and since",
+				    key ? key : "");
+			return false;
+		}
+		if (!strcmp(key, "state") || !strcmp(key, "status") || !strcmp(key, "exited"))
+			l->any_state = true;
+	}
+	return listing_references(rq, l);
+}
+
+void on_container_list(struct request *rq)
+{
+	const Berth__ContainerList *a = rq->env->container_list;
+	struct supervisor *sv = rq->sv;
+	struct listing l = {.sv = sv, .project = rq->who.project, .ask = a, .any_state = a->all};
+	Berth__Envelope env = BERTH__ENVELOPE__INIT;
+	Berth__ContainerListReply body = BERTH__CONTAINER_LIST_REPLY__INIT;
+	struct line {
+		Berth__ContainerSummary s;
+		char command[128];
+	} * lines;
+	size_t bytes = 0, size = 0;
+
+	if (!listing_check(rq, &l))
+		return;
+	/* A line has at least its uuid: no more than this many can fit. */
+	size = LIST_BYTES / 64 < sv->containers.n ? LIST_BYTES / 64 : sv->containers.n;
+	AUTO_FREE struct line *lines_own = lines = calloc(size + 1, sizeof *lines);
+	AUTO_FREE Berth__ContainerSummary **list = calloc(size + 1, sizeof *list);
+	if (!lines_own || !list) {
+		reply_error(sv, rq->parked, BERTH__ERROR__CODE__INTERNAL, NULL, "out of memory");
+		return;
+	}
+	for (struct list *at = sv->containers.all.prev; at != &sv->containers.all; at = at->prev) {
+		const struct container *c = container_of_node(list_entry(at, struct table_node, link));
+		struct line *line = &lines[body.n_containers];
+
+		if ((a->after_id && c->node.id >= a->after_id) || !container_listed(&l, c))
+			continue;
+		if (body.n_containers) {
+			body.next_after_id = list[body.n_containers - 1]->meta->id;
+			body.has_next_after_id =
+				body.n_containers == size || (a->limit && body.n_containers >= a->limit);
+		}
+		if (body.has_next_after_id)
+			break;
+		command_text(c->obj, line->command, sizeof line->command);
+		summary_fill(&line->s, c, line->command);
+		bytes += berth__container_summary__get_packed_size(&line->s) + 4;
+		if (bytes > LIST_BYTES && body.n_containers) {
+			body.has_next_after_id = true;
+			break;
+		}
+		list[body.n_containers++] = &line->s;
+	}
+	if (!body.has_next_after_id)
+		body.next_after_id = 0;
+	body.containers = list;
+	body.has_revision = true;
+	body.revision = sv->revision;
+	env.body_case = BERTH__ENVELOPE__BODY_CONTAINER_LIST_REPLY;
+	env.container_list_reply = &body;
+	reply(sv, rq->parked, &env, NULL, 0);
+}
+
+void on_container_inspect(struct request *rq)
+{
+	struct err e = {0};
+	const char *ref = rq->env->container_inspect->ref;
+	struct container *c = container_find(rq->sv, rq->who.project, ref ? ref : "", &e);
+
+	if (c)
+		answer_container(c, rq->parked, -1);
+	else
+		reply_err(rq->sv, rq->parked,
+			  e.code == EEXIST || e.code == ENOTUNIQ ? BERTH__ERROR__CODE__AMBIGUOUS
+								 : BERTH__ERROR__CODE__NOT_FOUND,
+			  &e);
+}
