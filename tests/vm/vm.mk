@@ -1,0 +1,7 @@
+# check-vm: the system suite, and tests of our own (tests/vm/guest), in a machine that boots Debian with systemd and all of cgroup v2.
+# T=x runs the tests whose name contains it. BERTH_VM_ACCEL=kvm|tcg overrules what tests/vm/run finds out.
+
+check-vm: $(PROGRAMS) $(B)/guest $(KERNEL_ALL:%=$(SB)/t/kernel_%)
+	$(Q)BERTH_BIN=$(B) BERTH_KERNEL_TESTS='$(KERNEL_ALL:%=$(SB)/t/kernel_%)' T='$(T)' tests/vm/run
+
+.PHONY: check-vm
