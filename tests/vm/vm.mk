@@ -4,4 +4,10 @@
 check-vm: $(PROGRAMS) $(B)/guest $(KERNEL_ALL:%=$(SB)/t/kernel_%)
 	$(Q)BERTH_BIN=$(B) BERTH_KERNEL_TESTS='$(KERNEL_ALL:%=$(SB)/t/kernel_%)' T='$(T)' tests/vm/run
 
+# In `make -j check` the parts that measure time do not run beside each other.
+ifneq (,$(filter check,$(MAKECMDGOALS)))
+check-system: | check-unit check-fuzz
+check-vm: | check-system
+endif
+
 .PHONY: check-vm
