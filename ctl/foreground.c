@@ -3,6 +3,7 @@
 
 #include "base/own.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -36,8 +37,8 @@ int foreground_prepare(const struct app *app, const struct foreground_opts *o, b
 	return 0;
 }
 
-/* Until it is removed, or has ended. What berthd says of its end, or NULL: it is gone, or berthd is. */
-static struct ask *end_ask(struct app *app, const struct foreground *f, const char *condition, struct ask *a)
+/* Waits until the container has ended, or is removed. False: it is gone, or berthd is. */
+static bool end_wait(struct app *app, const struct foreground *f, const char *condition, struct ask *a)
 {
 	Berth__ContainerWait wait = BERTH__CONTAINER_WAIT__INIT;
 	struct err e;
@@ -46,91 +47,117 @@ static struct ask *end_ask(struct app *app, const struct foreground *f, const ch
 	wait.condition = (char *)(uintptr_t)condition;
 	ask_init(a, BERTH__ENVELOPE__BODY_CONTAINER_WAIT, &wait);
 	if (app_connect(app) || client_ask(&app->client, a, &e) < 0)
-		return NULL;
-	return a->reply->body_case == BERTH__ENVELOPE__BODY_WAIT_REPLY ? a : NULL;
+		return false;
+	return a->reply->body_case == BERTH__ENVELOPE__BODY_WAIT_REPLY;
 }
 
-/* The session broke off: the shim died, or dropped us. berthd knows how the container is. */
-static int lost_status(struct app *app, const struct foreground *f)
-{
-	struct ask a;
-	const Berth__ExitInfo *exit;
-	int status = app->failure;
-
-	if (f->exec) {
-		say("the connection to %s broke off: its shim or the container is gone", f->what);
-		return 137;
-	}
-	if (!end_ask(app, f, "not-running", &a)) {
-		say("the connection to %s broke off", f->what);
-		ask_fini(&a);
-		return status;
-	}
-	exit = a.reply->wait_reply->exit;
-	if (exit && exit->known)
-		status = exit->code;
-	say("the connection to %s broke off: %s", f->what,
-	    exit && exit->reason && *exit->reason ? exit->reason : "it has ended");
-	ask_fini(&a);
-	return status;
-}
-
-/* When berthd answered a second time (it was restarted in between) there is no descriptor with it: attach to what runs. */
-static int attach_again(struct app *app, const struct foreground *f, int *ret_fd)
+static int attach_ask(struct app *app, const struct foreground *f, struct ask *a)
 {
 	Berth__ContainerAttach attach = BERTH__CONTAINER_ATTACH__INIT;
-	struct ask a;
-	int status;
+	struct err e;
 
 	attach.ref = (char *)(uintptr_t)f->ref;
 	attach.has_want_stdin = true;
 	attach.want_stdin = f->session.send_stdin;
-	ask_init(&a, BERTH__ENVELOPE__BODY_CONTAINER_ATTACH, &attach);
-	status = app_ask(app, &a, NULL);
-	*ret_fd = status ? -1 : wire_fds_take(&a.reply_fds, 0);
+	ask_init(a, BERTH__ENVELOPE__BODY_CONTAINER_ATTACH, &attach);
+	if (app_connect(app))
+		return app->failure;
+	return client_ask(&app->client, a, &e) < 0 ? app_fail(app, &e) : 0;
+}
+
+/* What berthd knows of the end of a container whose session said nothing of it. */
+static int end_status(struct app *app, const struct foreground *f)
+{
+	const Berth__ExitInfo *exit;
+	int status = app->failure;
+	struct ask a;
+
+	if (!end_wait(app, f, "not-running", &a)) {
+		say("the connection to %s broke off", f->what);
+	} else {
+		exit = a.reply->wait_reply->exit;
+		if (exit && exit->known)
+			status = exit->code;
+		else
+			say("%s: %s", f->what,
+			    exit && exit->reason && *exit->reason ? exit->reason : "how it ended is not known");
+	}
 	ask_fini(&a);
 	return status;
 }
 
+/* Attaches (again). 0 and a session, or -1 in *ret_fd: it does not run any more. Else the exit status. */
+static int session_open(struct app *app, const struct foreground *f, int *ret_fd)
+{
+	struct ask a;
+	int status = attach_ask(app, f, &a);
+
+	*ret_fd = -1;
+	if (!status && ask_error(&a) && ask_error(&a)->code != BERTH__ERROR__CODE__CONFLICT &&
+	    ask_error(&a)->code != BERTH__ERROR__CODE__NOT_FOUND)
+		status = app_refused(app, ask_error(&a), NULL);
+	else if (!status && !ask_error(&a))
+		*ret_fd = wire_fds_take(&a.reply_fds, 0);
+	ask_fini(&a);
+	return status;
+}
+
+/* The session ended properly, or we leave. */
+static int end_tell(struct app *app, const struct foreground *f, const struct session_end *end)
+{
+	struct ask a;
+
+	switch (end->how) {
+	case SESSION_NO_OUTPUT:
+	case SESSION_SIGNALLED:
+		say("%s: %s goes on",
+		    end->how == SESSION_SIGNALLED ? strsignal(end->signal) : "nobody reads the output", f->what);
+		break;
+	case SESSION_ENDED:
+		if (end->exit.timed_out)
+			say("%s ran out of its time and was killed", f->what);
+		else if (end->error[0])
+			say("%s", end->error);
+		if (f->auto_remove) {
+			end_wait(app, f, "removed", &a); /* no answer: it is gone already, or berthd will see to it */
+			ask_fini(&a);
+		}
+		break;
+	case SESSION_LOST: /* of an exec; of a container foreground_run attached again */
+		say("the connection to %s broke off: the container or its shim is gone", f->what);
+		return 128 + SIGKILL;
+	case SESSION_DETACHED:
+		break;
+	}
+	return session_exit_status(end);
+}
+
+/* A session that breaks off while its container goes on was dropped by the shim, because our output was not read in time: what
+ * came meanwhile is in the log. A reply without descriptor means that berthd answered a second time (it was restarted in between). */
 int foreground_run(struct app *app, const struct foreground *f, int fd)
 {
-	struct session_end end;
-	struct err e;
-	struct ask a;
-	int status = 0;
-
+	fflush(stdout);
 	if (fd < 0 && f->exec) {
 		say("berthd was restarted while it started the program: whether it runs is not known");
 		return app->failure;
 	}
-	if (fd < 0)
-		status = attach_again(app, f, &fd);
-	if (status)
-		return status;
-	AUTO_FD sock = fd;
-	fflush(stdout);
-	if (session_run(sock, &f->session, &end, &e) < 0)
-		return app_fail(app, &e);
-	switch (end.how) {
-	case SESSION_LOST:
-		return lost_status(app, f);
-	case SESSION_NO_OUTPUT:
-	case SESSION_SIGNALLED:
-		say("%s: %s goes on", end.how == SESSION_SIGNALLED ? strsignal(end.signal) : "nobody reads the output",
-		    f->what);
-		break;
-	case SESSION_ENDED:
-		if (end.exit.timed_out)
-			say("%s ran out of its time and was killed", f->what);
-		else if (end.error[0])
-			say("%s", end.error);
-		if (f->auto_remove) {
-			end_ask(app, f, "removed", &a); /* no answer: it is gone already, or berthd will see to it */
-			ask_fini(&a);
-		}
-		break;
-	case SESSION_DETACHED:
-		break;
+	for (bool again = false;; again = true, fd = -1) {
+		AUTO_FD sock = fd;
+		struct session_end end;
+		struct err e;
+		int status = 0;
+
+		if (sock < 0)
+			status = session_open(app, f, &sock);
+		if (status)
+			return status;
+		if (sock < 0)
+			return end_status(app, f);
+		if (again)
+			say("the output of %s was not read in time, some is only in its log", f->what);
+		if (session_run(sock, &f->session, &end, &e) < 0)
+			return app_fail(app, &e);
+		if (end.how != SESSION_LOST || f->exec)
+			return end_tell(app, f, &end);
 	}
-	return session_exit_status(&end);
 }

@@ -37,38 +37,43 @@ bool format_is_json(const struct format_opts *o)
 
 /* ---------------------------------------------------------------- templates */
 
-/* The next piece: plain text, or an expression without its braces. False at the end or (with *ret_bad) at an open "{{". */
+struct template
+{
+	const char *at;
+	bool whole;    /* it is one expression without braces: ".status.pid" */
+	bool unclosed; /* a "{{" without "}}": found at the end */
+};
+
 struct piece {
 	const char *text;
 	size_t len;
 	bool is_expression;
 };
 
-static bool piece_next(const char **p, struct piece *ret, bool *ret_bad)
+static struct template template_begin(const char *text)
 {
-	const char *open, *close;
+	return (struct template){.at = text, .whole = text[0] == '.' && !strstr(text, "{{")};
+}
 
-	if (!**p)
+/* The next piece: plain text, or an expression without its braces. */
+static bool piece_next(struct template *t, struct piece *ret)
+{
+	const char *open = strstr(t->at, "{{"), *close;
+
+	if (!*t->at)
 		return false;
-	if (**p == '.' && !strstr(*p, "{{")) { /* ".status.pid" is short for "{{.status.pid}}" */
-		*ret = (struct piece){*p, strlen(*p), true};
-		*p += ret->len;
-		return true;
-	}
-	open = strstr(*p, "{{");
-	if (open != *p) {
-		*ret = (struct piece){*p, open ? (size_t)(open - *p) : strlen(*p), false};
-		*p += ret->len;
+	if (t->whole || open != t->at) {
+		*ret = (struct piece){t->at, open ? (size_t)(open - t->at) : strlen(t->at), t->whole};
+		t->at += ret->len;
 		return true;
 	}
 	close = strstr(open, "}}");
-	if (!close) {
-		*ret_bad = true;
+	t->unclosed = !close;
+	if (!close)
 		return false;
-	}
+	t->at = close + 2;
 	for (open += 2; *open == ' '; open++)
 		;
-	*p = close + 2;
 	while (close > open && close[-1] == ' ')
 		close--;
 	*ret = (struct piece){open, (size_t)(close - open), true};
@@ -109,21 +114,22 @@ static int expression_check(const struct piece *p, const ProtobufCMessageDescrip
 int format_check(const struct format_opts *o, const ProtobufCMessageDescriptor *type, struct err *e)
 {
 	const char *p = o->format;
+	struct template t;
 	struct piece piece;
-	bool bad = false;
 
 	if (!p || format_is_json(o) || format_is_table(o))
 		return 0;
 	if (p[0] != '.' && !strstr(p, "{{"))
 		return err_set(e, 0, "format",
 			       "--format: \"%s\" is not json, table or a template such as '{{.meta.name}}'", p);
-	while (piece_next(&p, &piece, &bad)) {
+	t = template_begin(p);
+	while (piece_next(&t, &piece)) {
 		int r = piece.is_expression ? expression_check(&piece, type, e) : 0;
 
 		if (r < 0)
 			return r;
 	}
-	return bad ? err_set(e, 0, "format", "--format: a \"{{\" is not closed") : 0;
+	return t.unclosed ? err_set(e, 0, "format", "--format: a \"{{\" is not closed") : 0;
 }
 
 static void plain_add(struct buf *b, const struct piece *p)
@@ -138,13 +144,14 @@ static void plain_add(struct buf *b, const struct piece *p)
 
 void format_expand(struct buf *b, const char *template, const ProtobufCMessage *m)
 {
+	struct template t = template_begin(template);
 	struct buf json;
 	struct piece piece;
-	bool bad = false, raw;
+	bool raw;
 
 	buf_init(&json, 0);
 	json_message(&json, m, false);
-	while (!json.failed && piece_next(&template, &piece, &bad)) {
+	while (!json.failed && piece_next(&t, &piece)) {
 		if (!piece.is_expression) {
 			plain_add(b, &piece);
 			continue;

@@ -80,7 +80,7 @@ bool json_path_check(const ProtobufCMessageDescriptor *type, const char *path, s
 			return r == 0;
 		if (f && is_map(f) && !step.is_index) {
 			f = NULL;
-			type = NULL; /* a text: nothing comes behind it */
+			type = *ret_in = NULL; /* a text: nothing comes behind it */
 			continue;
 		}
 		if (in_list != step.is_index || (!in_list && (!type || f)))
