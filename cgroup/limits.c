@@ -17,11 +17,11 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #define MEMORY_MIN_BYTES (512 << 10) /* less does not even carry an exec */
 #define CPU_PERIOD_USEC	 100000
-#define CPU_MILLI_MIN	 10 /* the kernel's smallest quota is 1 ms */
-#define CPU_MILLI_MAX	 100000000
+#define CPU_MILLI_MIN	 10	 /* the kernel's smallest quota is 1 ms */
 #define PIDS_MAX	 4194304 /* PID_MAX_LIMIT */
 #define IO_DEVICES_MAX	 32
 #define DEVICE_SIZE	 32   /* "MAJ:MIN" */
@@ -175,9 +175,10 @@ static int make_cpu(const struct limits_make *m)
 			return refuse(m, "resources.cpus_milli",
 				      "%" PRIu64 " thousandths of a CPU is too little: at least 10 (0.01 CPUs)",
 				      s->cpus_milli);
-		if (s->cpus_milli > CPU_MILLI_MAX)
+		long cpus = sysconf(_SC_NPROCESSORS_CONF);
+		if (cpus > 0 && s->cpus_milli > (uint64_t)cpus * 1000)
 			return refuse(m, "resources.cpus_milli",
-				      "%" PRIu64 " thousandths of a CPU is more than any host has", s->cpus_milli);
+				      "this host has %ld CPUs: at most %ld thousandths of a CPU", cpus, cpus * 1000);
 		r = need(m, CG_CPU, "resources.cpus_milli");
 		if (r)
 			return r;
