@@ -123,6 +123,6 @@ include tests/tests.mk bench/bench.mk man/man.mk contrib/install.mk
 -include tests/system/system.mk contrib/demo.mk
 
 clean:
-	rm -rf build build-san
+	rm -rf build build-san build-fuzz build-clang
 
 .PHONY: all clean
