@@ -1,0 +1,90 @@
+"""berth as systemd runs it on this machine: the installed programs, the units, the one control socket."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+TESTS = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(TESTS, "system"))
+
+from proto import Client  # noqa: E402
+
+SLOW = float(os.environ.get("BERTH_SLOW", "1"))
+SOCKET = "/run/berth/control.sock"
+TREE = "/sys/fs/cgroup/berth.slice/berth-tree.service"
+
+
+def run(*args, code=0):
+    p = subprocess.run([str(a) for a in args], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60 * SLOW)
+    if code is not None:
+        assert p.returncode == code, "%s: exit %d\n%s%s" % (" ".join(map(str, args)), p.returncode, p.stdout, p.stderr)
+    return p
+
+
+def systemctl(*args, **kw):
+    return run("systemctl", *args, **kw).stdout.strip()
+
+
+def read(path):
+    with open(path) as f:
+        return f.read()
+
+
+def eventually(question, what, seconds=20.0):
+    end = time.monotonic() + seconds * SLOW
+    while True:
+        answer = question()
+        if answer:
+            return answer
+        assert time.monotonic() < end, "not within %g s: %s" % (seconds * SLOW, what)
+        time.sleep(0.05)
+
+
+class Berth:
+    def __call__(self, *args, **kw):
+        return run("berth", *args, **kw)
+
+    def inspect(self, name):
+        with Client(SOCKET, timeout=20 * SLOW) as c:
+            return c.inspect(name)
+
+    def status(self, name):
+        return self.inspect(name)["status"]
+
+    def stats(self, name):
+        with Client(SOCKET, timeout=20 * SLOW) as c:
+            return c.request("container_stats", {"refs": [name]})[0]["stats"][0]
+
+    def group(self, name):
+        return "/sys/fs/cgroup" + self.status(name)["cgroup"]
+
+    def answers(self):
+        try:
+            with Client(SOCKET, timeout=20 * SLOW) as c:
+                return c.request("info")[0]
+        except (FileNotFoundError, ConnectionError, EOFError):
+            return None
+
+    def log(self, name):
+        return self("logs", name).stdout
+
+
+@pytest.fixture(scope="session")
+def machine():
+    b = Berth()
+    assert systemctl("is-active", "berthd", code=None) == "active", run("journalctl", "-n", "50", "-u", "berthd").stdout
+    eventually(b.answers, "berthd answers")
+    b("image", "import", os.path.join(os.path.dirname(TESTS), "busybox"))
+    return b
+
+
+@pytest.fixture
+def berth(machine):
+    yield machine
+    for c in json.loads(machine("ps", "-a", "--format", "json").stdout or "[]"):
+        machine("rm", "-f", c["name"])
+    eventually(lambda: not [d for d in os.listdir(TREE + "/shared") if os.path.isdir(TREE + "/shared/" + d)], "no group is left")
