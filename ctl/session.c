@@ -267,6 +267,7 @@ int session_run(int sock, const struct session_opts *opts, struct session_end *r
 	static struct session s; /* 64 KiB: not for the stack */
 	const uint8_t hello[] = {SESSION_HELLO, SESSION_VERSION};
 	struct terminal terminal = TERMINAL_NULL;
+	struct sigaction ignore = {.sa_handler = SIG_IGN}, old_pipe;
 	sigset_t old;
 	int r;
 
@@ -277,6 +278,7 @@ int session_run(int sock, const struct session_opts *opts, struct session_end *r
 	if (signal_fd < 0)
 		return err_set(e, -signal_fd, "session", "signalfd");
 	s.signal_fd = signal_fd;
+	sigaction(SIGPIPE, &ignore, &old_pipe); /* the terminal must be restored first: EPIPE will do */
 	r = control_send(&s, hello, sizeof hello);
 	if (!r)
 		r = resize_send(&s);
@@ -287,6 +289,7 @@ int session_run(int sock, const struct session_opts *opts, struct session_end *r
 	if (!r)
 		r = session_flush(&s);
 	terminal_restore(&terminal);
+	sigaction(SIGPIPE, &old_pipe, NULL);
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	return r < 0 ? err_set(e, -r, "session", "the connection to the container's shim") : 0;
 }
