@@ -8,19 +8,20 @@
 #include <stdint.h>
 
 struct cg_device_rule {
-	char type;		/* 'c', 'b', 'a' (all) */
-	int32_t major, minor;	/* -1 = any */
-	uint8_t access;		/* CG_DEVICE_* bits */
+	char type;	      /* 'c', 'b', 'a' (all) */
+	int32_t major, minor; /* -1 = any */
+	uint8_t access;	      /* CG_DEVICE_* bits */
 };
 #define CG_DEVICE_MKNOD 1
 #define CG_DEVICE_READ	2
 #define CG_DEVICE_WRITE 4
 
-struct cg_devices;	/* the cache */
+struct cg_devices; /* the cache */
 struct cg_devices *cg_devices_new(void);
 void cg_devices_free(struct cg_devices *d);
 /* Attaches a program that allows what the rules allow and nothing else. -ENOTSUP where the kernel has no BPF_CGROUP_DEVICE. */
-int cg_devices_attach(struct cg_devices *d, int group_fd, const struct cg_device_rule *rules, unsigned n, struct err *e);
+int cg_devices_attach(struct cg_devices *d, int group_fd, const struct cg_device_rule *rules, unsigned n,
+		      struct err *e);
 /* Docker's default allow list (null, zero, full, tty, random, urandom, console, ptmx, pts, mknod of everything). */
 extern const struct cg_device_rule cg_device_defaults[];
 extern const unsigned cg_device_n_defaults;

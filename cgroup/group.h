@@ -16,12 +16,12 @@ int cg_make(int parent_fd, const char *name, int *ret_fd, struct err *e);
 int cg_open(int parent_fd, const char *name, int *ret_fd);
 /* Enables these controllers (bits of enum cg_controller) for the children of fd; writes nothing that is on already. */
 int cg_enable(int fd, uint32_t controllers, struct err *e);
-int cg_controllers_here(int fd, uint32_t *ret);		/* cgroup.controllers as bits */
-int cg_controllers_below(int fd, uint32_t *ret);	/* cgroup.subtree_control */
+int cg_controllers_here(int fd, uint32_t *ret);	 /* cgroup.controllers as bits */
+int cg_controllers_below(int fd, uint32_t *ret); /* cgroup.subtree_control */
 
-int cg_kill(int fd);			/* every process below; returns at once */
-int cg_freeze(int fd, bool on);		/* returns at once */
-int cg_is_frozen(int fd);		/* 1, 0, negative errno; from cgroup.events */
+int cg_kill(int fd);		/* every process below; returns at once */
+int cg_freeze(int fd, bool on); /* returns at once */
+int cg_is_frozen(int fd);	/* 1, 0, negative errno; from cgroup.events */
 int cg_is_populated(int fd);
 /* rmdir of name and all groups below it, deepest first. 0 also when absent; -EBUSY while something lives. */
 int cg_remove(int parent_fd, const char *name);
@@ -35,7 +35,7 @@ int cg_each_child(int fd, int (*fn)(const char *name, void *arg), void *arg);
 struct cg_graveyard {
 	struct loop *loop;
 	struct timer timer;
-	struct list undead;	/* of struct cg_undead */
+	struct list undead; /* of struct cg_undead */
 	unsigned n;
 };
 void cg_graveyard_init(struct cg_graveyard *g, struct loop *l);

@@ -15,14 +15,14 @@ enum cg_controller { CG_CPU, CG_CPUSET, CG_IO, CG_MEMORY, CG_PIDS, CG_HUGETLB, C
 #define CG_WANTED (CG_BIT(CG_CPU) | CG_BIT(CG_CPUSET) | CG_BIT(CG_IO) | CG_BIT(CG_MEMORY) | CG_BIT(CG_PIDS))
 
 struct cg_tree {
-	char mount[256];	/* mount point of the v2 hierarchy */
-	char path[512];		/* of our root, below mount, starts with "/" */
-	int root_fd;		/* O_DIRECTORY */
+	char mount[256]; /* mount point of the v2 hierarchy */
+	char path[512];	 /* of our root, below mount, starts with "/" */
+	int root_fd;	 /* O_DIRECTORY */
 	int shims_fd, jobs_fd, shared_fd, supervisor_fd;
-	uint32_t controllers;	/* bit per enum cg_controller: enabled for our children */
-	bool hybrid;		/* some controllers are on v1 */
-	bool delegated;		/* inside a group that somebody else (systemd) owns */
-	char remedy[CG_CONTROLLER_N_][200];	/* of each wanted controller that is missing */
+	uint32_t controllers;		    /* bit per enum cg_controller: enabled for our children */
+	bool hybrid;			    /* some controllers are on v1 */
+	bool delegated;			    /* inside a group that somebody else (systemd) owns */
+	char remedy[CG_CONTROLLER_N_][200]; /* of each wanted controller that is missing */
 };
 
 /* Finds the hierarchy and our root in it. path: below the mount point (or with it in front), made when missing; NULL: the group that

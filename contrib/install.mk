@@ -29,4 +29,9 @@ install: $(PROGRAMS) $(MAN_PAGES)
 	$(Q)[ ! -f contrib/completions/berth.bash ] || $(INSTALL) -D -m 0644 contrib/completions/berth.bash $(call into,$(BASHDIR))/berth
 	$(Q)[ ! -f contrib/completions/_berth ] || $(INSTALL) -D -m 0644 contrib/completions/_berth $(call into,$(ZSHDIR))/_berth
 
-.PHONY: install
+check-install: $(PROGRAMS) $(MAN_PAGES)
+	@B=$(B) MAN_PAGES='$(MAN_PAGES)' tests/install
+
+check-system: check-install
+
+.PHONY: install check-install
