@@ -1,7 +1,8 @@
 /* cgroup/device.c - see cgroup/device.h
  *
- * The program is a straight chain: each rule is a few comparisons that jump to the next rule; one that fits returns 1, the
- * end returns 0. What the kernel hands over: access_type (access bits << 16 | type), major, minor. */
+ * The program is a straight chain: each rule is a few comparisons that jump to the next rule; one that fits
+ * returns 1, the end returns 0. What the kernel hands over: access_type (access bits << 16 | type), major,
+ * minor. */
 #include "cgroup/device.h"
 
 #include "base/list.h"

@@ -1,7 +1,7 @@
 /* cgroup/group.h - one cgroup: make, open, kill, freeze, remove. Names are relative to a folder descriptor.
  *
- * Kernel facts: cgroup.kill 5.14, cgroup.freeze 5.2, CLONE_INTO_CGROUP 5.7. A group with a dying process refuses rmdir with
- * EBUSY for a moment, therefore cg_remove's caller retries (struct cg_undead keeps them). */
+ * Kernel facts: cgroup.kill 5.14, cgroup.freeze 5.2, CLONE_INTO_CGROUP 5.7. A group with a dying process refuses
+ * rmdir with EBUSY for a moment, therefore cg_remove's caller retries (struct cg_undead keeps them). */
 #pragma once
 
 #include "base/err.h"
@@ -25,8 +25,8 @@ int cg_is_frozen(int fd);	/* 1, 0, negative errno; from cgroup.events */
 int cg_is_populated(int fd);
 /* rmdir of name and all groups below it, deepest first. 0 also when absent; -EBUSY while something lives. */
 int cg_remove(int parent_fd, const char *name);
-/* Calls fn for every pid in the group fd (and below when deep); group is the path from fd, "" for itself. Ends at the first
- * result of fn that is not 0 and returns it; negative errno of reading. */
+/* Calls fn for every pid in the group fd (and below when deep); group is the path from fd, "" for itself. Ends
+ * at the first result of fn that is not 0 and returns it; negative errno of reading. */
 int cg_each_pid(int fd, bool deep, int (*fn)(int pid, const char *group, void *arg), void *arg);
 /* Calls fn with the name of every child group; results as above. fn may remove that child. */
 int cg_each_child(int fd, int (*fn)(const char *name, void *arg), void *arg);
@@ -40,6 +40,6 @@ struct cg_graveyard {
 };
 void cg_graveyard_init(struct cg_graveyard *g, struct loop *l);
 void cg_graveyard_fini(struct cg_graveyard *g);
-/* Kill and remove now, or keep trying for as long as we live. path is relative to root_fd, which must stay open. (What is still
- * undead when berthd ends, its successor finds in the tree.) */
+/* Kill and remove now, or keep trying for as long as we live. path is relative to root_fd, which must stay open.
+ * (What is still undead when berthd ends, its successor finds in the tree.) */
 void cg_bury(struct cg_graveyard *g, int root_fd, const char *path);

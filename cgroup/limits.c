@@ -1,7 +1,8 @@
 /* cgroup/limits.c - see cgroup/limits.h
  *
- * One function for each controller: it checks, then adds. What the host has to say (which CPUs are online, what a device path
- * is) is read here too, so that a limit that cannot be honoured is refused before anything is changed. */
+ * One function for each controller: it checks, then adds. What the host has to say (which CPUs are online, what
+ * a device path is) is read here too, so that a limit that cannot be honoured is refused before anything is
+ * changed. */
 #include "cgroup/limits.h"
 
 #include "base/file.h"
@@ -75,7 +76,8 @@ static void add(const struct limits_make *m, enum cg_need need, const char *file
 	va_end(ap);
 }
 
-/* What an absent or zero field of an available controller becomes: its default, when it was given as zero or on update. */
+/* What an absent or zero field of an available controller becomes: its default, when it was given as zero or on
+ * update. */
 static void add_default(const struct limits_make *m, enum cg_controller c, bool given, const char *file,
 			const char *value)
 {

@@ -23,11 +23,12 @@ struct cg_limits {
 	bool reset_io; /* devices that have limits in io.max now and none here lose them */
 };
 
-/* Fills l. 0 in a size, number or rate means "no limit", as an absent field does. Impossible numbers are refused: e->step is the
- * field ("resources.memory_bytes"), e->text the reason and what would be right. `have` is the set of controllers; one that is
- * missing: -ENOTSUP, e->step the field, e->text names the controller (the caller adds the remedy). io_max devices are resolved to
- * MAJ:MIN by stat. reset_absent: also writes "max" and defaults for what the spec leaves out (update). */
+/* Fills l. 0 in a size, number or rate means "no limit", as an absent field does. Impossible numbers are
+ * refused: e->step is the field ("resources.memory_bytes"), e->text the reason and what would be right. `have`
+ * is the set of controllers; one that is missing: -ENOTSUP, e->step the field, e->text names the controller (the
+ * caller adds the remedy). io_max devices are resolved to MAJ:MIN by stat. reset_absent: also writes "max" and
+ * defaults for what the spec leaves out (update). */
 int cg_limits_make(const Berth__Resources *r, uint32_t have, bool reset_absent, struct cg_limits *l, struct err *e);
-/* Writes them all; stops at the first failure (e->step "cgroup", text: file, value). A cpuset that the tree above cannot give is
- * a failure. Writes to memory.* may sleep (reclaim). */
+/* Writes them all; stops at the first failure (e->step "cgroup", text: file, value). A cpuset that the tree
+ * above cannot give is a failure. Writes to memory.* may sleep (reclaim). */
 int cg_limits_apply(int group_fd, const struct cg_limits *l, struct err *e);

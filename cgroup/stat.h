@@ -1,5 +1,6 @@
 /* cgroup/stat.h - reads the usage counters of one group into a Berth__Stats (whose strings stay the caller's).
- * What this host's tree does not count stays absent and its controller is added to `missing` (bits of enum cg_controller). */
+ * What this host's tree does not count stays absent and its controller is added to `missing` (bits of enum
+ * cg_controller). */
 #pragma once
 
 #include "proto/berth.pb-c.h"

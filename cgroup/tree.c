@@ -1,8 +1,9 @@
 /* cgroup/tree.c - see cgroup/tree.h
  *
- * libcgroup says which controllers are bound to cgroup v1. It is asked in a child of its own, for two reasons: cgroup_init leaves
- * 835 kB of private memory behind, and it fails altogether where a v1 mount is hidden under another mount. What cgroup v2 itself has
- * is read from cgroup.controllers: on pure v2 libcgroup 2.0.2 finds nothing, since /proc/cgroups names no hierarchy there. */
+ * libcgroup says which controllers are bound to cgroup v1. It is asked in a child of its own, for two reasons:
+ * cgroup_init leaves 835 kB of private memory behind, and it fails altogether where a v1 mount is hidden under
+ * another mount. What cgroup v2 itself has is read from cgroup.controllers: on pure v2 libcgroup 2.0.2 finds
+ * nothing, since /proc/cgroups names no hierarchy there. */
 #include "cgroup/tree.h"
 
 #include "base/file.h"
@@ -306,7 +307,8 @@ static int is_self(int pid, const char *group, void *arg)
 	return pid == getpid();
 }
 
-/* A group with processes cannot give controllers to its children. This is the only process that is ever moved, and only here. */
+/* A group with processes cannot give controllers to its children. This is the only process that is ever moved,
+ * and only here. */
 static int leave_root(struct cg_tree *t, struct err *e)
 {
 	int r = cg_each_pid(t->root_fd, false, is_self, NULL);

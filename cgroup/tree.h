@@ -1,7 +1,9 @@
-/* cgroup/tree.h - berth's place in the host's cgroup v2 tree: where it is mounted, which controllers it has, our root.
+/* cgroup/tree.h - berth's place in the host's cgroup v2 tree: where it is mounted, which controllers it has, our
+ * root.
  *
- * <root>/{supervisor, shims, net, jobs/<job>, shared/<pod>/<container>.<n>/{main, exec-*}}. Discovery is libcgroup's work (once, at start,
- * in a child of its own: cgroup_init leaves 835 kB behind); afterwards everything goes through the descriptors kept here. */
+ * <root>/{supervisor, shims, net, jobs/<job>, shared/<pod>/<container>.<n>/{main, exec-*}}. Discovery is
+ * libcgroup's work (once, at start, in a child of its own: cgroup_init leaves 835 kB behind); afterwards
+ * everything goes through the descriptors kept here. */
 #pragma once
 
 #include "base/err.h"
@@ -25,12 +27,14 @@ struct cg_tree {
 	char remedy[CG_CONTROLLER_N_][200]; /* of each wanted controller that is missing */
 };
 
-/* Finds the hierarchy and our root in it. path: below the mount point (or with it in front), made when missing; NULL: the group that
- * was delegated to us, else "/berth". Makes the folders, enables what controllers there are. This process is moved (into supervisor/)
- * only if it sits in the root itself, where it would keep controllers from being enabled. e: step "cgroup". */
+/* Finds the hierarchy and our root in it. path: below the mount point (or with it in front), made when missing;
+ * NULL: the group that was delegated to us, else "/berth". Makes the folders, enables what controllers there
+ * are. This process is moved (into supervisor/) only if it sits in the root itself, where it would keep
+ * controllers from being enabled. e: step "cgroup". */
 int cg_tree_open(struct cg_tree *t, const char *path, struct err *e);
 void cg_tree_close(struct cg_tree *t);
 
 const char *cg_controller_name(enum cg_controller c);
-/* What to do about a controller that is missing, one line: "memory is bound to cgroup v1: boot with …". "" for one that is there. */
+/* What to do about a controller that is missing, one line: "memory is bound to cgroup v1: boot with …". "" for
+ * one that is there. */
 const char *cg_controller_remedy(const struct cg_tree *t, enum cg_controller c);

@@ -1,7 +1,7 @@
 /* tests/kernel/test_cgroup.c - what berth assumes of cgroup v2, pidfds and device filters, and cgroup/ upon it.
  *
- * Runs as root in mount and network namespaces of its own, with cgroup2 mounted over /sys/fs/cgroup. What needs a controller
- * that this host keeps on cgroup v1 is skipped, and fails instead where BERTH_VM=1. */
+ * Runs as root in mount and network namespaces of its own, with cgroup2 mounted over /sys/fs/cgroup. What needs
+ * a controller that this host keeps on cgroup v1 is skipped, and fails instead where BERTH_VM=1. */
 #include "base/file.h"
 #include "base/own.h"
 #include "cgroup/device.h"
