@@ -13,11 +13,13 @@
 
 struct pod;
 struct shimlink;
+struct shimlink_ops;
+extern const struct shimlink_ops container_shim_ops; /* owner: a struct container */
 
 enum container_event_type {
-	EV_STORED,		/* the row is on disk: the container exists */
-	EV_STORE_FAILED,	/* it could not be stored: it never existed */
-	EV_START,		/* a person */
+	EV_STORED,	 /* the row is on disk: the container exists */
+	EV_STORE_FAILED, /* it could not be stored: it never existed */
+	EV_START,	 /* a person */
 	EV_STOP,
 	EV_RESTART,
 	EV_KILL,
@@ -29,90 +31,112 @@ enum container_event_type {
 	EV_UPDATE,
 	EV_EXEC,
 	EV_ATTACH,
-	EV_LAUNCH,		/* berthd itself: at boot, when the pod is ready, with a create that also starts */
-	EV_HELD,		/* the shim: stopped before exec */
-	EV_RUNNING,		/* the shim: exec has happened */
-	EV_FAILED,		/* the shim or berthd: the launch failed; c->failure */
-	EV_EXITED,		/* c->exit */
-	EV_SHIM_GONE,		/* the shim's process has ended */
-	EV_NO_ANSWER,		/* at re-adoption: there is a shim and it does not speak */
-	EV_FROZEN,		/* cgroup.events confirms */
-	EV_THAWED,
-	EV_TIMER,		/* c->timer */
-	EV_DELETED,		/* the row is gone */
+	EV_LAUNCH,     /* berthd itself: at boot, when the pod is ready, with a create that also starts */
+	EV_HELD,       /* the shim: stopped before exec */
+	EV_RUNNING,    /* the shim: exec has happened */
+	EV_FAILED,     /* the shim or berthd: the launch failed; c->failure */
+	EV_POD_FAILED, /* while it waited for its pod; c->failure */
+	EV_EXITED,     /* c->exit */
+	EV_SHIM_GONE,  /* the shim's process has ended */
+	EV_NO_ANSWER,  /* at re-adoption: there is a shim and it does not speak */
+	EV_BOOT,       /* the host was restarted: whatever ran does not run */
+	EV_TIMER,      /* c->timer */
+	EV_DELETED,    /* the row is gone */
 	EV_N_,
 };
 
 struct event {
 	enum container_event_type type;
-	struct parked parked;		/* whom to answer; client 0: nobody */
-	const char *verb;		/* as the person said it: "cannot <verb>: container is Exited" */
-	int session_fd;			/* START with attach: the client's end, taken; else -1 */
-	int shim_session_fd;		/* the shim's end, taken */
-	int signal;			/* KILL */
-	bool has_timeout;		/* STOP, RESTART */
+	struct parked parked; /* whom to answer; client 0: nobody */
+	const char *verb;     /* as the person said it: "cannot <verb>: container is Exited" */
+	int session_fd;	      /* START with attach: the client's end, taken; else -1 */
+	int shim_session_fd;  /* the shim's end, taken */
+	int signal;	      /* KILL */
+	bool has_timeout;     /* STOP, RESTART */
 	uint32_t timeout_s;
-	bool volumes;			/* REMOVE: anonymous volumes too */
-	const Shim__Running *running;	/* RUNNING, HELD */
+	bool volumes;		      /* REMOVE: anonymous volumes too */
+	const Shim__Running *running; /* RUNNING, HELD */
 };
-#define EVENT(t) ((struct event){ .type = (t), .session_fd = -1, .shim_session_fd = -1 })
+#define EVENT(t) ((struct event){.type = (t), .session_fd = -1, .shim_session_fd = -1})
 
 struct container {
-	struct table_node node;		/* supervisor.containers */
-	struct list step;		/* supervisor.steps */
-	struct list dirty;		/* supervisor.dirty */
-	struct list in_pod;		/* pod.containers, in order of creation */
-	struct container *next_name;	/* same bucket of supervisor.names */
+	struct table_node node;	     /* supervisor.containers */
+	struct list step;	     /* supervisor.steps */
+	struct list dirty;	     /* supervisor.dirty */
+	struct list in_pod;	     /* pod.containers, in order of creation */
+	struct container *next_name; /* same bucket of supervisor.names */
 	struct supervisor *sv;
-	Berth__Container *obj;		/* owned: meta, spec (checked, never changed but by update/rename), status. What is stored and shown. */
-	struct pod *pod;		/* lives at least as long as we are in its list */
-	struct shimlink *shim;		/* owned; NULL when there is no shim */
-	struct timer timer;		/* launch, stop and kill deadlines, backoff, freezing: what it means follows from the state */
-	struct history history;		/* what policy.c needs */
-	struct list waiters;		/* of struct waiter.of: answers owed */
-	uint32_t posted;		/* events (bits of 1 << type) to be handled when the turn ends */
-	struct err failure;		/* of FAILED */
-	Shim__ExitRecord exit;		/* of EXITED; its strings are NULL */
-	bool exit_known;		/* false: nobody saw the status */
-	int session_fd;			/* the shim's end of a session to be given with the next launch; -1 */
-	uint64_t asked_until_ns;	/* an end before this was asked for by a kill; 0 = not */
-	uint64_t step_at_ns;		/* of a stop, pause or removal: when its present step began */
-	uint32_t poll_ms;		/* pause of the present polling */
-	uint8_t phase;			/* of a stop or removal: enum stop_phase in container.c */
-	bool start_after;		/* STOPPING on the way to a restart */
-	bool by_person;			/* the present start was asked for by a person */
-	bool waiting;			/* wanted to run, the pod is not ready for it yet */
-	bool held;			/* its process exists, stopped before exec */
-	bool bye_sent;			/* this shim was told to end */
-	bool stored;			/* its row has been committed once */
+	Berth__Container *
+		obj; /* owned: meta, spec (checked, never changed but by update/rename), status. What is stored and shown. */
+	struct pod *pod;       /* lives at least as long as we are in its list */
+	struct shimlink *shim; /* owned; NULL when there is no shim */
+	struct timer
+		timer; /* launch, stop and kill deadlines, backoff, freezing: what it means follows from the state */
+	struct history history;	 /* what policy.c needs */
+	struct list waiters;	 /* of struct waiter.of: answers owed */
+	struct list execs;	 /* of struct exec.link: asked for, not yet started */
+	uint32_t posted;	 /* events (bits of 1 << type) to be handled when the turn ends */
+	struct err failure;	 /* of FAILED */
+	Shim__ExitRecord exit;	 /* of EXITED; its strings are NULL */
+	bool exit_known;	 /* false: nobody saw the status */
+	int session_fd;		 /* the shim's end of a session to be given with the next launch; -1 */
+	uint64_t asked_until_ns; /* an end before this was asked for by a kill; 0 = not */
+	uint64_t step_at_ns;	 /* of a stop, pause or removal: when its present step began */
+	uint32_t poll_ms;	 /* pause of the present polling */
+	uint8_t phase;		 /* of an end that was asked for: enum end_phase in container.c */
+	bool start_after;	 /* STOPPING on the way to a restart */
+	bool by_person;		 /* the present start was asked for by a person */
+	bool waiting;		 /* wanted to run, the pod is not ready for it yet */
+	bool ran;		 /* the present start came as far as exec */
+	bool launch_when_gone;	 /* the next launch waits for the old shim's end */
+	bool freezing;		 /* a pause is under way */
+	bool adopting;		 /* no hello since berthd started */
+	bool removing_volumes;	 /* with the container go its anonymous volumes */
+	bool held;		 /* its process exists, stopped before exec */
+	bool bye_sent;		 /* this shim was told to end */
+	bool row_queued;	 /* the first write of its row is on the way */
+	bool stored;		 /* … and was committed */
+	bool row_deleting;	 /* the row's deletion is on the way */
 	bool store_inflight, store_again;
 };
 
-int container_new(struct supervisor *sv, Berth__Container *obj, struct container **ret, struct err *e);	/* takes obj, also on failure */
+/* container_row.c: the object, its row in the store, its place in the tables. */
+int container_new(struct supervisor *sv, Berth__Container *obj, struct container **ret,
+		  struct err *e); /* takes obj, also on failure */
 void container_free(struct container *c);
-int container_load(struct supervisor *sv, struct err *e);	/* at start: every row of the store */
+int container_load(struct supervisor *sv, struct err *e); /* at start: every row of the store */
 
-struct container *container_find(struct supervisor *sv, const char *project, const char *ref, struct err *e);	/* NULL: e->code ENOENT or EEXIST (ambiguous) */
-void container_touch(struct container *c);	/* something visible changed: store it when the turn ends */
-void container_step_all(struct supervisor *sv);	/* turn end */
-const char *container_state_name(Berth__ContainerState s);	/* "Running" */
+struct container *container_find(struct supervisor *sv, const char *project, const char *ref,
+				 struct err *e); /* NULL: e->code ENOENT or EEXIST (ambiguous) */
+void container_touch(struct container *c);	 /* something visible changed: store it when the turn ends */
+void container_vanish(struct container *c);	 /* the row is gone: tell, answer, free */
+void container_flush_all(struct supervisor *sv);
+int container_create_row(
+	struct container *c); /* queues the first write of its row: EV_STORED or EV_STORE_FAILED follows */
+void container_step_all(
+	struct supervisor *sv); /* turn end: posted events until quiet, then what changed to the store */
+const char *container_state_name(Berth__ContainerState s); /* "Running" */
 static inline Berth__ContainerState container_state(const struct container *c)
 {
 	return c->obj->status->state;
 }
-bool container_has_process(const struct container *c);	/* starting, running, paused or stopping */
+bool container_has_process(const struct container *c); /* starting, running, paused or stopping */
 
 /* Handles one event now: 0, or -EBUSY and e = "cannot pause: container is Exited". For a person's event the answer is parked
  * when 0 is returned. Never from within an action: those post. */
 int container_event(struct container *c, struct event *ev, struct err *e);
-void container_post(struct container *c, enum container_event_type type);	/* handled when the turn ends */
+void container_post(struct container *c, enum container_event_type type); /* handled when the turn ends */
+void container_rearm(struct container *c); /* the deadline or retry of its state, which an earlier berthd had armed */
 /* What the shim said, or what was found of it at start. */
 void container_hello(struct container *c, const Shim__ShimHello *h);
-void container_exited(struct container *c, const Shim__ExitRecord *record);	/* NULL: nobody saw the status */
 
 void container_publish(struct container *c, const char *type, const char *reason, const char *const *attributes);
-int container_group_open(const struct container *c, int *ret_fd);	/* of the present incarnation; -ENOENT when there is none */
-void container_group_path(const struct container *c, char *buf, unsigned size);	/* below <root>/shared */
+int container_group_open(const struct container *c,
+			 int *ret_fd); /* of the present incarnation; -ENOENT when there is none */
+void container_group_path(const struct container *c, char *buf, unsigned size); /* below <root>/shared */
+
+/* The start is over, as far as the asker is concerned, when it ran (or waits for its pod) and is on disk. */
+void container_answer_started(struct container *c);
 
 /* Called by client.c: this client is gone, or took this request back. */
 void container_client_gone(struct supervisor *sv, uint64_t client);

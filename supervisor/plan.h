@@ -12,30 +12,30 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct plan_device {		/* a device that the spec names, as found on the host */
+struct plan_device { /* a device that the spec names, as found on the host */
 	const char *source, *target;
-	uint32_t mode;		/* with S_IFCHR or S_IFBLK */
+	uint32_t mode; /* with S_IFCHR or S_IFBLK */
 	uint32_t major, minor;
 };
 
 struct plan_facts {
-	const Berth__Container *obj;	/* spec complete: image config merged */
-	const char *request_id;		/* or NULL */
+	const Berth__Container *obj; /* spec complete: image config merged */
+	const char *request_id;	     /* or NULL */
 	const char *staging_dir, *log_dir, *upper, *work, *exit_record;
-	const char *const *layers;	/* host paths, topmost first */
+	const char *const *layers; /* host paths, topmost first */
 	unsigned n_layers;
-	const char *const *volumes;	/* host path of spec.mounts[i] where it is a volume */
+	const char *const *volumes; /* host path of spec.mounts[i] where it is a volume */
 	const struct plan_device *devices;
 	unsigned n_devices;
 	const char *hostname;
-	const char *apparmor;		/* label or NULL */
-	uint64_t caps;			/* bounding set */
+	const char *apparmor; /* label or NULL */
+	uint64_t caps;	      /* bounding set */
 	const void *seccomp;
-	size_t seccomp_len;		/* 0 = none */
-	uint64_t nofile_hard;		/* ours: nobody can be given more without CAP_SYS_RESOURCE */
-	const Berth__PodSpec *pod;	/* of an explicit pod, joined by FD_POD; NULL for a pod of one */
-	uint32_t userns_count;		/* with obj->userns_first_id; 0 = none */
-	bool hold;			/* stop before exec */
+	size_t seccomp_len;	   /* 0 = none */
+	uint64_t nofile_hard;	   /* ours: nobody can be given more without CAP_SYS_RESOURCE */
+	const Berth__PodSpec *pod; /* of an explicit pod, joined by FD_POD; NULL for a pod of one */
+	uint32_t userns_count;	   /* with obj->userns_first_id; 0 = none */
+	bool hold;		   /* stop before exec */
 };
 
 #define PLAN_TIMEOUT_MS 30000
@@ -43,10 +43,11 @@ struct plan_facts {
 /* In the arena. -ENOMEM, or e is filled (a sysctl or ulimit that cannot be put into a plan). */
 int plan_make(const struct plan_facts *f, struct arena *a, Shim__LaunchPlan **ret, struct err *e);
 /* The plan of a pod's holder. */
-int plan_make_holder(const Berth__Pod *pod, const char *staging_dir, const char *exit_record, const char *hostname, uint64_t incarnation,
-		     struct arena *a, Shim__LaunchPlan **ret, struct err *e);
+int plan_make_holder(const Berth__Pod *pod, const char *staging_dir, const char *exit_record, const char *hostname,
+		     uint64_t incarnation, struct arena *a, Shim__LaunchPlan **ret, struct err *e);
 /* An exec: the container's own confinement and environment, and what the exec asks otherwise. */
-int plan_make_exec(const struct plan_facts *f, const Berth__ExecSpec *x, const char *exec_id, struct arena *a, Shim__ExecPlan **ret, struct err *e);
+int plan_make_exec(const struct plan_facts *f, const Berth__ExecSpec *x, const char *exec_id, struct arena *a,
+		   Shim__ExecPlan **ret, struct err *e);
 
 /* What the group may open: the default list and the spec's devices (privileged: everything). Returns the number of rules. */
 unsigned plan_device_rules(const struct plan_facts *f, struct cg_device_rule *rules, unsigned size);
@@ -54,4 +55,4 @@ unsigned plan_device_rules(const struct plan_facts *f, struct cg_device_rule *ru
 /* What Docker hides and what it makes read-only; NULL at the end. */
 extern const char *const plan_masked_paths[], *const plan_readonly_paths[];
 
-int plan_rlimit(const char *name);	/* "nofile" -> RLIMIT_NOFILE; -EINVAL */
+int plan_rlimit(const char *name); /* "nofile" -> RLIMIT_NOFILE; -EINVAL */

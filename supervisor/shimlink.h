@@ -7,12 +7,12 @@
 #include "proto/shim.pb-c.h"
 #include "supervisor/supervisor.h"
 
-#define SHIM_VERSION 1		/* of the shim protocol; shim.proto has the history */
+#define SHIM_VERSION 1 /* of the shim protocol; shim.proto has the history */
 #define SHIM_OLDEST  1
 
 struct shimlink;
 
-struct shimlink_ops {	/* called from the loop; owner decides what the reports mean */
+struct shimlink_ops { /* called from the loop; owner decides what the reports mean */
 	/* All there is to know; may come again. *container_pidfd: of pid 1 in the container or -1, take_fd() to keep it. */
 	void (*hello)(void *owner, const Shim__ShimHello *h, int *container_pidfd);
 	void (*message)(void *owner, const Shim__ShimMessage *m);
@@ -22,15 +22,17 @@ struct shimlink_ops {	/* called from the loop; owner decides what the reports me
 };
 
 /* A new shim from the sealed memfd, in shims/; the link is usable at once. */
-int shimlink_spawn(struct supervisor *sv, const char *uuid, const struct shimlink_ops *ops, void *owner, struct shimlink **ret, struct err *e);
+int shimlink_spawn(struct supervisor *sv, const char *uuid, const struct shimlink_ops *ops, void *owner,
+		   struct shimlink **ret, struct err *e);
 /* A living one, by RUN/shims/<uuid>. -ENOENT, -ECONNREFUSED: there is none. hello() comes when it has answered. */
-int shimlink_adopt(struct supervisor *sv, const char *uuid, const struct shimlink_ops *ops, void *owner, struct shimlink **ret);
-void shimlink_free(struct shimlink *s);	/* closes; does not end the shim */
+int shimlink_adopt(struct supervisor *sv, const char *uuid, const struct shimlink_ops *ops, void *owner,
+		   struct shimlink **ret);
+void shimlink_free(struct shimlink *s); /* closes; does not end the shim */
 
 /* fds in the order of m->fds; not consumed. */
 int shimlink_send(struct shimlink *s, const Shim__ShimMessage *m, const int *fds, unsigned n_fds);
 int shimlink_signal(struct shimlink *s, uint64_t incarnation, int signal);
 int shimlink_bye(struct shimlink *s);
 int shimlink_query(struct shimlink *s);
-int shimlink_pid(const struct shimlink *s);	/* 0 before the hello of an adopted one */
-void shimlink_kill(struct shimlink *s);		/* SIGKILL by pidfd */
+int shimlink_pid(const struct shimlink *s); /* 0 before the hello of an adopted one */
+void shimlink_kill(struct shimlink *s);	    /* SIGKILL by pidfd */

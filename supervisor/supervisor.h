@@ -14,17 +14,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct config {			/* supervisor/config.c: defaults, file, command line */
-	char state_dir[200];	/* /var/lib/berth */
-	char run_dir[80];	/* /run/berth: short, RUN/shims/<uuid> must fit sun_path (108) */
-	char cgroup[256];	/* empty = found by cg_tree_open */
+struct config {		     /* supervisor/config.c: defaults, file, command line */
+	char state_dir[200]; /* /var/lib/berth */
+	char run_dir[80];    /* /run/berth: short, RUN/shims/<uuid> must fit sun_path (108) */
+	char cgroup[256];    /* empty = found by cg_tree_open */
 	char config_file[200];
-	char socket_group[64];	/* "berth" */
-	char job_path[200];	/* berth-job; default: beside berthd's own file */
-	uint64_t action_keep_ns;	/* how long actions outlive their object: 7 days */
-	uint32_t max_containers;	/* capacity of the tables: 16384 */
-	uint32_t max_clients;		/* 1024 */
-	uint32_t userns_first, userns_per;	/* 200000 and 65536 */
+	char socket_group[64];		   /* "berth" */
+	char job_path[200];		   /* berth-job; default: beside berthd's own file */
+	uint64_t action_keep_ns;	   /* how long actions outlive their object: 7 days */
+	uint32_t max_containers;	   /* capacity of the tables: 16384 */
+	uint32_t max_clients;		   /* 1024 */
+	uint32_t userns_first, userns_per; /* 200000 and 65536 */
 	bool debug;
 };
 
@@ -33,42 +33,44 @@ struct supervisor {
 	struct loop loop;
 	int64_t started_at;
 	char boot_id[40];
-	uint32_t generation;		/* in-place upgrades */
+	uint32_t generation; /* in-place upgrades */
 	bool stopping;
 
 	struct cg_tree cg;
 	struct cg_graveyard graveyard;
 	struct cg_devices *devices;
-	struct seccomp_cache *seccomp;	/* supervisor/seccomp.h */
+	struct seccomp_cache *seccomp; /* supervisor/seccomp.h */
 
-	struct store *store;		/* supervisor/store.h */
-	struct watch *watch;		/* supervisor/watch.h */
-	struct audit *audit;		/* supervisor/audit.h: actions that have not ended */
-	struct tokens *tokens;		/* supervisor/token.h */
-	struct followers *followers;	/* supervisor/logs.h: readers of logs that follow */
+	struct store *store;	     /* supervisor/store.h */
+	struct watch *watch;	     /* supervisor/watch.h */
+	struct audit *audit;	     /* supervisor/audit.h: actions that have not ended */
+	struct tokens *tokens;	     /* supervisor/token.h */
+	struct followers *followers; /* supervisor/logs.h: readers of logs that follow */
 	uint64_t next_id, revision;
 
-	struct table containers;	/* of struct container, by uuid */
-	struct table pods;		/* of struct pod, by uuid */
-	struct table images;		/* of struct image, by uuid */
-	struct table volumes;		/* of struct volume, by uuid */
+	struct table containers; /* of struct container, by uuid */
+	struct table pods;	 /* of struct pod, by uuid */
+	struct table images;	 /* of struct image, by uuid */
+	struct table volumes;	 /* of struct volume, by uuid */
 
-	struct control *control;	/* supervisor/control.h: listening socket and clients */
-	struct jobs *jobs;		/* supervisor/job.h: workers */
-	struct imports *imports;	/* supervisor/image.h: imports and sweeps under way */
-	struct list steps;		/* of struct container.step: containers with posted events, looked at when the turn ends */
-	struct list dirty;		/* of struct container.dirty: to be stored at the end of this turn */
-	struct list waiters;		/* of struct waiter.all: answers owed by containers */
-	struct names *names;		/* supervisor/names.h: containers by name */
-	struct upgrade *upgrade;	/* supervisor/upgrade.h: an upgrade that is under way, or NULL */
-	struct recover *recover;	/* supervisor/recover.h: while living shims are being taken back at start */
+	struct control *control; /* supervisor/control.h: listening socket and clients */
+	struct jobs *jobs;	 /* supervisor/job.h: workers */
+	struct imports *imports; /* supervisor/image.h: imports and sweeps under way */
+	struct list steps;   /* of struct container.step: containers with posted events, looked at when the turn ends */
+	struct list dirty;   /* of struct container.dirty: to be stored at the end of this turn */
+	struct list waiters; /* of struct waiter.all: answers owed by containers */
+	struct names *names; /* supervisor/names.h: containers by name */
+	struct upgrade *upgrade; /* supervisor/upgrade.h: an upgrade that is under way, or NULL */
+	struct recover *recover; /* supervisor/recover.h: while living shims are being taken back at start */
 	struct source signals;
-	int shim_exe_fd;		/* sealed memfd with our berth-shim */
-	char exe[200];			/* the file berthd was started from */
-	int argc;			/* as main got them: an upgrade hands them on */
+	struct list strangers; /* shims that no row knows, on their way out; supervisor/recover.c */
+	unsigned limiters;     /* changes of limits under way, supervisor/limiter.h */
+	int shim_exe_fd;       /* sealed memfd with our berth-shim */
+	char exe[200];	       /* the file berthd was started from */
+	int argc;	       /* as main got them: an upgrade hands them on */
 	char **argv;
-	bool apparmor_kernel;		/* the kernel has AppArmor */
-	bool apparmor;			/* … and the label "berth-default" is loaded */
+	bool apparmor_kernel; /* the kernel has AppArmor */
+	bool apparmor;	      /* … and the label "berth-default" is loaded */
 };
 
 /* Opens everything in order and closes it in reverse; see the list in supervisor.c. listen_fd: from the berthd before an

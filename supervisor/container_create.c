@@ -1,0 +1,384 @@
+/* supervisor/container_create.c - from a request to a container: what was asked is checked, completed from the image, given a name,
+ * a pod and an id range, stored, and (with start) launched while the row is on its way to the disk. */
+#include "base/own.h"
+#include "proto/envelope.h"
+#include "supervisor/caps.h"
+#include "supervisor/check.h"
+#include "supervisor/container_request.h"
+#include "supervisor/image.h"
+#include "supervisor/names.h"
+#include "supervisor/pod.h"
+#include "supervisor/seccomp.h"
+#include "supervisor/set.h"
+#include "supervisor/store.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A copy of our own: the envelope goes with the request. */
+static void *message_copy(const ProtobufCMessage *m)
+{
+	size_t len = protobuf_c_message_get_packed_size(m);
+	AUTO_FREE uint8_t *data = malloc(len ? len : 1);
+
+	if (!data)
+		return NULL;
+	protobuf_c_message_pack(m, data);
+	return protobuf_c_message_unpack(m->descriptor, NULL, len, data);
+}
+
+/* ---------------------------------------------------------------- completed from the image */
+
+static bool env_names(char *const *env, size_t n, const char *entry)
+{
+	size_t len = strcspn(entry, "=");
+
+	for (size_t i = 0; i < n; i++)
+		if (strcspn(env[i], "=") == len && !memcmp(env[i], entry, len))
+			return true;
+	return false;
+}
+
+static int merge_env(Berth__ContainerSpec *spec, const Berth__ImageConfig *img)
+{
+	char **env = NULL;
+	size_t n = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < img->n_env && !r; i++)
+		if (!env_names(spec->env, spec->n_env, img->env[i]))
+			r = strings_add(&env, &n, img->env[i]);
+	for (size_t i = 0; i < spec->n_env && !r; i++)
+		r = strings_add(&env, &n, spec->env[i]);
+	if (r < 0) {
+		strings_free(&env, &n);
+		return r;
+	}
+	strings_free(&spec->env, &spec->n_env);
+	spec->env = env;
+	spec->n_env = n;
+	return 0;
+}
+
+static int label_add(Berth__ContainerSpec *spec, const Berth__KeyValue *label)
+{
+	Berth__KeyValue **grown = realloc(spec->labels, (spec->n_labels + 1) * sizeof *grown);
+	Berth__KeyValue *copy = message_copy(&label->base);
+
+	if (grown)
+		spec->labels = grown;
+	if (!grown || !copy) {
+		if (copy)
+			berth__key_value__free_unpacked(copy, NULL);
+		return -ENOMEM;
+	}
+	grown[spec->n_labels++] = copy;
+	return 0;
+}
+
+static int merge_labels(Berth__ContainerSpec *spec, const Berth__ImageConfig *img)
+{
+	size_t own = spec->n_labels;
+	int r = 0;
+
+	for (size_t i = 0; i < img->n_labels && !r; i++) {
+		bool taken = false;
+
+		for (size_t k = 0; k < own; k++)
+			taken |= img->labels[i]->key && !strcmp(spec->labels[k]->key, img->labels[i]->key);
+		if (!taken)
+			r = label_add(spec, img->labels[i]);
+	}
+	return r;
+}
+
+static void merge_text(char **own, const char *image)
+{
+	if ((!*own || !(*own)[0]) && image && image[0])
+		set_text(own, "%s", image);
+}
+
+/* As Docker: an entrypoint of the request's takes the image's command away too. */
+static int merge_image(Berth__ContainerSpec *spec, const Berth__ImageConfig *img)
+{
+	int r = 0;
+
+	if (!spec->entrypoint_set) {
+		if (!spec->n_command)
+			r = strings_copy(&spec->command, &spec->n_command, img->command, img->n_command);
+		if (!r)
+			r = strings_copy(&spec->entrypoint, &spec->n_entrypoint, img->entrypoint, img->n_entrypoint);
+	}
+	merge_text(&spec->workdir, img->workdir);
+	merge_text(&spec->user, img->user);
+	merge_text(&spec->stop_signal, img->stop_signal);
+	if (!r)
+		r = merge_env(spec, img);
+	return r ? r : merge_labels(spec, img);
+}
+
+/* ---------------------------------------------------------------- what berthd gives it */
+
+/* "busybox-3f9a": the image's last word and a bit of the uuid. */
+static void name_make(const struct supervisor *sv, const char *project, const char *image, const char *uuid, char *buf,
+		      size_t size)
+{
+	const char *base = strrchr(image, '/');
+	size_t len;
+	unsigned n;
+
+	base = base ? base + 1 : image;
+	len = strcspn(base, ":@");
+	for (int digits = 4; digits <= 8; digits++) {
+		snprintf(buf, size, "%.*s-%.*s", len > 40 ? 40 : (int)len, base, digits, uuid);
+		if (!isalnum((unsigned char)buf[0]))
+			buf[0] = 'c';
+		if (!names_find(sv->names, project, buf, &n))
+			return;
+	}
+}
+
+static int userns_lease(struct supervisor *sv, uint32_t *ret, struct err *e)
+{
+	uint32_t max = sv->cfg.max_containers;
+	AUTO_FREE uint8_t *used = calloc(1, max + 1);
+	struct table_node *n;
+
+	if (!used)
+		return err_set(e, ENOMEM, "userns", "no memory");
+	list_each (n, &sv->containers.all, link) {
+		uint32_t first = container_of(n, struct container, node)->obj->userns_first_id;
+
+		if (first >= sv->cfg.userns_first && (first - sv->cfg.userns_first) / sv->cfg.userns_per < max)
+			used[(first - sv->cfg.userns_first) / sv->cfg.userns_per] = 1;
+	}
+	for (uint32_t i = 0; i < max; i++) {
+		uint64_t first = sv->cfg.userns_first + (uint64_t)i * sv->cfg.userns_per;
+
+		if (first + sv->cfg.userns_per > UINT32_MAX)
+			break;
+		if (!used[i]) {
+			*ret = (uint32_t)first;
+			return 0;
+		}
+	}
+	return err_set(e, ENOSPC, "userns", "every range of user ids is leased");
+}
+
+struct creation {
+	struct request *rq;
+	const Berth__ContainerCreate *ask;
+	Berth__Container *obj;
+	struct err e;
+	Berth__Error__Code code;
+};
+
+static int creation_fail(struct creation *k, Berth__Error__Code code, int r)
+{
+	k->code = code;
+	return r < 0 ? r : -EINVAL;
+}
+
+static int creation_spec(struct creation *k)
+{
+	static const Berth__ContainerSpec nothing = BERTH__CONTAINER_SPEC__INIT;
+	Berth__Container *obj = k->obj;
+	struct image *image;
+	int r;
+
+	obj->spec = message_copy(k->ask->spec ? &k->ask->spec->base : &nothing.base);
+	if (!obj->spec)
+		return creation_fail(k, BERTH__ERROR__CODE__EXHAUSTED, err_set(&k->e, ENOMEM, "", "no memory"));
+	r = check_container_spec(k->rq->sv, obj->spec, &k->e);
+	if (r < 0)
+		return creation_fail(k, error_code_of(&k->e), r);
+	image = image_find(k->rq->sv, obj->spec->image, &k->e);
+	if (!image)
+		return creation_fail(k, BERTH__ERROR__CODE__NOT_FOUND, -ENOENT);
+	obj->image_config = image->obj->config ? message_copy(&image->obj->config->base) : NULL;
+	set_text(&obj->image_id, "%s", image->obj->image_id ? image->obj->image_id : "");
+	r = strings_copy(&obj->layers, &obj->n_layers, image->obj->layers, image->obj->n_layers);
+	if (!r && obj->image_config)
+		r = merge_image(obj->spec, obj->image_config);
+	if (r < 0)
+		return creation_fail(k, BERTH__ERROR__CODE__EXHAUSTED, err_set(&k->e, ENOMEM, "", "no memory"));
+	if (!obj->spec->n_entrypoint && !obj->spec->n_command)
+		return creation_fail(
+			k, BERTH__ERROR__CODE__INVALID,
+			err_set(&k->e, EINVAL, "spec.command", "neither the image nor the request names a command"));
+	return 0;
+}
+
+static int creation_confinement(struct creation *k)
+{
+	struct supervisor *sv = k->rq->sv;
+	Berth__ContainerSpec *spec = k->obj->spec;
+	const void *bpf;
+	size_t len;
+	int r = seccomp_get(sv->seccomp, spec->security, caps_of(spec->security), &bpf, &len, &k->e);
+
+	if (r < 0)
+		return creation_fail(k, BERTH__ERROR__CODE__INVALID, r);
+	if (spec->security && spec->security->userns) {
+		uint32_t first = 0;
+
+		if (spec->pod)
+			return creation_fail(k, BERTH__ERROR__CODE__UNSUPPORTED,
+					     err_set(&k->e, ENOTSUP, "spec.security.userns",
+						     "a container with a user namespace of its own cannot join a pod"));
+		r = userns_lease(sv, &first, &k->e);
+		if (r < 0)
+			return creation_fail(k, BERTH__ERROR__CODE__EXHAUSTED, r);
+		SET(k->obj, userns_first_id, first);
+	}
+	return 0;
+}
+
+static int creation_meta(struct creation *k)
+{
+	struct supervisor *sv = k->rq->sv;
+	Berth__Meta *meta = k->obj->meta;
+	const char *project = k->rq->who.project, *name = k->ask->name;
+	char uuid[UUID_SIZE], made[96];
+	unsigned n = 0;
+	int r;
+
+	uuid_make(uuid);
+	if (name && name[0]) {
+		r = check_name("name", name, &k->e);
+		if (r < 0)
+			return creation_fail(k, BERTH__ERROR__CODE__INVALID, r);
+		struct container *other = names_find(sv->names, project, name, &n);
+		if (k->ask->unique_name && n)
+			return creation_fail(k, BERTH__ERROR__CODE__EXISTS,
+					     err_set(&k->e, 0, "name", "the name \"%s\" is taken by container %.12s",
+						     name, other->node.uuid));
+	} else {
+		name_make(sv, project, k->obj->spec->image, uuid, made, sizeof made);
+		name = made;
+	}
+	set_text(&meta->uuid, "%s", uuid);
+	set_text(&meta->project, "%s", project);
+	set_text(&meta->name, "%s", name);
+	set_text(&meta->owner, "%s", k->rq->who.name);
+	SET(meta, id, supervisor_next_id(sv));
+	SET(meta, generation, 1);
+	SET(meta, created_at, wall_ns());
+	return 0;
+}
+
+static int creation_pod(struct creation *k)
+{
+	struct pod *p;
+
+	if (!k->obj->spec->pod || !k->obj->spec->pod[0]) {
+		set_text(&k->obj->pod_uuid, "%s", k->obj->meta->uuid);
+		return 0;
+	}
+	p = pod_find(k->rq->sv, k->rq->who.project, k->obj->spec->pod, &k->e);
+	if (!p)
+		return creation_fail(k, error_code_of(&k->e), -ENOENT);
+	if (p->removing)
+		return creation_fail(k, BERTH__ERROR__CODE__CONFLICT,
+				     err_set(&k->e, 0, "pod", "the pod is being removed"));
+	set_text(&k->obj->pod_uuid, "%s", p->node.uuid);
+	return 0;
+}
+
+static Berth__Container *object_new(bool start)
+{
+	Berth__Container *obj = calloc(1, sizeof *obj);
+	Berth__Meta *meta = calloc(1, sizeof *meta);
+	Berth__ContainerStatus *status = calloc(1, sizeof *status);
+
+	if (!obj || !meta || !status) {
+		free(obj);
+		free(meta);
+		free(status);
+		return NULL;
+	}
+	berth__container__init(obj);
+	berth__meta__init(meta);
+	berth__container_status__init(status);
+	obj->meta = meta;
+	obj->status = status;
+	SET(obj, start_or_remove, start);
+	SET(status, state, BERTH__CONTAINER_STATE__CONTAINER_STATE_CREATING);
+	return obj;
+}
+
+static int creation_object(struct creation *k)
+{
+	int r;
+
+	k->obj = object_new(k->ask->start);
+	if (!k->obj)
+		return creation_fail(k, BERTH__ERROR__CODE__EXHAUSTED, err_set(&k->e, ENOMEM, "", "no memory"));
+	r = creation_spec(k);
+	if (!r)
+		r = creation_meta(k);
+	if (!r)
+		r = creation_pod(k);
+	if (!r)
+		r = creation_confinement(k);
+	return r;
+}
+
+static void creation_start(struct creation *k, struct container *c)
+{
+	struct event ev = EVENT(EV_START);
+	struct err e;
+	int pair[2], r;
+
+	ev.verb = "start";
+	ev.parked = k->rq->parked;
+	if (k->ask->attach) {
+		r = wire_pair(pair);
+		if (r < 0) {
+			/* The row is on its way: what follows undoes it, and the asker hears why. */
+			err_set(&c->failure, -r, "session", "a socket for the session");
+			waiter_add(c, WAIT_STARTED, k->rq->parked, -1);
+			container_post(c, EV_FAILED);
+			return;
+		}
+		ev.session_fd = pair[0];
+		ev.shim_session_fd = pair[1];
+	}
+	if (container_event(c, &ev, &e) < 0)
+		reply_err(k->rq->sv, k->rq->parked, BERTH__ERROR__CODE__CONFLICT, &e);
+}
+
+void on_container_create(struct request *rq)
+{
+	struct creation k = {.rq = rq, .ask = rq->env->container_create};
+	struct container *c;
+	int r = creation_object(&k);
+
+	if (r < 0) {
+		reply_err(rq->sv, rq->parked, k.code, &k.e);
+		if (k.obj)
+			berth__container__free_unpacked(k.obj, NULL);
+		return;
+	}
+	r = container_new(rq->sv, k.obj, &c, &k.e);
+	if (r < 0) {
+		reply_err(rq->sv, rq->parked, error_code_of(&k.e), &k.e);
+		return;
+	}
+	request_audit(rq, "container", c->obj->meta);
+	r = container_create_row(c);
+	if (r < 0) {
+		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL,
+			    "the store takes no more for now: %s", strerror(-r));
+		container_free(c);
+		return;
+	}
+	container_publish(c, "create", NULL, (const char *const[]){"image", c->obj->spec->image, NULL});
+	if (k.ask->start)
+		creation_start(&k, c);
+	else if (waiter_add(c, WAIT_CREATED, rq->parked, -1) < 0)
+		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "no memory");
+}

@@ -1,0 +1,20 @@
+/* supervisor/launch.h - from a container to a shim that has its plan: facts gathered, groups made, plan packed, sent. */
+#pragma once
+
+#include "base/err.h"
+#include "cgroup/limits.h"
+#include "supervisor/container.h"
+#include "supervisor/plan.h"
+
+/* The next incarnation. The report will come over the link; on an error nothing of it is left. hold: stop before exec. */
+int launch_container(struct container *c, bool hold, struct err *e);
+/* The holder of an explicit pod. */
+int launch_holder(struct pod *p, struct err *e);
+
+/* What plan.c wants to know of a container; strings and arrays live in the arena. */
+int launch_facts(struct container *c, struct arena *a, struct plan_facts *f, struct err *e);
+/* A packed message in a sealed memfd. */
+int launch_pack(const ProtobufCMessage *m, const char *name, int *ret_fd, struct err *e);
+/* Limits that a program looks for in its own group, and putting them there: into `main` of the incarnation's group. */
+bool launch_limits_any(const Berth__Resources *r);
+int launch_limits_show(uint32_t controllers, int group_fd, const struct cg_limits *l, struct err *e);

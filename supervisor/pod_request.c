@@ -1,0 +1,301 @@
+/* supervisor/pod_request.c - requests about pods. */
+#include "base/own.h"
+#include "proto/envelope.h"
+#include "supervisor/check.h"
+#include "supervisor/container.h"
+#include "supervisor/pod.h"
+#include "supervisor/request.h"
+#include "supervisor/set.h"
+#include "supervisor/shimlink.h"
+#include "supervisor/watch.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *state_word(const struct pod *p)
+{
+	static const char *const words[] = {
+		[POD_EMPTY] = "empty", [POD_STARTING] = "starting", [POD_READY] = "ready", [POD_FAILED] = "failed"};
+
+	return words[p->state];
+}
+
+/* The stored object and what is only known now. The array of uuids is the caller's to free. */
+static int pod_view(const struct pod *p, Berth__Pod *view, char ***ret_uuids)
+{
+	struct container *c;
+	size_t n = 0;
+	char **uuids;
+
+	list_each (c, &p->containers, in_pod)
+		n++;
+	uuids = calloc(n + 1, sizeof *uuids);
+	if (!uuids)
+		return -ENOMEM;
+	*view = *p->obj;
+	view->n_containers = 0;
+	view->containers = uuids;
+	list_each (c, &p->containers, in_pod)
+		uuids[view->n_containers++] = c->node.uuid;
+	view->state = (char *)state_word(p);
+	view->status_reason = p->failure[0] ? (char *)p->failure : NULL;
+	SET(view, holder_pid, p->holder ? shimlink_pid(p->holder) : 0);
+	*ret_uuids = uuids;
+	return 0;
+}
+
+static void answer_pod(struct supervisor *sv, struct pod *p, struct parked parked)
+{
+	Berth__Envelope env = BERTH__ENVELOPE__INIT;
+	Berth__PodReply body = BERTH__POD_REPLY__INIT;
+	AUTO_FREE char **uuids = NULL;
+	Berth__Pod view;
+
+	if (pod_view(p, &view, &uuids) < 0) {
+		reply_error(sv, parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "no memory");
+		return;
+	}
+	body.pod = &view;
+	env.body_case = BERTH__ENVELOPE__BODY_POD_REPLY;
+	env.pod_reply = &body;
+	reply(sv, parked, &env, NULL, 0);
+}
+
+static struct pod *request_pod(struct request *rq, const char *ref)
+{
+	struct err e;
+	struct pod *p = pod_find(rq->sv, rq->who.project, ref, &e);
+
+	if (!p) {
+		reply_err(rq->sv, rq->parked, e.code == EEXIST ? BERTH__ERROR__CODE__AMBIGUOUS : error_code_of(&e), &e);
+		return NULL;
+	}
+	if (rq->env->has_if_revision && rq->env->if_revision != p->obj->meta->revision) {
+		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__STALE, "if_revision", "the pod is at revision %llu",
+			    (unsigned long long)p->obj->meta->revision);
+		return NULL;
+	}
+	return p;
+}
+
+/* ---------------------------------------------------------------- create */
+
+static bool name_is_taken(struct request *rq, const char *name)
+{
+	struct table_node *n;
+
+	list_each (n, &rq->sv->pods.all, link) {
+		struct pod *p = container_of(n, struct pod, node);
+
+		if (!p->obj->implicit && !strcmp(p->obj->meta->name, name) &&
+		    !strcmp(p->obj->meta->project, rq->who.project))
+			return true;
+	}
+	return false;
+}
+
+static void on_row_stored(void *arg, int result)
+{
+	struct pod *p = arg;
+
+	if (result < 0) {
+		reply_error(p->sv, p->creation, BERTH__ERROR__CODE__EXHAUSTED, NULL, "the pod could not be stored: %s",
+			    strerror(-result));
+		pod_free(p);
+		return;
+	}
+	p->stored = true;
+	answer_pod(p->sv, p, p->creation);
+	p->creation = (struct parked){0};
+	if (p->removing)
+		pod_remove_continue(p);
+}
+
+static Berth__Pod *object_of(struct request *rq, const char *name, const Berth__PodSpec *spec)
+{
+	size_t len = berth__pod_spec__get_packed_size(spec);
+	AUTO_FREE uint8_t *data = malloc(len + 1);
+	char uuid[UUID_SIZE];
+	Berth__Pod *obj;
+
+	uuid_make(uuid);
+	obj = data ? pod_object_new(uuid) : NULL;
+	if (!obj)
+		return NULL;
+	berth__pod_spec__pack(spec, data);
+	obj->spec = berth__pod_spec__unpack(NULL, len, data);
+	set_text(&obj->meta->name, "%s", name && name[0] ? name : uuid);
+	set_text(&obj->meta->project, "%s", rq->who.project);
+	set_text(&obj->meta->owner, "%s", rq->who.name);
+	SET(obj->meta, id, supervisor_next_id(rq->sv));
+	SET(obj->meta, revision, supervisor_next_revision(rq->sv));
+	SET(obj->meta, generation, 1);
+	SET(obj->meta, created_at, wall_ns());
+	SET(obj->meta, updated_at, obj->meta->created_at);
+	if (obj->spec)
+		return obj;
+	berth__pod__free_unpacked(obj, NULL);
+	return NULL;
+}
+
+void on_pod_create(struct request *rq)
+{
+	const Berth__PodCreate *ask = rq->env->pod_create;
+	Berth__PodSpec nothing = BERTH__POD_SPEC__INIT;
+	Berth__PodSpec *spec = ask->spec ? ask->spec : &nothing;
+	Berth__Pod *obj;
+	struct pod *p;
+	struct err e;
+	int r = ask->name && ask->name[0] ? check_name("name", ask->name, &e) : 0;
+
+	if (!r)
+		r = check_pod_spec(rq->sv, spec, &e);
+	if (r < 0) {
+		reply_err(rq->sv, rq->parked, error_code_of(&e), &e);
+		return;
+	}
+	if (ask->name && name_is_taken(rq, ask->name)) {
+		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__EXISTS, "name", "there is a pod \"%s\" already",
+			    ask->name);
+		return;
+	}
+	obj = object_of(rq, ask->name, spec);
+	if (!obj) {
+		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "no memory");
+		return;
+	}
+	request_audit(rq, "pod", obj->meta);
+	r = pod_create_row(rq->sv, obj, &p, on_row_stored, &e);
+	if (r < 0) {
+		reply_err(rq->sv, rq->parked, error_code_of(&e), &e);
+		return;
+	}
+	p->creation = rq->parked;
+	watch_publish(rq->sv, "pod", "create", p->obj->meta, NULL, NULL);
+}
+
+/* ---------------------------------------------------------------- inspect, list, remove */
+
+void on_pod_inspect(struct request *rq)
+{
+	struct pod *p = request_pod(rq, rq->env->pod_inspect->ref);
+
+	if (p)
+		answer_pod(rq->sv, p, rq->parked);
+}
+
+static bool label_fits(const Berth__PodSpec *spec, const char *value)
+{
+	size_t len = strcspn(value, "=");
+
+	for (size_t i = 0; i < spec->n_labels; i++) {
+		const char *key = spec->labels[i]->key, *have = spec->labels[i]->value;
+
+		if (key && strlen(key) == len && !memcmp(key, value, len) &&
+		    (!value[len] || !strcmp(have ? have : "", value + len + 1)))
+			return true;
+	}
+	return false;
+}
+
+/* 1, 0, or -EINVAL for a key that pods do not have. */
+static int filter_fits(const struct pod *p, const Berth__Filter *f)
+{
+	const char *key = f->key ? f->key : "", *value = f->value ? f->value : "";
+
+	if (!strcmp(key, "name"))
+		return strstr(p->obj->meta->name, value) != NULL;
+	if (!strcmp(key, "id"))
+		return str_starts(p->node.uuid, value);
+	if (!strcmp(key, "state") || !strcmp(key, "status"))
+		return !strcmp(state_word(p), value);
+	if (!strcmp(key, "label"))
+		return label_fits(p->obj->spec, value);
+	return -EINVAL;
+}
+
+static int filters_fit(const struct pod *p, Berth__Filter *const *filters, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		int r = filter_fits(p, filters[i]);
+
+		if (r != 1)
+			return r;
+	}
+	return 1;
+}
+
+static bool filters_are_known(struct request *rq, const Berth__PodList *ask)
+{
+	static const char *const keys[] = {"name", "id", "state", "status", "label"};
+
+	for (size_t i = 0; i < ask->n_filters; i++) {
+		bool known = false;
+
+		for (size_t k = 0; k < ARRAY_SIZE(keys); k++)
+			known |= ask->filters[i]->key && !strcmp(ask->filters[i]->key, keys[k]);
+		if (!known) {
+			reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__INVALID, "filters",
+				    "pods have no filter \"%s\": name, id, state, label",
+				    ask->filters[i]->key ? ask->filters[i]->key : "");
+			return false;
+		}
+	}
+	return true;
+}
+
+void on_pod_list(struct request *rq)
+{
+	const Berth__PodList *ask = rq->env->pod_list;
+	Berth__Envelope env = BERTH__ENVELOPE__INIT;
+	Berth__PodListReply body = BERTH__POD_LIST_REPLY__INIT;
+	size_t max = rq->sv->pods.n, n = 0;
+	AUTO_FREE Berth__Pod *views = calloc(max + 1, sizeof *views);
+	AUTO_FREE Berth__Pod **list = calloc(max + 1, sizeof *list);
+	AUTO_FREE char ***uuids = calloc(max + 1, sizeof *uuids);
+	struct table_node *node;
+
+	if (!views || !list || !uuids) {
+		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "no memory");
+		return;
+	}
+	if (!filters_are_known(rq, ask))
+		return;
+	list_each (node, &rq->sv->pods.all, link) {
+		struct pod *p = container_of(node, struct pod, node);
+
+		if (p->obj->implicit || strcmp(p->obj->meta->project, rq->who.project) ||
+		    filters_fit(p, ask->filters, ask->n_filters) != 1)
+			continue;
+		if (pod_view(p, &views[n], &uuids[n]) < 0)
+			break;
+		list[n] = &views[n];
+		n++;
+	}
+	body.pods = list;
+	body.n_pods = n;
+	env.body_case = BERTH__ENVELOPE__BODY_POD_LIST_REPLY;
+	env.pod_list_reply = &body;
+	reply(rq->sv, rq->parked, &env, NULL, 0);
+	for (size_t i = 0; i < n; i++)
+		free(uuids[i]);
+}
+
+void on_pod_remove(struct request *rq)
+{
+	const Berth__PodRemove *ask = rq->env->pod_remove;
+	struct pod *p = request_pod(rq, ask->ref);
+
+	if (!p)
+		return;
+	request_audit(rq, "pod", p->obj->meta);
+	if (p->removing)
+		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__CONFLICT, NULL, "the pod is being removed already");
+	else if (!list_empty(&p->containers) && !ask->force)
+		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__CONFLICT, NULL,
+			    "cannot remove: the pod has containers (remove them first, or force the removal)");
+	else
+		pod_remove(p, rq->parked);
+}

@@ -1,0 +1,406 @@
+/* supervisor/recover.c - see supervisor/recover.h
+ *
+ * Level-triggered, as everything here: it does not matter how berthd ended. Three lists are compared: rows, sockets in RUN/shims,
+ * groups below the root. A row with a living shim goes on untouched; a row that should have one and has none goes through the
+ * same door as a container whose shim just died; a shim or a group without a row is killed. */
+#include "supervisor/recover.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/own.h"
+#include "supervisor/container.h"
+#include "supervisor/pod.h"
+#include "supervisor/set.h"
+#include "supervisor/shimlink.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#define S(name)	    BERTH__CONTAINER_STATE__CONTAINER_STATE_##name
+#define DEADLINE_NS (2 * NS_PER_S)
+
+struct recover {
+	unsigned waiting; /* shims that were asked and have not answered */
+	struct timer deadline;
+	struct supervisor *sv;
+	struct list strangers; /* of struct stranger.link */
+	bool rebooted;
+	unsigned adopted, settled;
+};
+
+struct stranger { /* a shim that no row knows */
+	struct list link;
+	struct shimlink *shim;
+	struct supervisor *sv;
+	char uuid[UUID_SIZE];
+};
+
+void recover_answered(struct supervisor *sv)
+{
+	if (sv->recover && --sv->recover->waiting == 0)
+		loop_stop(&sv->loop, 0);
+}
+
+/* ---------------------------------------------------------------- strangers */
+
+static void stranger_hello(void *owner, const Shim__ShimHello *h, int *container_pidfd)
+{
+	struct stranger *s = owner;
+
+	shimlink_kill(s->shim);
+}
+
+static void stranger_message(void *owner, const Shim__ShimMessage *m)
+{
+}
+
+static void stranger_gone(void *owner)
+{
+	struct stranger *s = owner;
+	struct supervisor *sv = s->sv;
+	char path[160];
+
+	path_shim(sv, s->uuid, path, sizeof path);
+	unlink(path);
+	path_exit(sv, s->uuid, path, sizeof path);
+	unlink(path);
+	shimlink_free(s->shim);
+	list_del(&s->link);
+	free(s);
+}
+
+static const struct shimlink_ops stranger_ops = {
+	.hello = stranger_hello, .message = stranger_message, .gone = stranger_gone};
+
+static void stranger_meet(struct supervisor *sv, const char *uuid)
+{
+	struct stranger *s = calloc(1, sizeof *s);
+	char path[160];
+
+	if (!s)
+		return;
+	s->sv = sv;
+	memcpy(s->uuid, uuid, sizeof s->uuid);
+	list_push(&sv->strangers, &s->link);
+	if (shimlink_adopt(sv, uuid, &stranger_ops, s, &s->shim) == 0) {
+		log_warn("a shim that belongs to no container is ended: %s", uuid);
+		return;
+	}
+	list_del(&s->link);
+	free(s);
+	path_shim(sv, uuid, path, sizeof path);
+	unlink(path);
+}
+
+/* ---------------------------------------------------------------- connecting to those that live */
+
+static void adopt_container(struct recover *rc, struct container *c)
+{
+	int r = shimlink_adopt(rc->sv, c->node.uuid, &container_shim_ops, c, &c->shim);
+	char path[160];
+
+	if (r == 0) {
+		c->adopting = true;
+		rc->waiting++;
+		rc->adopted++;
+		return;
+	}
+	if (r != -ENOENT && r != -ECONNREFUSED)
+		log_error("container %s: connect to its shim: %s", c->node.uuid, strerror(-r));
+	path_shim(rc->sv, c->node.uuid, path, sizeof path);
+	unlink(path);
+}
+
+static void adopt_pod(struct recover *rc, struct pod *p)
+{
+	char path[160];
+
+	if (shimlink_adopt(rc->sv, p->node.uuid, &pod_shim_ops, p, &p->holder) == 0) {
+		p->adopting = true;
+		p->state = POD_STARTING;
+		pod_arm(p);
+		rc->waiting++;
+		return;
+	}
+	path_shim(rc->sv, p->node.uuid, path, sizeof path);
+	unlink(path);
+}
+
+static int adopt_all(struct recover *rc, struct err *e)
+{
+	struct supervisor *sv = rc->sv;
+	char path[160];
+	struct dirent *entry;
+	DIR *dir;
+
+	snprintf(path, sizeof path, "%s/shims", sv->cfg.run_dir);
+	dir = opendir(path);
+	if (!dir)
+		return err_set(e, errno, "recover", "read %s", path);
+	while ((entry = readdir(dir))) {
+		struct table_node *n;
+
+		if (!uuid_is(entry->d_name))
+			continue;
+		n = table_find(&sv->containers, entry->d_name);
+		if (n) {
+			adopt_container(rc, container_of(n, struct container, node));
+			continue;
+		}
+		n = table_find(&sv->pods, entry->d_name);
+		if (n)
+			adopt_pod(rc, container_of(n, struct pod, node));
+		else
+			stranger_meet(sv, entry->d_name);
+	}
+	closedir(dir);
+	return 0;
+}
+
+/* ---------------------------------------------------------------- settling */
+
+static void happen(struct container *c, enum container_event_type type)
+{
+	struct event ev = EVENT(type);
+
+	container_event(c, &ev, NULL);
+}
+
+/* Before the shims are asked: states that do not mean what they say once they are read back. */
+static void row_read_back(struct container *c)
+{
+	/* It is on disk, so it was created. */
+	if (container_state(c) == S(CREATING) && !(c->obj->spec->hold_before_exec && c->shim))
+		happen(c, EV_STORED);
+	c->step_at_ns = now_ns();
+}
+
+static void settle_dead(struct recover *rc, struct container *c)
+{
+	Berth__ContainerStatus *st = c->obj->status;
+	bool never_started = container_state(c) == S(CREATED) && c->obj->start_or_remove;
+
+	switch (container_state(c)) {
+	case S(DELETING):
+		happen(c, EV_TIMER);
+		break;
+	case S(STARTING):
+		/* Its plan never reached a shim, or that shim is dead: what was begun is finished. */
+		container_post(c, EV_LAUNCH);
+		break;
+	case S(RUNNING):
+	case S(PAUSED):
+	case S(STOPPING):
+	case S(UNKNOWN):
+		happen(c, EV_SHIM_GONE);
+		break;
+	case S(BACKOFF):
+		container_rearm(c);
+		break;
+	default:
+		if (never_started || st->desired_running)
+			container_post(c, EV_LAUNCH);
+		else if (c->obj->spec->auto_remove && container_state(c) != S(CREATED))
+			container_post(c, EV_REMOVE);
+		break;
+	}
+	rc->settled++;
+}
+
+/* A shim answered, or did not; what is not moved by an event of its own is set going again. */
+static void settle_living(struct container *c)
+{
+	if (c->adopting) {
+		log_error("container %s: its shim does not answer", c->node.uuid);
+		happen(c, EV_NO_ANSWER);
+	} else if (container_state(c) == S(DELETING)) {
+		happen(c, EV_TIMER);
+	} else {
+		container_rearm(c);
+	}
+}
+
+static void settle_all(struct recover *rc)
+{
+	struct supervisor *sv = rc->sv;
+	struct table_node *n;
+
+	list_each (n, &sv->containers.all, link) {
+		struct container *c = container_of(n, struct container, node);
+
+		if (c->shim)
+			settle_living(c);
+		else if (rc->rebooted && container_state(c) != S(DELETING))
+			happen(c, EV_BOOT);
+		else
+			settle_dead(rc, c);
+	}
+}
+
+/* ---------------------------------------------------------------- sweeping: groups and shims of nobody */
+
+struct sweep {
+	struct supervisor *sv;
+	const char *pod;
+	unsigned kept;
+};
+
+static int sweep_group(const char *name, void *arg)
+{
+	struct sweep *sw = arg;
+	struct supervisor *sv = sw->sv;
+	char uuid[UUID_SIZE], path[160];
+	const char *dot = strchr(name, '.');
+	struct table_node *n = NULL;
+
+	if (dot && dot - name == UUID_SIZE - 1) {
+		memcpy(uuid, name, UUID_SIZE - 1);
+		uuid[UUID_SIZE - 1] = 0;
+		n = table_find(&sv->containers, uuid);
+	}
+	if (n) {
+		struct container *c = container_of(n, struct container, node);
+		uint64_t number;
+
+		if (!str_to_u64(dot + 1, &number) && number == c->obj->status->incarnation &&
+		    (container_has_process(c) || c->held || container_state(c) == S(UNKNOWN))) {
+			sw->kept++;
+			return 0;
+		}
+		/* A number that was used is not used again, though its row was never written. */
+		if (!str_to_u64(dot + 1, &number) && number > c->obj->status->incarnation && !container_has_process(c))
+			SET(c->obj->status, incarnation, number);
+	} else if (str_starts(name, "holder.") && (n = table_find(&sv->pods, sw->pod))) {
+		struct pod *p = container_of(n, struct pod, node);
+		uint64_t number;
+
+		if (!str_to_u64(name + 7, &number) && number == p->incarnation && p->holder) {
+			sw->kept++;
+			return 0;
+		}
+		if (!str_to_u64(name + 7, &number) && number > p->incarnation)
+			p->incarnation = number;
+	}
+	snprintf(path, sizeof path, "shared/%s/%s", sw->pod, name);
+	cg_bury(&sv->graveyard, sv->cg.root_fd, path);
+	return 0;
+}
+
+static int sweep_pod(const char *name, void *arg)
+{
+	struct supervisor *sv = arg;
+	struct sweep sw = {.sv = sv, .pod = name};
+	AUTO_FD fd = -1;
+
+	if (cg_open(sv->cg.shared_fd, name, &fd) < 0)
+		return 0;
+	cg_each_child(fd, sweep_group, &sw);
+	if (!sw.kept && !table_find(&sv->pods, name))
+		cg_bury(&sv->graveyard, sv->cg.shared_fd, name);
+	return 0;
+}
+
+static bool shim_is_ours(struct supervisor *sv, int pid)
+{
+	struct table_node *n;
+	struct stranger *s;
+
+	list_each (n, &sv->containers.all, link) {
+		struct container *c = container_of(n, struct container, node);
+
+		if (c->shim && shimlink_pid(c->shim) == pid)
+			return true;
+	}
+	list_each (n, &sv->pods.all, link) {
+		struct pod *p = container_of(n, struct pod, node);
+
+		if (p->holder && shimlink_pid(p->holder) == pid)
+			return true;
+	}
+	list_each (s, &sv->strangers, link)
+		if (shimlink_pid(s->shim) == pid)
+			return true;
+	return false;
+}
+
+static int find_pid(int pid, const char *group, void *arg)
+{
+	return pid == *(int *)arg;
+}
+
+static int sweep_shim(int pid, const char *group, void *arg)
+{
+	struct supervisor *sv = arg;
+	AUTO_FD pidfd = -1;
+
+	if (shim_is_ours(sv, pid))
+		return 0;
+	/* The descriptor first, then that it is still the one in the group: never a signal to a number that was used again. */
+	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (pidfd >= 0 && cg_each_pid(sv->cg.shims_fd, false, find_pid, &pid) == 1) {
+		log_warn("a process among the shims belongs to no container and is ended: %d", pid);
+		syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+	}
+	return 0;
+}
+
+/* ---------------------------------------------------------------- the whole */
+
+static void on_deadline(struct timer *t)
+{
+	loop_stop(&container_of(t, struct recover, deadline)->sv->loop, 0);
+}
+
+/* RUN is on a tmpfs where it should be; where it is not, the boot id says whose files these are. */
+static int boot_check(struct recover *rc, struct err *e)
+{
+	struct supervisor *sv = rc->sv;
+	char path[160], text[64] = "";
+	int r;
+
+	snprintf(path, sizeof path, "%s/boot_id", sv->cfg.run_dir);
+	rc->rebooted = file_read(AT_FDCWD, path, text, sizeof text) <= 0 || strcmp(text, sv->boot_id);
+	if (!rc->rebooted)
+		return 0;
+	r = file_write_atomic(AT_FDCWD, path, sv->boot_id, strlen(sv->boot_id), 0644, false);
+	return r < 0 ? err_set(e, -r, "recover", "write %s", path) : 0;
+}
+
+int recover_run(struct supervisor *sv, struct err *e)
+{
+	struct recover rc = {.sv = sv, .waiting = 1};
+	struct table_node *n;
+	uint64_t began = now_ns();
+	int r = boot_check(&rc, e);
+
+	if (r < 0)
+		return r;
+	sv->recover = &rc;
+	r = adopt_all(&rc, e);
+	list_each (n, &sv->containers.all, link)
+		row_read_back(container_of(n, struct container, node));
+	if (!r && --rc.waiting) {
+		timer_in(&sv->loop, &rc.deadline, DEADLINE_NS, on_deadline);
+		r = loop_run(&sv->loop);
+		timer_del(&rc.deadline);
+		if (r < 0)
+			err_set(e, -r, "recover", "the event loop");
+	}
+	sv->recover = NULL;
+	if (r < 0 || sv->stopping)
+		return r;
+	settle_all(&rc);
+	cg_each_child(sv->cg.shared_fd, sweep_pod, sv);
+	cg_each_pid(sv->cg.shims_fd, false, sweep_shim, sv);
+	container_step_all(sv);
+	if (rc.adopted || rc.settled)
+		log_info("%u containers: %u shims taken back, %u settled, in %llu ms", sv->containers.n, rc.adopted,
+			 rc.settled, (unsigned long long)((now_ns() - began) / NS_PER_MS));
+	return 0;
+}

@@ -1,0 +1,296 @@
+/* supervisor/supervisor.c - see supervisor/supervisor.h */
+#include "supervisor/supervisor.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/own.h"
+#include "supervisor/audit.h"
+#include "supervisor/config.h"
+#include "supervisor/container.h"
+#include "supervisor/control.h"
+#include "supervisor/image.h"
+#include "supervisor/job.h"
+#include "supervisor/names.h"
+#include "supervisor/pod.h"
+#include "supervisor/recover.h"
+#include "supervisor/seccomp.h"
+#include "supervisor/shimlink.h"
+#include "supervisor/store.h"
+#include "supervisor/token.h"
+#include "supervisor/upgrade.h"
+#include "supervisor/volume.h"
+#include "supervisor/watch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x10U /* 6.3 */
+#endif
+
+extern const char berth_shim_start[], berth_shim_end[];
+
+/* ---------------------------------------------------------------- counters and paths */
+
+uint64_t supervisor_next_id(struct supervisor *sv)
+{
+	uint64_t id = sv->next_id++;
+
+	store_used(sv->store, sv->next_id, sv->revision);
+	return id;
+}
+
+uint64_t supervisor_next_revision(struct supervisor *sv)
+{
+	uint64_t revision = sv->revision++;
+
+	store_used(sv->store, sv->next_id, sv->revision);
+	return revision;
+}
+
+void path_shim(const struct supervisor *sv, const char *uuid, char *buf, unsigned size)
+{
+	snprintf(buf, size, "%s/shims/%s", sv->cfg.run_dir, uuid);
+}
+
+void path_exit(const struct supervisor *sv, const char *uuid, char *buf, unsigned size)
+{
+	snprintf(buf, size, "%s/exits/%s", sv->cfg.run_dir, uuid);
+}
+
+void path_container(const struct supervisor *sv, const char *uuid, const char *leaf, char *buf, unsigned size)
+{
+	snprintf(buf, size, "%s/containers/%s%s%s", sv->cfg.state_dir, uuid, *leaf ? "/" : "", leaf);
+}
+
+/* ---------------------------------------------------------------- opening */
+
+static int open_folders(struct supervisor *sv, struct err *e)
+{
+	static const struct {
+		bool run;
+		const char *name;
+		mode_t mode;
+	} folders[] = {
+		{true, "", 0755},  {true, "/shims", 0700},	 {true, "/exits", 0700},  {true, "/staging", 0700},
+		{false, "", 0711}, {false, "/containers", 0711}, {false, "/trash", 0700}, {false, "/volumes", 0711},
+	};
+	char path[320];
+
+	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
+		int r;
+
+		snprintf(path, sizeof path, "%s%s", folders[i].run ? sv->cfg.run_dir : sv->cfg.state_dir,
+			 folders[i].name);
+		r = dir_make(AT_FDCWD, path, folders[i].mode);
+		if (r < 0)
+			return err_set(e, -r, "folders", "make %s", path);
+	}
+	return 0;
+}
+
+static int open_boot_id(struct supervisor *sv, struct err *e)
+{
+	ssize_t len = file_read(AT_FDCWD, "/proc/sys/kernel/random/boot_id", sv->boot_id, sizeof sv->boot_id);
+
+	if (len < 0)
+		return err_set(e, (int)-len, "boot", "read the boot id");
+	sv->boot_id[strcspn(sv->boot_id, "\n")] = 0;
+	return 0;
+}
+
+/* Ours, sealed: nothing of it can be overwritten through /proc/<pid>/exe from inside a container. */
+static int open_shim_image(struct supervisor *sv, struct err *e)
+{
+	size_t len = (size_t)(berth_shim_end - berth_shim_start);
+	AUTO_FD fd = memfd_create("berth-shim", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
+
+	if (fd < 0 && errno == EINVAL)
+		fd = memfd_create("berth-shim", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0)
+		return err_set(e, errno, "shim", "a memfd for the shim");
+	for (size_t at = 0; at < len;) {
+		ssize_t n = write(fd, berth_shim_start + at, len - at);
+
+		if (n < 0 && errno != EINTR)
+			return err_set(e, errno, "shim", "write the shim's memfd");
+		at += n > 0 ? (size_t)n : 0;
+	}
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+		return err_set(e, errno, "shim", "seal the shim's memfd");
+	sv->shim_exe_fd = take_fd(&fd);
+	return 0;
+}
+
+static int open_tables(struct supervisor *sv, struct err *e)
+{
+	uint32_t max = sv->cfg.max_containers;
+	int r = table_init(&sv->containers, max);
+
+	/* A plain container has a pod of its own, and there are pods that were asked for. */
+	if (!r)
+		r = table_init(&sv->pods, max * 2);
+	if (!r)
+		r = table_init(&sv->images, max);
+	if (!r)
+		r = table_init(&sv->volumes, max);
+	if (!r)
+		r = names_new(max, &sv->names);
+	if (!r)
+		r = seccomp_cache_new(&sv->seccomp);
+	if (!r && !(sv->devices = cg_devices_new()))
+		r = -ENOMEM;
+	return r < 0 ? err_set(e, -r, "tables", "make the tables") : 0;
+}
+
+static int open_cgroups(struct supervisor *sv, struct err *e)
+{
+	int r = cg_tree_open(&sv->cg, sv->cfg.cgroup[0] ? sv->cfg.cgroup : NULL, e);
+
+	if (!r)
+		cg_graveyard_init(&sv->graveyard, &sv->loop);
+	return r;
+}
+
+/* The list of loaded profiles is as long as the host has profiles: read once. */
+static int open_apparmor(struct supervisor *sv, struct err *e)
+{
+	AUTO_FREE char *text = NULL;
+
+	sv->apparmor_kernel = access("/sys/kernel/security/apparmor/profiles", R_OK) == 0;
+	if (sv->apparmor_kernel &&
+	    file_read_all(AT_FDCWD, "/sys/kernel/security/apparmor/profiles", 1u << 20, &text) > 0)
+		sv->apparmor = str_starts(text, "berth-default (") || strstr(text, "\nberth-default (");
+	return 0;
+}
+
+static int open_state(struct supervisor *sv, struct err *e)
+{
+	int r = store_open(&sv->loop, sv->cfg.state_dir, &sv->store, e);
+
+	return r < 0 ? r : store_load_counters(sv->store, &sv->next_id, &sv->revision, e);
+}
+
+static int open_logs(struct supervisor *sv, struct err *e)
+{
+	int r = watch_new(sv, &sv->watch);
+
+	if (!r)
+		r = audit_open(sv);
+	if (!r)
+		r = tokens_open(sv);
+	return r < 0 ? err_set(e, -r, "logs", "open the logs of events and actions") : 0;
+}
+
+static void on_signal(struct source *s, uint32_t events)
+{
+	struct supervisor *sv = container_of(s, struct supervisor, signals);
+	struct signalfd_siginfo info;
+
+	while (read(s->fd, &info, sizeof info) == sizeof info) {
+		if (info.ssi_signo == SIGHUP) {
+			upgrade_start(sv, NULL, (struct parked){0});
+			continue;
+		}
+		/* The containers go on: what ends is only who looks after them. */
+		log_info("ends on signal %u; containers go on", info.ssi_signo);
+		sv->stopping = true;
+		loop_stop(&sv->loop, 0);
+	}
+}
+
+static int open_signals(struct supervisor *sv, struct err *e)
+{
+	sigset_t set;
+	int fd, r;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	r = fd < 0 ? -errno : source_add(&sv->loop, &sv->signals, fd, EPOLLIN, on_signal);
+	return r < 0 ? err_set(e, -r, "signals", "watch for signals") : 0;
+}
+
+static void turn_end(struct loop *l)
+{
+	container_step_all(container_of(l, struct supervisor, loop));
+}
+
+static int open_loop(struct supervisor *sv, struct err *e)
+{
+	int r = loop_init(&sv->loop);
+
+	sv->loop.turn_end = turn_end;
+	return r < 0 ? err_set(e, -r, "loop", "make the event loop") : 0;
+}
+
+int supervisor_open(struct supervisor *sv, int listen_fd, struct err *e)
+{
+	/* In this order: what stands below uses what stands above. */
+	static int (*const steps[])(struct supervisor *, struct err *) = {
+		open_loop,     open_signals, open_boot_id,   open_folders, open_cgroups, open_shim_image,
+		open_apparmor, open_tables,  open_state,     open_logs,	   jobs_open,	 image_load,
+		volume_load,   pod_load,     container_load, recover_run,
+	};
+
+	list_init(&sv->steps);
+	list_init(&sv->dirty);
+	list_init(&sv->waiters);
+	list_init(&sv->strangers);
+	sv->started_at = wall_ns();
+	fd_limit_raise();
+	for (size_t i = 0; i < ARRAY_SIZE(steps) && !sv->stopping; i++) {
+		int r = steps[i](sv, e);
+
+		if (r < 0)
+			return r;
+	}
+	/* Last: whoever can connect finds everything settled. */
+	return control_open(sv, listen_fd, e);
+}
+
+/* ---------------------------------------------------------------- closing: containers and shims stay as they are */
+
+static void close_containers(struct supervisor *sv)
+{
+	struct table_node *n;
+
+	if (!sv->containers.bucket)
+		return;
+	list_each (n, &sv->containers.all, link)
+		container_free(container_of(n, struct container, node));
+	list_each (n, &sv->pods.all, link)
+		pod_free(container_of(n, struct pod, node));
+}
+
+void supervisor_close(struct supervisor *sv)
+{
+	upgrade_free(sv);
+	if (sv->store)
+		container_step_all(sv);
+	if (sv->jobs)
+		jobs_close(sv);
+	/* Commits what is queued; nothing is written after it. */
+	if (sv->store)
+		store_close(sv->store);
+	if (sv->control)
+		control_close(sv);
+	sv->store = NULL;
+	close_containers(sv);
+	source_del(&sv->signals);
+	close_fd(&sv->shim_exe_fd);
+	cg_graveyard_fini(&sv->graveyard);
+	cg_tree_close(&sv->cg);
+	loop_fini(&sv->loop);
+}
