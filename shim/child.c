@@ -1,0 +1,364 @@
+/* shim/child.c - between clone and exec: one flat list for a launch, one for an exec, and the confinement that both end in.
+ *
+ * Runs in a copy of the shim, single-threaded (the log writer was not copied), with all signals blocked. What fails is said
+ * to the shim by step, errno and words, and the process ends; end of file at the shim after `at_exec` means that the program
+ * runs. A launch with a user namespace takes two processes: the first keeps the host's rights and builds what needs them, the
+ * second is its sibling (CLONE_PARENT: the shim must be able to wait for it), born inside the user namespace. */
+#include "shim/child.h"
+
+#include "base/own.h"
+#include "shim/confine.h"
+#include "shim/mounts.h"
+#include "shim/ns.h"
+#include "shim/program.h"
+#include "shim/rootfs.h"
+#include "shim/sys.h"
+#include "shim/tty.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+
+int child_skip(struct child *c, const char *step, const struct err *e)
+{
+	struct err said = *e;
+
+	snprintf(said.step, sizeof said.step, "%s", step);
+	sync_send(c->sync_fd, SYNC_SKIPPED, 0, &said);
+	return 0;
+}
+
+static void step(struct child *c, const char *name)
+{
+	progress_step(c->progress, name, 0);
+}
+
+static bool is_pause(const struct child *c)
+{
+	return c->plan && c->plan->program == SHIM__LAUNCH_PLAN__PROGRAM__PAUSE;
+}
+
+/* ---------------------------------------------------------------- namespaces */
+
+/* Root of the user namespace that we are in. Until now we were the host's root, whom it does not know. */
+static int become_root(struct err *e)
+{
+	static const struct identity root = {0};
+
+	return ids_enter(&root, e);
+}
+
+static int enter_user_namespace(struct child *c, struct err *e)
+{
+	const Shim__LaunchPlan *l = c->plan;
+	struct clone_args args = {.flags = CLONE_PARENT | CLONE_NEWNS};
+	pid_t pid;
+
+	if (l->pid_pod && setns(c->pod_fd, CLONE_NEWPID) < 0)
+		return err_set(e, errno, "namespaces", "join the pod's pid namespace");
+	if (setns(c->user_fd, CLONE_NEWUSER) < 0)
+		return err_set(e, errno, "user namespace", "enter the user namespace");
+	args.flags |= l->pid_host || l->pid_pod ? 0 : CLONE_NEWPID;
+	args.flags |= l->ipc_host || l->ipc_pod ? 0 : CLONE_NEWIPC;
+	args.flags |= l->uts_pod ? 0 : CLONE_NEWUTS;
+	args.flags |= l->net == SHIM__LAUNCH_PLAN__NET__NET_NEW && c->net_fd < 0 ? CLONE_NEWNET : 0;
+	pid = sys_clone3(&args);
+	if (pid < 0)
+		return err_set(e, errno, "namespaces", "make the namespaces");
+	if (pid > 0) {
+		sync_send(c->sync_fd, SYNC_PID, pid, NULL);
+		_exit(0);
+	}
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		return err_set(e, errno, "setup", "tie the container to the shim");
+	TRY(rootfs_reopen(c, e));
+	return become_root(e);
+}
+
+static int enter_namespaces(struct child *c, struct err *e)
+{
+	const Shim__LaunchPlan *l = c->plan;
+	int joined = (l->net == SHIM__LAUNCH_PLAN__NET__NET_POD ? CLONE_NEWNET : 0) | (l->ipc_pod ? CLONE_NEWIPC : 0) |
+		     (l->uts_pod ? CLONE_NEWUTS : 0);
+
+	if (joined && setns(c->pod_fd, joined) < 0)
+		return err_set(e, errno, "namespaces", "join the pod's namespaces");
+	if (l->net == SHIM__LAUNCH_PLAN__NET__NET_NEW) {
+		if (c->net_fd < 0)
+			TRY(ns_loopback_up(e));
+		else if (setns(c->net_fd, CLONE_NEWNET) < 0)
+			return err_set(e, errno, "namespaces", "join the container's network namespace");
+	}
+	/* Rooted at `main`: with CLONE_INTO_CGROUP, CLONE_NEWCGROUP would root it at the shim's group. */
+	if (l->new_cgroup_ns && unshare(CLONE_NEWCGROUP) < 0)
+		return err_set(e, errno, "namespaces", "make a cgroup namespace");
+	if (l->hostname && !l->uts_pod && sethostname(l->hostname, strlen(l->hostname)) < 0)
+		return err_set(e, errno, "hostname", "set the host name %s", l->hostname);
+	return 0;
+}
+
+/* ---------------------------------------------------------------- working directory, stdio */
+
+static int make_cwd(struct child *c, struct err *e)
+{
+	const char *cwd = c->process ? c->process->cwd : NULL;
+	int fd;
+
+	if (!c->plan || !cwd)
+		return 0;
+	fd = root_open(c, cwd, O_PATH);
+	if (fd == -ENOENT) {
+		fd = root_make_dir(c, cwd, 0755);
+		if (fd >= 0 && fchownat(fd, "", c->id.uid, c->id.gid, AT_EMPTY_PATH) < 0) {
+			close(fd);
+			fd = -errno;
+		}
+		if (fd < 0)
+			return err_set(e, fd, "cwd", "make the working directory %s", cwd);
+	}
+	close_fd(&fd);
+	return 0;
+}
+
+static int enter_cwd(struct child *c, struct err *e)
+{
+	const char *cwd = c->process && c->process->cwd ? c->process->cwd : "/";
+
+	return chdir(cwd) < 0 ? err_set(e, errno, "cwd", "change to the working directory %s", cwd) : 0;
+}
+
+/* The pipes become the user's, so that /dev/stdout and the like can be opened again. */
+static int own_stdio(struct child *c, struct err *e)
+{
+	struct stat st;
+
+	for (int i = 0; i < 3; i++) {
+		int fd = c->tty_fd >= 0 ? c->tty_fd : c->io[i];
+
+		if (fd < 0 || fstat(fd, &st) < 0 || (c->tty_fd < 0 && !S_ISFIFO(st.st_mode)) || st.st_uid == c->id.uid)
+			continue;
+		if (fchown(fd, c->id.uid, (gid_t)-1) < 0)
+			return err_set(e, errno, "stdio", "give stdio to user %u", c->id.uid);
+	}
+	return 0;
+}
+
+static int place_stdio(struct child *c, struct err *e)
+{
+	for (int i = 0; i < 3; i++) {
+		int fd = c->tty_fd >= 0 ? c->tty_fd : c->io[i];
+
+		if (dup2(fd, i) < 0)
+			return err_set(e, errno, "stdio", "set descriptor %d", i);
+	}
+	return 0;
+}
+
+/* ---------------------------------------------------------------- the end of both lists */
+
+static char **copy_strings(char *const *from, size_t n, const char *more)
+{
+	char **to = calloc(n + 2, sizeof *to); /* never freed: exec or end is next */
+
+	for (size_t i = 0; to && i < n; i++)
+		to[i] = from[i];
+	if (to && more)
+		to[n] = (char *)(uintptr_t)more;
+	return to;
+}
+
+/* Our own program, which becomes pid 1 of the container with the container's rights. fd 3 is its end of the sync socket. */
+static int exec_self(struct child *c, const char *name, char *const *argv, char *const *env, struct err *e)
+{
+	size_t n = 0;
+	char **own;
+
+	while (argv[n])
+		n++;
+	own = calloc(n + 2, sizeof *own);
+	if (!own)
+		return err_set(e, ENOMEM, "exec", "memory for the arguments");
+	own[0] = (char *)(uintptr_t)name;
+	memcpy(own + 1, argv, n * sizeof *argv);
+	if (!is_pause(c) && (c->sync_fd == 3 ? fcntl(3, F_SETFD, 0) : dup2(c->sync_fd, 3)) < 0)
+		return err_set(e, errno, "exec", "set descriptor 3");
+	sys_execveat(c->self_fd, "", own, env, AT_EMPTY_PATH);
+	return err_set(e, errno, "exec", "exec %s", name);
+}
+
+static int execute(struct child *c, struct err *e)
+{
+	static char *const nothing[] = {NULL};
+	static char home_var[sizeof c->id.home + 8];
+	const Shim__ProcessPlan *p = c->process;
+	const char *home = NULL;
+	char **argv, **env;
+	sigset_t none;
+
+	sigemptyset(&none);
+	c->progress->at_exec = 1;
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (is_pause(c))
+		return exec_self(c, "berth-pause", nothing, nothing, e);
+	snprintf(home_var, sizeof home_var, "HOME=%s", c->id.home);
+	argv = copy_strings(p->argv, p->n_argv, NULL);
+	env = copy_strings(p->env, p->n_env, NULL);
+	if (!argv || !env)
+		return err_set(e, ENOMEM, "exec", "memory for the arguments");
+	home = env_get(env, "HOME");
+	if (!home || !home[0])
+		env[p->n_env] = home_var;
+	if (c->plan && c->plan->init)
+		return exec_self(c, "berth-init", argv, env, e);
+	return program_exec(argv, env, e);
+}
+
+/* The order is the point. Each line says what must have come before it, or what would fail after it. */
+static int confine_and_execute(struct child *c, struct err *e)
+{
+	static const Shim__ProcessPlan nothing = SHIM__PROCESS_PLAN__INIT; /* pause: no capability, no rights to gain */
+	const Shim__ProcessPlan *p = is_pause(c) ? &nothing : c->process;
+	bool no_new_privs = is_pause(c) || p->no_new_privs;
+
+	step(c, "confine");
+	TRY(confine_rlimits(c, e));		   /* after all work that opens or writes much */
+	TRY(own_stdio(c, e));			   /* needs CAP_CHOWN */
+	TRY(confine_bounding(p->cap_bounding, e)); /* needs CAP_SETPCAP, which changing the ids may take */
+	if (prctl(PR_SET_KEEPCAPS, 1) < 0)	   /* what the plan grants must survive the change of ids */
+		return err_set(e, errno, "capabilities", "keep capabilities");
+	TRY(ids_enter(&c->id, e));
+	umask(p->has_umask ? p->umask : 022);
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) /* again: a change of ids clears it */
+		return err_set(e, errno, "setup", "tie the container to the shim");
+	TRY(enter_cwd(c, e));	/* after the ids: the user must be able to */
+	TRY(place_stdio(c, e)); /* before seccomp, which may deny it */
+	if (sys_close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
+		return err_set(e, errno, "setup", "close descriptors");
+	if (c->plan && c->plan->hold_before_exec) { /* all that can be said no to was tried, but for the filter */
+		step(c, "hold");
+		sync_send(c->sync_fd, SYNC_HELD, 0, NULL);
+		int r = sync_wait_release(c->sync_fd);
+		if (r < 0)
+			return err_set(e, r, "hold", "wait for the release");
+		step(c, "confine");
+	}
+	TRY(confine_label(c, e)); /* for the next exec; before no_new_privs would narrow it */
+	if (no_new_privs) {
+		TRY(confine_caps(p, e));
+		TRY(confine_no_new_privs(e));
+		TRY(confine_seccomp(p, e)); /* last: nobody needs a right for it any more */
+	} else {
+		TRY(confine_caps_for_filter(e)); /* without no_new_privs the filter needs CAP_SYS_ADMIN … */
+		TRY(confine_seccomp(p, e));	 /* … so it must let capset and prctl pass */
+		TRY(confine_caps(p, e));
+	}
+	step(c, "exec");
+	return execute(c, e);
+}
+
+/* ---------------------------------------------------------------- launch */
+
+static int open_self(struct child *c, struct err *e)
+{
+	AUTO_FD fd = open("/proc/self/exe", O_PATH | O_CLOEXEC);
+
+	/* Out of the way of descriptor 3. */
+	c->self_fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 10);
+	return c->self_fd < 0 ? err_set(e, errno, "setup", "open our own program") : 0;
+}
+
+static int launch(struct child *c, struct err *e)
+{
+	step(c, "setup");
+	umask(0);
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		return err_set(e, errno, "setup", "tie the container to the shim");
+	TRY(confine_oom(c, e)); /* through the host's /proc, with the host's rights */
+	TRY(confine_rlimits_raise(c, e));
+	step(c, "rootfs");
+	TRY(rootfs_prepare(c, e)); /* the disk is touched here: may hang, the shim's clock runs */
+	if (c->user_fd >= 0)
+		TRY(enter_user_namespace(c, e)); /* returns in another process, without the host's rights */
+	step(c, "namespaces");
+	TRY(enter_namespaces(c, e)); /* before the mounts: sysfs, mqueue and proc show what we are in */
+	if (setsid() < 0)
+		return err_set(e, errno, "setup", "make a session");
+	TRY(confine_label_open(c, e)); /* the host's /proc, for the last time */
+	if (is_pause(c) || c->plan->init)
+		TRY(open_self(c, e));
+	TRY(mounts_apply(c, SHIM__STEP__STAGE__ROOTFS, e));
+	step(c, "rootfs");
+	TRY(rootfs_enter(c, e)); /* the host's paths are gone */
+	TRY(mounts_apply(c, SHIM__STEP__STAGE__INSIDE, e));
+	step(c, "user");
+	if (c->process)
+		TRY(ids_resolve_inside(c->process->user, &c->id, e)); /* the image's files */
+	for (size_t i = 0; c->process && i < c->process->n_groups; i++)
+		TRY(ids_add_group(&c->id, c->process->groups[i], e));
+	step(c, "cwd");
+	TRY(make_cwd(c, e)); /* before the root becomes read-only */
+	if (c->process && c->process->tty) {
+		step(c, "tty");
+		TRY(tty_open(c, true, e)); /* from the container's own devpts */
+	}
+	TRY(rootfs_seal(c, e));
+	return confine_and_execute(c, e);
+}
+
+static _Noreturn void leave(struct child *c, const struct err *e)
+{
+	sync_send(c->sync_fd, SYNC_FAILED, 0, e);
+	_exit(1);
+}
+
+void child_launch(struct child *c)
+{
+	struct err e = {0};
+
+	launch(c, &e);
+	leave(c, &e);
+}
+
+/* ---------------------------------------------------------------- exec */
+
+static int enter_container(struct child *c, struct err *e)
+{
+	step(c, "setup");
+	umask(0);
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		return err_set(e, errno, "setup", "tie the process to the shim");
+	TRY(confine_oom(c, e)); /* these three through the host's /proc */
+	TRY(confine_rlimits_raise(c, e));
+	TRY(confine_label_open(c, e));
+	step(c, "namespaces");
+	if (setns(c->target_fd, (int)c->target_ns) < 0) /* the pid namespace came with the clone */
+		return err_set(e, errno, "namespaces", "join the container's namespaces");
+	if (c->target_ns & CLONE_NEWUSER)
+		TRY(become_root(e));
+	if (setsid() < 0)
+		return err_set(e, errno, "setup", "make a session");
+	c->root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (c->root_fd < 0)
+		return err_set(e, errno, "rootfs", "open the root");
+	step(c, "user");
+	TRY(ids_resolve_inside(c->process->user, &c->id, e));
+	for (size_t i = 0; i < c->process->n_groups; i++)
+		TRY(ids_add_group(&c->id, c->process->groups[i], e));
+	if (c->process->tty) {
+		step(c, "tty");
+		TRY(tty_open(c, false, e));
+	}
+	return confine_and_execute(c, e);
+}
+
+void child_exec(struct child *c)
+{
+	struct err e = {0};
+
+	enter_container(c, &e);
+	leave(c, &e);
+}

@@ -1,0 +1,12 @@
+/* shim/launch.h - the parent half of a launch: clone, and what the child says on its way to exec. */
+#pragma once
+
+struct shim;
+struct wire_fds;
+
+/* Takes the descriptors. A refusal or failure is reported (Failed), the shim lives on. */
+void launch_start(struct shim *s, int plan_fd, int cgroup_fd, int pod_fd, int session_fd);
+void launch_sync(struct shim *s);	  /* reads what the child has said so far */
+void launch_reaped(struct shim *s);	  /* the child that was launching is gone */
+void launch_first_reaped(struct shim *s); /* the first of two processes is */
+void launch_release(struct shim *s);	  /* of hold_before_exec */

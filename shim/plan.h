@@ -1,0 +1,33 @@
+/* shim/plan.h - a plan out of its sealed memfd: unpacked, checked for version and completeness, never changed afterwards.
+ *
+ * What this shim does not know is refused here, before anything was made: an unset step, an unknown field anywhere in the
+ * plan (a newer berthd speaks to an older shim), a step in a stage where it cannot run. */
+#pragma once
+
+#include "base/err.h"
+#include "proto/shim.pb-c.h"
+#include "shim/arena.h"
+
+#include <stdbool.h>
+
+#define SHIM_VERSION	    1 /* of the shim protocol; shim.proto has the history */
+#define SHIM_VERSION_OLDEST 1
+#define PLAN_MAX	    (4u << 20)
+#define PLAN_STEPS_MAX	    512
+#define PLAN_TIMEOUT_MS	    30000
+
+struct plan {
+	struct arena arena;
+	Shim__LaunchPlan *launch; /* one of the two, in the arena */
+	Shim__ExecPlan *exec;
+};
+
+#define PLAN_NULL ((struct plan){0})
+
+/* Negative errno with e filled, step "plan". plan_close in any case. */
+int plan_open_launch(struct plan *p, int memfd, const char *uuid, struct err *e);
+int plan_open_exec(struct plan *p, int memfd, struct err *e);
+void plan_close(struct plan *p); /* idempotent */
+
+/* Does it join anything of its pod's holder (FD_POD is needed)? */
+bool plan_needs_pod(const Shim__LaunchPlan *l);

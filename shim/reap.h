@@ -1,0 +1,9 @@
+/* shim/reap.h - the one place where children are waited for.
+ *
+ * SIGCHLD, then everything that can be reaped, by pid: as their parent we hold the pids until then, none can be another's. What
+ * is not ours by name was orphaned in a container that shares the host's pids, and came to us as the subreaper. */
+#pragma once
+
+struct shim;
+
+void reap(struct shim *s);

@@ -1,0 +1,103 @@
+/* shim/sync.c - see shim/sync.h */
+#include "shim/sync.h"
+
+#include "base/loop.h"
+#include "proto/wire.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct progress *progress_new(void)
+{
+	void *page = mmap(NULL, sizeof(struct progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	return page == MAP_FAILED ? NULL : page;
+}
+
+void progress_free(struct progress *p)
+{
+	if (p)
+		munmap(p, sizeof *p);
+}
+
+void progress_step(struct progress *p, const char *step, uint32_t timeout_ms)
+{
+	snprintf(p->step, sizeof p->step, "%s", step);
+	p->deadline_ns = timeout_ms ? now_ns() + timeout_ms * NS_PER_MS : 0;
+}
+
+int sync_open(int fds[2])
+{
+	int flags;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
+		return -errno;
+	flags = fcntl(fds[0], F_GETFL);
+	if (flags >= 0 && fcntl(fds[0], F_SETFL, flags | O_NONBLOCK) == 0)
+		return 0;
+	int saved = errno;
+	close(fds[0]);
+	close(fds[1]);
+	return -saved;
+}
+
+void sync_send(int fd, enum sync_kind kind, int value, const struct err *e)
+{
+	struct sync_record rec = {.kind = (int)kind, .value = value};
+
+	if (e)
+		rec.err = *e;
+	(void)wire_send(fd, &rec, sizeof rec, NULL, 0); /* see sync.h */
+}
+
+void sync_send_fds(int fd, enum sync_kind kind, const int *fds, unsigned n_fds)
+{
+	struct sync_record rec = {.kind = (int)kind};
+
+	(void)wire_send(fd, &rec, sizeof rec, fds, n_fds);
+}
+
+int sync_wait_release(int fd)
+{
+	struct sync_record rec;
+	ssize_t n;
+
+	do
+		n = recv(fd, &rec, sizeof rec, 0);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	if (n != sizeof rec || rec.kind != SYNC_RELEASE)
+		return -ECANCELED;
+	return 0;
+}
+
+int sync_receive(int fd, struct sync_record *ret, int ret_fds[2])
+{
+	struct wire_fds fds = {.n = 0};
+	size_t len = 0;
+	int r;
+
+	ret_fds[0] = ret_fds[1] = -1;
+	r = wire_recv(fd, ret, sizeof *ret, &len, &fds);
+	if (r != 0)
+		return r;
+	if (len != sizeof *ret) {
+		wire_fds_close(&fds);
+		return -EBADMSG;
+	}
+	ret_fds[0] = wire_fds_take(&fds, 0);
+	ret_fds[1] = wire_fds_take(&fds, 1);
+	wire_fds_close(&fds);
+	return 0;
+}
+
+void sync_release(int fd)
+{
+	sync_send(fd, SYNC_RELEASE, 0, NULL);
+}
