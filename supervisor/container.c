@@ -528,6 +528,18 @@ static void start_is_wanted(struct container *c)
 	c->history = (struct history){0};
 }
 
+void container_answer_started(struct container *c)
+{
+	if (!c->stored || !(c->ran || c->waiting))
+		return;
+	/* One that waits for its pod was accepted: it is not taken back any more if it fails later. */
+	if (c->waiting && c->obj->start_or_remove) {
+		SET(c->obj, start_or_remove, 0);
+		container_touch(c);
+	}
+	waiters_answer(c, WAIT_BIT(WAIT_STARTED) | (c->waiting ? WAIT_BIT(WAIT_RESTARTED) : 0));
+}
+
 static void take_session(struct container *c, struct event *ev)
 {
 	close_fd(&c->session_fd);

@@ -364,8 +364,9 @@ static void add_person_mount(struct builder *b, size_t i)
 		m = add_mount(b, NULL, in->source, in->target, attr, false);
 	if (!m)
 		return;
-	m->has_recursive = 1;
+	m->has_recursive = m->has_make_source = 1;
 	m->recursive = !in->non_recursive;
+	m->make_source = in->type == BERTH__MOUNT__TYPE__VOLUME;
 	m->propagation = propagation_of(in->propagation);
 	m->has_propagation = m->propagation != 0;
 }
