@@ -58,8 +58,11 @@ int app_connect(struct app *app)
 {
 	struct err e;
 
-	if (app->client.fd >= 0 || client_open(&app->client, &e) == 0)
+	/* A connection that was there before and is lost is made again with patience, by client_ask. */
+	if (app->connected || client_open(&app->client, &e) == 0) {
+		app->connected = true;
 		return 0;
+	}
 	return app_fail(app, &e);
 }
 
@@ -71,7 +74,7 @@ int app_ask(struct app *app, struct ask *a, const struct spec_opts *spec)
 	if (r)
 		return r;
 	if (client_ask(&app->client, a, &e) < 0)
-		return app_fail(app, &e);
+		return a->lost ? app->failure : app_fail(app, &e);
 	return ask_error(a) ? app_refused(app, ask_error(a), spec) : 0;
 }
 

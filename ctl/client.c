@@ -55,8 +55,8 @@ void ask_init(struct ask *a, Berth__Envelope__BodyCase body_case, void *body)
 	*a = (struct ask){.env = BERTH__ENVELOPE__INIT};
 	a->env.body_case = body_case;
 	a->env.hello = body; /* all members of the union are pointers */
-	if (body_changes(body_case))
-		uuid_make(a->token);
+	a->changes = body_changes(body_case);
+	uuid_make(a->id);
 }
 
 void ask_fini(struct ask *a)
@@ -275,7 +275,8 @@ static int ask_send(struct client *c, struct ask *a, struct err *e)
 	}
 	a->env.has_id = true;
 	a->env.id = ++c->last_id;
-	a->env.client_token = a->token[0] ? a->token : NULL;
+	a->env.request_id = a->id;
+	a->env.client_token = a->changes && !a->once ? a->id : NULL;
 	a->env.project = (char *)(uintptr_t)c->project;
 	r = record_send(c, &a->env, a->fds, a->n_fds);
 	if (r == -E2BIG || r == -EMSGSIZE)
@@ -348,6 +349,20 @@ static int asks_send(struct client *c, struct ask *asks, unsigned n, unsigned *r
 	return 0;
 }
 
+static int asks_again(struct client *c, struct ask *asks, unsigned n, int why, uint64_t *deadline_ns, struct err *e)
+{
+	for (unsigned i = 0; i < n; i++) {
+		if (asks[i].once && asks[i].sent && !asks[i].reply && why == CLIENT_LOST) {
+			asks[i].lost = true;
+			client_close(c);
+			return err_set(e, 0, "ask",
+				       "berthd went away after it was asked; whether it did it is not known");
+		}
+		asks[i].sent = false;
+	}
+	return client_reconnect(c, deadline_ns, e);
+}
+
 int client_ask_all(struct client *c, struct ask *asks, unsigned n, struct err *e)
 {
 	uint64_t deadline_ns = 0;
@@ -363,15 +378,10 @@ int client_ask_all(struct client *c, struct ask *asks, unsigned n, struct err *e
 			r = answer_take(c, asks, n, &progress, e);
 		if (progress)
 			deadline_ns = 0;
+		if (r > 0)
+			r = asks_again(c, asks, n, r, &deadline_ns, e);
 		if (r < 0)
 			return r;
-		if (r > 0) {
-			for (unsigned i = 0; i < n; i++)
-				asks[i].sent = false;
-			r = client_reconnect(c, &deadline_ns, e);
-			if (r < 0)
-				return r;
-		}
 	}
 }
 

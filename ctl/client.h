@@ -1,8 +1,9 @@
 /* ctl/client.h - requests to berthd: connect, say Hello, ask, wait for the terminal reply.
  *
  * When berthd goes away or answers UNAVAILABLE (an upgrade), the client connects again for up to CLIENT_PATIENCE_MS and asks
- * again what was not answered, with the same client_token, so that nothing is done twice. The first connection is not
- * repeated: a berthd that does not run should be said at once. */
+ * again what was not answered, with the same client_token, so that nothing is done twice. A request whose answer carries a
+ * descriptor cannot have a token: it is asked again only when berthd surely did nothing, else it is `lost`. The first
+ * connection is not repeated: a berthd that does not run should be said at once. */
 #pragma once
 
 #include "base/err.h"
@@ -32,12 +33,14 @@ struct ask {
 	/* Each reply before the terminal one; the request may be changed here, it is packed anew when asked again. */
 	void (*more)(struct ask *a, const Berth__Envelope *reply);
 	void *arg;
-	/* The outcome: a terminal reply, or NULL and err. */
+	/* The outcome: a terminal reply, or NULL. */
 	Berth__Envelope *reply;
 	struct wire_fds reply_fds;
-	struct err err;
+	bool once; /* set by the caller: the answer has a descriptor */
+	bool lost; /* with once: berthd went away; whether it was done is not known, its action has request_id `id` */
+	char id[UUID_SIZE]; /* request_id, and client_token unless once */
 	/* For client.c */
-	char token[UUID_SIZE];
+	bool changes;
 	bool sent;
 };
 

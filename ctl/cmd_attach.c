@@ -104,9 +104,11 @@ static int start_attached(struct app *app, const struct start_opts *o, char *ref
 	start.ref = c->meta->uuid;
 	start.has_attach = start.attach = true;
 	ask_init(&a, BERTH__ENVELOPE__BODY_CONTAINER_START, &start);
+	a.once = true;
 	if (!status)
 		status = app_ask(app, &a, NULL);
-	if (!status)
+	/* Lost: berthd carries on with what it began, when it is back. */
+	if (!status || a.lost)
 		status = foreground_run(app, &f, wire_fds_take(&a.reply_fds, 0));
 	ask_fini(&a);
 	ask_fini(&look);

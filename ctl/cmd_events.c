@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "ctl/command.h"
 #include "ctl/format.h"
+#include "ctl/print.h"
 #include "proto/json.h"
 
 #include <errno.h>
@@ -34,11 +35,11 @@ struct follow {
 /* <time> <kind> <type> <name> (<uuid>): <reason> key=value … */
 static void event_print(const Berth__Event *ev)
 {
-	char time[STR_TIME_SIZE];
+	char time[STR_TIME_SIZE], id[PRINT_SIZE];
 
 	printf("%s %s %s %s", str_time(ev->at, time), ev->kind, ev->type, ev->name && *ev->name ? ev->name : "-");
 	if (ev->uuid && *ev->uuid)
-		printf(" (%.13s)", ev->uuid);
+		printf(" (%s)", print_short_id(ev->uuid, id));
 	for (size_t i = 0; i < ev->n_attributes; i++)
 		printf(" %s=%s", ev->attributes[i]->key, ev->attributes[i]->value ? ev->attributes[i]->value : "");
 	if (ev->reason && *ev->reason)

@@ -39,7 +39,10 @@ static int exec_run(struct app *app, void *opts, char **operands, unsigned n)
 	exec.ref = operands[0];
 	exec.exec = spec;
 	ask_init(&a, BERTH__ENVELOPE__BODY_CONTAINER_EXEC, &exec);
+	a.once = true; /* even with -d: the answer to an exec is never kept */
 	status = app_ask(app, &a, &o->spec);
+	if (a.lost)
+		say("berthd went away while it started the program: whether it runs is not known");
 	if (!status && !spec->detach)
 		status = foreground_run(app, &f, wire_fds_take(&a.reply_fds, 0));
 	ask_fini(&a);

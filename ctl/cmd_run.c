@@ -86,44 +86,95 @@ static int cidfile_write(const struct app *app, const char *path, int fd, const 
 	return app_fail(app, &e);
 }
 
-static int run_attached(struct app *app, const struct session_opts *session, const Berth__Container *c, int fd)
+/* berthd went away after it was asked for a container in the foreground, a request that cannot be repeated blindly. Its action says
+ * whether there is a container: the uuid, to be freed; NULL: nothing was done (then *ret_status is 0), or it is not known. */
+static char *lost_find(struct app *app, const struct ask *lost, int *ret_status)
 {
-	struct foreground f = {
-		.ref = c->meta->uuid, .what = c->meta->name, .auto_remove = c->spec->auto_remove, .session = *session};
+	Berth__ActionsRequest request = BERTH__ACTIONS_REQUEST__INIT;
+	char *uuid = NULL;
+	struct ask a;
 
-	return foreground_run(app, &f, fd);
+	ask_init(&a, BERTH__ENVELOPE__BODY_ACTIONS, &request);
+	*ret_status = app_ask(app, &a, NULL);
+	for (size_t i = 0; !*ret_status && i < a.reply->actions_reply->n_actions; i++) {
+		const Berth__Action *x = a.reply->actions_reply->actions[i];
+
+		if (x->request_id && !strcmp(x->request_id, lost->id) && x->object_uuid && *x->object_uuid)
+			uuid = mem_text(x->object_uuid);
+	}
+	ask_fini(&a);
+	return uuid;
 }
 
-static int create_ask(struct app *app, struct run_opts *o, const struct session_opts *session,
-		      Berth__ContainerCreate *create, int cid_fd)
+struct creation {
+	struct run_opts *opts;
+	Berth__ContainerCreate create;
+	struct session_opts session;
+	int cid_fd;
+};
+
+/* uuid and name are those of the container. */
+static int created(struct app *app, struct creation *n, const char *uuid, const char *name, int fd)
+{
+	struct foreground f = {
+		.ref = uuid, .what = name, .auto_remove = n->create.spec->auto_remove, .session = n->session};
+	int status = cidfile_write(app, n->opts->cidfile, n->cid_fd, uuid);
+
+	if (n->create.attach)
+		return foreground_run(app, &f, fd);
+	puts(uuid);
+	return status;
+}
+
+static int create_ask(struct app *app, struct creation *n)
 {
 	struct ask a;
 	int status;
 
-	create->name = (char *)(uintptr_t)o->name;
-	create->spec = spec_of(o);
-	create->has_unique_name = create->unique_name = true;
-	ask_init(&a, BERTH__ENVELOPE__BODY_CONTAINER_CREATE, create);
-	status = app_ask(app, &a, &o->spec);
-	if (!status) {
-		const Berth__Container *c = a.reply->container_reply->container;
+	for (;;) {
+		AUTO_FREE char *uuid = NULL;
 
-		status = cidfile_write(app, o->cidfile, cid_fd, c->meta->uuid);
-		if (create->attach)
-			status = run_attached(app, session, c, wire_fds_take(&a.reply_fds, 0));
-		else
-			puts(c->meta->uuid);
-	} else if (o->cidfile) {
-		unlink(o->cidfile);
+		ask_init(&a, BERTH__ENVELOPE__BODY_CONTAINER_CREATE, &n->create);
+		a.once = n->create.attach;
+		status = app_ask(app, &a, &n->opts->spec);
+		if (!a.lost)
+			break;
+		uuid = lost_find(app, &a, &status);
+		if (uuid)
+			return created(app, n, uuid, n->opts->name ? n->opts->name : uuid, -1);
+		if (status)
+			return status;
+	}
+	if (!status) {
+		const Berth__Meta *meta = a.reply->container_reply->container->meta;
+
+		status = created(app, n, meta->uuid, meta->name, wire_fds_take(&a.reply_fds, 0));
+	} else if (n->opts->cidfile) {
+		unlink(n->opts->cidfile);
 	}
 	ask_fini(&a);
 	return status;
 }
 
+static int create(struct app *app, struct run_opts *o, bool start, bool attach, const struct session_opts *session)
+{
+	struct creation n = {.opts = o, .create = BERTH__CONTAINER_CREATE__INIT, .session = *session};
+	int status = cidfile_open(app, o->cidfile, &n.cid_fd);
+	AUTO_FD cid_fd = n.cid_fd;
+
+	if (status)
+		return status;
+	n.create.name = (char *)(uintptr_t)o->name;
+	n.create.spec = spec_of(o);
+	n.create.has_unique_name = n.create.unique_name = true;
+	n.create.has_start = n.create.start = start;
+	n.create.has_attach = n.create.attach = attach;
+	return create_ask(app, &n);
+}
+
 static int run_run(struct app *app, void *opts, char **operands, unsigned n)
 {
 	struct run_opts *o = opts;
-	Berth__ContainerCreate create = BERTH__CONTAINER_CREATE__INIT;
 	Berth__ContainerSpec *spec = spec_of(o);
 	struct session_opts session = {0};
 	struct err e;
@@ -137,30 +188,20 @@ static int run_run(struct app *app, void *opts, char **operands, unsigned n)
 		window_set(spec);
 		spec->has_stdin_once = spec->stdin_once = spec->stdin_open;
 	}
-	if (status)
-		return status;
-	create.has_start = create.start = true;
-	create.has_attach = create.attach = !o->detach;
-	AUTO_FD cid_fd = -1;
-	status = cidfile_open(app, o->cidfile, &cid_fd);
-	return status ? status : create_ask(app, o, &session, &create, cid_fd);
+	return status ? status : create(app, o, true, !o->detach, &session);
 }
 
 static int create_run(struct app *app, void *opts, char **operands, unsigned n)
 {
 	struct run_opts *o = opts;
-	Berth__ContainerCreate create = BERTH__CONTAINER_CREATE__INIT;
 	Berth__ContainerSpec *spec = spec_of(o);
 	struct err e;
-	int status;
 
 	command_set(spec, operands, n);
 	spec->has_stdin_once = spec->stdin_once = spec->stdin_open;
 	if (spec_opts_check(&o->spec, &e) < 0)
 		return app_fail(app, &e);
-	AUTO_FD cid_fd = -1;
-	status = cidfile_open(app, o->cidfile, &cid_fd);
-	return status ? status : create_ask(app, o, NULL, &create, cid_fd);
+	return create(app, o, false, false, &(struct session_opts){0});
 }
 
 #define SPEC_TABLES                                                                                                    \

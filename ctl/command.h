@@ -11,6 +11,7 @@ struct app {
 	const struct flag_table *flags; /* of the command */
 	int failure;			/* exit status of errors that are ours or berthd's, not the container's */
 	struct client client;
+	bool connected; /* there was a connection once */
 };
 
 struct command {
@@ -57,7 +58,8 @@ int app_fail(const struct app *app, const struct err *e);	      /* says it; the 
 /* berthd's refusal, a field of the request told as the flag that set it (spec may be NULL); the exit status. */
 int app_refused(const struct app *app, const Berth__Error *error, const struct spec_opts *spec);
 
-/* Connects if need be and asks. 0: a->reply is the answer that was asked for; else it was said and this is the exit status. */
+/* Connects if need be and asks. 0: a->reply is the answer that was asked for; else it was said and this is the exit status. A
+ * request that is lost (client.h) is left for the caller to say. */
 int app_ask(struct app *app, struct ask *a, const struct spec_opts *spec);
 int app_connect(struct app *app);
 

@@ -133,15 +133,11 @@ static int end_tell(struct app *app, const struct foreground *f, const struct se
 }
 
 /* A session that breaks off while its container goes on was dropped by the shim, because our output was not read in time: what
- * came meanwhile is in the log. A reply without descriptor means that berthd answered a second time (it was restarted in between). */
+ * came meanwhile is in the log. */
 int foreground_run(struct app *app, const struct foreground *f, int fd)
 {
 	fflush(stdout);
-	if (fd < 0 && f->exec) {
-		say("berthd was restarted while it started the program: whether it runs is not known");
-		return app->failure;
-	}
-	for (bool again = false;; again = true, fd = -1) {
+	for (bool again = fd < 0;; again = true, fd = -1) {
 		AUTO_FD sock = fd;
 		struct session_end end;
 		struct err e;
@@ -154,7 +150,7 @@ int foreground_run(struct app *app, const struct foreground *f, int fd)
 		if (sock < 0)
 			return end_status(app, f);
 		if (again)
-			say("the output of %s was not read in time, some is only in its log", f->what);
+			say("attached to %s again; what it wrote meanwhile is in its log", f->what);
 		if (session_run(sock, &f->session, &end, &e) < 0)
 			return app_fail(app, &e);
 		if (end.how != SESSION_LOST || f->exec)

@@ -19,7 +19,7 @@ struct foreground_opts {
 };
 extern const struct flag foreground_flags[];
 
-/* Takes fd. The exit status. */
+/* Takes fd; -1: there was none with the answer, or no answer. The exit status. */
 int foreground_run(struct app *app, const struct foreground *f, int fd);
 
 /* tty, stdin and keys into *ret; the exit status when something is wrong with them (-t without a terminal). */

@@ -143,6 +143,11 @@ const char *print_when(int64_t at_ns, char buf[PRINT_SIZE])
 
 const char *print_short_id(const char *uuid, char buf[PRINT_SIZE])
 {
-	snprintf(buf, PRINT_SIZE, "%.13s", uuid ? uuid : "");
+	size_t n = 0;
+
+	for (; uuid && *uuid && n < 12; uuid++)
+		if (*uuid != '-')
+			buf[n++] = *uuid;
+	buf[n] = 0;
 	return buf;
 }

@@ -27,4 +27,4 @@ const char *print_size(uint64_t bytes, char buf[PRINT_SIZE]);		    /* "1.5GiB" *
 const char *print_duration(int64_t ns, char buf[PRINT_SIZE]);		    /* "5 minutes", "400 ms" */
 const char *print_ago(int64_t at_ns, int64_t now_ns, char buf[PRINT_SIZE]); /* "5 minutes ago"; "" for never */
 const char *print_when(int64_t at_ns, char buf[PRINT_SIZE]);		    /* local time to the second; "" for never */
-const char *print_short_id(const char *uuid, char buf[PRINT_SIZE]); /* first 12 digits: a prefix that berthd takes */
+const char *print_short_id(const char *uuid, char buf[PRINT_SIZE]); /* its first 12 digits, which berthd takes for it */

@@ -228,6 +228,38 @@ static void a_lost_request_is_asked_again_with_the_same_token(void **state)
 	ask_fini(&a);
 }
 
+static void ask_once(struct script *s, struct ask *a, int want)
+{
+	Berth__ContainerExec exec = BERTH__CONTAINER_EXEC__INIT;
+	struct client c = CLIENT_NULL;
+	struct err e = {0};
+
+	script_start(s);
+	c.path = s->path;
+	assert_int_equal(client_open(&c, &e), 0);
+	ask_init(a, BERTH__ENVELOPE__BODY_CONTAINER_EXEC, &exec);
+	a->once = true;
+	assert_int_equal(client_ask(&c, a, &e), want);
+	client_close(&c);
+	script_end(s);
+}
+
+static void a_request_for_a_descriptor_is_not_asked_twice_unless_it_was_refused(void **state)
+{
+	struct script lost = {.connections = {"x"}}, refused = {.connections = {"u", "a"}};
+	struct ask a;
+
+	(void)state;
+	ask_once(&lost, &a, -EINVAL);
+	assert_true(a.lost);
+	assert_string_equal(lost.tokens[0], ""); /* berthd could not repeat the answer */
+	ask_fini(&a);
+	ask_once(&refused, &a, 0);
+	assert_false(a.lost);
+	assert_non_null(a.reply);
+	ask_fini(&a);
+}
+
 static void unavailable_is_not_an_answer_but_a_reason_to_ask_again(void **state)
 {
 	struct script s = {.connections = {"u", "a"}};
@@ -350,6 +382,7 @@ int main(void)
 		cmocka_unit_test(an_answer_comes_back_to_its_request),
 		cmocka_unit_test(progress_comes_before_the_answer),
 		cmocka_unit_test(a_lost_request_is_asked_again_with_the_same_token),
+		cmocka_unit_test(a_request_for_a_descriptor_is_not_asked_twice_unless_it_was_refused),
 		cmocka_unit_test(unavailable_is_not_an_answer_but_a_reason_to_ask_again),
 		cmocka_unit_test(only_what_was_not_answered_is_asked_again),
 		cmocka_unit_test(a_refusal_is_an_answer),

@@ -1,0 +1,292 @@
+# bash completion of berth, written by `berth completion bash`
+
+_berth_commands() {
+	case $1 in
+	"") echo "run create start stop restart kill pause unpause exec attach wait rename update rm ps inspect logs top stats events actions pod image volume info check upgrade version completion help " ;;
+	pod) echo "create ls inspect rm " ;;
+	image) echo "import ls inspect rm " ;;
+	volume) echo "create ls inspect rm " ;;
+	esac
+}
+
+_berth_flags() {
+	case $1 in
+	"") echo "--socket --project -v --version --help" ;;
+	"run") echo "-d --detach --name --cidfile --detach-keys --sig-proxy -e --env --env-file -w --workdir -u --user -l --label --label-file -h --hostname --entrypoint --stop-signal --stop-timeout --init -i --interactive -t --tty --rm --read-only -v --volume --mount --tmpfs --device --cap-add --cap-drop --privileged --security-opt --userns --ulimit --sysctl --shm-size --oom-score-adj --network --pid --ipc --pod --pod-init --log-opt -m --memory --memory-high --memory-swap --cpus --cpu-weight --cpuset-cpus --cpuset-mems --pids-limit --io-weight --io-max --oom-group --restart --help" ;;
+	"create") echo "--name --cidfile -e --env --env-file -w --workdir -u --user -l --label --label-file -h --hostname --entrypoint --stop-signal --stop-timeout --init -i --interactive -t --tty --rm --read-only -v --volume --mount --tmpfs --device --cap-add --cap-drop --privileged --security-opt --userns --ulimit --sysctl --shm-size --oom-score-adj --network --pid --ipc --pod --pod-init --log-opt -m --memory --memory-high --memory-swap --cpus --cpu-weight --cpuset-cpus --cpuset-mems --pids-limit --io-weight --io-max --oom-group --restart --help" ;;
+	"start") echo "-a --attach -i --interactive --detach-keys --sig-proxy --help" ;;
+	"stop") echo "-t --time --help" ;;
+	"restart") echo "-t --time --help" ;;
+	"kill") echo "-s --signal --help" ;;
+	"pause") echo "--help" ;;
+	"unpause") echo "--help" ;;
+	"exec") echo "-i --interactive -t --tty -d --detach -e --env --env-file -w --workdir -u --user --privileged --timeout --detach-keys --sig-proxy --help" ;;
+	"attach") echo "--no-stdin --detach-keys --sig-proxy --help" ;;
+	"wait") echo "--condition --format --help" ;;
+	"rename") echo "--help" ;;
+	"update") echo "-m --memory --memory-high --memory-swap --cpus --cpu-weight --cpuset-cpus --cpuset-mems --pids-limit --io-weight --io-max --oom-group --restart --help" ;;
+	"rm") echo "-f --force -v --volumes --help" ;;
+	"ps") echo "-a --all -f --filter -n --last -l --latest --format -q --quiet --no-trunc --help" ;;
+	"inspect") echo "-f --format --help" ;;
+	"logs") echo "-f --follow -n --tail --since --until -t --timestamps --stdout --stderr --help" ;;
+	"top") echo "--format -q --quiet --no-trunc --help" ;;
+	"stats") echo "--no-stream --format -q --quiet --no-trunc --help" ;;
+	"events") echo "--since --until -f --filter --format --help" ;;
+	"actions") echo "-n --last --format -q --quiet --no-trunc --help" ;;
+	"pod create") echo "--name --hostname --share-pid --network -l --label --label-file --sysctl --shm-size -m --memory --memory-high --memory-swap --cpus --cpu-weight --cpuset-cpus --cpuset-mems --pids-limit --io-weight --io-max --oom-group --help" ;;
+	"pod ls") echo "-f --filter --format -q --quiet --no-trunc --help" ;;
+	"pod inspect") echo "-f --format --help" ;;
+	"pod rm") echo "-f --force --help" ;;
+	"image import") echo "-t --name -q --quiet --help" ;;
+	"image ls") echo "-f --filter --format -q --quiet --no-trunc --help" ;;
+	"image inspect") echo "-f --format --help" ;;
+	"image rm") echo "-f --force --help" ;;
+	"volume create") echo "--help" ;;
+	"volume ls") echo "-f --filter --format -q --quiet --no-trunc --help" ;;
+	"volume inspect") echo "-f --format --help" ;;
+	"volume rm") echo "--help" ;;
+	"info") echo "-f --format --help" ;;
+	"check") echo "-f --format --help" ;;
+	"upgrade") echo "--help" ;;
+	"version") echo "--help" ;;
+	"completion") echo "--help" ;;
+	"help") echo "--help" ;;
+	esac
+}
+
+_berth_value() {
+	case $1 in
+	" --socket") echo "file" ;;
+	" --project") echo "-" ;;
+	"run --name") echo "-" ;;
+	"run --cidfile") echo "file" ;;
+	"run --detach-keys") echo "-" ;;
+	"run --env"|"run -e") echo "-" ;;
+	"run --env-file") echo "file" ;;
+	"run --workdir"|"run -w") echo "-" ;;
+	"run --user"|"run -u") echo "-" ;;
+	"run --label"|"run -l") echo "-" ;;
+	"run --label-file") echo "file" ;;
+	"run --hostname"|"run -h") echo "-" ;;
+	"run --entrypoint") echo "-" ;;
+	"run --stop-signal") echo "-" ;;
+	"run --stop-timeout") echo "-" ;;
+	"run --volume"|"run -v") echo "dir" ;;
+	"run --mount") echo "-" ;;
+	"run --tmpfs") echo "-" ;;
+	"run --device") echo "file" ;;
+	"run --cap-add") echo "-" ;;
+	"run --cap-drop") echo "-" ;;
+	"run --security-opt") echo "-" ;;
+	"run --userns") echo "auto host" ;;
+	"run --ulimit") echo "-" ;;
+	"run --sysctl") echo "-" ;;
+	"run --shm-size") echo "-" ;;
+	"run --oom-score-adj") echo "-" ;;
+	"run --network") echo "none host" ;;
+	"run --pid") echo "host private" ;;
+	"run --ipc") echo "host private" ;;
+	"run --pod") echo "pod" ;;
+	"run --log-opt") echo "-" ;;
+	"run --memory"|"run -m") echo "-" ;;
+	"run --memory-high") echo "-" ;;
+	"run --memory-swap") echo "-" ;;
+	"run --cpus") echo "-" ;;
+	"run --cpu-weight") echo "-" ;;
+	"run --cpuset-cpus") echo "-" ;;
+	"run --cpuset-mems") echo "-" ;;
+	"run --pids-limit") echo "-" ;;
+	"run --io-weight") echo "-" ;;
+	"run --io-max") echo "file" ;;
+	"run --restart") echo "no on-failure always unless-stopped" ;;
+	"create --name") echo "-" ;;
+	"create --cidfile") echo "file" ;;
+	"create --env"|"create -e") echo "-" ;;
+	"create --env-file") echo "file" ;;
+	"create --workdir"|"create -w") echo "-" ;;
+	"create --user"|"create -u") echo "-" ;;
+	"create --label"|"create -l") echo "-" ;;
+	"create --label-file") echo "file" ;;
+	"create --hostname"|"create -h") echo "-" ;;
+	"create --entrypoint") echo "-" ;;
+	"create --stop-signal") echo "-" ;;
+	"create --stop-timeout") echo "-" ;;
+	"create --volume"|"create -v") echo "dir" ;;
+	"create --mount") echo "-" ;;
+	"create --tmpfs") echo "-" ;;
+	"create --device") echo "file" ;;
+	"create --cap-add") echo "-" ;;
+	"create --cap-drop") echo "-" ;;
+	"create --security-opt") echo "-" ;;
+	"create --userns") echo "auto host" ;;
+	"create --ulimit") echo "-" ;;
+	"create --sysctl") echo "-" ;;
+	"create --shm-size") echo "-" ;;
+	"create --oom-score-adj") echo "-" ;;
+	"create --network") echo "none host" ;;
+	"create --pid") echo "host private" ;;
+	"create --ipc") echo "host private" ;;
+	"create --pod") echo "pod" ;;
+	"create --log-opt") echo "-" ;;
+	"create --memory"|"create -m") echo "-" ;;
+	"create --memory-high") echo "-" ;;
+	"create --memory-swap") echo "-" ;;
+	"create --cpus") echo "-" ;;
+	"create --cpu-weight") echo "-" ;;
+	"create --cpuset-cpus") echo "-" ;;
+	"create --cpuset-mems") echo "-" ;;
+	"create --pids-limit") echo "-" ;;
+	"create --io-weight") echo "-" ;;
+	"create --io-max") echo "file" ;;
+	"create --restart") echo "no on-failure always unless-stopped" ;;
+	"start --detach-keys") echo "-" ;;
+	"stop --time"|"stop -t") echo "-" ;;
+	"restart --time"|"restart -t") echo "-" ;;
+	"kill --signal"|"kill -s") echo "HUP INT QUIT KILL USR1 USR2 TERM CONT STOP" ;;
+	"exec --env"|"exec -e") echo "-" ;;
+	"exec --env-file") echo "file" ;;
+	"exec --workdir"|"exec -w") echo "-" ;;
+	"exec --user"|"exec -u") echo "-" ;;
+	"exec --timeout") echo "-" ;;
+	"exec --detach-keys") echo "-" ;;
+	"attach --detach-keys") echo "-" ;;
+	"wait --condition") echo "not-running next-exit removed" ;;
+	"wait --format") echo "json table" ;;
+	"update --memory"|"update -m") echo "-" ;;
+	"update --memory-high") echo "-" ;;
+	"update --memory-swap") echo "-" ;;
+	"update --cpus") echo "-" ;;
+	"update --cpu-weight") echo "-" ;;
+	"update --cpuset-cpus") echo "-" ;;
+	"update --cpuset-mems") echo "-" ;;
+	"update --pids-limit") echo "-" ;;
+	"update --io-weight") echo "-" ;;
+	"update --io-max") echo "file" ;;
+	"update --restart") echo "no on-failure always unless-stopped" ;;
+	"ps --filter"|"ps -f") echo "-" ;;
+	"ps --last"|"ps -n") echo "-" ;;
+	"ps --format") echo "json table" ;;
+	"inspect --format"|"inspect -f") echo "json table" ;;
+	"logs --tail"|"logs -n") echo "-" ;;
+	"logs --since") echo "-" ;;
+	"logs --until") echo "-" ;;
+	"top --format") echo "json table" ;;
+	"stats --format") echo "json table" ;;
+	"events --since") echo "-" ;;
+	"events --until") echo "-" ;;
+	"events --filter"|"events -f") echo "-" ;;
+	"events --format") echo "json table" ;;
+	"actions --last"|"actions -n") echo "-" ;;
+	"actions --format") echo "json table" ;;
+	"pod create --name") echo "-" ;;
+	"pod create --hostname") echo "-" ;;
+	"pod create --network") echo "none host" ;;
+	"pod create --label"|"pod create -l") echo "-" ;;
+	"pod create --label-file") echo "file" ;;
+	"pod create --sysctl") echo "-" ;;
+	"pod create --shm-size") echo "-" ;;
+	"pod create --memory"|"pod create -m") echo "-" ;;
+	"pod create --memory-high") echo "-" ;;
+	"pod create --memory-swap") echo "-" ;;
+	"pod create --cpus") echo "-" ;;
+	"pod create --cpu-weight") echo "-" ;;
+	"pod create --cpuset-cpus") echo "-" ;;
+	"pod create --cpuset-mems") echo "-" ;;
+	"pod create --pids-limit") echo "-" ;;
+	"pod create --io-weight") echo "-" ;;
+	"pod create --io-max") echo "file" ;;
+	"pod ls --filter"|"pod ls -f") echo "-" ;;
+	"pod ls --format") echo "json table" ;;
+	"pod inspect --format"|"pod inspect -f") echo "json table" ;;
+	"image import --name"|"image import -t") echo "-" ;;
+	"image ls --filter"|"image ls -f") echo "-" ;;
+	"image ls --format") echo "json table" ;;
+	"image inspect --format"|"image inspect -f") echo "json table" ;;
+	"volume ls --filter"|"volume ls -f") echo "-" ;;
+	"volume ls --format") echo "json table" ;;
+	"volume inspect --format"|"volume inspect -f") echo "json table" ;;
+	"info --format"|"info -f") echo "json table" ;;
+	"check --format"|"check -f") echo "json table" ;;
+	esac
+}
+
+_berth_operand() {
+	case $1 in
+	"run") echo "image once" ;;
+	"create") echo "image once" ;;
+	"start") echo "container" ;;
+	"stop") echo "container" ;;
+	"restart") echo "container" ;;
+	"kill") echo "container" ;;
+	"pause") echo "container" ;;
+	"unpause") echo "container" ;;
+	"exec") echo "container once" ;;
+	"attach") echo "container" ;;
+	"wait") echo "container" ;;
+	"rename") echo "container" ;;
+	"update") echo "container" ;;
+	"rm") echo "container" ;;
+	"inspect") echo "container" ;;
+	"logs") echo "container" ;;
+	"top") echo "container" ;;
+	"stats") echo "container" ;;
+	"actions") echo "container" ;;
+	"pod inspect") echo "pod" ;;
+	"pod rm") echo "pod" ;;
+	"image import") echo "file" ;;
+	"image inspect") echo "image" ;;
+	"image rm") echo "image" ;;
+	"volume inspect") echo "volume" ;;
+	"volume rm") echo "volume" ;;
+	"upgrade") echo "file" ;;
+	"completion") echo "bash zsh" ;;
+	"help") echo "command" ;;
+	esac
+}
+
+_berth_names() {
+	case $1 in
+	container) berth "${_berth_global[@]}" ps -a --format '{{.meta.name}}' 2>/dev/null ;;
+	image) berth "${_berth_global[@]}" image ls --format '{{.names[0]}}' 2>/dev/null ;;
+	pod) berth "${_berth_global[@]}" pod ls --format '{{.meta.name}}' 2>/dev/null ;;
+	volume) berth "${_berth_global[@]}" volume ls -q 2>/dev/null ;;
+	command) _berth_commands "" ;;
+	*) echo "$1" ;;
+	esac
+}
+
+_berth_offer() {
+	case $1 in
+	file) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$2") ;;
+	dir) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- "$2") ;;
+	-) COMPREPLY=() ;;
+	*) mapfile -t COMPREPLY < <(compgen -W "$(_berth_names "$1")" -- "$2") ;;
+	esac
+}
+
+_berth() {
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} command= operands=0 i word kind
+	_berth_global=()
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		word=${COMP_WORDS[i]}
+		case $word in
+		--) [[ $command ]] && operands=99 ;;
+		-*)
+			if [[ $word != *=* && $(_berth_value "$command $word") ]]; then
+				[[ $command ]] || _berth_global+=("$word" "${COMP_WORDS[i+1]}")
+				((i++))
+			fi ;;
+		*)
+			if [[ $(_berth_commands "$command") ]]; then command=${command:+$command }$word; else ((operands++)); fi ;;
+		esac
+	done
+	kind=$(_berth_value "$command $prev")
+	if [[ $kind && $prev == -* ]]; then _berth_offer "$kind" "$cur"; return; fi
+	if [[ $cur == -* ]]; then _berth_offer "$(_berth_flags "$command")" "$cur"; return; fi
+	if [[ $(_berth_commands "$command") ]]; then _berth_offer "$(_berth_commands "$command")" "$cur"; return; fi
+	kind=$(_berth_operand "$command")
+	if [[ $kind == *' once' ]] && ((operands)); then _berth_offer file "$cur"; return; fi
+	_berth_offer "${kind% once}" "$cur"
+}
+
+complete -F _berth berth
