@@ -175,8 +175,8 @@ static void probe_capabilities(struct probe *p)
 		int cap;
 		const char *name;
 	} needed[] = {
-		{21, "SYS_ADMIN"}, {24, "SYS_RESOURCE"}, {12, "NET_ADMIN"}, {27, "MKNOD"},	 {0, "CHOWN"},
-		{6, "SETGID"},	   {7, "SETUID"},	 {8, "SETPCAP"},    {1, "DAC_OVERRIDE"}, {5, "KILL"},
+		{21, "SYS_ADMIN"}, {12, "NET_ADMIN"}, {27, "MKNOD"},	   {0, "CHOWN"}, {6, "SETGID"},
+		{7, "SETUID"},	   {8, "SETPCAP"},    {1, "DAC_OVERRIDE"}, {5, "KILL"},
 	};
 	char missing[TEXT_MAX - 64] = "";
 	size_t len = 0;
@@ -190,6 +190,11 @@ static void probe_capabilities(struct probe *p)
 		    missing);
 	else
 		add(p, "capabilities", "ok", NULL, "all that berthd needs");
+	if (prctl(PR_CAPBSET_READ, 24) == 1)
+		add(p, "raising limits", "ok", NULL, "CAP_SYS_RESOURCE");
+	else
+		add(p, "raising limits", "degraded", "run berthd with CAP_SYS_RESOURCE",
+		    "without CAP_SYS_RESOURCE no ulimit can be above berthd's own, no oom_score_adj below it");
 }
 
 /* ---------------------------------------------------------------- namespaces */

@@ -265,7 +265,8 @@ static bool request_is_new(struct request *rq, struct open *o)
 		return false;
 	case TOKEN_FULL:
 		reply_error(sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, "client_token",
-			    "%s has %u client_tokens alive: that is the limit", rq->who.name, TOKEN_PER_PRINCIPAL);
+			    "%s has %u requests with a client_token running: that is the limit", rq->who.name,
+			    TOKEN_PER_PRINCIPAL);
 		return false;
 	default:
 		reply_error(sv, rq->parked, BERTH__ERROR__CODE__INTERNAL, "client_token", "remember it: %s",

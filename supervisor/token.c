@@ -19,10 +19,19 @@ struct waiting {
 	struct parked parked;
 };
 
+/* Whoever has tokens. */
+struct holder {
+	struct list link; /* tokens.holders */
+	char principal[64];
+	uint32_t n;
+	struct list answered; /* of struct token.in_holder, longest answered first */
+};
+
 struct token {
 	struct list link;   /* tokens.all, oldest first */
 	struct token *next; /* same bucket */
-	char principal[64];
+	struct list in_holder;
+	struct holder *holder;
 	char text[TOKEN_SIZE];
 	uint64_t hash;
 	int64_t expires_at; /* wall clock, as it is in the store */
@@ -36,6 +45,7 @@ struct token {
 struct tokens {
 	struct supervisor *sv;
 	struct list all;
+	struct list holders;
 	struct token *bucket[TOKEN_BUCKETS];
 	struct timer sweep;
 };
@@ -62,20 +72,42 @@ static struct token *token_find(struct tokens *ts, const char *principal, const 
 {
 	struct token *t = *token_bucket(ts, principal, text);
 
-	while (t && (strcmp(t->principal, principal) || strcmp(t->text, text)))
+	while (t && (strcmp(t->text, text) || strcmp(t->holder->principal, principal)))
 		t = t->next;
 	return t;
+}
+
+/* Principals are few: root and the members of a group. */
+static struct holder *holder_get(struct tokens *ts, const char *principal, bool make)
+{
+	struct holder *h;
+
+	list_each (h, &ts->holders, link)
+		if (!strcmp(h->principal, principal))
+			return h;
+	h = make ? calloc(1, sizeof *h) : NULL;
+	if (!h)
+		return NULL;
+	snprintf(h->principal, sizeof h->principal, "%s", principal);
+	list_init(&h->answered);
+	list_push(&ts->holders, &h->link);
+	return h;
 }
 
 static struct token *token_new(struct tokens *ts, const char *principal, const char *text)
 {
 	struct token **bucket = token_bucket(ts, principal, text), *t = calloc(1, sizeof *t);
+	struct holder *h = t ? holder_get(ts, principal, true) : NULL;
 
-	if (!t)
+	if (!h) {
+		free(t);
 		return NULL;
-	snprintf(t->principal, sizeof t->principal, "%s", principal);
+	}
 	snprintf(t->text, sizeof t->text, "%s", text);
 	list_init(&t->joined);
+	list_init(&t->in_holder);
+	t->holder = h;
+	h->n++;
 	t->next = *bucket;
 	*bucket = t;
 	list_push(&ts->all, &t->link);
@@ -84,13 +116,18 @@ static struct token *token_new(struct tokens *ts, const char *principal, const c
 
 static void token_free(struct tokens *ts, struct token *t)
 {
-	struct token **at = token_bucket(ts, t->principal, t->text);
+	struct token **at = token_bucket(ts, t->holder->principal, t->text);
 	struct waiting *w;
 
 	while (*at != t)
 		at = &(*at)->next;
 	*at = t->next;
 	list_del(&t->link);
+	list_del(&t->in_holder);
+	if (--t->holder->n == 0) {
+		list_del(&t->holder->link);
+		free(t->holder);
+	}
 	while ((w = list_pop(&t->joined, struct waiting, link)))
 		free(w);
 	free(t->answer);
@@ -124,10 +161,10 @@ uint64_t token_hash(const Berth__Envelope *env)
 /* A copy that cannot be queued is lost in a crash only, and mutations are refused when the queue is full. */
 static void token_store(struct supervisor *sv, const struct token *t, const void *data, size_t len)
 {
-	int r = store_put_token(sv->store, t->principal, t->text, t->hash, data, len, t->expires_at);
+	int r = store_put_token(sv->store, t->holder->principal, t->text, t->hash, data, len, t->expires_at);
 
 	if (r < 0)
-		log_warn("a client_token of %s is kept in memory only: %s", t->principal, strerror(-r));
+		log_warn("a client_token of %s is kept in memory only: %s", t->holder->principal, strerror(-r));
 }
 
 static void token_store_running(struct supervisor *sv, const struct token *t)
@@ -152,7 +189,8 @@ static int on_token_load(void *arg, const char *principal, const char *text, uin
 	Berth__Envelope *env;
 	struct token *t;
 
-	if (expires_at <= wall_ns() || strlen(principal) >= sizeof t->principal || strlen(text) >= sizeof t->text)
+	if (expires_at <= wall_ns() || strlen(principal) >= sizeof t->holder->principal ||
+	    strlen(text) >= sizeof t->text)
 		return 0;
 	env = berth__envelope__unpack(NULL, len, reply);
 	if (!env)
@@ -161,6 +199,7 @@ static int on_token_load(void *arg, const char *principal, const char *text, uin
 	if (t) {
 		t->hash = hash;
 		t->expires_at = expires_at;
+		list_push(&t->holder->answered, &t->in_holder); /* nobody works for it now */
 		if (!env->more) {
 			t->answer = malloc(len);
 			t->answer_len = len;
@@ -205,6 +244,7 @@ int tokens_open(struct supervisor *sv)
 		return -ENOMEM;
 	ts->sv = sv;
 	list_init(&ts->all);
+	list_init(&ts->holders);
 	r = store_load_tokens(sv->store, on_token_load, ts);
 	if (r == 0)
 		r = store_drop_tokens(sv->store, NULL, NULL, wall_ns());
@@ -232,14 +272,20 @@ void tokens_close(struct supervisor *sv)
 
 /* ---------------------------------------------------------------- use */
 
-static uint32_t tokens_of(struct tokens *ts, const char *principal)
+/* Room for one more of this principal: what was answered longest ago goes. False: all of them run. */
+static bool token_make_room(struct tokens *ts, const char *principal)
 {
-	uint32_t n = 0;
-	struct token *t;
+	struct holder *h = holder_get(ts, principal, false);
+	struct token *oldest;
 
-	list_each (t, &ts->all, link)
-		n += !strcmp(t->principal, principal);
-	return n;
+	if (!h || h->n < TOKEN_PER_PRINCIPAL)
+		return true;
+	oldest = list_first(&h->answered, struct token, in_holder);
+	if (!oldest)
+		return false;
+	(void)store_drop_tokens(ts->sv->store, principal, oldest->text, 0); /* if not: it expires there */
+	token_free(ts, oldest);
+	return true;
 }
 
 static int token_join(struct token *t, struct parked p)
@@ -272,10 +318,11 @@ int token_take(struct tokens *ts, const char *principal, const char *text, uint6
 	}
 	if (t) { /* known from before a crash, without an answer */
 		t->running = true;
+		list_del(&t->in_holder);
 		*ret = t;
 		return *t->uuid ? TOKEN_MADE : TOKEN_NEW;
 	}
-	if (tokens_of(ts, principal) >= TOKEN_PER_PRINCIPAL)
+	if (!token_make_room(ts, principal))
 		return TOKEN_FULL;
 	t = token_new(ts, principal, text);
 	if (!t)
@@ -335,6 +382,7 @@ void token_finish(struct supervisor *sv, struct token *t, const void *answer, si
 	t->answer = copy;
 	t->answer_len = len;
 	t->running = false;
+	list_push(&t->holder->answered, &t->in_holder);
 	t->expires_at = wall_ns() + (int64_t)TOKEN_LIFE_NS; /* an hour from the answer, however long the request took */
 	token_store(sv, t, answer, len);
 	token_tell_joined(sv, t, answer, len);
@@ -343,6 +391,6 @@ void token_finish(struct supervisor *sv, struct token *t, const void *answer, si
 void token_drop(struct supervisor *sv, struct token *t, const void *answer, size_t len)
 {
 	token_tell_joined(sv, t, answer, len);
-	(void)store_drop_tokens(sv->store, t->principal, t->text, 0); /* if not: it expires */
+	(void)store_drop_tokens(sv->store, t->holder->principal, t->text, 0); /* if not: it expires */
 	token_free(sv->tokens, t);
 }

@@ -1,7 +1,8 @@
 /* supervisor/token.h - idempotency: the same request asked again under the same client_token is not done again.
  *
  * A token belongs to its principal. While the first request runs, an equal one joins it and gets the same answer; afterwards
- * the stored answer is repeated; another body under the same token is CONFLICT. A token lives for TOKEN_LIFE and is in the
+ * the stored answer is repeated; another body under the same token is CONFLICT. A token lives for TOKEN_LIFE, less when its
+ * principal uses more than TOKEN_PER_PRINCIPAL in that time (then the one answered longest ago goes). It is in the
  * store before the request's own writes are, with the object that the request makes (token_object): after a crash between the
  * two the repetition finds the object instead of making a second one. */
 #pragma once
@@ -22,7 +23,7 @@ enum token_result {
 	TOKEN_REPEAT,	/* *ret has the answer: token_answer */
 	TOKEN_MADE,	/* a crash ate the answer, but not the object: token_object_uuid */
 	TOKEN_OTHER,	/* another body */
-	TOKEN_FULL,	/* too many alive */
+	TOKEN_FULL,	/* too many running */
 };
 
 int tokens_open(struct supervisor *sv);	/* loads what the store has */

@@ -409,12 +409,42 @@ static bool volume_is_free(struct request *rq, const Berth__Volume *obj)
 	return true;
 }
 
+/* Queues the removal; p is answered when it is done. */
+static int volume_remove(struct supervisor *sv, struct volume *v, struct parked p)
+{
+	struct volume_work *w = work_new(sv, p, v->node.uuid);
+	int r = w ? store_delete_then(sv->store, STORE_VOLUME, w->uuid, volume_to_trash, on_volume_removed, w)
+		  : -ENOMEM;
+
+	if (r < 0)
+		free(w);
+	else
+		v->removing = true;
+	return r;
+}
+
+void volume_forget(struct supervisor *sv, const char *project, const char *name, const char *but_container)
+{
+	struct volume *v = volume_find(sv, project, name);
+	struct table_node *n;
+	int r;
+
+	if (!v)
+		return;
+	list_each (n, &sv->containers.all, link)
+		if (strcmp(n->uuid, but_container) != 0 &&
+		    container_uses(container_of(n, struct container, node), v->obj->meta))
+			return;
+	r = volume_remove(sv, v, (struct parked){0});
+	if (r < 0)
+		log_warn("anonymous volume %s stays: %s", name, strerror(-r));
+}
+
 void on_volume_remove(struct request *rq)
 {
 	const char *name = rq->env->volume_remove->name;
 	struct supervisor *sv = rq->sv;
 	struct volume *v = name ? volume_find(sv, rq->who.project, name) : NULL;
-	struct volume_work *w;
 	int r;
 
 	if (!v) {
@@ -430,13 +460,8 @@ void on_volume_remove(struct request *rq)
 	}
 	if (!volume_is_free(rq, v->obj))
 		return;
-	w = work_new(sv, rq->parked, v->node.uuid);
-	r = w ? store_delete_then(sv->store, STORE_VOLUME, w->uuid, volume_to_trash, on_volume_removed, w) : -ENOMEM;
-	if (r < 0) {
-		free(w);
+	r = volume_remove(sv, v, rq->parked);
+	if (r < 0)
 		reply_error(sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "the removal could not be queued: %s",
 			    strerror(-r));
-		return;
-	}
-	v->removing = true;
 }

@@ -16,3 +16,5 @@ void volume_fini(struct supervisor *sv);
 int volume_load(struct supervisor *sv, struct err *e);
 /* Finds or makes the volume (row and folder are queued in the store's order) and gives its host path. */
 int volume_use(struct supervisor *sv, const char *project, const char *name, char *path, unsigned size, struct err *e);
+/* Removes the anonymous volume of a container that is going, unless another one uses it. */
+void volume_forget(struct supervisor *sv, const char *project, const char *name, const char *but_container);
