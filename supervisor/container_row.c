@@ -101,6 +101,9 @@ void container_vanish(struct container *c)
 {
 	struct supervisor *sv = c->sv;
 
+	/* Here and not where a container is freed: berthd's own end frees them all, and they go on. */
+	if (c->pod->obj->implicit)
+		cg_bury(&sv->graveyard, sv->cg.shared_fd, c->node.uuid);
 	container_publish(c, "destroy", NULL, NULL);
 	waiters_fail(c, WAIT_BIT(WAIT_STARTED), BERTH__ERROR__CODE__START_FAILED, &c->failure);
 	waiters_answer(c, WAIT_BIT(WAIT_DELETED) | WAIT_BIT(WAIT_REMOVED) | WAIT_BIT(WAIT_NOT_RUNNING) |

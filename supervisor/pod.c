@@ -158,7 +158,6 @@ void pod_del(struct pod *p, struct container *c)
 	c->pod = NULL;
 	list_del(&c->in_pod);
 	if (p->obj->implicit) {
-		cg_bury(&p->sv->graveyard, p->sv->cg.shared_fd, p->node.uuid);
 		pod_free(p);
 	} else if (p->removing) {
 		pod_remove_continue(p);
