@@ -139,6 +139,6 @@ check-format:
 check-clang:
 	@$(MAKE) --no-print-directory CC=clang B=build-clang all
 
--include tests/kernel/kernel.mk tests/vm/vm.mk
+-include tests/shim/shim.mk tests/kernel/kernel.mk tests/vm/vm.mk
 
 .PHONY: check check-unit check-layers check-fuzz check-system check-vm check-format check-clang fuzz

@@ -1,0 +1,484 @@
+/* tests/shim/test_run.c - a container from launch to exit record, and what may go wrong on the way. */
+#include "tests/shim/driver.h"
+
+#include "base/file.h"
+
+
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+static void runs_and_reports_its_exit(void **state)
+{
+	struct shim s;
+	struct plan p;
+
+	shim_spawn(&s);
+	PLAN(&p, &s, "sh", "-c", "echo out; echo err >&2; hostname; exit 7");
+	Shim__ExitRecord *r = shim_run(&s, &p);
+	assert_int_equal(r->code, 7);
+	assert_int_equal(r->signal, 0);
+	assert_int_equal(r->incarnation, 1);
+	assert_true(r->started_at > 0 && r->finished_at >= r->started_at);
+	char *log = shim_log(&s);
+	assert_non_null(strstr(log, "out\n"));
+	assert_non_null(strstr(log, "err\n"));
+	assert_non_null(strstr(log, "berthed\n"));
+	free(log);
+	size_t len;
+	char *file = slurp(s.exit_record, &len);
+	Shim__ExitRecord *kept = shim__exit_record__unpack(NULL, len, (uint8_t *)file);
+	assert_non_null(kept);
+	assert_int_equal(kept->code, 7);
+	assert_string_equal(kept->uuid, s.uuid);
+	shim__exit_record__free_unpacked(kept, NULL);
+	free(file);
+	shim_stop(&s);
+}
+
+static void leaves_when_berthd_goes_before_a_plan(void **state)
+{
+	struct shim s;
+
+	shim_spawn(&s);
+	close_fd(&s.link);
+	for (int i = 0; i < 1000 && kill(s.pid, 0) == 0; i++) {
+		usleep(1000);
+		waitpid(s.pid, NULL, WNOHANG);
+	}
+	assert_int_equal(kill(s.pid, 0), -1);
+}
+
+static const struct {
+	const char *what;
+	const char *argv0, *cwd, *user;
+	int code;
+	const char *step, *text;
+} failures[] = {
+	{"no such program", "/bin/x", NULL, NULL, ENOENT, "exec", "exec /bin/x"},
+	{"not in PATH", "nowhere", NULL, NULL, ENOENT, "exec", "exec nowhere"},
+	{"not executable", "/etc/passwd", NULL, NULL, EACCES, "exec", "exec /etc/passwd"},
+	{"a folder", "/bin", NULL, NULL, EACCES, "exec", "exec /bin"},
+	{"no such user", "true", NULL, "nosuch", ENOENT, "user", "no user nosuch in the container's /etc/passwd"},
+	{"no such group", "true", NULL, "root:nosuch", ENOENT, "user", "no group nosuch in the container's /etc/group"},
+	{"a closed folder", "true", "/root/closed", "app", EACCES, "cwd", "change to the working directory /root/closed"},
+	{"a file as folder", "true", "/etc/passwd", NULL, ENOTDIR, "cwd", "change to the working directory /etc/passwd"},
+};
+
+static void failures_name_the_step_and_the_errno(void **state)
+{
+	struct shim s;
+	struct plan p;
+	char path[128];
+
+	snprintf(path, sizeof path, "%s/layer/root/closed", driver.dir);
+	assert_int_equal(mkdir(path, 0700), 0);
+	shim_spawn(&s);
+	for (size_t i = 0; i < ARRAY_SIZE(failures); i++) {
+		PLAN(&p, &s, (char *)failures[i].argv0);
+		p.process.cwd = (char *)failures[i].cwd;
+		p.process.user = (char *)failures[i].user;
+		const Shim__Failed *f = shim_launch_fails(&s, &p);
+		if (f->sys_errno != failures[i].code || strcmp(f->step, failures[i].step) || strcmp(f->text, failures[i].text))
+			fail_msg("%s: %s: %s (%d)", failures[i].what, f->step, f->text, f->sys_errno);
+		assert_int_equal(f->incarnation, s.incarnation);
+		assert_int_equal(process_in(&s, "main"), 0);
+	}
+	PLAN(&p, &s, "true"); /* and it can still run one */
+	assert_int_equal(shim_run(&s, &p)->code, 0);
+	shim_stop(&s);
+}
+
+static void refuse(struct shim *s, struct plan *p, const char *words)
+{
+	const Shim__Failed *f = shim_launch_fails(s, p);
+
+	assert_string_equal(f->step, "plan");
+	if (!strstr(f->text, words))
+		fail_msg("\"%s\" is not in \"%s\"", words, f->text);
+}
+
+static void what_a_plan_may_not_say(void **state)
+{
+	struct shim s;
+	struct plan p;
+	ProtobufCMessageUnknownField unknown = {.tag = 99, .wire_type = PROTOBUF_C_WIRE_TYPE_VARINT, .len = 1, .data = (uint8_t *)(uintptr_t)"\1"};
+
+	shim_spawn(&s);
+	PLAN(&p, &s, "true");
+	p.p.version = 2;
+	refuse(&s, &p, "version 2");
+	PLAN(&p, &s, "true");
+	plan_step(&p, SHIM__STEP__STAGE__INSIDE, SHIM__STEP__WHAT__NOT_SET);
+	refuse(&s, &p, "does not know");
+	PLAN(&p, &s, "true");
+	p.process.base.n_unknown_fields = 1;
+	p.process.base.unknown_fields = &unknown;
+	refuse(&s, &p, "does not know");
+	PLAN(&p, &s, "true");
+	p.p.uuid = (char *)"11111111-1111-1111-1111-111111111111";
+	refuse(&s, &p, "another container");
+	PLAN(&p, &s, "true");
+	p.step_list[1]->stage = SHIM__STEP__STAGE__PREPARE;
+	refuse(&s, &p, "PREPARE");
+	PLAN(&p, &s, "true");
+	p.process.n_argv = 0;
+	refuse(&s, &p, "nothing to execute");
+	PLAN(&p, &s, "true");
+	p.p.net = SHIM__LAUNCH_PLAN__NET__NET_POD;
+	refuse(&s, &p, "pod");
+	shim_stop(&s);
+}
+
+static void a_restart_finds_rootfs_and_network_as_they_were(void **state)
+{
+	struct shim s;
+	struct plan p;
+
+	shim_spawn(&s);
+	PLAN(&p, &s, "sh", "-c", "readlink /proc/self/ns/net; touch /root/was-here; ip link | grep LOOPBACK");
+	assert_int_equal(shim_run(&s, &p)->code, 0);
+	PLAN(&p, &s, "sh", "-c", "readlink /proc/self/ns/net; ls /root; readlink /proc/self/ns/mnt");
+	Shim__ExitRecord *r = shim_run(&s, &p);
+	assert_int_equal(r->code, 0);
+	assert_int_equal(r->incarnation, 2);
+	char *log = shim_log(&s), first[64], *again;
+	assert_int_equal(sscanf(log, "%63s", first), 1);
+	assert_non_null(strstr(first, "net:["));
+	again = strstr(log + strlen(first), first);
+	assert_non_null(again);
+	assert_non_null(strstr(again, "was-here"));
+	assert_non_null(strstr(log, "LOOPBACK,UP"));
+	free(log);
+	shim_stop(&s);
+}
+
+static void confinement_is_in_force(void **state)
+{
+	/* Allows everything, but mkdir answers ENOANO (55). */
+	static const struct {
+		uint16_t code;
+		uint8_t jt, jf;
+		uint32_t k;
+	} filter[] = {{0x20, 0, 0, 0}, {0x15, 0, 1, 83}, {0x06, 0, 0, 0x00050000 | 55}, {0x06, 0, 0, 0x7fff0000}};
+	struct shim s;
+	struct plan p;
+	Shim__Rlimit nofile = SHIM__RLIMIT__INIT, *limits[] = {&nofile};
+	uint32_t groups[] = {4242};
+
+	nofile.has_resource = nofile.has_soft = nofile.has_hard = 1;
+	nofile.resource = RLIMIT_NOFILE;
+	nofile.soft = 77;
+	nofile.hard = 99;
+	for (int user = 0; user < 2; user++) {
+		shim_spawn(&s);
+		PLAN(&p, &s, "sh", "-c",
+		     "cat /proc/self/status; ulimit -n; ulimit -Hn; umask; pwd; echo HOME=$HOME; ls -l /proc/self/fd; mkdir /tmp/x; "
+		     "echo 1 > /proc/sys/kernel/pid_max; cat /proc/kcore /proc/timer_list | wc -c; ls /sys/firmware | wc -l; "
+		     "echo groups $(id -G); cat /proc/self/oom_score_adj; cat /proc/self/cgroup; mount | grep -c .");
+		p.process.has_seccomp = 1;
+		p.process.seccomp.data = (uint8_t *)filter;
+		p.process.seccomp.len = sizeof filter;
+		p.process.has_no_new_privs = 1;
+		p.process.no_new_privs = user;
+		p.process.rlimits = limits;
+		p.process.n_rlimits = 1;
+		p.process.groups = groups;
+		p.process.n_groups = 1;
+		p.process.user = (char *)(user ? "app" : "0");
+		p.process.cwd = (char *)"/made/for/it";
+		p.process.has_umask = 1;
+		p.process.umask = 027;
+		shim_run(&s, &p);
+		char *log = shim_log(&s);
+		assert_non_null(strstr(log, "NoNewPrivs:\t"));
+		assert_int_equal(strstr(log, "NoNewPrivs:\t")[12], user ? '1' : '0');
+		assert_non_null(strstr(log, "Seccomp:\t2"));
+		assert_non_null(strstr(log, "CapBnd:\t00000000a80425fb"));
+		assert_non_null(strstr(log, user ? "CapEff:\t0000000000000000" : "CapEff:\t00000000a80425fb"));
+		assert_non_null(strstr(log, "CapAmb:\t0000000000000000"));
+		assert_non_null(strstr(log, "SigBlk:\t0000000000000000"));
+		assert_non_null(strstr(log, "SigIgn:\t0000000000000000"));
+		assert_non_null(strstr(log, "77\n99\n0027\n/made/for/it\n"));
+		assert_non_null(strstr(log, user ? "HOME=/home\n" : "HOME=/root\n"));
+		assert_non_null(strstr(log, "No anode"));
+		assert_non_null(strstr(log, "Read-only file system"));
+		assert_non_null(strstr(log, "\n0\n0\n")); /* masks */
+		assert_non_null(strstr(log, user ? "groups 1001 2000 2001 4242\n" : "groups 0 4242\n"));
+		assert_non_null(strstr(log, "0::/\n"));
+		assert_null(strstr(log, "socket:")); /* nothing of ours leaked */
+		assert_null(strstr(log, " 10 ->"));
+		free(log);
+		shim_stop(&s);
+	}
+}
+
+static void a_read_only_root_is_read_only(void **state)
+{
+	struct shim s;
+	struct plan p;
+	Shim__FileStep hosts = SHIM__FILE_STEP__INIT;
+
+	shim_spawn(&s);
+	PLAN(&p, &s, "sh", "-c", "touch /root/x; cat /etc/hosts; echo more >> /etc/hosts; touch /new/mount/point && echo fine");
+	p.overlay.has_read_only = p.overlay.read_only = 1;
+	plan_mount(&p, "tmpfs", "tmpfs", "/new/mount");
+	hosts.path = (char *)"/etc/hosts";
+	hosts.has_content = 1;
+	hosts.content.data = (uint8_t *)(uintptr_t)"127.0.0.1 here\n";
+	hosts.content.len = 15;
+	plan_step(&p, SHIM__STEP__STAGE__ROOTFS, SHIM__STEP__WHAT_FILE)->file = &hosts;
+	assert_int_equal(shim_run(&s, &p)->code, 0);
+	char *log = shim_log(&s);
+	assert_non_null(strstr(log, "/root/x: Read-only file system"));
+	assert_non_null(strstr(log, "127.0.0.1 here"));
+	assert_null(strstr(log, "can't create /etc/hosts"));
+	assert_non_null(strstr(log, "fine"));
+	free(log);
+	/* One layer and no upper: no overlay at all. */
+	PLAN(&p, &s, "touch", "/root/y");
+	p.overlay.upper = p.overlay.work = NULL;
+	assert_int_equal(shim_run(&s, &p)->code, 1);
+	shim_stop(&s);
+}
+
+static void an_optional_step_that_fails_is_listed(void **state)
+{
+	struct shim s;
+	struct plan p;
+	Shim__ShimMessage *m;
+
+	shim_spawn(&s);
+	PLAN(&p, &s, "sleep", "100");
+	plan_mount(&p, NULL, "/nowhere/at/all", "/mnt");
+	for (size_t i = 0; i < p.p.n_steps; i++)
+		if (p.step_list[i]->what_case == SHIM__STEP__WHAT_MOUNT && !p.step_list[i]->mount->fstype)
+			p.step_list[i]->has_optional = p.step_list[i]->optional = 1;
+	shim_launch(&s, &p, -1, -1);
+	m = shim_expect(&s, SHIM__SHIM_MESSAGE__BODY_RUNNING);
+	assert_int_equal(m->running->n_skipped, 1);
+	assert_string_equal(m->running->skipped[0], "bind /nowhere/at/all: No such file or directory");
+	assert_true(m->running->pid > 0);
+	shim__shim_message__free_unpacked(m, NULL);
+	assert_int_equal(process_in(&s, "main"), 1);
+	shim_stop(&s);
+	assert_int_equal(access(s.path, F_OK), 0); /* berthd's to remove */
+}
+
+static void signals_reach_only_their_incarnation(void **state)
+{
+	struct shim s;
+	struct plan p;
+	Shim__ShimMessage *m;
+
+	shim_spawn(&s);
+	PLAN(&p, &s, "sh", "-c", "trap 'echo got it; exit 3' TERM; echo up; while :; do sleep 0.01; done");
+	shim_launch(&s, &p, -1, -1);
+	shim__shim_message__free_unpacked(shim_expect(&s, SHIM__SHIM_MESSAGE__BODY_RUNNING), NULL);
+	for (char *log = shim_log(&s); !strstr(log, "up"); log = shim_log(&s)) {
+		free(log);
+		usleep(1000);
+	}
+	shim_signal(&s, SIGKILL, s.incarnation + 1);
+	shim_signal(&s, SIGKILL, 0);
+	assert_null(shim_next(&s, 50));
+	shim_signal(&s, SIGTERM, s.incarnation);
+	m = shim_expect(&s, SHIM__SHIM_MESSAGE__BODY_EXITED);
+	assert_int_equal(m->exited->record->code, 3);
+	shim__shim_message__free_unpacked(m, NULL);
+	PLAN(&p, &s, "sleep", "100");
+	shim_launch(&s, &p, -1, -1);
+	shim__shim_message__free_unpacked(shim_expect(&s, SHIM__SHIM_MESSAGE__BODY_RUNNING), NULL);
+	shim_signal(&s, SIGKILL, s.incarnation);
+	m = shim_expect(&s, SHIM__SHIM_MESSAGE__BODY_EXITED);
+	assert_int_equal(m->exited->record->signal, SIGKILL);
+	shim__shim_message__free_unpacked(m, NULL);
+	shim_stop(&s);
+}
+
+static void a_second_launch_is_refused_while_one_runs(void **state)
+{
+	struct shim s;
+	struct plan p;
+
+	shim_spawn(&s);
+	PLAN(&p, &s, "sleep", "100");
+	shim_launch(&s, &p, -1, -1);
+	shim__shim_message__free_unpacked(shim_expect(&s, SHIM__SHIM_MESSAGE__BODY_RUNNING), NULL);
+	refuse(&s, &p, "incarnation 1 is still running");
+	shim_stop(&s);
+}
+
+static void berthd_may_come_and_go(void **state)
+{
+	struct shim s;
+	struct plan p;
+	Shim__ShimMessage *m;
+	int pid, old;
+
+	shim_spawn(&s);
+	PLAN(&p, &s, "sh", "-c", "sleep 0.3; exit 5");
+	shim_launch(&s, &p, -1, -1);
+	m = shim_expect(&s, SHIM__SHIM_MESSAGE__BODY_RUNNING);
+	pid = m->running->pid;
+	shim__shim_message__free_unpacked(m, NULL);
+	close_fd(&s.link);
+	shim_reconnect(&s);
+	m = shim_expect(&s, SHIM__SHIM_MESSAGE__BODY_HELLO);
+	assert_int_equal(m->hello->state, SHIM__SHIM_STATE__SHIM_RUNNING);
+	assert_int_equal(m->hello->running->pid, pid);
+	assert_int_equal(m->hello->running->incarnation, 1);
+	assert_true(s.container_fd >= 0);
+	shim__shim_message__free_unpacked(m, NULL);
+	/* The newest counts. */
+	old = s.link;
+	s.link = -1;
+	shim_reconnect(&s);
+	shim__shim_message__free_unpacked(shim_expect(&s, SHIM__SHIM_MESSAGE__BODY_HELLO), NULL);
+	char c;
+	usleep(10000);
+	assert_int_equal(recv(old, &c, 1, MSG_DONTWAIT), 0);
+	close(old);
+	/* The end while nobody listens is told at the next connection. */
+	close_fd(&s.link);
+	usleep(500000);
+	shim_reconnect(&s);
+	m = shim_expect(&s, SHIM__SHIM_MESSAGE__BODY_HELLO);
+	assert_int_equal(m->hello->state, SHIM__SHIM_STATE__SHIM_EXITED);
+	assert_int_equal(m->hello->exit->code, 5);
+	shim__shim_message__free_unpacked(m, NULL);
+	shim_stop(&s);
+}
+
+static void a_launch_that_hangs_is_killed_and_named(void **state)
+{
+	struct shim s;
+	struct plan p;
+
+	shim_spawn(&s);
+	PLAN(&p, &s, "true");
+	p.p.has_timeout_ms = 1;
+	p.p.timeout_ms = 200;
+	/* A frozen group stands for a disk that does not answer. */
+	assert_int_equal(file_writes(driver.cgroup_fd, "cgroup.freeze", "1"), 0);
+	long start = now_us();
+	const Shim__Failed *f = shim_launch_fails(&s, &p);
+	assert_int_equal(f->sys_errno, ETIMEDOUT);
+	assert_true(now_us() - start >= 200000 && now_us() - start < 1500000);
+	assert_int_equal(file_writes(driver.cgroup_fd, "cgroup.freeze", "0"), 0);
+	assert_int_equal(process_in(&s, "main"), 0);
+	PLAN(&p, &s, "true");
+	assert_int_equal(shim_run(&s, &p)->code, 0);
+	shim_stop(&s);
+}
+
+static void held_before_exec_until_released(void **state)
+{
+	struct shim s;
+	struct plan p;
+	Shim__ShimMessage *m, release = SHIM__SHIM_MESSAGE__INIT;
+	Shim__Release body = SHIM__RELEASE__INIT;
+
+	shim_spawn(&s);
+	PLAN(&p, &s, "echo", "released");
+	p.p.has_hold_before_exec = p.p.hold_before_exec = 1;
+	shim_launch(&s, &p, -1, -1);
+	m = shim_expect(&s, SHIM__SHIM_MESSAGE__BODY_RUNNING);
+	assert_true(m->running->held);
+	shim__shim_message__free_unpacked(m, NULL);
+	assert_null(shim_next(&s, 50));
+	assert_int_equal(process_in(&s, "main"), 1);
+	release.body_case = SHIM__SHIM_MESSAGE__BODY_RELEASE;
+	release.release = &body;
+	shim_send(&s, &release, NULL, 0);
+	m = shim_expect(&s, SHIM__SHIM_MESSAGE__BODY_RUNNING);
+	assert_false(m->running->held);
+	shim__shim_message__free_unpacked(m, NULL);
+	m = shim_expect(&s, SHIM__SHIM_MESSAGE__BODY_EXITED);
+	assert_int_equal(m->exited->record->code, 0);
+	shim__shim_message__free_unpacked(m, NULL);
+	char *log = shim_log(&s);
+	assert_string_equal(log, "released\n");
+	free(log);
+	shim_stop(&s);
+}
+
+static void an_init_reaps_forwards_and_tells_the_true_end(void **state)
+{
+	struct shim s;
+	struct plan p;
+	Shim__ShimMessage *m;
+	Shim__ExitRecord *r;
+
+	shim_spawn(&s);
+	PLAN(&p, &s, "sh", "-c", "(sleep 0.05 &) ; sleep 0.2; echo pid $$; cat /proc/1/comm; exit 9");
+	p.p.has_init = p.p.init = 1;
+	r = shim_run(&s, &p);
+	assert_int_equal(r->code, 9);
+	char *log = shim_log(&s);
+	assert_null(strstr(log, "pid 1\n"));
+	free(log);
+	PLAN(&p, &s, "sh", "-c", "kill -USR1 $$");
+	p.p.has_init = p.p.init = 1;
+	r = shim_run(&s, &p);
+	assert_int_equal(r->signal, SIGUSR1);
+	PLAN(&p, &s, "sh", "-c", "trap 'exit 4' TERM; while :; do sleep 0.01; done");
+	p.p.has_init = p.p.init = 1;
+	shim_launch(&s, &p, -1, -1);
+	shim__shim_message__free_unpacked(shim_expect(&s, SHIM__SHIM_MESSAGE__BODY_RUNNING), NULL);
+	usleep(50000);
+	shim_signal(&s, SIGTERM, s.incarnation);
+	m = shim_expect(&s, SHIM__SHIM_MESSAGE__BODY_EXITED);
+	assert_int_equal(m->exited->record->code, 4);
+	shim__shim_message__free_unpacked(m, NULL);
+	PLAN(&p, &s, "/no/such");
+	p.p.has_init = p.p.init = 1;
+	const Shim__Failed *f = shim_launch_fails(&s, &p);
+	assert_string_equal(f->text, "exec /no/such");
+	assert_int_equal(f->sys_errno, ENOENT);
+	shim_stop(&s);
+}
+
+static void a_killed_shim_takes_its_container_along(void **state)
+{
+	struct shim s;
+	struct plan p;
+
+	shim_spawn(&s);
+	PLAN(&p, &s, "sleep", "100");
+	shim_launch(&s, &p, -1, -1);
+	shim__shim_message__free_unpacked(shim_expect(&s, SHIM__SHIM_MESSAGE__BODY_RUNNING), NULL);
+	int group = s.group_fd;
+	s.group_fd = -1;
+	shim_kill(&s);
+	s.group_fd = group;
+	for (int i = 0; i < 1000 && process_in(&s, "main") > 0; i++)
+		usleep(1000);
+	assert_int_equal(process_in(&s, "main"), 0);
+	close(group);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(runs_and_reports_its_exit),
+		cmocka_unit_test(leaves_when_berthd_goes_before_a_plan),
+		cmocka_unit_test(failures_name_the_step_and_the_errno),
+		cmocka_unit_test(what_a_plan_may_not_say),
+		cmocka_unit_test(a_restart_finds_rootfs_and_network_as_they_were),
+		cmocka_unit_test(confinement_is_in_force),
+		cmocka_unit_test(a_read_only_root_is_read_only),
+		cmocka_unit_test(an_optional_step_that_fails_is_listed),
+		cmocka_unit_test(signals_reach_only_their_incarnation),
+		cmocka_unit_test(a_second_launch_is_refused_while_one_runs),
+		cmocka_unit_test(berthd_may_come_and_go),
+		cmocka_unit_test(a_launch_that_hangs_is_killed_and_named),
+		cmocka_unit_test(held_before_exec_until_released),
+		cmocka_unit_test(an_init_reaps_forwards_and_tells_the_true_end),
+		cmocka_unit_test(a_killed_shim_takes_its_container_along),
+	};
+
+	if (getenv("BERTH_SHIM_TESTS"))
+		cmocka_set_test_filter(getenv("BERTH_SHIM_TESTS"));
+	return cmocka_run_group_tests_name("shim_run", tests, driver_setup, driver_teardown);
+}
