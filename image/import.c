@@ -199,11 +199,15 @@ static int image_make(struct import *im, const struct oci_manifest *m, const cha
 	    (r = oci_image_parse(json, len, &config, e)) < 0)
 		return r;
 	r = platform_check(im, &config, e);
-	if (r == 0 && !m->n_layers)
-		r = err_set(e, 0, "import", "the image has no layers: there is nothing in it to run");
 	if (r == 0 && config.n_diff_ids != m->n_layers)
 		r = err_set(e, 0, "import", "the manifest has %u layers, the config %u", m->n_layers,
 			    config.n_diff_ids);
+	/* A base to build upon, with nothing in it to run: no reason to refuse what lies beside it. */
+	if (r == 0 && !m->n_layers) {
+		say(im, "image %s has no layers: left out", name && *name ? name : manifest_digest);
+		oci_image_fini(&config);
+		return 0;
+	}
 	if (r == 0) {
 		image = image_get(im, manifest_digest, m->config.digest, e);
 		r = image ? name_add(im, image, name, e) : -ENOMEM;
@@ -443,7 +447,7 @@ static int docker_image_import(struct import *im, const struct oci_docker *d, st
 	if (r == 0)
 		r = image_make(im, &m, digest, d->n_names ? d->name[0] : NULL, e);
 	/* The image of this manifest is the last one or an earlier equal one. */
-	for (unsigned i = 1; r == 0 && i < d->n_names; i++)
+	for (unsigned i = 1; r == 0 && m.n_layers && i < d->n_names; i++)
 		r = name_add(im, image_get(im, digest, m.config.digest, e), d->name[i], e);
 	buf_fini(&json);
 	oci_manifest_fini(&m);
@@ -495,6 +499,8 @@ static int source_import(struct import *im, int source_fd, struct err *e)
 			e, 0, "import",
 			"neither an OCI image layout (oci-layout, index.json) nor a docker-archive (manifest.json)");
 	image_source_close(&im->source);
+	if (r == 0 && !im->n_images)
+		r = err_set(e, 0, "import", "no image in it has a layer: there is nothing to run");
 	return r;
 }
 
