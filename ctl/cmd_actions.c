@@ -1,10 +1,11 @@
-/* ctl/cmd_actions.c - actions: the audit log, the newest first. */
+/* ctl/cmd_actions.c - actions: the audit log, the newest last. */
 #include "base/loop.h"
 #include "base/own.h"
 #include "ctl/command.h"
 #include "ctl/format.h"
 #include "ctl/print.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -14,7 +15,7 @@ struct actions_opts {
 };
 
 static const struct flag actions_flags[] = {
-	{'n', "last", "N", "the last N only", flag_u32, offsetof(struct actions_opts, last)},
+	{'n', "last", "N", "only the last N", flag_u32, offsetof(struct actions_opts, last)},
 	{0},
 };
 
@@ -58,6 +59,24 @@ static void actions_table(const struct format_opts *o, const struct list *l)
 	table_free(t);
 }
 
+static void actions_print(const struct actions_opts *o, struct list *l)
+{
+	for (size_t i = 0; o->last && i < l->n / 2; i++) {
+		Berth__Action *swapped = l->v[i];
+
+		l->v[i] = l->v[l->n - 1 - i];
+		l->v[l->n - 1 - i] = swapped;
+	}
+	if (format_is_table(&o->format))
+		actions_table(&o->format, l);
+	else if (o->format.quiet)
+		for (size_t i = 0; i < l->n; i++)
+			printf("%" PRIu64 "\n", l->v[i]->id);
+	else
+		format_print(&o->format, (void *const *)l->v, l->n);
+}
+
+/* Page after page; the replies live until all is printed. */
 static int actions_pages(struct app *app, const struct actions_opts *o, Berth__ActionsRequest *request, struct list *l)
 {
 	struct ask a;
@@ -76,13 +95,8 @@ static int actions_pages(struct app *app, const struct actions_opts *o, Berth__A
 		request->after_id = page->next_after_id;
 		if (page->next_after_id && (!o->last || l->n < o->last))
 			status = actions_pages(app, o, request, l);
-		else if (format_is_table(&o->format))
-			actions_table(&o->format, l);
-		else if (o->format.quiet)
-			for (size_t i = 0; i < l->n; i++)
-				printf("%llu\n", (unsigned long long)l->v[i]->id);
 		else
-			format_print(&o->format, (void *const *)l->v, l->n);
+			actions_print(o, l);
 	}
 	ask_fini(&a);
 	return status;
@@ -99,8 +113,10 @@ static int actions_run(struct app *app, void *opts, char **operands, unsigned n)
 	if (format_check(&o->format, &berth__action__descriptor, &e) < 0)
 		return app_fail(app, &e);
 	request.ref = n ? operands[0] : NULL;
-	request.has_limit = o->last != 0;
-	request.limit = o->last;
+	if (o->last) { /* read from the end, shown in the same order as ever */
+		request.has_limit = request.has_newest_first = request.newest_first = true;
+		request.limit = o->last;
+	}
 	status = actions_pages(app, o, &request, &l);
 	free(l.v);
 	return status;

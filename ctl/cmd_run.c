@@ -94,6 +94,7 @@ static char *lost_find(struct app *app, const struct ask *lost, int *ret_status)
 	char *uuid = NULL;
 	struct ask a;
 
+	request.has_newest_first = request.newest_first = true;
 	ask_init(&a, BERTH__ENVELOPE__BODY_ACTIONS, &request);
 	*ret_status = app_ask(app, &a, NULL);
 	for (size_t i = 0; !*ret_status && i < a.reply->actions_reply->n_actions; i++) {

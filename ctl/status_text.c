@@ -30,11 +30,15 @@ static const char *ended_text(const char *word, const Berth__ContainerSummary *c
 	return buf;
 }
 
-/* The reason, where it says more than the words before it. */
+/* The reason, as far as it says more than the words before it: not "exited with 3", but what may follow that. */
 static const char *with_reason(char *buf, const char *reason)
 {
 	size_t len = strlen(buf);
 
+	if (reason && str_starts(reason, "exited with ")) {
+		reason = strchr(reason, ',');
+		reason = reason ? reason + 2 : NULL;
+	}
 	if (reason && *reason)
 		snprintf(buf + len, STATUS_TEXT_SIZE - len, ": %s", reason);
 	return buf;

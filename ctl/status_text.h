@@ -3,7 +3,7 @@
 
 #include "proto/berth.pb-c.h"
 
-#define STATUS_TEXT_SIZE  160
+#define STATUS_TEXT_SIZE  200
 #define COMMAND_TEXT_SIZE 48
 
 const char *state_text(Berth__ContainerState state); /* "running" */
