@@ -21,11 +21,12 @@ struct config_key {
 	uint64_t min, max;
 };
 
-#define KEY(n, t, lo, hi)                                                                                              \
+#define KEY_AS(key, field, t, lo, hi)                                                                                  \
 	{                                                                                                              \
-		.name = #n, .type = t, .offset = offsetof(struct config, n), .size = sizeof((struct config *)0)->n,    \
-		.min = lo, .max = hi                                                                                   \
+		.name = key, .type = t, .offset = offsetof(struct config, field),                                      \
+		.size = sizeof((struct config *)0)->field, .min = lo, .max = hi                                        \
 	}
+#define KEY(n, t, lo, hi) KEY_AS(#n, n, t, lo, hi)
 
 static const struct config_key config_keys[] = {
 	KEY(state_dir, CONFIG_PATH, 0, 0),
@@ -33,7 +34,7 @@ static const struct config_key config_keys[] = {
 	KEY(cgroup, CONFIG_CGROUP, 0, 0),
 	KEY(socket_group, CONFIG_GROUP, 0, 0),
 	KEY(job_path, CONFIG_PATH, 0, 0),
-	KEY(action_keep_ns, CONFIG_DURATION, 0, 10ull * 365 * 86400 * NS_PER_S),
+	KEY_AS("action_keep", action_keep_ns, CONFIG_DURATION, 0, 10ull * 365 * 86400 * NS_PER_S),
 	KEY(max_containers, CONFIG_NUMBER, 1, 1u << 20),
 	KEY(max_clients, CONFIG_NUMBER, 1, 60000),
 	KEY(userns_first, CONFIG_NUMBER, 1, 4294000000u),
@@ -121,20 +122,10 @@ static int config_set_bool(bool *to, const struct config_key *k, const char *val
 	return 0;
 }
 
-/* "action_keep" is how people write action_keep_ns: a duration carries its unit. */
-static bool config_key_is(const struct config_key *k, const char *key)
-{
-	size_t n = strlen(k->name);
-
-	if (k->type == CONFIG_DURATION)
-		n -= strlen("_ns");
-	return strlen(key) == n && !strncmp(key, k->name, n);
-}
-
 static const struct config_key *config_key_find(const char *key)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(config_keys); i++)
-		if (config_key_is(&config_keys[i], key))
+		if (!strcmp(config_keys[i].name, key))
 			return &config_keys[i];
 	return NULL;
 }

@@ -379,7 +379,8 @@ static int run_get_actions(struct store *st, struct store_op *op, sqlite3_stmt *
 	snprintf(after, sizeof after, "%.64s%s", op->text ? op->text : "", op->text && *op->text ? "g" : "");
 	bind_text(s, 1, op->text);
 	bind_text(s, 2, after);
-	bind_text(s, 3, op->text2);
+	if (op->text2) /* else NULL, which equals nothing: there are actions without a name */
+		bind_text(s, 3, op->text2);
 	sqlite3_bind_int64(s, 4, (sqlite3_int64)op->id);
 	sqlite3_bind_int(s, 5, !op->text && !op->text2);
 	sqlite3_bind_int64(s, 6, op->limit ? (sqlite3_int64)op->limit : -1);
@@ -1194,6 +1195,11 @@ static int store_open_db(struct store *st, const char *dir, struct err *e)
 
 	if (snprintf(path, sizeof path, "%s/berth.db", dir) >= (int)sizeof path)
 		return err_set(e, ENAMETOOLONG, "store", "open %.200s", dir);
+	/* Made here, for root alone: SQLite would ask the umask. The WAL gets the mode of its database. */
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return err_set(e, errno, "store", "open %s", path);
+	close(fd);
 	code = sqlite3_open_v2(path, &st->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
 	if (code != SQLITE_OK)
 		r = st->db ? store_failed(st, code) : -ENOMEM;
