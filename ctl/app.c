@@ -47,7 +47,7 @@ int app_refused(const struct app *app, const Berth__Error *error, const struct s
 
 	if (flag)
 		say("%s: %s", flag, text);
-	else if (*field && !strstr(text, field))
+	else if (*field && error->code == BERTH__ERROR__CODE__INVALID && !strstr(text, field))
 		say("%s: %s", field, text);
 	else
 		say("%s", text);

@@ -33,6 +33,7 @@ static int attach_run(struct app *app, void *opts, char **operands, unsigned n)
 	f.what = c->meta->name;
 	f.auto_remove = c->spec->auto_remove;
 	status = foreground_prepare(app, &o->foreground, c->spec->tty, c->spec->stdin_open && !o->no_stdin, &f.session);
+	f.session.redraw = true;
 	attach.ref = c->meta->uuid;
 	attach.has_want_stdin = true;
 	attach.want_stdin = f.session.send_stdin;

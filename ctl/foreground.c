@@ -110,8 +110,9 @@ static int end_tell(struct app *app, const struct foreground *f, const struct se
 	switch (end->how) {
 	case SESSION_NO_OUTPUT:
 	case SESSION_SIGNALLED:
-		say("%s: %s goes on",
-		    end->how == SESSION_SIGNALLED ? strsignal(end->signal) : "nobody reads the output", f->what);
+		say("%s: %s%s goes on",
+		    end->how == SESSION_SIGNALLED ? strsignal(end->signal) : "nobody reads the output",
+		    f->exec ? "the program in " : "", f->what);
 		break;
 	case SESSION_ENDED:
 		if (end->exit.timed_out)
@@ -139,10 +140,12 @@ int foreground_run(struct app *app, const struct foreground *f, int fd)
 	fflush(stdout);
 	for (bool again = fd < 0;; again = true, fd = -1) {
 		AUTO_FD sock = fd;
+		struct session_opts session = f->session;
 		struct session_end end;
 		struct err e;
 		int status = 0;
 
+		session.redraw = session.redraw || again;
 		if (sock < 0)
 			status = session_open(app, f, &sock);
 		if (status)
@@ -151,7 +154,7 @@ int foreground_run(struct app *app, const struct foreground *f, int fd)
 			return end_status(app, f);
 		if (again)
 			say("attached to %s again; what it wrote meanwhile is in its log", f->what);
-		if (session_run(sock, &f->session, &end, &e) < 0)
+		if (session_run(sock, &session, &end, &e) < 0)
 			return app_fail(app, &e);
 		if (end.how != SESSION_LOST || f->exec)
 			return end_tell(app, f, &end);

@@ -48,7 +48,7 @@ static int control_send(struct session *s, const void *data, size_t len)
 	return r < 0 ? r : 0; /* that it is gone shows when reading, after what it still had to say */
 }
 
-static int resize_send(struct session *s)
+static int resize_send(struct session *s, unsigned more)
 {
 	struct {
 		uint8_t type;
@@ -58,8 +58,8 @@ static int resize_send(struct session *s)
 
 	if (!s->opts->tty || (!terminal_size(0, &rows, &cols) && !terminal_size(1, &rows, &cols)))
 		return 0;
-	record.size[0] = (uint16_t)rows;
-	record.size[1] = (uint16_t)cols;
+	record.size[0] = (uint16_t)(rows + more);
+	record.size[1] = (uint16_t)(cols + more);
 	return control_send(s, &record, sizeof record);
 }
 
@@ -190,7 +190,7 @@ static int signal_take(struct session *s)
 	if (read(s->signal_fd, &info, sizeof info) != sizeof info)
 		return 0;
 	if (info.ssi_signo == SIGWINCH)
-		return resize_send(s);
+		return resize_send(s, 0);
 	/* A third Ctrl-C ends us though the program lives on: the user must be able to leave. */
 	if (!s->opts->proxy_signals ||
 	    ((info.ssi_signo == SIGINT || info.ssi_signo == SIGTERM) && ++s->signals_passed == 3)) {
@@ -281,7 +281,9 @@ int session_run(int sock, const struct session_opts *opts, struct session_end *r
 	sigaction(SIGPIPE, &ignore, &old_pipe); /* the terminal must be restored first: EPIPE will do */
 	r = control_send(&s, hello, sizeof hello);
 	if (!r)
-		r = resize_send(&s);
+		r = opts->redraw ? resize_send(&s, 1) : 0;
+	if (!r)
+		r = resize_send(&s, 0);
 	if (!r && opts->tty && opts->send_stdin && isatty(0))
 		r = terminal_raw(&terminal, 0);
 	while (!r && !s.done)

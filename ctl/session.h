@@ -11,6 +11,7 @@
 struct session_opts {
 	bool send_stdin;
 	bool tty;		 /* the program has a terminal: ours goes raw if it is one */
+	bool redraw;		 /* what is on its screen is not on ours yet: a change of size makes it paint */
 	bool proxy_signals;	 /* pass on what would end us; not with tty, where keys do that */
 	struct detach_keys keys; /* only with tty */
 };
