@@ -89,7 +89,7 @@ static struct source_file *file_find(const struct image_source *s, const char *n
 static char *link_resolve(const char *name, const char *target)
 {
 	char path[2 * NAME_BYTES];
-	size_t len = 0;
+	size_t len = 0, part_len;
 	const char *slash = strrchr(name, '/');
 
 	if (target[0] == '/' || !slash)
@@ -100,6 +100,7 @@ static char *link_resolve(const char *name, const char *target)
 		next = strchr(part, '/');
 		if (next)
 			*next++ = 0;
+		part_len = strlen(part);
 		if (!strcmp(part, "..")) {
 			while (len && path[len - 1] != '/')
 				len--;
@@ -107,8 +108,8 @@ static char *link_resolve(const char *name, const char *target)
 		} else if (*part && strcmp(part, ".")) {
 			if (len)
 				path[len++] = '/';
-			memmove(path + len, part, strlen(part) + 1);
-			len += strlen(part);
+			memmove(path + len, part, part_len + 1);
+			len += part_len;
 		}
 	}
 	path[len] = 0;

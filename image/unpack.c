@@ -458,24 +458,24 @@ static int link_copy_up(struct unpack *u, int lower_fd, int dir_fd, const char *
 	if (fstat(lower_fd, &st) < 0)
 		return err_set(e, errno, "unpack", "hard link");
 	if (!S_ISREG(st.st_mode))
-		return err_set(e, 0, "unpack", "a hard link to something of a lower layer that is not a regular file");
+		return err_set(e, 0, "unpack", "it is in a lower layer and no regular file");
 	snprintf(proc, sizeof proc, "/proc/self/fd/%d", lower_fd);
 	from = open(proc, O_RDONLY | O_CLOEXEC);
 	to = openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (from < 0 || to < 0)
-		return err_set(e, errno, "unpack", "hard link to a lower layer's file");
+		return err_set(e, errno, "unpack", "copy from a lower layer");
 	if (space_take(&u->space, (uint64_t)st.st_size, e) < 0)
 		return -ENOSPC;
 	while (at < st.st_size) {
 		ssize_t n = copy_file_range(from, NULL, to, NULL, (size_t)(st.st_size - at), 0);
 
 		if (n <= 0)
-			return err_set(e, n < 0 ? errno : EIO, "unpack", "hard link to a lower layer's file");
+			return err_set(e, n < 0 ? errno : EIO, "unpack", "copy from a lower layer");
 		at += n;
 	}
 	times[0] = times[1] = st.st_mtim;
 	if (fchown(to, st.st_uid, st.st_gid) < 0 || fchmod(to, st.st_mode & 07777) < 0)
-		return err_set(e, errno, "unpack", "hard link to a lower layer's file");
+		return err_set(e, errno, "unpack", "copy from a lower layer");
 	if (node_copy_xattrs(from, to, name, e) < 0)
 		return -EIO;
 	return futimens(to, times) < 0 ? err_set(e, errno, "unpack", "times") : 0;
@@ -498,13 +498,13 @@ static int link_target(struct unpack *u, const char *target, int *ret_fd, const 
 			return fd;
 		if (fstatat(fd, *ret_name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
 			if (S_ISDIR(st.st_mode) || node_is_whiteout(&st))
-				return err_set(e, 0, "unpack", "a hard link to '%.200s', which is no file", target);
+				return err_set(e, 0, "unpack", "it is no file");
 			*ret_fd = take_fd(&fd);
 			return 0;
 		}
 	}
 	if (merge_lower(&u->merge, dir, *ret_name, &lower) != MERGE_OTHER)
-		return err_set(e, 0, "unpack", "a hard link to '%.200s', which is not there", target);
+		return err_set(e, 0, "unpack", "it is not there");
 	if ((r = merge_parent(&u->merge, target, true, &dir, ret_name, e)) < 0)
 		return r;
 	close_fd(&fd);
@@ -528,7 +528,7 @@ static int link_entry(struct unpack *u, const char *name, const char *raw_target
 	if (r < 0)
 		return r;
 	if ((r = link_target(u, target, &fd, &target_name, e)) < 0)
-		return r;
+		return err_wrap(e, "hard link to '%.200s'", target);
 	if (linkat(fd, target_name, u->parent_fd, name, 0) == 0)
 		return merge_drop(&u->merge, u->parent, name, e);
 	if (errno != EEXIST)
