@@ -1,4 +1,5 @@
 /* ctl/app.c - what the commands share (ctl/command.h): asking, and saying what went wrong. */
+#include "base/loop.h"
 #include "base/own.h"
 #include "base/str.h"
 #include "ctl/command.h"
@@ -124,4 +125,15 @@ int app_filters(const struct app *app, const struct strings *texts, Berth__Filte
 	*ret = filters;
 	*ret_n = texts->n;
 	return 0;
+}
+
+int app_time(const struct app *app, const char *flag, const char *text, protobuf_c_boolean *ret_has, int64_t *ret)
+{
+	if (!text)
+		return 0;
+	*ret_has = true;
+	if (str_to_time(text, wall_ns(), ret) == 0)
+		return 0;
+	say("%s: \"%s\" is not a time (RFC 3339, @seconds, or how long ago, such as 10m)", flag, text);
+	return app->failure;
 }

@@ -30,6 +30,7 @@ static const struct flag events_flags[] = {
 struct follow {
 	const struct events_opts *opts;
 	Berth__EventsRequest *request;
+	bool began; /* berthd has accepted it once */
 };
 
 /* <time> <kind> <type> <name> (<uuid>): <reason> key=value … */
@@ -81,6 +82,8 @@ static void events_more(struct ask *a, const Berth__Envelope *reply)
 	struct follow *f = a->arg;
 	bool first = !f->request->has_since_revision;
 
+	f->began = true;
+
 	/* From here on only what is new, should we have to ask again. */
 	if (reply->body_case == BERTH__ENVELOPE__BODY_DONE && first && !f->opts->since) {
 		f->request->has_since_revision = true;
@@ -94,45 +97,64 @@ static void events_more(struct ask *a, const Berth__Envelope *reply)
 	}
 }
 
-static int time_set(const struct app *app, const char *flag, const char *text, protobuf_c_boolean *has, int64_t *ret)
+/* A berthd that was started anew has no events from before: that is said, and the rest goes on. */
+static bool went_on_without(const struct follow *f, const struct ask *a)
 {
-	if (!text)
-		return 0;
-	*has = true;
-	if (str_to_time(text, wall_ns(), ret) == 0)
-		return 0;
-	say("%s: \"%s\" is not a time (RFC 3339, @seconds, or how long ago, such as 10m)", flag, text);
-	return app->failure;
+	if (!f->began || !ask_error(a) || ask_error(a)->code != BERTH__ERROR__CODE__COMPACTED)
+		return false;
+	say("berthd was started anew; what happened before that is not shown");
+	f->request->has_since_revision = f->request->has_since_at = false;
+	f->request->since_revision = 0;
+	return true;
+}
+
+static int events_follow(struct app *app, struct follow *f)
+{
+	struct err e;
+	struct ask a;
+	bool again;
+	int status = app_connect(app);
+
+	if (status)
+		return status;
+	do {
+		ask_init(&a, BERTH__ENVELOPE__BODY_EVENTS, f->request);
+		a.more = events_more;
+		a.arg = f;
+		again = false;
+		if (client_ask(&app->client, &a, &e) < 0)
+			status = app_fail(app, &e);
+		else if (went_on_without(f, &a))
+			again = true;
+		else if (ask_error(&a))
+			status = app_refused(app, ask_error(&a), NULL);
+		else if (a.reply->body_case == BERTH__ENVELOPE__BODY_EVENT_BATCH)
+			batch_print(f, a.reply->event_batch);
+		ask_fini(&a);
+	} while (again);
+	return status;
 }
 
 static int events_run(struct app *app, void *opts, char **operands, unsigned n)
 {
 	struct events_opts *o = opts;
 	Berth__EventsRequest request = BERTH__EVENTS_REQUEST__INIT;
-	struct follow f = {o, &request};
+	struct follow f = {.opts = o, .request = &request};
 	struct err e;
-	struct ask a;
 	int status;
 
 	(void)operands;
 	(void)n;
 	if (format_check(&o->format, &berth__event__descriptor, &e) < 0)
 		return app_fail(app, &e);
-	status = time_set(app, "--since", o->since, &request.has_since_at, &request.since_at);
+	status = app_time(app, "--since", o->since, &request.has_since_at, &request.since_at);
 	if (!status)
-		status = time_set(app, "--until", o->until, &request.has_until_at, &request.until_at);
+		status = app_time(app, "--until", o->until, &request.has_until_at, &request.until_at);
 	if (!status)
 		status = app_filters(app, &o->filters, &request.filters, &request.n_filters);
 	if (status)
 		return status;
-	ask_init(&a, BERTH__ENVELOPE__BODY_EVENTS, &request);
-	a.more = events_more;
-	a.arg = &f;
-	status = app_ask(app, &a, NULL);
-	if (!status && a.reply->body_case == BERTH__ENVELOPE__BODY_EVENT_BATCH)
-		batch_print(&f, a.reply->event_batch);
-	ask_fini(&a);
-	return status;
+	return events_follow(app, &f);
 }
 
 const struct command cmd_events = {

@@ -29,23 +29,12 @@ static const struct flag logs_flags[] = {
 	{0},
 };
 
-static int time_set(const struct app *app, const char *flag, const char *text, protobuf_c_boolean *has, int64_t *ret)
-{
-	if (!text)
-		return 0;
-	*has = true;
-	if (str_to_time(text, wall_ns(), ret) == 0)
-		return 0;
-	say("%s: \"%s\" is not a time (RFC 3339, @seconds, or how long ago, such as 10m)", flag, text);
-	return app->failure;
-}
-
 static int request_fill(const struct app *app, const struct logs_opts *o, Berth__ContainerLogs *logs)
 {
-	int status = time_set(app, "--since", o->since, &logs->has_since_at, &logs->since_at);
+	int status = app_time(app, "--since", o->since, &logs->has_since_at, &logs->since_at);
 
 	if (!status)
-		status = time_set(app, "--until", o->until, &logs->has_until_at, &logs->until_at);
+		status = app_time(app, "--until", o->until, &logs->has_until_at, &logs->until_at);
 	if (status)
 		return status;
 	if (o->tail && strcmp(o->tail, "all") != 0) {

@@ -70,3 +70,6 @@ int app_each(struct app *app, Berth__Envelope__BodyCase body_case, void *(*make)
 
 /* --filter KEY=VALUE as the requests want it; the exit status when one is wrong. Kept until the program ends. */
 int app_filters(const struct app *app, const struct strings *texts, Berth__Filter ***ret, size_t *ret_n);
+
+/* The value of a flag as a time (--since, --until) into a field of a request; NULL leaves it. The exit status. */
+int app_time(const struct app *app, const char *flag, const char *text, protobuf_c_boolean *ret_has, int64_t *ret);
