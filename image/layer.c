@@ -43,19 +43,28 @@ bool layer_is_there(struct image_store *s, const char *chain_id)
 	return fd >= 0;
 }
 
-static int lock_take(struct image_store *s, const char *chain_id, struct err *e)
+/* The lock's file goes with the import that held it: whoever waited for one that is gone by then starts again. */
+static int lock_take(struct image_store *s, const char *path, struct err *e)
 {
-	char path[96];
-	AUTO_FD fd = -1;
+	for (;;) {
+		AUTO_FD fd = openat(s->dir_fd, path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		struct stat mine, named;
 
-	layer_path(path, "tmp", chain_id, ".lock");
-	fd = openat(s->dir_fd, path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return err_set(e, errno, "layer", "%s", path);
-	while (flock(fd, LOCK_EX) < 0)
-		if (errno != EINTR)
+		if (fd < 0)
 			return err_set(e, errno, "layer", "%s", path);
-	return take_fd(&fd);
+		while (flock(fd, LOCK_EX) < 0)
+			if (errno != EINTR)
+				return err_set(e, errno, "layer", "%s", path);
+		if (fstat(fd, &mine) == 0 && fstatat(s->dir_fd, path, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    mine.st_ino == named.st_ino)
+			return take_fd(&fd);
+	}
+}
+
+static void lock_drop(struct image_store *s, const char *path, int *fd)
+{
+	unlinkat(s->dir_fd, path, 0);
+	close_fd(fd);
 }
 
 /* A new empty folder as a layer's root is when its archive does not say otherwise. */
@@ -90,21 +99,15 @@ static int folder_end(struct image_store *s, int fd, const char *tmp, const char
 	return 0;
 }
 
-int layer_make(struct image_store *s, const char *chain_id, const char *diff_id, const struct source_part *blob,
-	       const int *lower_fd, unsigned n_lower, struct err *e)
+/* Under the lock. */
+static int layer_make_locked(struct image_store *s, const char *chain_id, const char *diff_id,
+			     const struct source_part *blob, const int *lower_fd, unsigned n_lower, struct err *e)
 {
+	AUTO_FD fd = layer_open(s, chain_id);
 	struct unpack_result result;
 	char tmp[96];
-	AUTO_FD fd = layer_open(s, chain_id);
-	AUTO_FD lock = -1;
 	int r;
 
-	if (fd >= 0)
-		return take_fd(&fd);
-	lock = lock_take(s, chain_id, e);
-	if (lock < 0)
-		return lock;
-	fd = layer_open(s, chain_id);
 	if (fd >= 0)
 		return take_fd(&fd);
 	layer_path(tmp, "tmp", chain_id, "");
@@ -119,6 +122,23 @@ int layer_make(struct image_store *s, const char *chain_id, const char *diff_id,
 	/* What cannot be removed now goes with the next sweep; the reason of the failure matters more. */
 	(void)dir_remove_all(s->dir_fd, tmp);
 	return r;
+}
+
+int layer_make(struct image_store *s, const char *chain_id, const char *diff_id, const struct source_part *blob,
+	       const int *lower_fd, unsigned n_lower, struct err *e)
+{
+	int fd = layer_open(s, chain_id), lock;
+	char path[96];
+
+	if (fd >= 0)
+		return fd;
+	layer_path(path, "tmp", chain_id, ".lock");
+	lock = lock_take(s, path, e);
+	if (lock < 0)
+		return lock;
+	fd = layer_make_locked(s, chain_id, diff_id, blob, lower_fd, n_lower, e);
+	lock_drop(s, path, &lock);
+	return fd;
 }
 
 static int size_walk(int dir_fd, unsigned depth, uint64_t *bytes, uint64_t *blocks)

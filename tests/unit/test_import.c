@@ -526,6 +526,7 @@ static void test_parallel_imports_of_one_image_all_succeed(void **state)
 	}
 	assert_int_equal(entries_of("images/layers"), 1);
 	assert_int_equal(entries_of("images/blobs/sha256"), 3);
+	assert_int_equal(entries_of("images/tmp"), 0);
 	parts_fini(&p);
 }
 
