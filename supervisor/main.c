@@ -165,7 +165,7 @@ int main(int argc, char **argv)
 {
 	static const struct argp argp = {options, option_parse, NULL, "Supervises containers on this host.",
 					 NULL,	  NULL,		NULL};
-	static struct supervisor sv = {.shim_exe_fd = -1, .signals.fd = -1, .loop.epoll_fd = -1, .generation = 0};
+	static struct supervisor sv;
 	struct arguments a = {0};
 	int listen_fd = -1;
 	struct err e;

@@ -11,6 +11,7 @@
 #include "supervisor/set.h"
 #include "supervisor/shimlink.h"
 #include "supervisor/store.h"
+#include "supervisor/volume.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -91,6 +92,18 @@ static bool processes_are_gone(struct container *c)
 	return false;
 }
 
+/* Only those that nobody named go with the container, when that was asked for or it was made to vanish by itself. */
+static void forget_volumes(struct container *c)
+{
+	const Berth__ContainerSpec *spec = c->obj->spec;
+
+	if (!c->removing_volumes && !spec->auto_remove)
+		return;
+	for (size_t i = 0; i < spec->n_mounts; i++)
+		if (spec->mounts[i]->type == BERTH__MOUNT__TYPE__VOLUME && spec->mounts[i]->source && uuid_is(spec->mounts[i]->source))
+			volume_forget(c->sv, c->obj->meta->project, spec->mounts[i]->source, c->node.uuid);
+}
+
 static void bury(struct container *c)
 {
 	char path[160];
@@ -125,6 +138,7 @@ void remove_continue(struct container *c)
 	}
 	timer_del(&c->timer);
 	bury(c);
+	forget_volumes(c);
 	if (c->stored)
 		row_delete(c);
 	else

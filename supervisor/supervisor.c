@@ -10,6 +10,7 @@
 #include "supervisor/control.h"
 #include "supervisor/image.h"
 #include "supervisor/job.h"
+#include "supervisor/logs.h"
 #include "supervisor/names.h"
 #include "supervisor/pod.h"
 #include "supervisor/recover.h"
@@ -152,11 +153,7 @@ static int open_tables(struct supervisor *sv, struct err *e)
 
 static int open_cgroups(struct supervisor *sv, struct err *e)
 {
-	int r = cg_tree_open(&sv->cg, sv->cfg.cgroup[0] ? sv->cfg.cgroup : NULL, e);
-
-	if (!r)
-		cg_graveyard_init(&sv->graveyard, &sv->loop);
-	return r;
+	return cg_tree_open(&sv->cg, sv->cfg.cgroup[0] ? sv->cfg.cgroup : NULL, e);
 }
 
 /* The list of loaded profiles is as long as the host has profiles: read once. */
@@ -186,6 +183,8 @@ static int open_logs(struct supervisor *sv, struct err *e)
 		r = audit_open(sv);
 	if (!r)
 		r = tokens_open(sv);
+	if (!r)
+		r = logs_open(sv);
 	return r < 0 ? err_set(e, -r, "logs", "open the logs of events and actions") : 0;
 }
 
@@ -235,6 +234,22 @@ static int open_loop(struct supervisor *sv, struct err *e)
 	return r < 0 ? err_set(e, -r, "loop", "make the event loop") : 0;
 }
 
+/* Null values before anything can fail: supervisor_close works from here on. */
+static void supervisor_init(struct supervisor *sv)
+{
+	list_init(&sv->steps);
+	list_init(&sv->dirty);
+	list_init(&sv->waiters);
+	list_init(&sv->strangers);
+	list_init(&sv->containers.all);
+	list_init(&sv->pods.all);
+	list_init(&sv->images.all);
+	list_init(&sv->volumes.all);
+	sv->cg.root_fd = sv->cg.shims_fd = sv->cg.jobs_fd = sv->cg.shared_fd = sv->cg.supervisor_fd = -1;
+	sv->shim_exe_fd = sv->signals.fd = sv->loop.epoll_fd = -1;
+	cg_graveyard_init(&sv->graveyard, &sv->loop);
+}
+
 int supervisor_open(struct supervisor *sv, int listen_fd, struct err *e)
 {
 	/* In this order: what stands below uses what stands above. */
@@ -244,10 +259,7 @@ int supervisor_open(struct supervisor *sv, int listen_fd, struct err *e)
 		volume_load,   pod_load,     container_load, recover_run,
 	};
 
-	list_init(&sv->steps);
-	list_init(&sv->dirty);
-	list_init(&sv->waiters);
-	list_init(&sv->strangers);
+	supervisor_init(sv);
 	sv->started_at = wall_ns();
 	fd_limit_raise();
 	for (size_t i = 0; i < ARRAY_SIZE(steps) && !sv->stopping; i++) {
@@ -262,35 +274,59 @@ int supervisor_open(struct supervisor *sv, int listen_fd, struct err *e)
 
 /* ---------------------------------------------------------------- closing: containers and shims stay as they are */
 
-static void close_containers(struct supervisor *sv)
+static void close_objects(struct supervisor *sv)
 {
 	struct table_node *n;
 
-	if (!sv->containers.bucket)
+	if (!sv->names)
 		return;
-	list_each (n, &sv->containers.all, link)
+	list_each(n, &sv->containers.all, link)
 		container_free(container_of(n, struct container, node));
-	list_each (n, &sv->pods.all, link)
+	list_each(n, &sv->pods.all, link)
 		pod_free(container_of(n, struct pod, node));
+	image_fini(sv);
+	volume_fini(sv);
+	table_fini(&sv->containers);
+	table_fini(&sv->pods);
+	table_fini(&sv->images);
+	table_fini(&sv->volumes);
+	names_free(sv->names);
+}
+
+/* Nobody is asked any more, everybody was answered; then what that left to be written is committed. */
+static void close_store(struct supervisor *sv)
+{
+	if (sv->control)
+		control_close(sv);
+	if (sv->jobs)
+		jobs_close(sv);
+	if (sv->followers)
+		logs_close(sv);
+	if (!sv->store)
+		return;
+	container_step_all(sv);
+	store_close(sv->store);
+	sv->store = NULL;
+	if (sv->tokens)
+		tokens_close(sv);
+	if (sv->audit)
+		audit_close(sv);
+	if (sv->watch)
+		watch_free(sv->watch);
+	sv->watch = NULL;
 }
 
 void supervisor_close(struct supervisor *sv)
 {
 	upgrade_free(sv);
-	if (sv->store)
-		container_step_all(sv);
-	if (sv->jobs)
-		jobs_close(sv);
-	/* Commits what is queued; nothing is written after it. */
-	if (sv->store)
-		store_close(sv->store);
-	if (sv->control)
-		control_close(sv);
-	sv->store = NULL;
-	close_containers(sv);
-	source_del(&sv->signals);
-	close_fd(&sv->shim_exe_fd);
+	close_store(sv);
+	close_objects(sv);
+	seccomp_cache_free(sv->seccomp);
+	cg_devices_free(sv->devices);
 	cg_graveyard_fini(&sv->graveyard);
 	cg_tree_close(&sv->cg);
+	close_fd(&sv->shim_exe_fd);
+	source_del(&sv->signals);
+	close_fd(&sv->signals.fd);
 	loop_fini(&sv->loop);
 }
