@@ -1,6 +1,5 @@
 """berth as systemd runs it on this machine: the installed programs, the units, the one control socket."""
 
-import json
 import os
 import subprocess
 import sys
@@ -48,6 +47,10 @@ class Berth:
     def __call__(self, *args, **kw):
         return run("berth", *args, **kw)
 
+    def names(self):
+        with Client(SOCKET, timeout=20 * SLOW) as c:
+            return [x["meta"]["name"] for x in c.request("container_list", {"all": True})[0].get("containers", [])]
+
     def inspect(self, name):
         with Client(SOCKET, timeout=20 * SLOW) as c:
             return c.inspect(name)
@@ -85,6 +88,6 @@ def machine():
 @pytest.fixture
 def berth(machine):
     yield machine
-    for c in json.loads(machine("ps", "-a", "--format", "json").stdout or "[]"):
-        machine("rm", "-f", c["name"])
+    for name in machine.names():
+        machine("rm", "-f", name)
     eventually(lambda: not [d for d in os.listdir(TREE + "/shared") if os.path.isdir(TREE + "/shared/" + d)], "no group is left")
