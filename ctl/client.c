@@ -194,6 +194,7 @@ static int client_connect(struct client *c, struct err *e)
 		       : e->code						? -e->code
 										: -EINVAL;
 	}
+	c->connections++;
 	r = hello_exchange(c, e);
 	if (r > 0)
 		err_set(e, 0, "hello",

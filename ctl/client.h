@@ -18,6 +18,7 @@ struct client {
 	const char *path;    /* of the socket */
 	const char *project; /* NULL: berthd's default */
 	int fd;
+	unsigned connections; /* made so far: berthd was restarted when it grows */
 	uint64_t last_id;
 	char server[64]; /* from its Hello: "berth 0.1.0" */
 	uint32_t server_version;

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 struct logs_opts {
 	bool follow, timestamps, only_stdout, only_stderr;
@@ -53,42 +54,73 @@ static int request_fill(const struct app *app, const struct logs_opts *o, Berth_
 }
 
 /* Until its end. What is complete is written before we wait for more. */
-static int logs_copy(const struct app *app, int fd, bool timestamps)
+static int logs_copy(const struct app *app, int fd, struct log_text *t)
 {
 	static char chunk[65536];
-	struct log_text t;
+	struct pollfd p = {.fd = fd, .events = POLLIN};
 	struct err e;
-	int status = 0;
 
-	log_text_init(&t, stdout, stderr, timestamps);
 	for (;;) {
-		struct pollfd p = {.fd = fd, .events = POLLIN};
 		ssize_t n = read(fd, chunk, sizeof chunk);
 
-		if (n > 0) {
-			log_text_feed(&t, chunk, (size_t)n);
-			continue;
-		}
+		if (n > 0)
+			log_text_feed(t, chunk, (size_t)n);
 		if (n == 0)
-			break;
-		if (errno == EAGAIN) {
+			return 0;
+		if (poll(&p, 1, 0) == 0)
 			fflush(stdout);
+		if (n < 0 && errno == EAGAIN)
 			poll(&p, 1, -1);
-		} else if (errno != EINTR) {
+		else if (n < 0 && errno != EINTR) {
 			err_set(&e, errno, "logs", "reading the log");
-			status = app_fail(app, &e);
-			break;
+			return app_fail(app, &e);
 		}
 	}
-	log_text_fini(&t);
-	return status;
+}
+
+/* The reader of a follower ends with berthd (a restart, an upgrade) as it does when nothing more can come. */
+static bool more_may_come(struct app *app, const char *uuid, unsigned connection)
+{
+	Berth__ContainerInspect inspect = BERTH__CONTAINER_INSPECT__INIT;
+	Berth__ContainerState state;
+	bool more = false;
+	struct err e;
+	struct ask a;
+
+	inspect.ref = (char *)(uintptr_t)uuid;
+	ask_init(&a, BERTH__ENVELOPE__BODY_CONTAINER_INSPECT, &inspect);
+	if (client_ask(&app->client, &a, &e) < 0) {
+		app_fail(app, &e);
+	} else if (!ask_error(&a)) { /* else it was removed */
+		state = a.reply->container_reply->container->status->state;
+		more = app->client.connections != connection ||
+		       (state != BERTH__CONTAINER_STATE__CONTAINER_STATE_EXITED &&
+			state != BERTH__CONTAINER_STATE__CONTAINER_STATE_STOPPED &&
+			state != BERTH__CONTAINER_STATE__CONTAINER_STATE_ERROR);
+	}
+	ask_fini(&a);
+	return more;
+}
+
+/* From where the text ended. */
+static void request_resume(Berth__ContainerLogs *logs, struct log_text *t)
+{
+	log_text_resume(t);
+	if (!t->last[0])
+		return;
+	logs->has_tail_lines = false;
+	logs->has_since_at = str_to_time(t->last, 0, &logs->since_at) == 0;
+	nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL); /* a reader that cannot begin must not make us spin */
 }
 
 static int logs_run(struct app *app, void *opts, char **operands, unsigned n)
 {
 	const struct logs_opts *o = opts;
 	Berth__ContainerLogs logs = BERTH__CONTAINER_LOGS__INIT;
+	struct log_text text;
+	unsigned connection;
 	struct ask a;
+	bool again = o->follow;
 	int status;
 
 	(void)n;
@@ -96,14 +128,23 @@ static int logs_run(struct app *app, void *opts, char **operands, unsigned n)
 	status = request_fill(app, o, &logs);
 	if (status)
 		return status;
-	ask_init(&a, BERTH__ENVELOPE__BODY_CONTAINER_LOGS, &logs);
-	status = app_ask(app, &a, NULL);
-	if (!status) {
-		AUTO_FD fd = wire_fds_take(&a.reply_fds, 0);
+	log_text_init(&text, stdout, stderr, o->timestamps);
+	do {
+		ask_init(&a, BERTH__ENVELOPE__BODY_CONTAINER_LOGS, &logs);
+		status = app_ask(app, &a, NULL);
+		connection = app->client.connections;
+		if (!status) {
+			AUTO_FD fd = wire_fds_take(&a.reply_fds, 0);
 
-		status = logs_copy(app, fd, o->timestamps);
-	}
-	ask_fini(&a);
+			status = logs_copy(app, fd, &text);
+			/* What comes after --until is not wanted. */
+			again = again && !status && (!logs.has_until_at || logs.until_at > wall_ns()) &&
+				more_may_come(app, a.reply->done->uuid, connection);
+			request_resume(&logs, &text);
+		}
+		ask_fini(&a);
+	} while (!status && again);
+	log_text_fini(&text);
 	return status;
 }
 

@@ -95,6 +95,12 @@ static void *kill_make(const void *opts, const char *ref)
 
 static int kill_run(struct app *app, void *opts, char **operands, unsigned n)
 {
+	const struct kill_opts *o = opts;
+
+	if (o->signal && !*o->signal) { /* to berthd that would mean the default, SIGKILL */
+		say("--signal: \"\" is not a signal");
+		return app->failure;
+	}
 	return app_each(app, BERTH__ENVELOPE__BODY_CONTAINER_KILL, kill_make, opts, operands, n);
 }
 

@@ -13,6 +13,21 @@ void log_text_init(struct log_text *t, FILE *out, FILE *err, bool timestamps)
 	buf_init(&t->line, 0);
 }
 
+static bool is_repeated(struct log_text *t, const struct cri_line *l)
+{
+	bool same = strlen(t->last) == l->time_len && !memcmp(t->last, l->time, l->time_len);
+
+	if (same && t->skip) {
+		t->skip--;
+		return true;
+	}
+	t->skip = 0;
+	t->n_last = same ? t->n_last + 1 : 1;
+	if (!same)
+		snprintf(t->last, sizeof t->last, "%.*s", (int)l->time_len, l->time);
+	return false;
+}
+
 static void line_write(struct log_text *t, const char *line, size_t len)
 {
 	struct cri_line l;
@@ -22,6 +37,8 @@ static void line_write(struct log_text *t, const char *line, size_t len)
 		fprintf(t->err, "[berth: a damaged line of the log: %.*s]\n", len > 80 ? 80 : (int)len, line);
 		return;
 	}
+	if (is_repeated(t, &l))
+		return;
 	if (l.gap) {
 		fflush(t->out);
 		fprintf(t->err, "[berth: %" PRIu64 " lines, %" PRIu64 " bytes dropped]\n", l.gap_lines, l.gap_bytes);
@@ -55,6 +72,12 @@ void log_text_feed(struct log_text *t, const char *data, size_t len)
 		data = nl + 1;
 	}
 	buf_add(&t->line, data, (size_t)(end - data));
+}
+
+void log_text_resume(struct log_text *t)
+{
+	buf_reset(&t->line);
+	t->skip = t->n_last;
 }
 
 void log_text_fini(struct log_text *t)

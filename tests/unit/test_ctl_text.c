@@ -61,6 +61,29 @@ static void timestamps_stand_before_lines_not_before_parts(void **state)
 	log_check(T0 " stdout P a\n" T0 " stdout F b\n" T0 " stdout F c\n", true, T0 " ab\n" T0 " c\n", "");
 }
 
+static void a_log_that_is_read_again_from_its_last_time_is_not_told_twice(void **state)
+{
+	static const char t1[] = "2026-11-22T02:09:34.000000001Z";
+	char *out, text[256];
+	size_t len;
+	FILE *f = open_memstream(&out, &len);
+	struct log_text t;
+
+	(void)state;
+	log_text_init(&t, f, f, false);
+	snprintf(text, sizeof text, T0 " stdout F a\n%s stdout F b\n%s stdout F b\n%s stdout F cut of", t1, t1, t1);
+	log_text_feed(&t, text, strlen(text));
+	assert_string_equal(t.last, t1);
+	log_text_resume(&t);
+	snprintf(text, sizeof text, "%s stdout F b\n%s stdout F b\n%s stdout F cut off\n%s stdout F d\n", t1, t1, t1,
+		 t1);
+	log_text_feed(&t, text, strlen(text));
+	log_text_fini(&t);
+	fclose(f);
+	assert_string_equal(out, "a\nb\nb\ncut off\nd\n");
+	free(out);
+}
+
 static void gaps_and_damage_are_told_on_stderr(void **state)
 {
 	(void)state;
@@ -341,6 +364,7 @@ int main(void)
 		cmocka_unit_test(log_lines_go_to_the_stream_they_came_from),
 		cmocka_unit_test(parts_are_joined_and_an_open_end_stays_open),
 		cmocka_unit_test(timestamps_stand_before_lines_not_before_parts),
+		cmocka_unit_test(a_log_that_is_read_again_from_its_last_time_is_not_told_twice),
 		cmocka_unit_test(gaps_and_damage_are_told_on_stderr),
 		cmocka_unit_test(only_lines_of_the_format_are_taken),
 		cmocka_unit_test(sizes_and_durations_are_short_words),
