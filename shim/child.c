@@ -124,11 +124,15 @@ static int make_cwd(struct child *c, struct err *e)
 	return 0;
 }
 
+/* Below the root and by no magic link: "/proc/self/fd/9" would be whatever we happen to have open. */
 static int enter_cwd(struct child *c, struct err *e)
 {
 	const char *cwd = c->process && c->process->cwd ? c->process->cwd : "/";
+	AUTO_FD fd = root_open(c, cwd, O_PATH | O_DIRECTORY);
 
-	return chdir(cwd) < 0 ? err_set(e, errno, "cwd", "change to the working directory %s", cwd) : 0;
+	if (fd < 0 || fchdir(fd) < 0)
+		return err_set(e, fd < 0 ? fd : errno, "cwd", "change to the working directory %s", cwd);
+	return 0;
 }
 
 /* The pipes become the user's, so that /dev/stdout and the like can be opened again. */
@@ -156,6 +160,36 @@ static int place_stdio(struct child *c, struct err *e)
 			return err_set(e, errno, "stdio", "set descriptor %d", i);
 	}
 	return 0;
+}
+
+static void swap_up(int *a, int *b)
+{
+	int t = *a;
+
+	if (t <= *b)
+		return;
+	*a = *b;
+	*b = t;
+}
+
+/* Really closed, not only at the exec: until then "/proc/self/fd/9/.." in the name of the program, in PATH or in the first
+ * line of a script would lead out of the container. What stays leads nowhere: our sockets, our program, the container's root. */
+static int close_others(struct child *c, struct err *e)
+{
+	int keep[] = {c->sync_fd, c->root_fd, c->lsm_fd, c->self_fd};
+	unsigned from = 3;
+
+	for (size_t i = 0; i + 1 < ARRAY_SIZE(keep); i++)
+		for (size_t k = i + 1; k < ARRAY_SIZE(keep); k++)
+			swap_up(&keep[i], &keep[k]);
+	for (size_t i = 0; i < ARRAY_SIZE(keep); i++) {
+		if (keep[i] < (int)from) /* not open */
+			continue;
+		if (keep[i] > (int)from && sys_close_range(from, (unsigned)keep[i] - 1, 0) < 0)
+			return err_set(e, errno, "setup", "close descriptors");
+		from = (unsigned)keep[i] + 1;
+	}
+	return sys_close_range(from, ~0u, 0) < 0 ? err_set(e, errno, "setup", "close descriptors") : 0;
 }
 
 /* ---------------------------------------------------------------- the end of both lists */
@@ -186,6 +220,8 @@ static int exec_self(struct child *c, const char *name, char *const *argv, char 
 	memcpy(own + 1, argv, n * sizeof *argv);
 	if (!is_pause(c) && (c->sync_fd == 3 ? fcntl(3, F_SETFD, 0) : dup2(c->sync_fd, 3)) < 0)
 		return err_set(e, errno, "exec", "set descriptor 3");
+	if (!is_pause(c)) /* what comes now may come from the container's root, who can trace an init */
+		sync_send(3, SYNC_INIT, 0, NULL);
 	sys_execveat(c->self_fd, "", own, env, AT_EMPTY_PATH);
 	return err_set(e, errno, "exec", "exec %s", name);
 }
@@ -225,8 +261,10 @@ static int confine_and_execute(struct child *c, struct err *e)
 	bool no_new_privs = is_pause(c) || p->no_new_privs;
 
 	step(c, "confine");
-	TRY(confine_rlimits(c, e));		   /* after all work that opens or writes much */
-	TRY(own_stdio(c, e));			   /* needs CAP_CHOWN */
+	TRY(confine_rlimits(c, e)); /* after all work that opens or writes much */
+	TRY(own_stdio(c, e));	    /* needs CAP_CHOWN */
+	TRY(place_stdio(c, e));
+	TRY(close_others(c, e));		   /* before the first path that the container has a say in */
 	TRY(confine_bounding(p->cap_bounding, e)); /* needs CAP_SETPCAP, which changing the ids may take */
 	if (prctl(PR_SET_KEEPCAPS, 1) < 0)	   /* what the plan grants must survive the change of ids */
 		return err_set(e, errno, "capabilities", "keep capabilities");
@@ -234,8 +272,10 @@ static int confine_and_execute(struct child *c, struct err *e)
 	umask(p->has_umask ? p->umask : 022);
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) /* again: a change of ids clears it */
 		return err_set(e, errno, "setup", "tie the container to the shim");
-	TRY(enter_cwd(c, e));	/* after the ids: the user must be able to */
-	TRY(place_stdio(c, e)); /* before seccomp, which may deny it */
+	/* Likewise. Until the exec nobody in the container may trace us, or look at what we have open. */
+	if (prctl(PR_SET_DUMPABLE, 0) < 0)
+		return err_set(e, errno, "setup", "become undumpable");
+	TRY(enter_cwd(c, e)); /* after the ids: the user must be able to */
 	if (sys_close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
 		return err_set(e, errno, "setup", "close descriptors");
 	if (c->plan && c->plan->hold_before_exec) { /* all that can be said no to was tried, but for the filter */
@@ -296,7 +336,7 @@ static int launch(struct child *c, struct err *e)
 	TRY(mounts_apply(c, SHIM__STEP__STAGE__INSIDE, e));
 	step(c, "user");
 	if (c->process)
-		TRY(ids_resolve_inside(c->process->user, &c->id, e)); /* the image's files */
+		TRY(ids_resolve_inside(c->root_fd, c->process->user, &c->id, e)); /* the image's files */
 	for (size_t i = 0; c->process && i < c->process->n_groups; i++)
 		TRY(ids_add_group(&c->id, c->process->groups[i], e));
 	step(c, "cwd");
@@ -345,7 +385,7 @@ static int enter_container(struct child *c, struct err *e)
 	if (c->root_fd < 0)
 		return err_set(e, errno, "rootfs", "open the root");
 	step(c, "user");
-	TRY(ids_resolve_inside(c->process->user, &c->id, e));
+	TRY(ids_resolve_inside(c->root_fd, c->process->user, &c->id, e));
 	for (size_t i = 0; i < c->process->n_groups; i++)
 		TRY(ids_add_group(&c->id, c->process->groups[i], e));
 	if (c->process->tty) {

@@ -172,10 +172,11 @@ int ids_resolve(const char *spec, const char *passwd, size_t passwd_len, const c
 /* ---------------------------------------------------------------- inside */
 
 /* An absent file is an empty one. *ret is in fresh pages, or a constant. */
-static int map_text(const char *path, const char **ret, size_t *ret_len, struct err *e)
+static int map_text(int root_fd, const char *path, const char **ret, size_t *ret_len, struct err *e)
 {
 	struct stat st;
-	AUTO_FD fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	AUTO_FD fd = sys_openat2(root_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0,
+				 RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
 	char *text;
 	size_t len = 0;
 
@@ -211,16 +212,16 @@ static int map_text(const char *path, const char **ret, size_t *ret_len, struct 
 	return 0;
 }
 
-int ids_resolve_inside(const char *spec, struct identity *ret, struct err *e)
+int ids_resolve_inside(int root_fd, const char *spec, struct identity *ret, struct err *e)
 {
 	const char *passwd = "", *group = "";
 	size_t passwd_len = 0, group_len = 0;
 	int r;
 
 	/* Nothing is unmapped: the process is about to execute, or to end. */
-	r = map_text("/etc/passwd", &passwd, &passwd_len, e);
+	r = map_text(root_fd, "/etc/passwd", &passwd, &passwd_len, e);
 	if (r == 0)
-		r = map_text("/etc/group", &group, &group_len, e);
+		r = map_text(root_fd, "/etc/group", &group, &group_len, e);
 	if (r == 0)
 		r = ids_resolve(spec, passwd, passwd_len, group, group_len, ret, e);
 	return r;

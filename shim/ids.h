@@ -26,5 +26,5 @@ int ids_resolve(const char *spec, const char *passwd, size_t passwd_len, const c
 int ids_add_group(struct identity *id, gid_t gid, struct err *e);
 
 /* The same from /etc/passwd and /etc/group below "/" (of the rootfs that was entered): bounded, regular files only. */
-int ids_resolve_inside(const char *spec, struct identity *ret, struct err *e);
+int ids_resolve_inside(int root_fd, const char *spec, struct identity *ret, struct err *e);
 int ids_enter(const struct identity *id, struct err *e);

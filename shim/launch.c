@@ -282,12 +282,17 @@ static void started(struct shim *s)
 	shim_active(s); /* gives back what the launch has used */
 }
 
+static void close_sync(struct run *run)
+{
+	source_del(&run->sync);
+	close_fd(&run->sync_fd);
+}
+
 static void end_of_file(struct shim *s)
 {
 	struct run *run = &s->run;
 
-	source_del(&run->sync);
-	close_fd(&run->sync_fd);
+	close_sync(run);
 	/* With an init, it is not the exec of the program that closes it, and STARTED has come already, if at all. */
 	if (run->progress && run->progress->at_exec && !run->failed && !run->timed_out && !run->init)
 		started(s);
@@ -341,15 +346,34 @@ static void take(struct shim *s, const struct sync_record *rec, int fds[2])
 	case SYNC_HELD:
 		hold(s);
 		break;
-	case SYNC_STARTED:
-		started(s);
-		break;
-	case SYNC_STATUS:
-		run->init_status = rec->value;
+	case SYNC_INIT:
+		run->foreign = true;
 		break;
 	default:
 		log_warn("a record of kind %d from a child", rec->kind);
 	}
+}
+
+/* The container's root can trace its init, and then speaks in its name. So an init is heard on its own program only, each
+ * thing once and in order: STARTED and then STATUS, or FAILED. Anything else ends the talk, and costs nobody but it. */
+static void take_foreign(struct shim *s, const struct sync_record *rec)
+{
+	struct run *run = &s->run;
+	bool launching = run->progress != NULL;
+
+	if (rec->kind == SYNC_STARTED && launching) {
+		started(s);
+		return;
+	}
+	if (rec->kind == SYNC_FAILED && launching) {
+		run->failed = true;
+		run->failure = rec->err;
+	} else if (rec->kind == SYNC_STATUS && !launching) {
+		run->init_status = rec->value;
+	} else {
+		log_warn("the container's init says something that it has no business to say (%d)", rec->kind);
+	}
+	close_sync(run);
 }
 
 void launch_sync(struct shim *s)
@@ -366,7 +390,10 @@ void launch_sync(struct shim *s)
 			end_of_file(s);
 			return;
 		}
-		take(s, &rec, fds);
+		if (s->run.foreign)
+			take_foreign(s, &rec);
+		else
+			take(s, &rec, fds);
 		close_fd(&fds[0]);
 		close_fd(&fds[1]);
 	}

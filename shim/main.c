@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/keyctl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -166,6 +167,15 @@ static void protect_from_oom(void)
 		log_debug("oom_score_adj -900: %s", strerror(-r));
 }
 
+/* What whoever started us ignores must not reach the container that way: an ignored signal survives clone and exec. */
+static void reset_signals(void)
+{
+	static const char as_default[32]; /* the kernel's struct sigaction; libc's call leaves out signals of its own */
+
+	for (int sig = 1; sig <= 64; sig++)
+		(void)syscall(SYS_rt_sigaction, sig, as_default, NULL, 8); /* refused for KILL and STOP */
+}
+
 static int watch_signals(struct shim *s)
 {
 	sigset_t all;
@@ -173,6 +183,7 @@ static int watch_signals(struct shim *s)
 
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
+	reset_signals();
 	/* A pipe whose reader left is noticed where it is written; faults of our own must not be caught. */
 	sigdelset(&all, SIGPIPE);
 	fd = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -193,6 +204,9 @@ static int setup(struct shim *s, const char *path, const char *uuid)
 	prctl(PR_SET_DUMPABLE, 0);
 	prctl(PR_SET_CHILD_SUBREAPER, 1); /* orphans of a container that shares the host's pids */
 	protect_from_oom();
+	/* The container's keyrings are not berthd's, nor another's. A kernel without keyrings has none to share. */
+	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS && errno != EPERM)
+		return -errno;
 	if (file_read(AT_FDCWD, "/proc/sys/kernel/random/boot_id", s->boot_id, sizeof s->boot_id) > 0)
 		s->boot_id[strcspn(s->boot_id, "\n")] = 0;
 	s->scratch =

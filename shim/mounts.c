@@ -1,6 +1,7 @@
 /* shim/mounts.c - see shim/mounts.h */
 #include "shim/mounts.h"
 
+#include "base/file.h"
 #include "base/own.h"
 #include "shim/rootfs.h"
 #include "shim/sys.h"
@@ -81,6 +82,12 @@ static int open_mount(struct child *c, const Shim__Step *s, size_t i, struct err
 
 	if (m->fstype)
 		return 0;
+	if (m->make_source) {
+		int r = dir_make(AT_FDCWD, m->source, 0755);
+
+		if (r < 0)
+			return fail(e, r, "make the folder", m->source);
+	}
 	fd = m->from_pod ? open_bind_from_pod(c, m) : open_bind(m);
 	if (fd < 0)
 		return fail(e, errno, "bind", m->source);

@@ -61,6 +61,7 @@ struct run {
 	int first_pid;	      /* of the process that builds the rootfs, when another one follows it */
 	bool net_made;	      /* this launch made the network namespace */
 	bool init, timed_out, failed;
+	bool foreign; /* an init in the container has the other end of the sync socket */
 };
 
 void run_init(struct shim *s);

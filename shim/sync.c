@@ -91,6 +91,7 @@ int sync_receive(int fd, struct sync_record *ret, int ret_fds[2])
 		wire_fds_close(&fds);
 		return -EBADMSG;
 	}
+	ret->err.step[sizeof ret->err.step - 1] = ret->err.text[sizeof ret->err.text - 1] = 0;
 	ret_fds[0] = wire_fds_take(&fds, 0);
 	ret_fds[1] = wire_fds_take(&fds, 1);
 	wire_fds_close(&fds);

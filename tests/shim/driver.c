@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -39,9 +40,10 @@ char *slurp(const char *path, size_t *ret_len)
 static void make_layer(void)
 {
 	static const char *const folders[] = {"bin", "etc", "tmp", "root", "proc", "sys", "dev", "home", "usr"};
-	static const char *const tools[] = {"sh",   "cat",   "echo",  "sleep", "id",   "ls",    "true", "false", "head", "yes",
-					    "seq",  "mount", "stty",  "tty",   "pwd",  "touch", "kill", "wc",	 "stat", "ip",
-					    "test", "mkdir", "chmod", "od",	 "dd",   "grep",  "readlink", "hostname", "env", "nc"};
+	static const char *const tools[] = {"sh",   "cat",  "echo",	"sleep",    "id",   "ls",    "true",  "false",
+					    "head", "yes",  "seq",	"mount",    "stty", "tty",   "pwd",   "touch",
+					    "kill", "wc",   "stat",	"ip",	    "test", "mkdir", "chmod", "od",
+					    "dd",   "grep", "readlink", "hostname", "env",  "nc"};
 	char path[128];
 
 	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
@@ -55,7 +57,8 @@ static void make_layer(void)
 		assert_int_equal(symlink("busybox", path), 0);
 	}
 	snprintf(path, sizeof path, "%s/layer/etc/passwd", driver.dir);
-	static const char passwd[] = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:n:/home:/bin/sh\napp:x:1000:1001:a:/home:/bin/sh\n";
+	static const char passwd[] = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:n:/home:/bin/"
+				     "sh\napp:x:1000:1001:a:/home:/bin/sh\n";
 	assert_int_equal(file_write_atomic(AT_FDCWD, path, passwd, sizeof passwd - 1, 0644, false), 0);
 	snprintf(path, sizeof path, "%s/layer/etc/group", driver.dir);
 	static const char group[] = "root:x:0:\napp:x:1001:\nextra:x:2000:app,other\nmore:x:2001:other,app\n";
@@ -134,6 +137,7 @@ void shim_spawn(struct shim *s)
 	assert_int_equal(wire_pair(pair), 0);
 	s->pid = fork();
 	if (!s->pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves nothing */
 		if (pair[1] != 3)
 			dup2(pair[1], 3);
 		else
@@ -336,7 +340,8 @@ static void add_rootfs(struct plan *p, struct shim *s)
 static void add_surroundings(struct plan *p)
 {
 	static char *dev_options[] = {(char *)"mode=755", (char *)"size=65536k"};
-	static char *pts_options[] = {(char *)"newinstance", (char *)"ptmxmode=0666", (char *)"mode=0620", (char *)"gid=5"};
+	static char *pts_options[] = {(char *)"newinstance", (char *)"ptmxmode=0666", (char *)"mode=0620",
+				      (char *)"gid=5"};
 	Shim__MountStep *m;
 
 	plan_mount(p, "proc", "proc", "/proc");

@@ -17,8 +17,8 @@
 #define LOG_MAX (256u << 10)
 
 struct driver {
-	char dir[64];	    /* layer, upper, logs … */
-	char cgroup[64];    /* a cgroup of ours, by path */
+	char dir[64];	 /* layer, upper, logs … */
+	char cgroup[64]; /* a cgroup of ours, by path */
 	int cgroup_fd;
 };
 extern struct driver driver;
@@ -28,7 +28,7 @@ struct shim { /* one shim and what was heard from it */
 	int pid;
 	char uuid[40], path[108], logs[96], exit_record[96];
 	uint64_t incarnation;
-	int group_fd;	/* of the incarnation */
+	int group_fd;	  /* of the incarnation */
 	int container_fd; /* pidfd from the last record that had one; -1 */
 	uint8_t record[8192];
 };
@@ -64,7 +64,8 @@ Shim__Step *plan_step(struct plan *p, Shim__Step__Stage stage, Shim__Step__WhatC
 Shim__MountStep *plan_mount(struct plan *p, const char *type, const char *source, const char *target);
 #define PLAN(p, s, ...) plan_init(p, s, (const char *const[]){__VA_ARGS__, NULL})
 
-void shim_launch(struct shim *s, struct plan *p, int session, int pod_fd); /* makes the group of the next incarnation; session is closed */
+void shim_launch(struct shim *s, struct plan *p, int session,
+		 int pod_fd); /* makes the group of the next incarnation; session is closed */
 void shim_send(struct shim *s, Shim__ShimMessage *m, const int *fds, unsigned n_fds);
 /* The next record of this kind (others before it are skipped), valid until the next call. */
 Shim__ShimMessage *shim_expect(struct shim *s, Shim__ShimMessage__BodyCase what);
@@ -96,6 +97,6 @@ bool session_read(int fd, struct output *o, const char *until);
 
 /* Files. */
 char *slurp(const char *path, size_t *ret_len); /* LOG_MAX at most, to be freed; "" when absent */
-char *shim_log(struct shim *s);		 /* text of current.log without the 40 bytes in front, lines joined; to be freed */
+char *shim_log(struct shim *s); /* text of current.log without the 40 bytes in front, lines joined; to be freed */
 int process_in(struct shim *s, const char *name); /* processes of group main or exec-x */
 long now_us(void);

@@ -3,7 +3,6 @@
 
 #include "base/file.h"
 
-
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -61,8 +60,10 @@ static const struct {
 	{"a folder", "/bin", NULL, NULL, EACCES, "exec", "exec /bin"},
 	{"no such user", "true", NULL, "nosuch", ENOENT, "user", "no user nosuch in the container's /etc/passwd"},
 	{"no such group", "true", NULL, "root:nosuch", ENOENT, "user", "no group nosuch in the container's /etc/group"},
-	{"a closed folder", "true", "/root/closed", "app", EACCES, "cwd", "change to the working directory /root/closed"},
-	{"a file as folder", "true", "/etc/passwd", NULL, ENOTDIR, "cwd", "change to the working directory /etc/passwd"},
+	{"a closed folder", "true", "/root/closed", "app", EACCES, "cwd",
+	 "change to the working directory /root/closed"},
+	{"a file as folder", "true", "/etc/passwd", NULL, ENOTDIR, "cwd",
+	 "change to the working directory /etc/passwd"},
 };
 
 static void failures_name_the_step_and_the_errno(void **state)
@@ -79,7 +80,8 @@ static void failures_name_the_step_and_the_errno(void **state)
 		p.process.cwd = (char *)failures[i].cwd;
 		p.process.user = (char *)failures[i].user;
 		const Shim__Failed *f = shim_launch_fails(&s, &p);
-		if (f->sys_errno != failures[i].code || strcmp(f->step, failures[i].step) || strcmp(f->text, failures[i].text))
+		if (f->sys_errno != failures[i].code || strcmp(f->step, failures[i].step) ||
+		    strcmp(f->text, failures[i].text))
 			fail_msg("%s: %s: %s (%d)", failures[i].what, f->step, f->text, f->sys_errno);
 		assert_int_equal(f->incarnation, s.incarnation);
 		assert_int_equal(process_in(&s, "main"), 0);
@@ -102,7 +104,8 @@ static void what_a_plan_may_not_say(void **state)
 {
 	struct shim s;
 	struct plan p;
-	ProtobufCMessageUnknownField unknown = {.tag = 99, .wire_type = PROTOBUF_C_WIRE_TYPE_VARINT, .len = 1, .data = (uint8_t *)(uintptr_t)"\1"};
+	ProtobufCMessageUnknownField unknown = {
+		.tag = 99, .wire_type = PROTOBUF_C_WIRE_TYPE_VARINT, .len = 1, .data = (uint8_t *)(uintptr_t) "\1"};
 
 	shim_spawn(&s);
 	PLAN(&p, &s, "true");
@@ -173,8 +176,10 @@ static void confinement_is_in_force(void **state)
 	for (int user = 0; user < 2; user++) {
 		shim_spawn(&s);
 		PLAN(&p, &s, "sh", "-c",
-		     "cat /proc/self/status; ulimit -n; ulimit -Hn; umask; pwd; echo HOME=$HOME; ls -l /proc/self/fd; mkdir /tmp/x; "
-		     "echo 1 > /proc/sys/kernel/pid_max; cat /proc/kcore /proc/timer_list | wc -c; ls /sys/firmware | wc -l; "
+		     "cat /proc/self/status; ulimit -n; ulimit -Hn; umask; pwd; echo HOME=$HOME; ls -l /proc/self/fd; "
+		     "mkdir /tmp/x; "
+		     "echo 1 > /proc/sys/kernel/pid_max; cat /proc/kcore /proc/timer_list | wc -c; ls /sys/firmware | "
+		     "wc -l; "
 		     "echo groups $(id -G); cat /proc/self/oom_score_adj; cat /proc/self/cgroup; mount | grep -c .");
 		p.process.has_seccomp = 1;
 		p.process.seccomp.data = (uint8_t *)filter;
@@ -220,12 +225,13 @@ static void a_read_only_root_is_read_only(void **state)
 	Shim__FileStep hosts = SHIM__FILE_STEP__INIT;
 
 	shim_spawn(&s);
-	PLAN(&p, &s, "sh", "-c", "touch /root/x; cat /etc/hosts; echo more >> /etc/hosts; touch /new/mount/point && echo fine");
+	PLAN(&p, &s, "sh", "-c",
+	     "touch /root/x; cat /etc/hosts; echo more >> /etc/hosts; touch /new/mount/point && echo fine");
 	p.overlay.has_read_only = p.overlay.read_only = 1;
 	plan_mount(&p, "tmpfs", "tmpfs", "/new/mount");
 	hosts.path = (char *)"/etc/hosts";
 	hosts.has_content = 1;
-	hosts.content.data = (uint8_t *)(uintptr_t)"127.0.0.1 here\n";
+	hosts.content.data = (uint8_t *)(uintptr_t) "127.0.0.1 here\n";
 	hosts.content.len = 15;
 	plan_step(&p, SHIM__STEP__STAGE__ROOTFS, SHIM__STEP__WHAT_FILE)->file = &hosts;
 	assert_int_equal(shim_run(&s, &p)->code, 0);
