@@ -512,7 +512,6 @@ static state start(struct container *c, state waits_in)
 	c->waiting = true;
 	set_text(&c->obj->status->status_reason, "%s", why);
 	container_touch(c);
-	container_answer_started(c);
 	return waits_in;
 }
 
@@ -530,14 +529,8 @@ static void start_is_wanted(struct container *c)
 
 void container_answer_started(struct container *c)
 {
-	if (!c->stored || !(c->ran || c->waiting))
-		return;
-	/* One that waits for its pod was accepted: it is not taken back any more if it fails later. */
-	if (c->waiting && c->obj->start_or_remove) {
-		SET(c->obj, start_or_remove, 0);
-		container_touch(c);
-	}
-	waiters_answer(c, WAIT_BIT(WAIT_STARTED) | (c->waiting ? WAIT_BIT(WAIT_RESTARTED) : 0));
+	if (c->stored && c->ran)
+		waiters_answer(c, WAIT_BIT(WAIT_STARTED));
 }
 
 static void take_session(struct container *c, struct event *ev)

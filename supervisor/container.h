@@ -135,7 +135,7 @@ int container_group_open(const struct container *c,
 			 int *ret_fd); /* of the present incarnation; -ENOENT when there is none */
 void container_group_path(const struct container *c, char *buf, unsigned size); /* below <root>/shared */
 
-/* The start is over, as far as the asker is concerned, when it ran (or waits for its pod) and is on disk. */
+/* The start is over, as far as the asker is concerned, when it ran and is on disk. */
 void container_answer_started(struct container *c);
 
 /* Called by client.c: this client is gone, or took this request back. */

@@ -48,11 +48,11 @@ static int merge_env(Berth__ContainerSpec *spec, const Berth__ImageConfig *img)
 	size_t n = 0;
 	int r = 0;
 
+	for (size_t i = 0; i < spec->n_env && !r; i++)
+		r = strings_add(&env, &n, spec->env[i]);
 	for (size_t i = 0; i < img->n_env && !r; i++)
 		if (!env_names(spec->env, spec->n_env, img->env[i]))
 			r = strings_add(&env, &n, img->env[i]);
-	for (size_t i = 0; i < spec->n_env && !r; i++)
-		r = strings_add(&env, &n, spec->env[i]);
 	if (r < 0) {
 		strings_free(&env, &n);
 		return r;
@@ -196,8 +196,10 @@ static int creation_spec(struct creation *k)
 	if (r < 0)
 		return creation_fail(k, error_code_of(&k->e), r);
 	image = image_find(k->rq->sv, obj->spec->image, &k->e);
-	if (!image)
-		return creation_fail(k, BERTH__ERROR__CODE__NOT_FOUND, -ENOENT);
+	if (!image) {
+		snprintf(k->e.step, sizeof k->e.step, "spec.image");
+		return creation_fail(k, error_code_of(&k->e), -ENOENT);
+	}
 	obj->image_config = image->obj->config ? message_copy(&image->obj->config->base) : NULL;
 	set_text(&obj->image_id, "%s", image->obj->image_id ? image->obj->image_id : "");
 	r = strings_copy(&obj->layers, &obj->n_layers, image->obj->layers, image->obj->n_layers);

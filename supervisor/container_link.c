@@ -153,6 +153,9 @@ static void on_hello(void *owner, const Shim__ShimHello *h, int *container_pidfd
 	/* The first word of a shim of ours says what we know: it is idle, its plan is on the way. */
 	if (!adopting && h->state == SHIM__SHIM_STATE__SHIM_IDLE)
 		return;
+	/* Called again after somebody else had the shim's ear: what was asked of it last may not have reached it. */
+	if (!adopting)
+		exec_forget(c);
 	container_hello(c, h);
 	c->adopting = false;
 	if (adopting)

@@ -250,7 +250,7 @@ void exec_forget(struct container *c)
 
 	while ((x = list_pop(&c->execs, struct exec, link))) {
 		reply_error(c->sv, x->parked, BERTH__ERROR__CODE__CONFLICT, NULL,
-			    "the container ended before the exec began");
+			    "the container or its shim was lost before the exec began");
 		exec_free(x);
 	}
 }

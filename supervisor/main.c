@@ -121,6 +121,8 @@ static int check_state(struct supervisor *sv)
 
 	if (r < 0)
 		log_err(&e, "this berthd cannot take %s over", sv->cfg.state_dir);
+	else if (fputs(UPGRADE_STATE_OK, stdout) < 0 || fflush(stdout))
+		return EXIT_FAILURE;
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 

@@ -440,6 +440,14 @@ static void add_sysctls(struct builder *b)
 		add_sysctl(b, spec->sysctls[i]->key, spec->sysctls[i]->value, false);
 }
 
+static void add_mask(struct builder *b, const char *path)
+{
+	Shim__MaskStep *s = STEP(b, INSIDE, MASK, mask_step, MaskStep, false);
+
+	if (s)
+		s->path = (char *)path;
+}
+
 static void add_hidden(struct builder *b)
 {
 	if (is_privileged(b->f))
@@ -450,12 +458,8 @@ static void add_hidden(struct builder *b)
 		if (s)
 			s->path = (char *)plan_readonly_paths[i];
 	}
-	for (size_t i = 0; plan_masked_paths[i]; i++) {
-		Shim__MaskStep *s = STEP(b, INSIDE, MASK, mask_step, MaskStep, false);
-
-		if (s)
-			s->path = (char *)plan_masked_paths[i];
-	}
+	for (size_t i = 0; plan_masked_paths[i]; i++)
+		add_mask(b, plan_masked_paths[i]);
 }
 
 /* ---------------------------------------------------------------- the process */
@@ -705,6 +709,8 @@ int plan_make_holder(const Berth__Pod *pod, const char *staging_dir, const char 
 		add_net_sysctls(&b);
 	for (size_t i = 0; i < spec->n_sysctls; i++)
 		add_sysctl(&b, spec->sysctls[i]->key, spec->sysctls[i]->value, false);
+	/* All of it, now that the sysctls are set: members that share the pids may come here through /proc/1/root. */
+	add_mask(&b, "/proc");
 	if (a->failed)
 		return -ENOMEM;
 	*ret = b.plan;

@@ -271,7 +271,8 @@ int pod_admit(struct pod *p, struct container *c, char *why, unsigned size, stru
 	if (failed_here(p, init) && c->waiting) {
 		snprintf(why, size, "waits for init container %s, which failed: %s", init->obj->meta->name,
 			 init->obj->status->status_reason ? init->obj->status->status_reason : "");
-		return 0;
+		/* Who asked for this start hears of it; a restart by policy goes on waiting. */
+		return c->by_person ? err_set(e, 0, "pod", "%s", why) : 0;
 	}
 	if (!init->waiting && !container_has_process(init) &&
 	    init->obj->status->state != BERTH__CONTAINER_STATE__CONTAINER_STATE_BACKOFF)

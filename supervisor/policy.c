@@ -105,7 +105,7 @@ struct decision policy_decide(const Berth__RestartPolicy *p, const struct histor
 	if (d.history.restarts < UINT32_MAX)
 		d.history.restarts++;
 	delay_words(d.delay_ns, when, sizeof when);
-	snprintf(d.why, sizeof d.why, "policy %s: %s, restart %u%s %s", name, end, d.history.restarts, of, when);
+	snprintf(d.why, sizeof d.why, "policy %s: %s, retry %u%s %s", name, end, d.history.restarts, of, when);
 	return d;
 }
 

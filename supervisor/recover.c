@@ -23,11 +23,13 @@
 #include <sys/syscall.h>
 
 #define S(name)	    BERTH__CONTAINER_STATE__CONTAINER_STATE_##name
-#define DEADLINE_NS (2 * NS_PER_S)
+#define QUIET_NS    (500 * NS_PER_MS) /* nobody has answered for so long: the rest does not answer */
+#define DEADLINE_NS (10 * NS_PER_S)
 
 struct recover {
 	unsigned waiting; /* shims that were asked and have not answered */
-	struct timer deadline;
+	struct timer quiet;
+	uint64_t deadline_ns;
 	struct supervisor *sv;
 	struct list strangers; /* of struct stranger.link */
 	bool rebooted;
@@ -41,10 +43,21 @@ struct stranger { /* a shim that no row knows */
 	char uuid[UUID_SIZE];
 };
 
+static void on_quiet(struct timer *t)
+{
+	loop_stop(&container_of(t, struct recover, quiet)->sv->loop, 0);
+}
+
 void recover_answered(struct supervisor *sv)
 {
-	if (sv->recover && --sv->recover->waiting == 0)
+	struct recover *rc = sv->recover;
+
+	if (!rc)
+		return;
+	if (--rc->waiting == 0 || now_ns() > rc->deadline_ns)
 		loop_stop(&sv->loop, 0);
+	else
+		timer_in(&sv->loop, &rc->quiet, QUIET_NS, on_quiet);
 }
 
 /* ---------------------------------------------------------------- strangers */
@@ -352,11 +365,6 @@ static int sweep_shim(int pid, const char *group, void *arg)
 
 /* ---------------------------------------------------------------- the whole */
 
-static void on_deadline(struct timer *t)
-{
-	loop_stop(&container_of(t, struct recover, deadline)->sv->loop, 0);
-}
-
 /* RUN is on a tmpfs where it should be; where it is not, the boot id says whose files these are. */
 static int boot_check(struct recover *rc, struct err *e)
 {
@@ -374,7 +382,7 @@ static int boot_check(struct recover *rc, struct err *e)
 
 int recover_run(struct supervisor *sv, struct err *e)
 {
-	struct recover rc = {.sv = sv, .waiting = 1};
+	struct recover rc = {.sv = sv, .waiting = 1, .deadline_ns = UINT64_MAX};
 	struct table_node *n;
 	uint64_t began = now_ns();
 	int r = boot_check(&rc, e);
@@ -386,9 +394,10 @@ int recover_run(struct supervisor *sv, struct err *e)
 	list_each (n, &sv->containers.all, link)
 		row_read_back(container_of(n, struct container, node));
 	if (!r && --rc.waiting) {
-		timer_in(&sv->loop, &rc.deadline, DEADLINE_NS, on_deadline);
+		rc.deadline_ns = now_ns() + DEADLINE_NS;
+		timer_in(&sv->loop, &rc.quiet, QUIET_NS, on_quiet);
 		r = loop_run(&sv->loop);
-		timer_del(&rc.deadline);
+		timer_del(&rc.quiet);
 		if (r < 0)
 			err_set(e, -r, "recover", "the event loop");
 	}

@@ -2,8 +2,8 @@
  *
  * A link ends when the process has: its pidfd is readable. What it had said by then still lies in the socket, so the end is
  * told only after the end of the socket was read too, or a moment later if a copy of the socket lives on somewhere (a task of
- * the shim in state D). The other way round, a shim that closes the connection and lives on is one we lost: it is asked
- * again over its path once, and killed if it cannot be reached. */
+ * the shim in state D). The other way round, a shim that closes the connection and lives on has listened to somebody else (the
+ * newest connection counts): it is called again over its path, and killed only if nobody listens there any more. */
 #include "supervisor/shimlink.h"
 
 #include "base/own.h"
@@ -11,6 +11,7 @@
 #include "proto/envelope.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,10 +20,11 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#define LAST_WORDS_NS (50 * NS_PER_MS) /* between the end of the process and giving its socket up */
-#define END_NS	      (2 * NS_PER_S)   /* between the end of the socket and doubting the process */
-#define QUEUE_BYTES   (256u << 10)
-#define QUEUE_RECORDS 64
+#define LAST_WORDS_NS  (50 * NS_PER_MS) /* between the end of the process and giving its socket up */
+#define CALL_AGAIN_NS  (10 * NS_PER_MS) /* first pause between the end of the socket and calling again; doubles */
+#define CALL_AGAIN_MAX 9		/* … so often: some 5 s */
+#define QUEUE_BYTES    (256u << 10)
+#define QUEUE_RECORDS  64
 
 struct shimlink {
 	struct supervisor *sv;
@@ -33,7 +35,8 @@ struct shimlink {
 	int pidfd;	       /* owned */
 	int pid;
 	struct timer timer;
-	bool socket_ended, process_ended, reconnected;
+	bool socket_ended, process_ended;
+	unsigned calls; /* since it last spoke */
 	char uuid[UUID_SIZE];
 };
 
@@ -63,23 +66,14 @@ static void on_process(struct source *src, uint32_t events)
 
 static int link_hello(struct shimlink *s, const Shim__ShimMessage *m, struct wire_fds *fds)
 {
-	AUTO_FD pidfd = role_fd(m, fds, SHIM__FD_ROLE__FD_SHIM);
 	AUTO_FD container = role_fd(m, fds, SHIM__FD_ROLE__FD_CONTAINER);
 	const Shim__ShimHello *h = m->hello;
 
 	if (h->oldest > SHIM_VERSION || h->version < SHIM_OLDEST)
 		return -EPROTONOSUPPORT;
-	if (h->uuid && h->uuid[0] && strcmp(h->uuid, s->uuid))
+	if (h->shim_pid != s->pid || (h->uuid && h->uuid[0] && strcmp(h->uuid, s->uuid)))
 		return -EPROTO;
-	if (s->pidfd < 0) {
-		if (pidfd < 0)
-			return -EPROTO;
-		s->pidfd = take_fd(&pidfd);
-		s->pid = h->shim_pid;
-		int r = source_add(&s->sv->loop, &s->process, s->pidfd, EPOLLIN, on_process);
-		if (r < 0)
-			return r;
-	}
+	s->calls = 0;
 	s->ops->hello(s->owner, h, &container);
 	return 0;
 }
@@ -87,14 +81,12 @@ static int link_hello(struct shimlink *s, const Shim__ShimMessage *m, struct wir
 static int link_record(struct peer *p, const void *data, size_t len, struct wire_fds *fds)
 {
 	struct shimlink *s = container_of(p, struct shimlink, peer);
-	Shim__ShimMessage *m = shim__shim_message__unpack(NULL, len, data);
+	Shim__ShimMessage *m = message_unpack(&shim__shim_message__descriptor, data, len);
 	int r;
 
 	if (!m)
 		return -EBADMSG;
-	r = message_check_strings(&m->base);
-	if (!r && m->n_fds != fds->n)
-		r = -EBADMSG;
+	r = m->n_fds == fds->n ? 0 : -EBADMSG;
 	if (!r && m->body_case == SHIM__SHIM_MESSAGE__BODY_HELLO)
 		r = link_hello(s, m, fds);
 	else if (!r)
@@ -116,19 +108,19 @@ static const struct peer_ops link_peer_ops = {.record = link_record, .gone = lin
 
 /* ---------------------------------------------------------------- its end */
 
-static void link_doubt(struct shimlink *s)
+static void link_call_again(struct shimlink *s)
 {
 	char path[128];
 	int fd;
 
 	path_shim(s->sv, s->uuid, path, sizeof path);
-	fd = s->reconnected ? -ECONNREFUSED : wire_connect(path);
-	s->reconnected = true;
-	if (fd < 0 || peer_init(&s->peer, &s->sv->loop, fd, &link_peer_ops, QUEUE_BYTES, QUEUE_RECORDS) < 0) {
+	fd = wire_connect(path);
+	if (fd >= 0 && peer_init(&s->peer, &s->sv->loop, fd, &link_peer_ops, QUEUE_BYTES, QUEUE_RECORDS) == 0)
+		s->socket_ended = false;
+	else if (++s->calls > CALL_AGAIN_MAX)
 		shimlink_kill(s);
-		return;
-	}
-	s->socket_ended = false;
+	else
+		link_check_end(s);
 }
 
 static void on_link_timer(struct timer *t)
@@ -138,18 +130,17 @@ static void on_link_timer(struct timer *t)
 	if (s->process_ended)
 		s->ops->gone(s->owner);
 	else
-		link_doubt(s);
+		link_call_again(s);
 }
 
 static void link_check_end(struct shimlink *s)
 {
-	/* An adopted shim whose hello never came has no pidfd: the end of its socket is all there will be. */
-	if (s->socket_ended && (s->process_ended || s->pidfd < 0)) {
+	if (s->socket_ended && s->process_ended) {
 		timer_del(&s->timer);
 		s->ops->gone(s->owner);
-	} else {
-		timer_in(&s->sv->loop, &s->timer, s->process_ended ? LAST_WORDS_NS : END_NS, on_link_timer);
+		return;
 	}
+	timer_in(&s->sv->loop, &s->timer, s->process_ended ? LAST_WORDS_NS : CALL_AGAIN_NS << s->calls, on_link_timer);
 }
 
 /* ---------------------------------------------------------------- making and ending a link */
@@ -228,23 +219,43 @@ int shimlink_spawn(struct supervisor *sv, const char *uuid, const struct shimlin
 	return 0;
 }
 
+/* Who listens there. The descriptor first, then that the connection still stands: a process that has died closes its sockets
+ * before its number is free, so the number was still its own when the descriptor was opened. */
+static int adopt_process(struct shimlink *s, int fd)
+{
+	struct ucred who;
+	socklen_t len = sizeof who;
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0)
+		return -errno;
+	s->pid = who.pid;
+	s->pidfd = (int)syscall(SYS_pidfd_open, who.pid, 0);
+	if (s->pidfd < 0)
+		return errno == ESRCH ? -ECONNREFUSED : -errno;
+	return poll(&p, 1, 0) == 1 && p.revents & (POLLHUP | POLLERR) ? -ECONNREFUSED : 0;
+}
+
 int shimlink_adopt(struct supervisor *sv, const char *uuid, const struct shimlink_ops *ops, void *owner,
 		   struct shimlink **ret)
 {
+	AUTO_FD fd = -1;
 	struct shimlink *s;
 	char path[128];
-	int fd, r;
+	int r;
 
 	path_shim(sv, uuid, path, sizeof path);
 	fd = wire_connect(path);
 	if (fd < 0)
 		return fd;
 	s = link_alloc(sv, uuid, ops, owner);
-	if (!s) {
-		close(fd);
+	if (!s)
 		return -ENOMEM;
-	}
-	r = peer_init(&s->peer, &sv->loop, fd, &link_peer_ops, QUEUE_BYTES, QUEUE_RECORDS);
+	r = adopt_process(s, fd);
+	if (!r)
+		r = peer_init(&s->peer, &sv->loop, take_fd(&fd), &link_peer_ops, QUEUE_BYTES, QUEUE_RECORDS);
+	if (!r)
+		r = source_add(&sv->loop, &s->process, s->pidfd, EPOLLIN, on_process);
 	if (r < 0) {
 		shimlink_free(s);
 		return r;
@@ -263,6 +274,8 @@ int shimlink_send(struct shimlink *s, const Shim__ShimMessage *m, const int *fds
 	/* Messages are small by design: whatever grows with a spec is in the plan's memfd. */
 	if (len > sizeof data)
 		return -EMSGSIZE;
+	if (s->socket_ended)
+		return -ENOTCONN;
 	shim__shim_message__pack(m, data);
 	return peer_send(&s->peer, data, len, fds, n_fds);
 }

@@ -1,6 +1,6 @@
 /* supervisor/shimlink.h - one shim as berthd sees it: spawn, plan out, reports in, death noticed.
  *
- * Two descriptors each: the connection and the shim's pidfd. An adopted shim's pidfd comes with its hello. */
+ * Two descriptors each: the connection and the shim's pidfd. */
 #pragma once
 
 #include "proto/peer.h"
@@ -16,8 +16,7 @@ struct shimlink_ops { /* called from the loop; owner decides what the reports me
 	/* All there is to know; may come again. *container_pidfd: of pid 1 in the container or -1, take_fd() to keep it. */
 	void (*hello)(void *owner, const Shim__ShimHello *h, int *container_pidfd);
 	void (*message)(void *owner, const Shim__ShimMessage *m);
-	/* The shim's process has ended, or (adopted only) there is nobody behind its socket; all it had to say was said. The
-	 * owner calls shimlink_free. */
+	/* The shim's process has ended; all it had to say was said. The owner calls shimlink_free. */
 	void (*gone)(void *owner);
 };
 
@@ -34,5 +33,5 @@ int shimlink_send(struct shimlink *s, const Shim__ShimMessage *m, const int *fds
 int shimlink_signal(struct shimlink *s, uint64_t incarnation, int signal);
 int shimlink_bye(struct shimlink *s);
 int shimlink_query(struct shimlink *s);
-int shimlink_pid(const struct shimlink *s); /* 0 before the hello of an adopted one */
+int shimlink_pid(const struct shimlink *s);
 void shimlink_kill(struct shimlink *s);	    /* SIGKILL by pidfd */

@@ -28,13 +28,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
-
-#ifndef MFD_EXEC
-#define MFD_EXEC 0x10U /* 6.3 */
-#endif
 
 extern const char berth_shim_start[], berth_shim_end[];
 
@@ -107,27 +103,46 @@ static int open_boot_id(struct supervisor *sv, struct err *e)
 	return 0;
 }
 
-/* Ours, sealed: nothing of it can be overwritten through /proc/<pid>/exe from inside a container. */
-static int open_shim_image(struct supervisor *sv, struct err *e)
+static int write_whole(int fd, const char *data, size_t len)
 {
-	size_t len = (size_t)(berth_shim_end - berth_shim_start);
-	AUTO_FD fd = memfd_create("berth-shim", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
-
-	if (fd < 0 && errno == EINVAL)
-		fd = memfd_create("berth-shim", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (fd < 0)
-		return err_set(e, errno, "shim", "a memfd for the shim");
 	for (size_t at = 0; at < len;) {
-		ssize_t n = write(fd, berth_shim_start + at, len - at);
+		ssize_t n = write(fd, data + at, len - at);
 
 		if (n < 0 && errno != EINTR)
-			return err_set(e, errno, "shim", "write the shim's memfd");
+			return -errno;
 		at += n > 0 ? (size_t)n : 0;
 	}
-	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
-		return err_set(e, errno, "shim", "seal the shim's memfd");
-	sv->shim_exe_fd = take_fd(&fd);
 	return 0;
+}
+
+/* Alone in a file system that is read-only as a whole and mounted nowhere. From inside a container it can be reached as
+ * /proc/<pid>/exe of an init, and root there could change what a memfd's seals leave open: its mode and owner, and then no
+ * shim of any container could be executed any more. */
+static int open_shim_image(struct supervisor *sv, struct err *e)
+{
+	AUTO_FD fs = fsopen("tmpfs", FSOPEN_CLOEXEC);
+	AUTO_FD mount = -1;
+	AUTO_FD fd = -1;
+	int r;
+
+	if (fs < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "mode", "0755", 0) < 0 ||
+	    fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return err_set(e, errno, "shim", "a file system for the shim");
+	mount = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+	if (mount < 0)
+		return err_set(e, errno, "shim", "a file system for the shim");
+	fd = openat(mount, "berth-shim", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0555);
+	if (fd < 0 || fchmod(fd, 0555) < 0) /* whatever our umask is */
+		return err_set(e, errno, "shim", "a file for the shim");
+	r = write_whole(fd, berth_shim_start, (size_t)(berth_shim_end - berth_shim_start));
+	if (r < 0)
+		return err_set(e, -r, "shim", "write the shim's file");
+	close_fd(&fd);
+	if (fsconfig(fs, FSCONFIG_SET_FLAG, "ro", NULL, 0) < 0 ||
+	    fsconfig(fs, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0) < 0)
+		return err_set(e, errno, "shim", "make the shim's file system read-only");
+	sv->shim_exe_fd = openat(mount, "berth-shim", O_PATH | O_CLOEXEC);
+	return sv->shim_exe_fd < 0 ? err_set(e, errno, "shim", "open the shim's file") : 0;
 }
 
 static int open_tables(struct supervisor *sv, struct err *e)
@@ -280,9 +295,9 @@ static void close_objects(struct supervisor *sv)
 
 	if (!sv->names)
 		return;
-	list_each(n, &sv->containers.all, link)
+	list_each (n, &sv->containers.all, link)
 		container_free(container_of(n, struct container, node));
-	list_each(n, &sv->pods.all, link)
+	list_each (n, &sv->pods.all, link)
 		pod_free(container_of(n, struct pod, node));
 	image_fini(sv);
 	volume_fini(sv);

@@ -65,7 +65,7 @@ struct supervisor {
 	struct source signals;
 	struct list strangers; /* shims that no row knows, on their way out; supervisor/recover.c */
 	unsigned limiters;     /* changes of limits under way, supervisor/limiter.h */
-	int shim_exe_fd;       /* sealed memfd with our berth-shim */
+	int shim_exe_fd;       /* O_PATH of our berth-shim */
 	char exe[200];	       /* the file berthd was started from */
 	int argc;	       /* as main got them: an upgrade hands them on */
 	char **argv;
@@ -81,6 +81,11 @@ void supervisor_close(struct supervisor *sv);
 /* Next values of the host-wide counters; both survive restarts and never repeat. */
 uint64_t supervisor_next_id(struct supervisor *sv);
 uint64_t supervisor_next_revision(struct supervisor *sv);
+/* The newest one given: what a reader has seen, and watches on from. */
+static inline uint64_t supervisor_revision(const struct supervisor *sv)
+{
+	return sv->revision - 1;
+}
 
 /* RUN/shims/<uuid>, RUN/exits/<uuid>, STATE/containers/<uuid>/<leaf> ("" for the folder itself). */
 void path_shim(const struct supervisor *sv, const char *uuid, char *buf, unsigned size);
