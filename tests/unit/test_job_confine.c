@@ -1,0 +1,180 @@
+/* tests/unit/test_job_confine.c - what a job that took over by a forged image could still do. Each attempt is a child that
+ * confines itself as `import` does. Needs root. */
+#include "tests/unit/unit.h"
+
+#include "base/file.h"
+#include "job/confine.h"
+
+#include <linux/landlock.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
+
+static char base[64], images[96], source[96], outside[96];
+
+static int each_init(void **state)
+{
+	(void)state;
+	strcpy(base, "/tmp/berth-confine-XXXXXX");
+	if (!mkdtemp(base))
+		return -1;
+	snprintf(images, sizeof images, "%s/images", base);
+	snprintf(source, sizeof source, "%s/source", base);
+	snprintf(outside, sizeof outside, "%s/outside", base);
+	if (mkdir(images, 0700) < 0 || mkdir(source, 0700) < 0 ||
+	    file_write_atomic(AT_FDCWD, outside, "secret", 6, 0600, false) < 0)
+		return -1;
+	return 0;
+}
+
+static int each_fini(void **state)
+{
+	(void)state;
+	return dir_remove_all(AT_FDCWD, base);
+}
+
+static bool refused(long r)
+{
+	return r < 0 && (errno == EPERM || errno == EACCES);
+}
+
+/* Status of a child that does what fn says, confined: 0 = as it should be. */
+static int confined(int (*fn)(int source_fd))
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		int fd = open(source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		struct err e = {0};
+
+		if (confine_enter(&(struct confine){.caps = CONFINE_CAPS_UNPACK, .write_dir = images, .read_fd = fd},
+				  &e) < 0) {
+			fprintf(stderr, "%s: %s\n", e.text, strerror(e.code));
+			_exit(100);
+		}
+		_exit(fn(fd));
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 101;
+}
+
+static int can_work(int source_fd)
+{
+	AUTO_FD dir = open(images, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	AUTO_FD fd = openat(dir, "f", O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+	AUTO_FD from = openat(source_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (dir < 0 || fd < 0 || from < 0)
+		return 1;
+	if (mkdirat(dir, "d", 0755) < 0 || fchownat(dir, "d", 5, 6, 0) < 0 ||
+	    mknodat(dir, "null", S_IFCHR | 0666, makedev(1, 3)) < 0)
+		return 2;
+	if (linkat(dir, "f", dir, "d/g", 0) < 0 || renameat(dir, "d/g", dir, "h") < 0)
+		return 3;
+	if (fsetxattr(fd, "trusted.overlay.opaque", "y", 1, 0) < 0 && errno != ENOTSUP)
+		return 4;
+	return 0;
+}
+
+static int cannot_open_devices(int source_fd)
+{
+	AUTO_FD dir = open(images, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	(void)source_fd;
+	if (mknodat(dir, "disk", S_IFBLK | 0600, makedev(7, 0)) < 0 ||
+	    mknodat(dir, "mem", S_IFCHR | 0600, makedev(1, 1)) < 0)
+		return 1;
+	if (!refused(openat(dir, "disk", O_RDONLY | O_CLOEXEC)) || !refused(openat(dir, "mem", O_RDWR | O_CLOEXEC)))
+		return 2;
+	return 0;
+}
+
+static int cannot_run_or_mount(int source_fd)
+{
+	char *argv[] = {(char *)(uintptr_t) "true", NULL};
+
+	(void)source_fd;
+	if (!refused(execve("/bin/true", argv, NULL)) ||
+	    !refused(syscall(SYS_execveat, 3, "", argv, NULL, AT_EMPTY_PATH)))
+		return 1;
+	if (!refused(mount("tmpfs", "/mnt", "tmpfs", 0, NULL)) || !refused(umount2(images, MNT_DETACH)) ||
+	    !refused(mount(NULL, images, NULL, MS_BIND | MS_REMOUNT, NULL)) ||
+	    !refused(syscall(SYS_open_tree, AT_FDCWD, "/", 1)))
+		return 2;
+	if (!refused(unshare(CLONE_NEWUSER)) || !refused(setns(3, 0)) || !refused(chroot("/")))
+		return 3;
+	if (!refused(ptrace(PTRACE_ATTACH, getppid(), NULL, NULL)) || !refused(socket(AF_INET, SOCK_STREAM, 0)) ||
+	    !refused(syscall(SYS_bpf, 0, NULL, 0)) || !refused(syscall(SYS_io_uring_setup, 1, NULL)))
+		return 4;
+	return 0;
+}
+
+static int cannot_leave_its_folder(int source_fd)
+{
+	(void)source_fd;
+	if (syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) < 0)
+		return 77;
+	if (!refused(open(outside, O_RDONLY | O_CLOEXEC)) || !refused(open("/etc/shadow", O_RDONLY | O_CLOEXEC)) ||
+	    !refused(open("/etc/new-file", O_CREAT | O_WRONLY | O_CLOEXEC, 0600)))
+		return 1;
+	if (!refused(openat(source_fd, "new", O_CREAT | O_WRONLY | O_CLOEXEC, 0600)) || !refused(unlink(outside)) ||
+	    !refused(rename(outside, images)))
+		return 2;
+	return 0;
+}
+
+static void test_an_import_can_do_its_work(void **state)
+{
+	(void)state;
+	if (geteuid())
+		SKIP("needs root");
+	assert_int_equal(confined(can_work), 0);
+}
+
+static void test_device_nodes_of_an_image_cannot_be_opened(void **state)
+{
+	(void)state;
+	if (geteuid())
+		SKIP("needs root");
+	assert_int_equal(confined(cannot_open_devices), 0);
+}
+
+static void test_nothing_can_be_executed_or_mounted(void **state)
+{
+	(void)state;
+	if (geteuid())
+		SKIP("needs root");
+	assert_int_equal(confined(cannot_run_or_mount), 0);
+}
+
+static void test_files_elsewhere_are_out_of_reach(void **state)
+{
+	int r;
+
+	(void)state;
+	if (geteuid())
+		SKIP("needs root");
+	r = confined(cannot_leave_its_folder);
+	if (r == 77)
+		SKIP("no Landlock in this kernel");
+	assert_int_equal(r, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_an_import_can_do_its_work, each_init, each_fini),
+		cmocka_unit_test_setup_teardown(test_device_nodes_of_an_image_cannot_be_opened, each_init, each_fini),
+		cmocka_unit_test_setup_teardown(test_nothing_can_be_executed_or_mounted, each_init, each_fini),
+		cmocka_unit_test_setup_teardown(test_files_elsewhere_are_out_of_reach, each_init, each_fini),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
