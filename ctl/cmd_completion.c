@@ -2,6 +2,7 @@
  * images and the like are asked of berthd when the user presses the key. */
 #include "ctl/command.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -287,6 +288,62 @@ static void zsh_print(void)
 	puts("\tesac\n}\n\n_berth \"$@\"");
 }
 
+/* ---------------------------------------------------------------- the manual */
+
+static void man_text(const char *s)
+{
+	for (; *s; s++) {
+		if (strchr("*_\\", *s))
+			putchar('\\');
+		putchar(*s);
+	}
+}
+
+static void man_flags(const struct flag_table *tables, const char *indent)
+{
+	const struct flag *f;
+
+	args_each(f, tables)
+	{
+		if (!f->help)
+			continue;
+		fputs(indent, stdout);
+		if (f->letter)
+			printf("*-%c*, ", f->letter);
+		printf("*--%s*", f->name);
+		if (f->arg) {
+			fputs(" _", stdout);
+			man_text(f->arg);
+			putchar('_');
+		}
+		printf("\n%s\t", indent);
+		man_text(f->help);
+		puts("\n");
+	}
+}
+
+/* For berth.1: every command with its flags, in scdoc's language. */
+static void man_print(void)
+{
+	const char *group = "";
+
+	puts("# FLAGS OF ALL COMMANDS\n");
+	man_flags(globals(), "");
+	for (const struct entry *en = entries; en->name; en++) {
+		if (strcmp(group, en->group) != 0)
+			printf("# COMMANDS: %s\n\n", en->group);
+		group = en->group;
+		printf("*berth %s* ", en->name);
+		man_text(en->usage);
+		printf("\n\t%c", toupper((unsigned char)en->help[0]));
+		man_text(en->help + 1);
+		puts(".\n");
+		if (en->aliases)
+			printf("\tAlso: %s\n\n", en->aliases);
+		man_flags(en->command->flags, "\t");
+	}
+}
+
 static int completion_run(struct app *app, void *opts, char **operands, unsigned n)
 {
 	(void)opts;
@@ -295,6 +352,8 @@ static int completion_run(struct app *app, void *opts, char **operands, unsigned
 		bash_print();
 	} else if (!strcmp(operands[0], "zsh")) {
 		zsh_print();
+	} else if (!strcmp(operands[0], "man")) { /* for the build: man/man.mk */
+		man_print();
 	} else {
 		say("there is no completion for \"%s\", only for bash and zsh", operands[0]);
 		return app->failure;

@@ -551,7 +551,7 @@ const struct flag spec_flags[] = {
 	 .field = "ulimits"},
 	{0, "sysctl", "NAME=VALUE", "a kernel parameter of its namespaces", spec_sysctl, .field = "sysctls"},
 	{0, "shm-size", "SIZE", "of /dev/shm; default 64m", spec_field, .field = "shm_size_bytes"},
-	{0, "oom-score-adj", "N", "-1000 to 1000", spec_field, .field = "oom_score_adj"},
+	{0, "oom-score-adj", "N", "between -1000 and 1000", spec_field, .field = "oom_score_adj"},
 	{0, "network", "none|host", "none is the default", spec_field, .field = "network", .complete = "none host"},
 	{0, "net", "none|host", NULL, spec_field, .field = "network", .complete = "none host"},
 	{0, "pid", "host", "the host's process ids instead of its own", spec_namespace, .field = "pid_mode",
