@@ -27,6 +27,7 @@ struct upgrade {
 	struct source source; /* pidfd of the check */
 	struct timer deadline;
 	int pidfd;
+	int words_fd; /* what the check prints */
 	bool timed_out;
 	char binary[200];
 };
@@ -82,6 +83,7 @@ static void upgrade_end(struct supervisor *sv)
 	source_del(&u->source);
 	timer_del(&u->deadline);
 	close_fd(&u->pidfd);
+	close_fd(&u->words_fd);
 	free(u);
 }
 
@@ -100,6 +102,15 @@ static void refuse(struct supervisor *sv, struct parked p, Berth__Error__Code co
 	reply_error(sv, p, code, NULL, "upgrade refused, nothing has changed: %s", why);
 }
 
+/* Any program may end with 0; only a berthd knows these words. */
+static bool check_said_yes(const struct upgrade *u)
+{
+	char words[sizeof UPGRADE_STATE_OK] = "";
+	ssize_t n = read(u->words_fd, words, sizeof words - 1);
+
+	return n == (ssize_t)strlen(UPGRADE_STATE_OK) && !strcmp(words, UPGRADE_STATE_OK);
+}
+
 static void check_ended(struct source *s, uint32_t events)
 {
 	struct upgrade *u = container_of(s, struct upgrade, source);
@@ -109,7 +120,7 @@ static void check_ended(struct source *s, uint32_t events)
 
 	if (waitid(P_PIDFD, (id_t)u->pidfd, &si, WEXITED | WNOHANG) < 0 || !si.si_pid)
 		return;
-	if (si.si_code == CLD_EXITED && si.si_status == 0) {
+	if (si.si_code == CLD_EXITED && si.si_status == 0 && check_said_yes(u)) {
 		log_info("upgrade: %s accepts the state", u->binary);
 		snprintf(ahead.binary, sizeof ahead.binary, "%s", u->binary);
 		reply_done(sv, u->parked, NULL);
@@ -120,6 +131,8 @@ static void check_ended(struct source *s, uint32_t events)
 	}
 	if (u->timed_out)
 		snprintf(why, sizeof why, "%s --check-state did not end within %d s", u->binary, UPGRADE_CHECK_S);
+	else if (si.si_code == CLD_EXITED && si.si_status == 0)
+		snprintf(why, sizeof why, "%s is no berthd: it does not know --check-state", u->binary);
 	else if (si.si_code == CLD_EXITED)
 		snprintf(why, sizeof why, "%s --check-state ended with %d (its words are in berthd's log)", u->binary,
 			 si.si_status);
@@ -141,11 +154,17 @@ static int check_spawn(struct supervisor *sv, struct upgrade *u, struct err *e)
 {
 	char *argv[] = {u->binary, (char *)(uintptr_t) "--check-state", (char *)(uintptr_t) "--state",
 			sv->cfg.state_dir, NULL};
-	int fds[] = {-1, STDERR_FILENO, STDERR_FILENO};
-	struct spawn s = {.path = u->binary, .argv = argv, .fds = fds, .n_fds = 3, .cgroup_fd = -1};
+	int words[2], err;
 	pid_t pid;
-	int err = spawn(&s, &u->pidfd, &pid, e);
 
+	if (pipe2(words, O_CLOEXEC | O_NONBLOCK) < 0)
+		return err_set(e, errno, "upgrade", "pipe");
+	u->words_fd = words[0];
+	int fds[] = {-1, words[1], STDERR_FILENO};
+	struct spawn s = {.path = u->binary, .argv = argv, .fds = fds, .n_fds = 3, .cgroup_fd = -1};
+
+	err = spawn(&s, &u->pidfd, &pid, e);
+	close(words[1]);
 	if (err)
 		return err;
 	err = source_add(&sv->loop, &u->source, u->pidfd, EPOLLIN, check_ended);
@@ -183,7 +202,7 @@ void upgrade_start(struct supervisor *sv, const char *binary, struct parked p)
 	}
 	u->sv = sv;
 	u->parked = p;
-	u->pidfd = -1;
+	u->pidfd = u->words_fd = -1;
 	snprintf(u->binary, sizeof u->binary, "%s", binary);
 	sv->upgrade = u;
 	if (check_spawn(sv, u, &e)) {

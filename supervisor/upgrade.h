@@ -16,7 +16,8 @@
 
 /* From on_upgrade and SIGHUP (parked all 0). binary NULL: the file that berthd was started from. Answers p. After the check the
  * loop is stopped with result UPGRADE_NOW; main then calls upgrade_exec once everything is closed. */
-#define UPGRADE_NOW 1000
+#define UPGRADE_NOW	 1000
+#define UPGRADE_STATE_OK "berthd: the state can be taken over\n" /* what --check-state prints, besides ending with 0 */
 void upgrade_start(struct supervisor *sv, const char *binary, struct parked p);
 void upgrade_free(struct supervisor *sv); /* at the end of berthd: stops a check that runs */
 
