@@ -24,7 +24,7 @@ long now_us(void)
 char *slurp(const char *path, size_t *ret_len)
 {
 	char *text = NULL;
-	ssize_t n = file_read_all(AT_FDCWD, path, LOG_MAX * 16, &text);
+	ssize_t n = file_read_all(AT_FDCWD, path, 64u << 20, &text);
 
 	if (n < 0) {
 		text = calloc(1, 1);

@@ -14,7 +14,6 @@
 #include <sys/stat.h>
 
 #define WAIT_MS 10000
-#define LOG_MAX (256u << 10)
 
 struct driver {
 	char dir[64];	 /* layer, upper, logs … */
@@ -96,7 +95,7 @@ void session_put(int fd, int type, const void *data, size_t len);
 bool session_read(int fd, struct output *o, const char *until);
 
 /* Files. */
-char *slurp(const char *path, size_t *ret_len); /* LOG_MAX at most, to be freed; "" when absent */
+char *slurp(const char *path, size_t *ret_len); /* to be freed; "" when absent */
 char *shim_log(struct shim *s); /* text of current.log without the 40 bytes in front, lines joined; to be freed */
 int process_in(struct shim *s, const char *name); /* processes of group main or exec-x */
 long now_us(void);
