@@ -216,6 +216,7 @@ struct asking {
 	struct parked parked;
 	uint32_t limit;
 	char ref[256];
+	bool newest_first;
 	bool known; /* the reference names a living object */
 };
 
@@ -270,13 +271,14 @@ static int actions_query(struct asking *ask, const char *project, uint64_t after
 
 	ask->known = c != NULL;
 	if (c)
-		return store_get_actions(sv->store, c->obj->meta->uuid, NULL, after_id, ask->limit + 1,
-					 on_actions_found, ask);
+		return store_get_actions(sv->store, c->obj->meta->uuid, NULL, after_id, ask->newest_first,
+					 ask->limit + 1, on_actions_found, ask);
 	if (!*ask->ref)
-		return store_get_actions(sv->store, NULL, NULL, after_id, ask->limit + 1, on_actions_found, ask);
+		return store_get_actions(sv->store, NULL, NULL, after_id, ask->newest_first, ask->limit + 1,
+					 on_actions_found, ask);
 	uuid_beginning(ask->ref, uuid);
-	return store_get_actions(sv->store, *uuid ? uuid : NULL, ask->ref, after_id, ask->limit + 1, on_actions_found,
-				 ask);
+	return store_get_actions(sv->store, *uuid ? uuid : NULL, ask->ref, after_id, ask->newest_first, ask->limit + 1,
+				 on_actions_found, ask);
 }
 
 void on_actions(struct request *rq)
@@ -291,6 +293,7 @@ void on_actions(struct request *rq)
 	}
 	ask->sv = rq->sv;
 	ask->parked = rq->parked;
+	ask->newest_first = a->newest_first;
 	ask->limit = a->limit ? a->limit : ACTIONS_PAGE;
 	if (ask->limit > ACTIONS_PAGE_MAX)
 		ask->limit = ACTIONS_PAGE_MAX;

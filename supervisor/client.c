@@ -94,7 +94,7 @@ void reply_done(struct supervisor *sv, struct parked p, const char *uuid)
 	Berth__Done done = BERTH__DONE__INIT;
 
 	done.has_revision = true;
-	done.revision = sv->revision;
+	done.revision = supervisor_revision(sv);
 	done.uuid = (char *)(uintptr_t)uuid; /* only packed */
 	env.body_case = BERTH__ENVELOPE__BODY_DONE;
 	env.done = &done;

@@ -104,7 +104,7 @@ void on_info(struct request *rq)
 	i.run_dir = sv->cfg.run_dir;
 	i.images = sv->images.n;
 	i.clients = control_clients(sv);
-	i.revision = sv->revision;
+	i.revision = supervisor_revision(sv);
 	i.generation = sv->generation;
 	i.store_queue = store_queued(sv->store);
 	i.store_error = (char *)(uintptr_t)store_error(sv->store);

@@ -322,7 +322,7 @@ void on_container_list(struct request *rq)
 		body.next_after_id = 0;
 	body.containers = list;
 	body.has_revision = true;
-	body.revision = sv->revision;
+	body.revision = supervisor_revision(sv);
 	env.body_case = BERTH__ENVELOPE__BODY_CONTAINER_LIST_REPLY;
 	env.container_list_reply = &body;
 	reply(sv, rq->parked, &env, NULL, 0);

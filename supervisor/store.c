@@ -52,6 +52,7 @@ enum op_kind {
 	OP_COUNTERS,
 	OP_SET_COUNTERS,
 	OP_GET_ACTIONS,
+	OP_GET_NEWEST,
 	OP_CALL,
 	OP_LOAD, /* at start: the loop waits for it */
 	OP_KIND_N_,
@@ -137,6 +138,9 @@ static const struct {
 	[0] = {schema_1, ARRAY_SIZE(schema_1)},
 };
 
+/* ?2 is what follows the last uuid with this beginning. */
+#define GET_ACTIONS_OF " AND (?5 OR (object_uuid >= ?1 AND object_uuid < ?2) OR object_name = ?3) "
+
 static const char *const op_sql[OP_KIND_N_] = {
 	[OP_PUT] = "INSERT INTO objects (kind, uuid, id, project, name, revision, deleted_at, blob) VALUES (?1, ?2, "
 		   "?3, ?4, ?5,"
@@ -153,8 +157,9 @@ static const char *const op_sql[OP_KIND_N_] = {
 	[OP_COUNTERS] = "UPDATE counters SET next_id = max(next_id, ?1), revision = max(revision, ?2)",
 	[OP_SET_COUNTERS] = "UPDATE counters SET next_id = ?1, revision = ?2",
 	/* ?2 is what follows the last uuid with this beginning; the empty beginning fits all. */
-	[OP_GET_ACTIONS] = "SELECT blob FROM actions WHERE id > ?4 AND (?5 OR (object_uuid >= ?1 AND object_uuid < ?2)"
-			   " OR object_name = ?3) ORDER BY id LIMIT ?6",
+	[OP_GET_ACTIONS] = "SELECT blob FROM actions WHERE id > ?4" GET_ACTIONS_OF "ORDER BY id LIMIT ?6",
+	[OP_GET_NEWEST] =
+		"SELECT blob FROM actions WHERE (?4 = 0 OR id < ?4)" GET_ACTIONS_OF "ORDER BY id DESC LIMIT ?6",
 	[OP_END_ACTIONS] = "SELECT blob FROM actions WHERE finished_at = 0 AND id <= ?1",
 };
 
@@ -441,6 +446,7 @@ static int (*const op_run[OP_KIND_N_])(struct store *st, struct store_op *op, sq
 	[OP_COUNTERS] = run_counters,
 	[OP_SET_COUNTERS] = run_counters,
 	[OP_GET_ACTIONS] = run_get_actions,
+	[OP_GET_NEWEST] = run_get_actions,
 	[OP_CALL] = run_nothing, /* its work is all */
 	[OP_LOAD] = run_load,
 };
@@ -672,7 +678,7 @@ static void *store_thread(void *arg)
 
 static void op_finish(struct store_op *op)
 {
-	if (op->kind == OP_GET_ACTIONS)
+	if (op->found)
 		op->found(op->arg, op->result, op->actions, op->n_actions);
 	else if (op->done)
 		op->done(op->arg, op->result);
@@ -888,10 +894,10 @@ int store_drop_tokens(struct store *st, const char *principal, const char *token
 }
 
 int store_get_actions(struct store *st, const char *object_uuid, const char *object_name, uint64_t after_id,
-		      uint32_t limit, void (*found)(void *arg, int result, Berth__Action **actions, size_t n),
-		      void *arg)
+		      bool newest_first, uint32_t limit,
+		      void (*found)(void *arg, int result, Berth__Action **actions, size_t n), void *arg)
 {
-	struct store_op *op = op_new(OP_GET_ACTIONS, NULL, arg);
+	struct store_op *op = op_new(newest_first ? OP_GET_NEWEST : OP_GET_ACTIONS, NULL, arg);
 
 	if (!op)
 		return -ENOMEM;
@@ -1095,6 +1101,18 @@ int store_load_counters(struct store *st, uint64_t *ret_next_id, uint64_t *ret_r
 
 /* ---------------------------------------------------------------- open, close */
 
+/* A child of a berthd that was killed may hold a copy of the descriptor for the moment between its birth and its exec: that is
+ * no second berthd. Nothing tells when a lock becomes free without taking the chance to be refused, hence the short naps. */
+static int lock_take(int fd)
+{
+	for (int i = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; i++) {
+		if (errno != EWOULDBLOCK || i == 50)
+			return -1;
+		nanosleep(&(struct timespec){.tv_nsec = 20 * 1000 * 1000}, NULL);
+	}
+	return 0;
+}
+
 /* Returns the locked file, which keeps the second berthd out for as long as it is open. */
 static int store_lock(const char *dir, struct err *e)
 {
@@ -1108,7 +1126,7 @@ static int store_lock(const char *dir, struct err *e)
 	fd = openat(dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return err_set(e, errno, "store", "open %s/lock", dir);
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+	if (lock_take(fd) < 0) {
 		if (errno != EWOULDBLOCK)
 			return err_set(e, errno, "store", "lock %s/lock", dir);
 		n = pread(fd, pid, sizeof pid - 1, 0);

@@ -12,6 +12,7 @@
 #include "base/loop.h"
 #include "proto/berth.pb-c.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -48,8 +49,9 @@ int store_put_token(struct store *st, const char *principal, const char *token, 
 int store_drop_tokens(struct store *st, const char *principal, const char *token, int64_t expired_before);	/* this one, or (NULL) the expired */
 
 /* Actions are not kept in memory: read by the thread. found() runs on the loop with messages that are freed after it.
- * object_uuid may be the beginning of one; either, both or none may be given (then: all). Oldest first, those after after_id. */
-int store_get_actions(struct store *st, const char *object_uuid, const char *object_name, uint64_t after_id, uint32_t limit,
+ * object_uuid may be the beginning of one; either, both or none may be given (then: all). Oldest first, those after after_id; or
+ * newest first, those before after_id (0: from the newest). */
+int store_get_actions(struct store *st, const char *object_uuid, const char *object_name, uint64_t after_id, bool newest_first, uint32_t limit,
 		      void (*found)(void *arg, int result, Berth__Action **actions, size_t n), void *arg);
 int store_load_tokens(struct store *st, int (*fn)(void *arg, const char *principal, const char *token, uint64_t body_hash, const void *reply, size_t len, int64_t expires_at), void *arg);
 

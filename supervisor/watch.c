@@ -436,7 +436,7 @@ int watch_new(struct supervisor *sv, struct watch **ret)
 	if (!w)
 		return -ENOMEM;
 	w->sv = sv;
-	w->floor_revision = sv->revision; /* what was before this berthd is not in the ring */
+	w->floor_revision = supervisor_revision(sv); /* what was before this berthd is not in the ring */
 	list_init(&w->subscribers);
 	*ret = w;
 	return 0;
@@ -496,7 +496,7 @@ static int events_begin(struct request *rq)
 	Berth__Done done = BERTH__DONE__INIT;
 
 	done.has_revision = true;
-	done.revision = rq->sv->revision;
+	done.revision = supervisor_revision(rq->sv);
 	env.body_case = BERTH__ENVELOPE__BODY_DONE;
 	env.done = &done;
 	return reply_more(rq->sv, rq->parked, &env);

@@ -537,15 +537,21 @@ static void on_actions(void *arg, int result, Berth__Action **actions, size_t n)
 	got->f->done++;
 }
 
-static struct actions get_actions(struct fixture *f, const char *uuid, const char *name, uint64_t after, uint32_t limit)
+static struct actions ask_actions(struct fixture *f, const char *uuid, const char *name, uint64_t after, bool newest,
+				  uint32_t limit)
 {
 	struct actions got = {.f = f};
 	int before = f->done + f->failed;
 
-	assert_int_equal(store_get_actions(f->st, uuid, name, after, limit, on_actions, &got), 0);
+	assert_int_equal(store_get_actions(f->st, uuid, name, after, newest, limit, on_actions, &got), 0);
 	run_until(f, before + 1);
 	assert_int_equal(got.result, 0);
 	return got;
+}
+
+static struct actions get_actions(struct fixture *f, const char *uuid, const char *name, uint64_t after, uint32_t limit)
+{
+	return ask_actions(f, uuid, name, after, false, limit);
 }
 
 static void actions_are_found_by_uuid_its_beginning_name_and_page(void **state)
@@ -565,6 +571,9 @@ static void actions_are_found_by_uuid_its_beginning_name_and_page(void **state)
 	assert_int_equal(get_actions(f, NULL, NULL, 1, 2).n, 2);
 	assert_int_equal(get_actions(f, NULL, NULL, 1, 2).first, 2);
 	assert_int_equal(get_actions(f, "x", "y", 0, 0).n, 0);
+	assert_int_equal(ask_actions(f, NULL, NULL, 0, true, 2).first, 4);
+	assert_int_equal(ask_actions(f, NULL, NULL, 0, true, 2).last, 3);
+	assert_int_equal(ask_actions(f, "a", NULL, 3, true, 0).first, 2);
 }
 
 static void actions_of_a_dead_berthd_are_ended_with_a_reason(void **state)
