@@ -47,13 +47,22 @@ uint64_t caps_all(void)
 	return n >= 64 ? UINT64_MAX : BIT(n) - 1;
 }
 
-uint64_t caps_ours(void)
+static uint64_t bounding_set_read(void)
 {
-	uint64_t ours = 0;
+	uint64_t set = 0;
 
 	for (int cap = 0; cap < cap_max_bits(); cap++)
 		if (prctl(PR_CAPBSET_READ, cap, 0, 0, 0) == 1)
-			ours |= BIT(cap);
+			set |= BIT(cap);
+	return set;
+}
+
+uint64_t caps_ours(void)
+{
+	static uint64_t ours; /* berthd never lowers it: 41 system calls once, not for each start */
+
+	if (!ours)
+		ours = bounding_set_read();
 	return ours;
 }
 

@@ -51,9 +51,13 @@ struct jobs {
 	struct list running, waiting;
 	unsigned n_running, n_logs, n_waiting;
 	uint64_t serial;
-	struct job *sweep; /* of the trash */
+	struct job *sweep; /* of the trash; NULL while none runs */
+	struct timer sweep_soon;
 	bool sweep_again;
 };
+
+/* What is removed within this time goes with one job: starting one costs more than a container's whole end. */
+#define SWEEP_PAUSE_NS (1 * NS_PER_S)
 
 static void jobs_start_waiting(struct jobs *js);
 
@@ -372,6 +376,7 @@ void jobs_close(struct supervisor *sv)
 		job_reap(j);
 		job_free(j);
 	}
+	timer_del(&js->sweep_soon);
 	sv->jobs = NULL;
 	free(js);
 }
@@ -394,20 +399,26 @@ static void on_sweep_done(void *arg, int status)
 		job_sweep_trash(js->sv);
 }
 
-void job_sweep_trash(struct supervisor *sv)
+static void sweep_start(struct timer *t)
 {
 	static const struct job_ops ops = {.done = on_sweep_done};
-	struct jobs *js = sv->jobs;
-	char path[sizeof sv->cfg.state_dir + 16];
+	struct jobs *js = container_of(t, struct jobs, sweep_soon);
+	char path[sizeof js->sv->cfg.state_dir + 16];
 	const char *argv[] = {"rmtree", path, NULL};
 	struct err e = {0};
 
-	if (js->sweep) {
-		js->sweep_again = true;
-		return;
-	}
 	js->sweep_again = false;
-	snprintf(path, sizeof path, "%s/trash", sv->cfg.state_dir);
-	if (job_start(sv, argv, NULL, 0, 0, &ops, js, &js->sweep, &e) < 0)
+	snprintf(path, sizeof path, "%s/trash", js->sv->cfg.state_dir);
+	if (job_start(js->sv, argv, NULL, 0, 0, &ops, js, &js->sweep, &e) < 0)
 		log_err(&e, "empty %s", path);
+}
+
+void job_sweep_trash(struct supervisor *sv)
+{
+	struct jobs *js = sv->jobs;
+
+	if (js->sweep)
+		js->sweep_again = true;
+	else if (!timer_armed(&js->sweep_soon) && timer_in(&sv->loop, &js->sweep_soon, SWEEP_PAUSE_NS, sweep_start))
+		sweep_start(&js->sweep_soon);
 }
