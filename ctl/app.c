@@ -46,6 +46,8 @@ int app_refused(const struct app *app, const Berth__Error *error, const struct s
 	AUTO_FREE char *flag = *field && spec ? spec_flag_of_field(spec, app->flags, field) : NULL;
 	const char *text = error->text && *error->text ? error->text : "refused without a reason";
 
+	if (!flag && str_starts(field, "filters"))
+		flag = mem_text("--filter");
 	if (flag)
 		say("%s: %s", flag, text);
 	else if (*field && error->code == BERTH__ERROR__CODE__INVALID && !strstr(text, field))

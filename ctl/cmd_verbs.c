@@ -134,7 +134,7 @@ struct rm_opts {
 
 static const struct flag rm_flags[] = {
 	{'f', "force", NULL, "kill it first if it runs", flag_bool, offsetof(struct rm_opts, force)},
-	{'v', "volumes", NULL, "and the volumes that only it used", flag_bool, offsetof(struct rm_opts, volumes)},
+	{'v', "volumes", NULL, "and its volumes without a name", flag_bool, offsetof(struct rm_opts, volumes)},
 	{0},
 };
 

@@ -112,10 +112,11 @@ int mount_from_volume(Berth__Mount *m, const char *text, struct err *e)
 	char *target = strchr(source, ':'), *options = NULL;
 	int r;
 
-	if (!target)
-		return err_set(e, EINVAL, "flag",
-			       "\"%s\" has no source: write NAME:%s for a volume, /HOST/PATH:%s for a path of the host",
-			       text, text, text);
+	if (!target) { /* a volume of its own, without a name */
+		m->has_type = true;
+		m->type = BERTH__MOUNT__TYPE__VOLUME;
+		return target_set(m, text, e);
+	}
 	*target++ = 0;
 	options = strchr(target, ':');
 	if (options)
@@ -297,9 +298,9 @@ int mount_from_mount(Berth__Mount *m, const char *text, struct err *e)
 	if (m->type == BERTH__MOUNT__TYPE__TMPFS) {
 		if (m->source)
 			return err_set(e, EINVAL, "flag", "a tmpfs has no source");
-	} else if (!m->source) {
+	} else if (!m->source && m->type == BERTH__MOUNT__TYPE__BIND) {
 		return err_set(e, EINVAL, "flag", "\"%s\" has no src=", text);
-	} else if ((m->type == BERTH__MOUNT__TYPE__BIND) != (m->source[0] == '/')) {
+	} else if (m->source && (m->type == BERTH__MOUNT__TYPE__BIND) != (m->source[0] == '/')) {
 		return err_set(e, EINVAL, "flag",
 			       m->type == BERTH__MOUNT__TYPE__BIND ? "src must be an absolute path, not \"%s\""
 								   : "src must be the name of a volume, not \"%s\"",

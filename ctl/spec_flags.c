@@ -532,7 +532,7 @@ const struct flag spec_flags[] = {
 	{'t', "tty", NULL, "a terminal of its own", spec_field, .field = "tty"},
 	{0, "rm", NULL, "remove the container when it has ended", spec_field, .field = "auto_remove"},
 	{0, "read-only", NULL, "root file system read-only", spec_field, .field = "read_only"},
-	{'v', "volume", "SOURCE:TARGET[:OPTIONS]", "a path of the host or a named volume; ro, [r]slave, [r]shared",
+	{'v', "volume", "[SOURCE:]TARGET[:OPTIONS]", "a path of the host or a named volume; ro, [r]slave, [r]shared",
 	 spec_volume, .field = "mounts", .complete = "dir"},
 	{0, "mount", "type=T,src=S,dst=D[,ro]", "the same in words; bind, volume or tmpfs", spec_mount,
 	 .field = "mounts"},
