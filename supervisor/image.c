@@ -887,8 +887,18 @@ void on_image_inspect(struct request *rq)
 		reply_images(rq, &im->obj, 1);
 }
 
+/* A name is used by those who were made under it, an image (name NULL) by all that were made from it. */
+static bool container_uses_image(const Berth__Container *c, const char *image_id, const char *name)
+{
+	char canonical[REFERENCE_SIZE];
+
+	if (!c->image_id || strcmp(c->image_id, image_id) != 0)
+		return false;
+	return !name || (reference_canonical(c->spec->image, canonical, NULL) == 0 && !strcmp(canonical, name));
+}
+
 /* "web, db and 3 more"; "" when nobody uses it. */
-static void image_users(struct supervisor *sv, const char *image_id, char *buf, size_t size)
+static void image_users(struct supervisor *sv, const char *image_id, const char *name, char *buf, size_t size)
 {
 	unsigned n = 0;
 	struct table_node *node;
@@ -898,7 +908,7 @@ static void image_users(struct supervisor *sv, const char *image_id, char *buf, 
 	list_each (node, &sv->containers.all, link) {
 		const Berth__Container *c = container_of(node, struct container, node)->obj;
 
-		if (!c->image_id || strcmp(c->image_id, image_id) != 0)
+		if (!container_uses_image(c, image_id, name))
 			continue;
 		if (n++ < USERS_NAMED && len < size)
 			len += (size_t)snprintf(buf + len, size - len, "%s%.64s", n > 1 ? ", " : "",
@@ -946,20 +956,21 @@ static void on_image_removed(void *arg, int result)
 	free(rm);
 }
 
-/* May the whole image go? False: it was answered. */
-static bool image_may_go(struct request *rq, const Berth__Image *obj, bool by_name)
+/* May the whole image go, or (name) one of several names? False: it was answered. */
+static bool image_may_go(struct request *rq, const Berth__Image *obj, const char *name)
 {
+	bool one_of_many = name && obj->n_names > 1;
 	char users[400];
 
 	if (rq->env->image_remove->force)
 		return true;
-	image_users(rq->sv, obj->image_id, users, sizeof users);
+	image_users(rq->sv, obj->image_id, one_of_many ? name : NULL, users, sizeof users);
 	if (*users)
 		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__CONFLICT, NULL,
-			    "the image is used by %s: remove them first (with force its names go, and its layers with "
-			    "the last of them)",
-			    users);
-	else if (!by_name && obj->n_names > 1)
+			    "the %s is used by %s: remove them first (with force the name goes, the layers with the "
+			    "last of them)",
+			    one_of_many ? "name" : "image", users);
+	else if (!name && obj->n_names > 1)
 		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__CONFLICT, NULL,
 			    "the image has %zu names (%s, %s …): remove them by name, or all with force", obj->n_names,
 			    obj->names[0], obj->names[1]);
@@ -991,7 +1002,7 @@ void on_image_remove(struct request *rq)
 		return;
 	}
 	by_name = reference_canonical(rq->env->image_remove->ref, name, NULL) == 0 && image_has_name(im->obj, name);
-	if (!(by_name && im->obj->n_names > 1) && !image_may_go(rq, im->obj, by_name))
+	if (!image_may_go(rq, im->obj, by_name ? name : NULL))
 		return;
 	rm = calloc(1, sizeof *rm);
 	if (!rm) {
