@@ -300,6 +300,11 @@ const char *container_state_name(Berth__ContainerState s)
 	return s > 0 && s < STATE_N && state_names[s] ? state_names[s] : "Unknown";
 }
 
+bool container_row_exists(Berth__ContainerState s, enum container_event_type type)
+{
+	return s > 0 && s < STATE_N && type < EV_N_ && rows[s][type].act;
+}
+
 bool container_has_process(const struct container *c)
 {
 	state s = container_state(c);

@@ -120,6 +120,7 @@ static inline Berth__ContainerState container_state(const struct container *c)
 {
 	return c->obj->status->state;
 }
+bool container_row_exists(Berth__ContainerState s, enum container_event_type type);	/* may it happen in this state? */
 bool container_has_process(const struct container *c); /* starting, running, paused or stopping */
 
 /* Handles one event now: 0, or -EBUSY and e = "cannot pause: container is Exited". For a person's event the answer is parked
