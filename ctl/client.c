@@ -204,13 +204,6 @@ static int client_connect(struct client *c, struct err *e)
 	return r;
 }
 
-int client_open(struct client *c, struct err *e)
-{
-	int r = client_connect(c, e);
-
-	return r > 0 ? -EINVAL : r;
-}
-
 void client_close(struct client *c)
 {
 	close_fd(&c->fd);
@@ -244,6 +237,17 @@ static int client_reconnect(struct client *c, uint64_t *deadline_ns, struct err 
 		}
 		wait_ms = wait_ms * 2 > RETRY_LAST_MS ? RETRY_LAST_MS : wait_ms * 2;
 	}
+}
+
+int client_open(struct client *c, struct err *e)
+{
+	uint64_t deadline_ns = 0;
+	int r = client_connect(c, e);
+
+	/* There is a berthd, but it was just going or coming. */
+	if (r > 0 && c->connections)
+		r = client_reconnect(c, &deadline_ns, e);
+	return r > 0 ? -EINVAL : r;
 }
 
 /* ---------------------------------------------------------------- asking */

@@ -2,8 +2,8 @@
  *
  * When berthd goes away or answers UNAVAILABLE (an upgrade), the client connects again for up to CLIENT_PATIENCE_MS and asks
  * again what was not answered, with the same client_token, so that nothing is done twice. A request whose answer carries a
- * descriptor cannot have a token: it is asked again only when berthd surely did nothing, else it is `lost`. The first
- * connection is not repeated: a berthd that does not run should be said at once. */
+ * descriptor cannot have a token: it is asked again only when berthd surely did nothing, else it is `lost`. That
+ * nobody listens when we come is said at once. */
 #pragma once
 
 #include "base/err.h"

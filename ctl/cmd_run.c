@@ -86,8 +86,24 @@ static int cidfile_write(const struct app *app, const char *path, int fd, const 
 	return app_fail(app, &e);
 }
 
+static bool container_is_gone(struct app *app, const char *uuid)
+{
+	Berth__ContainerInspect inspect = BERTH__CONTAINER_INSPECT__INIT;
+	struct err e;
+	struct ask a;
+	bool gone;
+
+	inspect.ref = (char *)(uintptr_t)uuid;
+	ask_init(&a, BERTH__ENVELOPE__BODY_CONTAINER_INSPECT, &inspect);
+	gone = client_ask(&app->client, &a, &e) == 0 && ask_error(&a) &&
+	       ask_error(&a)->code == BERTH__ERROR__CODE__NOT_FOUND;
+	ask_fini(&a);
+	return gone;
+}
+
 /* berthd went away after it was asked for a container in the foreground, a request that cannot be repeated blindly. Its action says
- * whether there is a container: the uuid, to be freed; NULL: nothing was done (then *ret_status is 0), or it is not known. */
+ * whether there is a container: the uuid, to be freed. NULL: nothing was done, or it was undone when berthd came back (*ret_status
+ * is 0: ask again), or nobody can say. */
 static char *lost_find(struct app *app, const struct ask *lost, int *ret_status)
 {
 	Berth__ActionsRequest request = BERTH__ACTIONS_REQUEST__INIT;
@@ -100,8 +116,11 @@ static char *lost_find(struct app *app, const struct ask *lost, int *ret_status)
 	for (size_t i = 0; !*ret_status && i < a.reply->actions_reply->n_actions; i++) {
 		const Berth__Action *x = a.reply->actions_reply->actions[i];
 
-		if (x->request_id && !strcmp(x->request_id, lost->id) && x->object_uuid && *x->object_uuid)
+		if (!x->request_id || strcmp(x->request_id, lost->id) != 0 || !x->object_uuid || !*x->object_uuid)
+			continue;
+		if (!x->result || strcmp(x->result, "error") != 0 || !container_is_gone(app, x->object_uuid))
 			uuid = mem_text(x->object_uuid);
+		break;
 	}
 	ask_fini(&a);
 	return uuid;

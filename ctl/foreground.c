@@ -150,6 +150,8 @@ int foreground_run(struct app *app, const struct foreground *f, int fd)
 			status = session_open(app, f, &sock);
 		if (status)
 			return status;
+		if (sock < 0 && !f->auto_remove)
+			say("%s has ended meanwhile; what it wrote is in its log", f->what);
 		if (sock < 0)
 			return end_status(app, f);
 		if (again)
