@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -28,7 +29,8 @@ int64_t wall_ns(void)
 
 int loop_init(struct loop *l)
 {
-	*l = (struct loop){.epoll_fd = epoll_create1(EPOLL_CLOEXEC)};
+	*l = (struct loop){.epoll_fd = epoll_create1(EPOLL_CLOEXEC), .heap_size = sizeof l->few / sizeof l->few[0]};
+	l->heap = l->few;
 	return l->epoll_fd < 0 ? -errno : 0;
 }
 
@@ -36,7 +38,8 @@ void loop_fini(struct loop *l)
 {
 	if (l->epoll_fd >= 0)
 		close(l->epoll_fd);
-	free(l->heap);
+	if (l->heap != l->few)
+		free(l->heap);
 	*l = (struct loop){.epoll_fd = -1};
 }
 
@@ -106,11 +109,13 @@ int timer_at(struct loop *l, struct timer *t, uint64_t at_ns, timer_fn *fn)
 {
 	timer_del(t);
 	if (l->n_timers == l->heap_size) {
-		uint32_t size = l->heap_size ? l->heap_size * 2 : 8;
-		struct timer **heap = realloc(l->heap, size * sizeof *heap);
+		uint32_t size = l->heap_size * 2;
+		struct timer **heap = realloc(l->heap == l->few ? NULL : l->heap, size * sizeof *heap);
 
 		if (!heap)
 			return -ENOMEM;
+		if (l->heap == l->few)
+			memcpy(heap, l->few, sizeof l->few);
 		l->heap = heap;
 		l->heap_size = size;
 	}

@@ -34,8 +34,9 @@ struct timer {
 
 struct loop {
 	int epoll_fd;
-	struct timer **heap;
+	struct timer **heap; /* few, until there are more */
 	uint32_t n_timers, heap_size;
+	struct timer *few[16];		      /* a shim needs no malloc for its timers: that would cost it two pages */
 	struct epoll_event ready[LOOP_BATCH]; /* the batch being handled; entries of removed sources are emptied */
 	int n_ready, i_ready;
 	bool stop;

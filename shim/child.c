@@ -79,6 +79,17 @@ static int enter_user_namespace(struct child *c, struct err *e)
 	return become_root(e);
 }
 
+/* For later incarnations. From here and not by our pid: a process that has ended, however shortly it lived, has none. */
+static int hand_over_network(struct child *c, struct err *e)
+{
+	AUTO_FD fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_set(e, errno, "network", "keep the network namespace");
+	sync_send_fds(c->sync_fd, SYNC_NET, &fd, 1);
+	return ns_loopback_up(e);
+}
+
 static int enter_namespaces(struct child *c, struct err *e)
 {
 	const Shim__LaunchPlan *l = c->plan;
@@ -89,7 +100,7 @@ static int enter_namespaces(struct child *c, struct err *e)
 		return err_set(e, errno, "namespaces", "join the pod's namespaces");
 	if (l->net == SHIM__LAUNCH_PLAN__NET__NET_NEW) {
 		if (c->net_fd < 0)
-			TRY(ns_loopback_up(e));
+			TRY(hand_over_network(c, e));
 		else if (setns(c->net_fd, CLONE_NEWNET) < 0)
 			return err_set(e, errno, "namespaces", "join the container's network namespace");
 	}
@@ -292,8 +303,8 @@ static int confine_and_execute(struct child *c, struct err *e)
 		TRY(confine_no_new_privs(e));
 		TRY(confine_seccomp(p, e)); /* last: nobody needs a right for it any more */
 	} else {
-		TRY(confine_caps_for_filter(e)); /* without no_new_privs the filter needs CAP_SYS_ADMIN … */
-		TRY(confine_seccomp(p, e));	 /* … so it must let capset and prctl pass */
+		TRY(confine_caps_raise(e)); /* without no_new_privs the filter needs CAP_SYS_ADMIN … */
+		TRY(confine_seccomp(p, e)); /* … so it must let capset and prctl pass */
 		TRY(confine_caps(p, e));
 	}
 	step(c, "exec");

@@ -117,7 +117,7 @@ static int caps_set(const struct __user_cap_data_struct data[2])
 	return (int)syscall(SYS_capset, &head, data);
 }
 
-int confine_caps_for_filter(struct err *e)
+int confine_caps_raise(struct err *e)
 {
 	struct __user_cap_data_struct data[2];
 

@@ -10,7 +10,7 @@ int confine_rlimits(struct child *c, struct err *e);
 int confine_oom(struct child *c, struct err *e);
 int confine_bounding(uint64_t keep, struct err *e);
 int confine_caps(const Shim__ProcessPlan *p, struct err *e);
-int confine_caps_for_filter(struct err *e); /* effective = permitted, for a moment */
+int confine_caps_raise(struct err *e); /* effective = permitted, for a moment */
 int confine_no_new_privs(struct err *e);
 int confine_seccomp(const Shim__ProcessPlan *p, struct err *e);
 int confine_label_open(struct child *c, struct err *e); /* while the host's /proc is there */

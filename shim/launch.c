@@ -119,21 +119,6 @@ static uint32_t shortest_timeout(const Shim__LaunchPlan *l)
 
 /* ---------------------------------------------------------------- the clone */
 
-static void keep_network(struct shim *s)
-{
-	struct run *run = &s->run;
-	int fd;
-
-	/* The process exists until we reap it, so the path is its own. */
-	if (!run->net_made || s->net_fd >= 0 || !run->pid)
-		return;
-	fd = ns_open(run->pid, "net");
-	if (fd >= 0)
-		s->net_fd = fd;
-	else
-		log_warn("keep the network namespace: %s", strerror(-fd));
-}
-
 static int start_clock(struct shim *s, const Shim__LaunchPlan *l)
 {
 	struct run *run = &s->run;
@@ -180,7 +165,6 @@ static int clone_child(struct shim *s, const Shim__LaunchPlan *l, struct child *
 	} else {
 		run->pid = pid;
 		run->pidfd = pidfd;
-		keep_network(s);
 	}
 	return 0;
 }
@@ -199,7 +183,8 @@ static int launch(struct shim *s, const Shim__LaunchPlan *l, int pod_fd, struct 
 		return err_set(e, EBADF, "plan", "no descriptor of the cgroup");
 	if (plan_needs_pod(l) && pod_fd < 0)
 		return err_set(e, EBADF, "plan", "no descriptor of the pod");
-	run->pid_host = l->pid_host || l->pid_pod;
+	run->pid_host = l->pid_host;
+	run->pid_shared = l->pid_host || l->pid_pod;
 	run->userns = l->userns_count || l->userns_pod;
 	run->init = l->init && l->program == SHIM__LAUNCH_PLAN__PROGRAM__EXEC;
 	run->net_made = l->net == SHIM__LAUNCH_PLAN__NET__NET_NEW && s->net_fd < 0;
@@ -307,13 +292,20 @@ static void take_tty(struct shim *s, const int fds[2])
 	attach_room(s);
 }
 
+static void take_network(struct shim *s, int fds[2])
+{
+	if (!s->run.net_made || s->net_fd >= 0)
+		return;
+	s->net_fd = fds[0];
+	fds[0] = -1;
+}
+
 static void take_pid(struct shim *s, int pid)
 {
 	struct run *run = &s->run;
 
 	run->pid = pid;
 	run->pidfd = sys_pidfd_open(pid); /* ours and unreaped: it is that one */
-	keep_network(s);
 }
 
 static void hold(struct shim *s)
@@ -335,6 +327,9 @@ static void take(struct shim *s, const struct sync_record *rec, int fds[2])
 		break; /* and it ends: SIGCHLD */
 	case SYNC_SKIPPED:
 		run_skip(s, &rec->err);
+		break;
+	case SYNC_NET:
+		take_network(s, fds);
 		break;
 	case SYNC_TTY:
 		take_tty(s, fds);

@@ -146,6 +146,7 @@ static void on_peer(struct source *src, uint32_t events)
 	}
 	handle(s, data, len, &fds);
 	wire_fds_close(&fds);
+	shim_active(s); /* our buffers go back with the rest */
 }
 
 void link_send(struct shim *s, Shim__ShimMessage *m, const int *fds, unsigned n_fds)

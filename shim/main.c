@@ -43,12 +43,13 @@ void page_free(void *page)
 
 static_assert(sizeof(struct exec) <= PAGE && sizeof(struct attach) <= PAGE, "one object to a page");
 
-/* The stack pages below us, which a launch has used and nobody needs until the next one. */
+/* The stack pages below us, which a launch has used and nobody needs until the next one. What madvise itself puts on the
+ * stack must stay: hence a little room. */
 static void stack_trim(void)
 {
-	uintptr_t here = (uintptr_t)__builtin_frame_address(0) & ~(uintptr_t)(PAGE - 1);
+	uintptr_t end = ((uintptr_t)__builtin_frame_address(0) - 1024) & ~(uintptr_t)(PAGE - 1);
 
-	(void)madvise((void *)(here - STACK_MAX), STACK_MAX - PAGE, MADV_DONTNEED); /* parts of it may not be there */
+	(void)madvise((void *)(end - STACK_MAX), STACK_MAX, MADV_DONTNEED); /* parts of it may not be there */
 }
 
 static void on_tick(struct timer *t)

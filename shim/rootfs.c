@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/own.h"
+#include "shim/confine.h"
 #include "shim/mounts.h"
 #include "shim/sys.h"
 
@@ -16,6 +17,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
@@ -226,6 +228,28 @@ static int bind_single_layer(struct child *c, const Shim__Overlay *o, struct err
 	return 0;
 }
 
+/* Overlayfs works on its layers with the rights of whoever mounts it. Through an id-mapped upper layer only mapped ids can make
+ * files, and the host's root is none: it mounts as the container's root, with all capabilities (a change of the file system
+ * uid takes some away). */
+static int mount_with_ids(struct child *c, const char *data, struct err *e)
+{
+	int r;
+
+	if (c->user_fd >= 0) {
+		setfsgid(c->first_id);
+		setfsuid(c->first_id);
+		TRY(confine_caps_raise(e));
+	}
+	r = mount("overlay", c->root_path, "overlay", 0, data) < 0 ? -errno : 0;
+	if (c->user_fd >= 0) {
+		setfsuid(0);
+		setfsgid(0);
+		TRY(confine_caps_raise(e));
+	}
+	errno = -r;
+	return r;
+}
+
 static int mount_overlay(struct child *c, const Shim__Overlay *o, struct err *e)
 {
 	char data[4096]; /* what mount(2) takes */
@@ -248,9 +272,8 @@ static int mount_overlay(struct child *c, const Shim__Overlay *o, struct err *e)
 		snprintf(data + len, sizeof data - (size_t)len, ",upperdir=/proc/self/fd/%d,workdir=/proc/self/fd/%d",
 			 upper, work);
 	}
-	/* The descriptors stay open until exec or the end of this process: nothing else could be opened in between that
-	 * would be harmed, and the kernel holds its own references to the mounts. */
-	if (mount("overlay", c->root_path, "overlay", 0, data) < 0)
+	/* The descriptors stay open; confine_and_execute closes what is left, and the kernel has references of its own. */
+	if (mount_with_ids(c, data, e) < 0)
 		return err_set(e, errno, "overlay", "mount overlay of %zu layers%s%s", o->n_layers,
 			       o->upper ? " with upper " : "", o->upper ? o->upper : "");
 	return 0;

@@ -250,7 +250,7 @@ static bool group_is_empty(struct shim *s)
 {
 	char text[128];
 
-	if (!s->run.pid_host || s->run.cgroup_fd < 0)
+	if (!s->run.pid_shared || s->run.cgroup_fd < 0)
 		return true;
 	return file_read(s->run.cgroup_fd, "cgroup.events", text, sizeof text) < 0 || !strstr(text, "populated 1");
 }

@@ -24,7 +24,7 @@ struct run {
 	int pid; /* of the container's first process; 0: none, or reaped */
 	int pidfd;
 	int cgroup_fd; /* of the incarnation's group */
-	bool tty, held, userns, pid_host;
+	bool tty, held, userns, pid_host, pid_shared;
 	bool stdin_open, stdin_once, stdin_taken;
 	char exit_record[256];
 

@@ -11,6 +11,7 @@
 enum sync_kind {
 	SYNC_FAILED = 1, /* err: nothing was executed; the child ends */
 	SYNC_SKIPPED,	 /* err: an optional step failed */
+	SYNC_NET,	 /* fds: the network namespace that this launch made */
 	SYNC_TTY,	 /* fds: master and slave of the terminal */
 	SYNC_PID,	 /* value: pid of the container's first process, child of the shim (two-stage launch) */
 	SYNC_HELD,	 /* waiting for the release */

@@ -281,9 +281,11 @@ static void signals_reach_only_their_incarnation(void **state)
 	PLAN(&p, &s, "sh", "-c", "trap 'echo got it; exit 3' TERM; echo up; while :; do sleep 0.01; done");
 	shim_launch(&s, &p, -1, -1);
 	shim__shim_message__free_unpacked(shim_expect(&s, SHIM__SHIM_MESSAGE__BODY_RUNNING), NULL);
-	for (char *log = shim_log(&s); !strstr(log, "up"); log = shim_log(&s)) {
+	for (bool up = false; !up; usleep(1000)) {
+		char *log = shim_log(&s);
+
+		up = strstr(log, "up") != NULL;
 		free(log);
-		usleep(1000);
 	}
 	shim_signal(&s, SIGKILL, s.incarnation + 1);
 	shim_signal(&s, SIGKILL, 0);
