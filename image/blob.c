@@ -67,7 +67,7 @@ static int file_end(struct image_store *s, int fd, const char *digest, struct er
 	return 0;
 }
 
-static bool blob_is_there(struct image_store *s, const char *digest, uint64_t length)
+bool blob_is_there(struct image_store *s, const char *digest, uint64_t length)
 {
 	char path[96];
 	struct stat st;

@@ -10,6 +10,8 @@
 int blob_put(struct image_store *s, const struct source_part *from, const char *want, char ret_digest[DIGEST_SIZE],
 	     struct err *e);
 int blob_put_bytes(struct image_store *s, const void *data, size_t len, char ret_digest[DIGEST_SIZE], struct err *e);
+/* Also renews its times. */
+bool blob_is_there(struct image_store *s, const char *digest, uint64_t length);
 /* O_RDONLY; -ENOENT. */
 int blob_open(struct image_store *s, const char *digest, struct err *e);
 /* A small one (OCI_JSON_MAX) whole; the caller frees it. */

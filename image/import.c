@@ -46,6 +46,15 @@ static void say(struct import *im, const char *fmt, ...)
 	im->progress(im->arg, text);
 }
 
+static const char *size_text(uint64_t bytes, char buf[32])
+{
+	if (bytes < 1000000)
+		snprintf(buf, 32, "%llu kB", (unsigned long long)(bytes + 999) / 1000);
+	else
+		snprintf(buf, 32, "%.1f MB", (double)bytes / 1e6);
+	return buf;
+}
+
 /* ---------------------------------------------------------------- Berth__Image */
 
 static int text_set(char **field, const char *text, struct err *e)
@@ -146,7 +155,7 @@ static int layers_make(struct import *im, const struct oci_manifest *m, const st
 {
 	/* Topmost first, as overlayfs and the unpacker want them: filled from the end. */
 	int lower[OCI_LAYERS_MAX];
-	char chain[DIGEST_SIZE], parent[DIGEST_SIZE];
+	char chain[DIGEST_SIZE], parent[DIGEST_SIZE], text[32];
 	uint64_t bytes, blocks, total = 0;
 	unsigned n = m->n_layers;
 	int r = 0;
@@ -162,7 +171,7 @@ static int layers_make(struct import *im, const struct oci_manifest *m, const st
 			return r;
 		}
 		if (!layer_is_there(im->store, chain))
-			say(im, "layer %u of %u: unpacking %.1f MB", i + 1, n, (double)m->layer[i].size / 1e6);
+			say(im, "layer %u of %u: unpacking %s", i + 1, n, size_text(m->layer[i].size, text));
 		fd = layer_make(im->store, chain, config->diff_id[i], &blob, lower + n - i, i, e);
 		source_part_close(&blob);
 		if (fd < 0) {
@@ -246,6 +255,7 @@ static int manifest_import(struct import *im, const struct oci_descriptor *d, co
 {
 	struct oci_manifest m;
 	AUTO_FREE char *json = NULL;
+	char text[32];
 	size_t len;
 	int r;
 
@@ -257,7 +267,8 @@ static int manifest_import(struct import *im, const struct oci_descriptor *d, co
 	r = m.config.size > OCI_JSON_MAX ? err_set(e, EFBIG, "import", "config %s", m.config.digest)
 					 : layout_blob_put(im, &m.config, e);
 	for (unsigned i = 0; r == 0 && i < m.n_layers; i++) {
-		say(im, "layer %u of %u: copying %.1f MB", i + 1, m.n_layers, (double)m.layer[i].size / 1e6);
+		if (!blob_is_there(im->store, m.layer[i].digest, m.layer[i].size))
+			say(im, "layer %u of %u: copying %s", i + 1, m.n_layers, size_text(m.layer[i].size, text));
 		r = layout_blob_put(im, &m.layer[i], e);
 	}
 	if (r == 0)
