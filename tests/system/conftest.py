@@ -47,12 +47,20 @@ def host():
     try:
         assert h.daemon.poll() is None, "berthd is gone (%s):\n%s" % (h.daemon.returncode, h.log()[-4000:])
         h.remove_all()
-        h.assert_clean()
+        h.assert_clean(trash=False)
     except BaseException:
         Current.host = None
         print(h.log()[-4000:])
         h.destroy()
         raise
+
+
+@pytest.fixture(scope="module", autouse=True)
+def emptied():
+    """After each file: the trash too."""
+    yield
+    if Current.host and Current.host.daemon.poll() is None:
+        Current.host.assert_clean(trash=True)
 
 
 @pytest.fixture

@@ -271,7 +271,7 @@ class Session:
 
     def run(self):
         """Until the end: stdout, stderr, (code, signal, timed_out, failed), text of an error."""
-        out, err, error = b"", b"", ""
+        out, err, error = bytearray(), bytearray(), ""
         while True:
             kind, data = self.receive()
             if kind == SESSION_STDOUT:
@@ -281,7 +281,7 @@ class Session:
             elif kind == SESSION_ERROR:
                 error = data.decode()
             elif kind == SESSION_EXIT:
-                return out, err, struct.unpack("=iiii", data), error
+                return bytes(out), bytes(err), struct.unpack("=iiii", data), error
 
     def read_until(self, wanted):
         out = b""

@@ -120,7 +120,7 @@ def test_docker_archive_is_imported_too(host, tmp_path):
 
 def test_image_in_use_is_not_removed(host, tmp_path):
     from conftest import busybox_image
-    host.berth("image", "import", busybox_image("used").write_layout(str(tmp_path / "l")))
+    host.berth("image", "import", busybox_image("used", {"Cmd": ["true"], "Env": ["PATH=/bin"]}).write_layout(str(tmp_path / "l")))
     host.berth("create", "--name", "user", "used")
     host.refused("image", "rm", "used", text="(?i)use|user")
     host.berth("rm", "user")

@@ -33,7 +33,7 @@ def alive(host):
 
 
 @pytest.mark.parametrize("record", [b"\xff" * 10, b"\x00", b"garbage of some length that is no message at all", varint(10 << 3 | 2) + varint(1 << 40),
-                                    b"\x08" * 60000])
+                                    b"\x08" * 59999], ids=["tags", "zero", "words", "overlong", "half"])
 def test_garbage_closes_that_client_alone(host, record):
     good = host.client()
     bad = Client(host.socket)

@@ -183,7 +183,7 @@ def test_name_is_unique_and_the_second_is_refused(host):
     assert host.list() == before
 
 
-@pytest.mark.parametrize("bad", ["", "-x", "a b", "../x", "a/b", "x" * 256, "é"])
+@pytest.mark.parametrize("bad", ["-x", "a b", "../x", "a/b", "x" * 256, "é"])
 def test_bad_name_is_refused_and_changes_nothing(host, bad):
     r = host.berth("create", "--name=" + bad, "busybox", code=None)
     assert r.code in (1, 125) and "name" in r.err
@@ -321,7 +321,7 @@ def test_ulimit_really_limits(host):
     (["--security-opt", "bogus=1"], "bogus"),
     (["--pod", "no-such-pod"], "no-such-pod"),
     (["-e", "=x"], "="),
-    (["--hostname", "bad host"], "hostname"),
+    (["--hostname", "bad host"], "host name"),
     (["--oom-score-adj", "2000"], "oom"),
 ])
 def test_bad_value_is_refused_by_name_and_changes_nothing(host, args, said):

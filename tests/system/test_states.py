@@ -119,9 +119,11 @@ def test_a_second_stop_with_a_shorter_deadline_shortens_it(host):
 
 
 def test_stop_reaches_a_paused_container(host):
-    name = in_state(host, "paused")
-    host.berth("stop", "-t", "5", name, timeout=4)
-    assert host.state_of(name) == "stopped"
+    name = host.detached("guest", "signals", "3")
+    host.wait_log(name, "ready")
+    host.berth("pause", name)
+    host.berth("stop", "-t", "60", name)
+    assert host.state_of(name) == "stopped" and host.status(name)["last_exit"]["code"] == 3
 
 
 def test_kill_of_a_stopping_container_ends_it(host):
@@ -282,9 +284,10 @@ def test_ps_pages_through_many(host):
 
 def test_top_lists_the_processes(host):
     name = host.detached("--init", "--", "sh", "-c", "sleep 61 & exec sleep 62")
-    rows = eventually(lambda: (lambda r: r if len(r) == 3 else None)(host.ask("container_top", {"ref": name})["processes"]), "three processes")
-    commands = {p["command"]: p for p in rows}
-    assert "sleep 61" in commands and "sleep 62" in commands
+    def both():
+        got = host.ask("container_top", {"ref": name})["processes"]
+        return got if {"sleep 61", "sleep 62"} <= {p["command"] for p in got} and len(got) == 3 else None
+    rows = eventually(both, "both sleeps and the init")
     assert {p["container_pid"] for p in rows} >= {1}
     assert "sleep 62" in host.berth("top", name).out
 
@@ -300,8 +303,12 @@ def test_stats_once_shows_what_this_host_counts_and_names_what_it_does_not(host)
     assert name in host.berth("stats", "--no-stream", name).out
 
 
-def test_start_of_a_held_container_runs_nothing_before(host):
+def test_a_held_container_has_its_process_and_runs_nothing_before_start(host):
     with host.client() as c:
-        made = c.request("container_create", {"name": "held", "spec": {"image": "busybox", "command": ["sh", "-c", "echo ran"],
-                                                                       "hold_before_exec": True}})[0]["container"]
-    assert made["status"]["state"] in ("CONTAINER_STATE_CREATED", "CONTAINER_STATE_CREATING")
+        c.request("container_create", {"name": "held", "spec": {"image": "busybox", "command": ["sh", "-c", "echo ran"], "hold_before_exec": True}})
+    s = eventually(lambda: (lambda s: s if s.get("pid") else None)(host.status("held")), lambda: "its process: %r" % host.status("held"))
+    assert s["state"] == "CONTAINER_STATE_CREATED", s
+    assert host.berth("logs", "held").out == ""
+    host.berth("start", "held")
+    host.wait_state("held", "exited")
+    assert host.berth("logs", "held").out == "ran\n"

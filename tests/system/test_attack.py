@@ -1,0 +1,150 @@
+"""Ways out of a container that were tried on berth: as its root, as the author of an image, as a member of a pod."""
+
+import os
+import re
+
+import pytest
+
+
+from host import BIN, eventually
+from oci import Image, busybox_entries, layer
+
+SYNC_KINDS = range(1, 13)   # shim/sync.h, and some that do not exist
+
+
+def hostile_image(host, tmp_path, name, entries=None, config=None):
+    folder = str(tmp_path / name)
+    own = layer({**busybox_entries("/bin/busybox", os.path.join(BIN, "guest")), **(entries or {})})
+    Image(name, [own], config or {"Cmd": ["sh"], "Env": ["PATH=/bin"]}).write_layout(folder)
+    host.berth("image", "import", folder)
+    return name
+
+
+def outside(text):
+    """Whether a listing shows a cgroup or a layer rather than the container's own folders."""
+    return "cgroup.procs" in text or re.search(r"^(upper|work|fs|logs)$", text, re.M)
+
+
+# ---------------------------------------------------------------- names that lead through our own descriptors
+
+def test_no_workdir_reaches_what_the_shim_has_open(host):
+    # One container tries them all: whatever the shim's child has open when it changes folder.
+    name = host.detached("sleep", "600")
+    seen = [fd for fd in range(3, 24) if outside(host.berth("exec", "-w", "/proc/self/fd/%d" % fd, name, "ls", code=None, timeout=10).out)]
+    assert seen == []
+
+
+@pytest.mark.parametrize("how", ["flag", "symlink"])
+def test_a_launch_with_a_workdir_among_descriptors_is_refused(host, tmp_path, how):
+    entries = {"trap%d" % fd: ("link", "/proc/self/fd/%d" % fd) for fd in range(6, 24)}
+    image = hostile_image(host, tmp_path, "trap", entries)
+    with host.client() as c:
+        for fd in range(6, 24):
+            path = "/trap%d" % fd if how == "symlink" else "/proc/self/fd/%d" % fd
+            r = host.berth("run", "--rm", "-w", path, image, "ls", code=None) if fd in (8, 17, 21, 22) else None
+            assert r is None or not outside(r.out), r
+        c.request("info")
+
+
+def test_no_program_is_found_through_a_descriptor(host):
+    name = host.detached("sleep", "600")
+    up = "/.." * 12
+    for fd in range(3, 20):
+        r = host.berth("exec", "-e", "PATH=" + "/proc/self/fd/%d%s/bin" % (fd, up), name, "dash", "-c", "echo out", code=None)
+        assert "out" not in r.out.split(), (fd, r)
+
+
+def test_passwd_that_is_a_link_to_a_descriptor_or_a_fifo_names_nobody(host, tmp_path):
+    name = host.detached("sleep", "600")
+    for made in ("ln -sf /proc/self/fd/%d/../../../../../etc/passwd /etc/passwd" % 8, "rm /etc/passwd; mkfifo /etc/passwd",
+                 "rm /etc/passwd; ln -s /dev/zero /etc/passwd"):
+        host.berth("exec", name, "sh", "-c", made)
+        r = host.berth("exec", "-u", "daemon", name, "id", code=None, timeout=10)
+        assert r.code != 0 and "uid=1(" not in r.out, (made, r)
+        host.berth("exec", "-u", "0", name, "rm", "-f", "/etc/passwd", code=None)
+        host.berth("rm", "-f", name)
+        name = host.detached("sleep", "600")
+
+
+# ---------------------------------------------------------------- berth's own program inside
+
+def test_root_inside_cannot_change_the_shims_file(host):
+    name = host.detached("--init", "--", "sleep", "600")
+    for attack in ("chmod 0 /proc/1/exe", "chown 1000 /proc/1/exe", "echo x > /proc/1/exe", "echo x >> /proc/1/exe"):
+        assert host.berth("exec", name, "sh", "-c", attack, code=None).code != 0, attack
+    r = host.berth("run", "--rm", "busybox", "/proc/self/exe", code=None)   # the shim itself, as the container's program
+    assert r.code != 0
+    host.run_("true")
+
+
+def test_a_traced_init_cannot_name_another_process_as_the_container(host):
+    name = host.detached("--init", "--", "sleep", "600")
+    before = host.status(name)["pid"]
+    first = host.berth("exec", name, "guest", "speak", SYNC_KINDS[0], os.getpid(), code=None).text
+    if first == "speak unsupported":
+        pytest.skip("not written for this machine's registers")
+    assert first == "speak 520"
+    inside = host.berth("exec", name, "readlink", "/proc/1/ns/pid").text
+    for kind in SYNC_KINDS[1:]:
+        host.berth("exec", name, "guest", "speak", kind, os.getpid(), code=None)
+    assert host.status(name)["pid"] == before
+    assert host.berth("exec", name, "readlink", "/proc/self/ns/pid").text == inside != os.readlink("/proc/self/ns/pid")
+    host.berth("stop", "-t", "0", name)
+    assert host.state_of(name) in ("stopped", "exited")
+
+
+@pytest.mark.parametrize("kind", [3, 4, 5, 6, 7])
+def test_the_first_word_of_a_traced_init_is_not_believed(host, kind):
+    name = host.detached("--init", "--", "sleep", "600")
+    host.berth("exec", name, "guest", "speak", kind, os.getpid(), code=None)
+    assert host.berth("exec", name, "readlink", "/proc/self/ns/pid").text != os.readlink("/proc/self/ns/pid")
+    os.kill(host.status(name)["pid"], 0)
+    host.berth("kill", name)                  # not us
+    host.wait_state(name, "stopped", "exited")
+
+
+# ---------------------------------------------------------------- pods
+
+def test_members_that_share_the_pids_find_nothing_at_the_pause_process(host):
+    host.berth("pod", "create", "--name", "p", "--share-pid")
+    m = host.detached("--pod", "p", "--", "sleep", "600")
+    host.wait_state(m, "running")
+    assert host.berth("exec", m, "guest", "trace", "1", code=1).text == "trace Operation not permitted"
+    assert host.berth("exec", m, "ls", "/proc/1/root/", code=None).code != 0
+    # With the right to trace it: no proc of the host's kernel to write to, and the filter is on it as well.
+    t = host.detached("--pod", "p", "--cap-add", "SYS_PTRACE", "--", "sleep", "600")
+    host.wait_state(t, "running")
+    assert host.berth("exec", t, "sh", "-c", "ls /proc/1/root/proc").text == ""
+    assert host.berth("exec", t, "sh", "-c", "grep -E '^(Seccomp|CapBnd):' /proc/1/status").text.split() == ["CapBnd:", "0" * 16, "Seccomp:", "2"]
+
+
+# ---------------------------------------------------------------- what is inherited
+
+def test_the_session_keyring_is_not_berthds(host, tmp_path):
+    flags = ("--security-opt", "seccomp=unconfined")
+    name = host.detached(*flags, "--", "sleep", "600")
+    shim = host.status(name)["shim_pid"]
+    ring = host.berth("exec", name, "guest", "keys").text.split()
+    other = host.run_(*flags, "--", "guest", "keys").text.split()
+    assert ring[1] not in ("0", "no") and other[1] not in ("0", "no") and shim
+    mine = host.berth("exec", name, "guest", "keys").text.split()
+    assert mine == ring != other
+
+
+def test_oom_score_cannot_be_lowered_to_the_shims(host):
+    script = "cat /proc/self/oom_score_adj; echo -900 > /proc/self/oom_score_adj; cat /proc/self/oom_score_adj"
+    name = host.detached("sleep", "600")
+    assert host.berth("exec", name, "sh", "-c", script, code=None).lines == ["0", "0"]
+    assert host.run_("sh", "-c", script, code=None).lines == ["0", "0"]
+
+
+# ---------------------------------------------------------------- in the moment before the exec
+
+@pytest.mark.parametrize("flags", [(), ("--cap-add", "SYS_PTRACE")], ids=["default", "SYS_PTRACE"])
+def test_an_exec_is_one_of_the_container_from_the_first_moment_it_is_seen(host, flags):
+    name = host.detached(*flags, "--", "guest", "ambush", "1500")
+    host.wait_log(name, "ready")
+    for _ in range(4):
+        host.berth("exec", name, "true")
+    r = eventually(lambda: re.search(r"saw (\d+), foreign roots (\d+), foreign descriptors (\d+)", host.berth("logs", name).out), "its report", 20, 0.2)
+    assert int(r[1]) > 0 and r[2] == "0" and r[3] == "0", r[0]
