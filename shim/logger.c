@@ -151,7 +151,7 @@ void logger_end(struct logger *l)
 
 		header_make(l, stream);
 		if (h->len)
-			emit(l, h, NULL, 0, false, true);
+			emit(l, h, "", 0, false, true);
 		if (h->cut) { /* the end of it was dropped: a line all the same */
 			l->gap_lines++;
 			l->dropped_lines++;
