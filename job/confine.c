@@ -27,8 +27,9 @@ static int mounts_confine(const char *dir, struct err *e)
 {
 	if (unshare(CLONE_NEWNS) < 0)
 		return err_set(e, errno, "confine", "mount namespace");
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		return err_set(e, errno, "confine", "private mounts");
+	/* Slave, not private: what the host unmounts while we run must not stay busy by our copy. */
+	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
+		return err_set(e, errno, "confine", "mounts of our own");
 	if (mount(dir, dir, NULL, MS_BIND, NULL) < 0 ||
 	    mount(NULL, dir, NULL, MS_BIND | MS_REMOUNT | MS_NODEV | MS_NOSUID | MS_NOEXEC, NULL) < 0)
 		return err_set(e, errno, "confine", "mount of %s", dir);

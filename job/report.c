@@ -53,9 +53,17 @@ int report_error(const struct err *failure)
 		error.code = BERTH__ERROR__CODE__EXHAUSTED;
 		break;
 	case EWOULDBLOCK:
+	case EBUSY:
 		error.code = BERTH__ERROR__CODE__CONFLICT;
 		break;
-	case 0: /* no errno: the input is to blame */
+	case 0: /* no errno: the input is to blame, as it is for these */
+	case EINVAL:
+	case ERANGE:
+	case ENOENT:
+	case ENOTDIR:
+	case ELOOP:
+	case ENAMETOOLONG:
+	case EFBIG:
 		error.code = BERTH__ERROR__CODE__INVALID;
 		break;
 	default:
