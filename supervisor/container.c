@@ -339,6 +339,21 @@ static int refuse(const struct container *c, const struct event *ev, struct err 
 		       container_state_name(container_state(c)), hint);
 }
 
+/* Answers show the container, so they are given when its state is what the action led to. */
+static void answer(struct container *c, unsigned kinds)
+{
+	c->answers |= kinds;
+}
+
+static void answer_now(struct container *c)
+{
+	unsigned kinds = c->answers;
+
+	c->answers = 0;
+	if (kinds)
+		waiters_answer(c, kinds);
+}
+
 int container_event(struct container *c, struct event *ev, struct err *e)
 {
 	state now = container_state(c), next;
@@ -352,6 +367,7 @@ int container_event(struct container *c, struct event *ev, struct err *e)
 	}
 	next = row->act(c, ev);
 	set_state(c, next ? next : row->next);
+	answer_now(c);
 	/* What the action did not take. */
 	close_fd(&ev->session_fd);
 	close_fd(&ev->shim_session_fd);
@@ -532,10 +548,10 @@ static void start_is_wanted(struct container *c)
 	c->history = (struct history){0};
 }
 
-void container_answer_started(struct container *c)
+static void answer_started(struct container *c)
 {
 	if (c->stored && c->ran)
-		waiters_answer(c, WAIT_BIT(WAIT_STARTED));
+		answer(c, WAIT_BIT(WAIT_STARTED));
 }
 
 static void take_session(struct container *c, struct event *ev)
@@ -592,12 +608,12 @@ static state act_stored(struct container *c, struct event *ev)
 {
 	c->stored = true;
 	c->row_queued = false;
-	container_answer_started(c);
+	answer_started(c);
 	if (container_state(c) == S(CREATING)) {
 		/* hold_before_exec: the process is made now, and stops before exec. */
 		if (c->obj->spec->hold_before_exec)
 			return launch(c, true);
-		waiters_answer(c, WAIT_BIT(WAIT_CREATED));
+		answer(c, WAIT_BIT(WAIT_CREATED));
 	}
 	if (container_state(c) == S(DELETING))
 		remove_continue(c);
@@ -625,9 +641,19 @@ static state act_held(struct container *c, struct event *ev)
 	c->held = true;
 	SET(c->obj->status, pid, ev->running ? ev->running->pid : 0);
 	SET(c->obj->status, shim_pid, c->shim ? shimlink_pid(c->shim) : 0);
-	waiters_answer(c, WAIT_BIT(WAIT_CREATED));
+	answer(c, WAIT_BIT(WAIT_CREATED));
 	container_touch(c);
 	return 0;
+}
+
+/* Whatever happens to it now, the create that also started it has done both. */
+static void note_ran(struct container *c)
+{
+	c->ran = true;
+	if (!c->obj->start_or_remove)
+		return;
+	SET(c->obj, start_or_remove, 0);
+	container_touch(c);
 }
 
 static void note_running(struct container *c, const Shim__Running *r)
@@ -651,16 +677,14 @@ static state act_running(struct container *c, struct event *ev)
 	static const Shim__Running nothing = SHIM__RUNNING__INIT;
 
 	timer_del(&c->timer);
-	c->ran = true;
+	note_ran(c);
 	c->waiting = false;
-	if (c->obj->start_or_remove)
-		SET(c->obj, start_or_remove, 0);
 	note_running(c, ev->running ? ev->running : &nothing);
 	set_text(&c->obj->status->status_reason, "%s", "");
 	SET(c->obj->meta, observed_generation, c->obj->meta->generation);
 	container_publish(c, "start", NULL, NULL);
-	container_answer_started(c);
-	waiters_answer(c, WAIT_BIT(WAIT_RESTARTED));
+	answer_started(c);
+	answer(c, WAIT_BIT(WAIT_RESTARTED));
 	return 0;
 }
 
@@ -669,7 +693,7 @@ static state act_running_again(struct container *c, struct event *ev)
 {
 	AUTO_FD fd = -1;
 
-	c->ran = true;
+	note_ran(c);
 	if (ev->running && ev->running->incarnation == c->obj->status->incarnation)
 		note_running(c, ev->running);
 	if (container_group_open(c, &fd) < 0)
@@ -734,7 +758,7 @@ static state act_failed(struct container *c, struct event *ev)
 	if (d.verdict == VERDICT_RESTART)
 		return retry(c, &d);
 	SET(st, desired_running, 0);
-	waiters_answer(c, WAIT_BIT(WAIT_NOT_RUNNING) | WAIT_BIT(WAIT_NEXT_EXIT));
+	answer(c, WAIT_BIT(WAIT_NOT_RUNNING) | WAIT_BIT(WAIT_NEXT_EXIT));
 	bye(c);
 	pod_member_ended(c->pod, c);
 	return 0;
@@ -884,8 +908,8 @@ static state act_running_unwanted(struct container *c, struct event *ev)
 		return 0;
 	}
 	/* berthd died in the middle of a stop: the signal may or may not have been sent. */
+	note_ran(c);
 	note_running(c, ev->running);
-	c->ran = true;
 	stop_begin(c, c->obj->spec->stop_timeout_s * NS_PER_S);
 	return 0;
 }
@@ -919,7 +943,7 @@ static state act_cancel_retry(struct container *c, struct event *ev)
 	set_text(&st->status_reason, "stopped while waiting to be started again");
 	container_touch(c);
 	bye(c);
-	waiters_answer(c, WAIT_BIT(WAIT_NOT_RUNNING) | WAIT_BIT(WAIT_NEXT_EXIT));
+	answer(c, WAIT_BIT(WAIT_NOT_RUNNING) | WAIT_BIT(WAIT_NEXT_EXIT));
 	pod_member_ended(c->pod, c);
 	reply_done(c->sv, ev->parked, c->node.uuid);
 	return 0;
@@ -1046,7 +1070,7 @@ static state freeze_look(struct container *c)
 	if (r == 1) {
 		c->freezing = false;
 		container_publish(c, "pause", NULL, NULL);
-		waiters_answer(c, WAIT_BIT(WAIT_PAUSED));
+		answer(c, WAIT_BIT(WAIT_PAUSED));
 		return S(PAUSED);
 	}
 	if (r < 0 || step_older_than(c, FREEZE_DEADLINE_NS))
@@ -1169,7 +1193,7 @@ static struct ending ending_of(const struct container *c, bool asked)
 static state stay_ended(struct container *c, bool asked)
 {
 	SET(c->obj->status, desired_running, 0);
-	waiters_answer(c, WAIT_BIT(WAIT_NOT_RUNNING));
+	answer(c, WAIT_BIT(WAIT_NOT_RUNNING));
 	if (asked)
 		container_publish(c, "stop", NULL, NULL);
 	bye(c);
@@ -1194,7 +1218,7 @@ static state act_exited(struct container *c, struct event *ev)
 	freeze_forget(c, "the container has ended");
 	exec_forget(c);
 	if (c->exit_known)
-		c->ran = true;
+		note_ran(c);
 	record_exit(c);
 	group_bury(c);
 	c->phase = PHASE_NONE;
@@ -1203,10 +1227,10 @@ static state act_exited(struct container *c, struct event *ev)
 	SET(c->obj->status, stop_requested, asked);
 	err_set(&e, 0, "start", "it ended while it was being started: %s", c->obj->status->status_reason);
 	if (c->ran)
-		container_answer_started(c);
+		answer_started(c);
 	else
 		waiters_fail(c, WAIT_BIT(WAIT_STARTED), BERTH__ERROR__CODE__START_FAILED, &e);
-	waiters_answer(c, WAIT_BIT(WAIT_ENDED) | WAIT_BIT(WAIT_NEXT_EXIT));
+	answer(c, WAIT_BIT(WAIT_ENDED) | WAIT_BIT(WAIT_NEXT_EXIT));
 	if (c->start_after) {
 		c->by_person = true;
 		start_is_wanted(c);

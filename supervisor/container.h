@@ -75,6 +75,7 @@ struct container {
 	struct history history;	 /* what policy.c needs */
 	struct list waiters;	 /* of struct waiter.of: answers owed */
 	struct list execs;	 /* of struct exec.link: asked for, not yet started */
+	uint32_t answers;	 /* kinds of waiters (bits) to be answered when the present event is handled */
 	uint32_t posted;	 /* events (bits of 1 << type) to be handled when the turn ends */
 	struct err failure;	 /* of FAILED */
 	Shim__ExitRecord exit;	 /* of EXITED; its strings are NULL */
@@ -120,7 +121,7 @@ static inline Berth__ContainerState container_state(const struct container *c)
 {
 	return c->obj->status->state;
 }
-bool container_row_exists(Berth__ContainerState s, enum container_event_type type);	/* may it happen in this state? */
+bool container_row_exists(Berth__ContainerState s, enum container_event_type type); /* may it happen in this state? */
 bool container_has_process(const struct container *c); /* starting, running, paused or stopping */
 
 /* Handles one event now: 0, or -EBUSY and e = "cannot pause: container is Exited". For a person's event the answer is parked
@@ -135,9 +136,6 @@ void container_publish(struct container *c, const char *type, const char *reason
 int container_group_open(const struct container *c,
 			 int *ret_fd); /* of the present incarnation; -ENOENT when there is none */
 void container_group_path(const struct container *c, char *buf, unsigned size); /* below <root>/shared */
-
-/* The start is over, as far as the asker is concerned, when it ran and is on disk. */
-void container_answer_started(struct container *c);
 
 /* Called by client.c: this client is gone, or took this request back. */
 void container_client_gone(struct supervisor *sv, uint64_t client);

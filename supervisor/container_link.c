@@ -46,22 +46,25 @@ static bool exit_is_known(const struct container *c, uint64_t n)
 	return last && last->incarnation >= n;
 }
 
-static void report_exit(struct container *c, const Shim__ExitRecord *x)
+/* False: old news. */
+static bool report_exit(struct container *c, const Shim__ExitRecord *x)
 {
 	if (!x || !incarnation_take(c, x->incarnation) || exit_is_known(c, x->incarnation))
-		return;
+		return false;
 	c->exit_known = true;
 	c->exit = *x;
 	c->exit.boot_id = c->exit.uuid = NULL;
 	event(c, EV_EXITED, NULL);
+	return true;
 }
 
-static void report_failure(struct container *c, const Shim__Failed *f)
+static bool report_failure(struct container *c, const Shim__Failed *f)
 {
 	if (!f || !incarnation_take(c, f->incarnation))
-		return;
+		return false;
 	err_set(&c->failure, f->sys_errno, f->step, "%s", f->text ? f->text : "");
 	event(c, EV_FAILED, NULL);
+	return true;
 }
 
 static void report_oom(struct container *c, uint64_t kills)
@@ -122,13 +125,13 @@ void container_hello(struct container *c, const Shim__ShimHello *h)
 		report_running(c, h->running);
 		break;
 	case SHIM__SHIM_STATE__SHIM_EXITED:
-		report_exit(c, h->exit);
-		hello_idle(c);
+		if (!report_exit(c, h->exit))
+			hello_idle(c);
 		break;
 	case SHIM__SHIM_STATE__SHIM_FAILED:
-		if (c->adopting && container_state(c) != BERTH__CONTAINER_STATE__CONTAINER_STATE_ERROR)
-			report_failure(c, h->failure);
-		hello_idle(c);
+		if (!c->adopting || container_state(c) == BERTH__CONTAINER_STATE__CONTAINER_STATE_ERROR ||
+		    !report_failure(c, h->failure))
+			hello_idle(c);
 		break;
 	case SHIM__SHIM_STATE__SHIM_LAUNCHING:
 		if (h->running)

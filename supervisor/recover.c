@@ -12,6 +12,7 @@
 #include "supervisor/pod.h"
 #include "supervisor/set.h"
 #include "supervisor/shimlink.h"
+#include "supervisor/sweep.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -34,13 +35,6 @@ struct recover {
 	struct list strangers; /* of struct stranger.link */
 	bool rebooted;
 	unsigned adopted, settled;
-};
-
-struct stranger { /* a shim that no row knows */
-	struct list link;
-	struct shimlink *shim;
-	struct supervisor *sv;
-	char uuid[UUID_SIZE];
 };
 
 static void on_quiet(struct timer *t)
@@ -256,113 +250,6 @@ static void settle_all(struct recover *rc)
 	}
 }
 
-/* ---------------------------------------------------------------- sweeping: groups and shims of nobody */
-
-struct sweep {
-	struct supervisor *sv;
-	const char *pod;
-	unsigned kept;
-};
-
-static int sweep_group(const char *name, void *arg)
-{
-	struct sweep *sw = arg;
-	struct supervisor *sv = sw->sv;
-	char uuid[UUID_SIZE], path[160];
-	const char *dot = strchr(name, '.');
-	struct table_node *n = NULL;
-
-	if (dot && dot - name == UUID_SIZE - 1) {
-		memcpy(uuid, name, UUID_SIZE - 1);
-		uuid[UUID_SIZE - 1] = 0;
-		n = table_find(&sv->containers, uuid);
-	}
-	if (n) {
-		struct container *c = container_of(n, struct container, node);
-		uint64_t number;
-
-		if (!str_to_u64(dot + 1, &number) && number == c->obj->status->incarnation &&
-		    (container_has_process(c) || c->held || container_state(c) == S(UNKNOWN))) {
-			sw->kept++;
-			return 0;
-		}
-		/* A number that was used is not used again, though its row was never written. */
-		if (!str_to_u64(dot + 1, &number) && number > c->obj->status->incarnation && !container_has_process(c))
-			SET(c->obj->status, incarnation, number);
-	} else if (str_starts(name, "holder.") && (n = table_find(&sv->pods, sw->pod))) {
-		struct pod *p = container_of(n, struct pod, node);
-		uint64_t number;
-
-		if (!str_to_u64(name + 7, &number) && number == p->incarnation && p->holder) {
-			sw->kept++;
-			return 0;
-		}
-		if (!str_to_u64(name + 7, &number) && number > p->incarnation)
-			p->incarnation = number;
-	}
-	snprintf(path, sizeof path, "shared/%s/%s", sw->pod, name);
-	cg_bury(&sv->graveyard, sv->cg.root_fd, path);
-	return 0;
-}
-
-static int sweep_pod(const char *name, void *arg)
-{
-	struct supervisor *sv = arg;
-	struct sweep sw = {.sv = sv, .pod = name};
-	AUTO_FD fd = -1;
-
-	if (cg_open(sv->cg.shared_fd, name, &fd) < 0)
-		return 0;
-	cg_each_child(fd, sweep_group, &sw);
-	if (!sw.kept && !table_find(&sv->pods, name))
-		cg_bury(&sv->graveyard, sv->cg.shared_fd, name);
-	return 0;
-}
-
-static bool shim_is_ours(struct supervisor *sv, int pid)
-{
-	struct table_node *n;
-	struct stranger *s;
-
-	list_each (n, &sv->containers.all, link) {
-		struct container *c = container_of(n, struct container, node);
-
-		if (c->shim && shimlink_pid(c->shim) == pid)
-			return true;
-	}
-	list_each (n, &sv->pods.all, link) {
-		struct pod *p = container_of(n, struct pod, node);
-
-		if (p->holder && shimlink_pid(p->holder) == pid)
-			return true;
-	}
-	list_each (s, &sv->strangers, link)
-		if (shimlink_pid(s->shim) == pid)
-			return true;
-	return false;
-}
-
-static int find_pid(int pid, const char *group, void *arg)
-{
-	return pid == *(int *)arg;
-}
-
-static int sweep_shim(int pid, const char *group, void *arg)
-{
-	struct supervisor *sv = arg;
-	AUTO_FD pidfd = -1;
-
-	if (shim_is_ours(sv, pid))
-		return 0;
-	/* The descriptor first, then that it is still the one in the group: never a signal to a number that was used again. */
-	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	if (pidfd >= 0 && cg_each_pid(sv->cg.shims_fd, false, find_pid, &pid) == 1) {
-		log_warn("a process among the shims belongs to no container and is ended: %d", pid);
-		syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
-	}
-	return 0;
-}
-
 /* ---------------------------------------------------------------- the whole */
 
 /* RUN is on a tmpfs where it should be; where it is not, the boot id says whose files these are. */
@@ -405,8 +292,7 @@ int recover_run(struct supervisor *sv, struct err *e)
 	if (r < 0 || sv->stopping)
 		return r;
 	settle_all(&rc);
-	cg_each_child(sv->cg.shared_fd, sweep_pod, sv);
-	cg_each_pid(sv->cg.shims_fd, false, sweep_shim, sv);
+	sweep_all(sv);
 	container_step_all(sv);
 	if (rc.adopted || rc.settled)
 		log_info("%u containers: %u shims taken back, %u settled, in %llu ms", sv->containers.n, rc.adopted,
