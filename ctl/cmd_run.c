@@ -180,7 +180,6 @@ static int create(struct app *app, struct run_opts *o, bool start, bool attach, 
 {
 	struct creation n = {.opts = o, .create = BERTH__CONTAINER_CREATE__INIT, .session = *session};
 	int status = cidfile_open(app, o->cidfile, &n.cid_fd);
-	AUTO_FD cid_fd = n.cid_fd;
 
 	if (status)
 		return status;
@@ -189,7 +188,9 @@ static int create(struct app *app, struct run_opts *o, bool start, bool attach, 
 	n.create.has_unique_name = n.create.unique_name = true;
 	n.create.has_start = n.create.start = start;
 	n.create.has_attach = n.create.attach = attach;
-	return create_ask(app, &n);
+	status = create_ask(app, &n);
+	close_fd(&n.cid_fd);
+	return status;
 }
 
 static int run_run(struct app *app, void *opts, char **operands, unsigned n)
