@@ -31,7 +31,7 @@ static void actions_table(const struct format_opts *o, const struct list *l)
 		{"WHO"},
 		{"VERB"},
 		{"KIND"},
-		{"OBJECT", .shrink = true},
+		{"OBJECT"},
 		{"RESULT"},
 		{"TOOK", .right = true},
 		{"REASON", .shrink = true},

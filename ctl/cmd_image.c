@@ -115,8 +115,8 @@ static const char *digest_text(const char *digest, bool no_trunc, char buf[PRINT
 
 static void ls_table(const struct format_opts *o, const Berth__ImageReply *r)
 {
-	static const struct column columns[] = {{"NAME", .shrink = true}, {"ID"},      {"LAYERS", .right = true},
-						{"SIZE", .right = true},  {"CREATED"}, {"IMPORTED"}};
+	static const struct column columns[] = {
+		{"NAME"}, {"ID"}, {"LAYERS", .right = true}, {"SIZE", .right = true}, {"CREATED"}, {"IMPORTED"}};
 	struct table *t = table_new(columns, ARRAY_SIZE(columns), o->no_trunc);
 	int64_t now = wall_ns();
 

@@ -41,8 +41,13 @@ static void summaries_add(struct summaries *s, const Berth__ContainerListReply *
 static void ps_table(const struct format_opts *o, const struct summaries *s)
 {
 	static const struct column columns[] = {
-		{"ID"},	   {"NAME", .shrink = true},   {"IMAGE", .shrink = true},   {"COMMAND", .shrink = true},
-		{"STATE"}, {"STATUS", .shrink = true}, {"RESTARTS", .right = true},
+		{"ID"},
+		{"NAME"},
+		{"IMAGE"},
+		{"COMMAND", .shrink = true},
+		{"STATE"},
+		{"STATUS"},
+		{"RESTARTS", .right = true},
 	};
 	struct table *t = table_new(columns, ARRAY_SIZE(columns), o->no_trunc);
 	int64_t now = wall_ns();

@@ -43,7 +43,7 @@ static char *stats_table(const struct format_opts *o, const Berth__StatsReply *b
 {
 	static const struct column columns[] = {
 		{"ID"},
-		{"NAME", .shrink = true},
+		{"NAME"},
 		{"CPU %", .right = true},
 		{"MEM", .right = true},
 		{"LIMIT", .right = true},
