@@ -447,6 +447,51 @@ static void an_init_reaps_forwards_and_tells_the_true_end(void **state)
 	shim_stop(&s);
 }
 
+/* Whatever the step that hits the limit: Failed, nothing left behind, and the next launch works. */
+static void a_shim_short_of_descriptors_lives_on(void **state)
+{
+	struct rlimit old, few;
+	struct shim s;
+	struct plan p;
+	char path[64];
+	int failed = 0;
+
+	shim_spawn(&s);
+	PLAN(&p, &s, "true");
+	assert_int_equal(shim_run(&s, &p)->code, 0); /* the log writer has what it needs */
+	assert_int_equal(prlimit(s.pid, RLIMIT_NOFILE, NULL, &old), 0);
+	for (rlim_t room = 2; room < 20; room++) {
+		unsigned open_now = 0;
+
+		for (int fd = 0; fd < 64; fd++) {
+			snprintf(path, sizeof path, "/proc/%d/fd/%d", s.pid, fd);
+			open_now += faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+		}
+		few = (struct rlimit){open_now + room, old.rlim_max};
+		assert_int_equal(prlimit(s.pid, RLIMIT_NOFILE, &few, NULL), 0);
+		PLAN(&p, &s, "true");
+		shim_launch(&s, &p, -1, -1);
+		for (bool ended = false; !ended;) {
+			Shim__ShimMessage *m = shim_next(&s, WAIT_MS);
+
+			assert_non_null(m);
+			if (m->body_case == SHIM__SHIM_MESSAGE__BODY_FAILED) {
+				assert_true(m->failed->sys_errno == EMFILE || m->failed->sys_errno == EINVAL);
+				failed++;
+			}
+			ended = m->body_case == SHIM__SHIM_MESSAGE__BODY_FAILED ||
+				m->body_case == SHIM__SHIM_MESSAGE__BODY_EXITED;
+			shim__shim_message__free_unpacked(m, NULL);
+		}
+		assert_int_equal(process_in(&s, "main"), 0);
+	}
+	assert_true(failed > 3);
+	assert_int_equal(prlimit(s.pid, RLIMIT_NOFILE, &old, NULL), 0);
+	PLAN(&p, &s, "true");
+	assert_int_equal(shim_run(&s, &p)->code, 0);
+	shim_stop(&s);
+}
+
 static void a_killed_shim_takes_its_container_along(void **state)
 {
 	struct shim s;
@@ -483,6 +528,7 @@ int main(void)
 		cmocka_unit_test(a_launch_that_hangs_is_killed_and_named),
 		cmocka_unit_test(held_before_exec_until_released),
 		cmocka_unit_test(an_init_reaps_forwards_and_tells_the_true_end),
+		cmocka_unit_test(a_shim_short_of_descriptors_lives_on),
 		cmocka_unit_test(a_killed_shim_takes_its_container_along),
 	};
 
