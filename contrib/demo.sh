@@ -6,7 +6,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 B=${B:-build}
-export PATH="$PWD/$B:$PATH"
+case $B in /*) ;; *) B=$PWD/$B ;; esac
+export PATH="$B:$PATH"
 
 if [ -t 1 ]; then bold=$(printf '\033[1m') dim=$(printf '\033[2m') off=$(printf '\033[0m'); else bold='' dim='' off=''; fi
 step=0
@@ -23,13 +24,14 @@ show() { printf '   %s$ %s%s\n' "$dim" "$*" "$off"; "$@" 2>&1 | sed 's/^/     /'
 say "Looking for what is needed to build and run (contrib/packages.txt)"
 contrib/packages build run || die "apt-get could not install it"
 note "all there"
-say "Building berthd, berth-shim, berth-job and berth"
-make -s -j"$(nproc)" B="$B" all || die "the build failed"
-note "$(ls -l "$B"/berthd "$B"/berth-shim "$B"/berth-job "$B"/berth | awk '{ n = split($NF, p, "/"); printf "%s%s %d KiB", sep, p[n], $5 / 1024; sep = ", " }')"
+say "Building berthd, berth-shim, berth-job and berth (half a minute the first time)"
+dir=$(mktemp -d /var/tmp/berth-demo.XXXXXX)
+trap 'rm -rf "$dir"' EXIT
+make -j"$(nproc)" B="$B" all >"$dir/build.log" 2>&1 || { tail -n 30 "$dir/build.log" >&2; die "the build failed"; }
+note "$(berth --version), in $B"
 
 # ---------------------------------------------------------------- folders, and their end
 
-dir=$(mktemp -d /var/tmp/berth-demo.XXXXXX)
 mkdir "$dir/state" "$dir/run"
 log=$dir/berthd.log
 cgroup=/berth-demo-$$
@@ -87,7 +89,9 @@ await() { # seconds, words, command...
 say "Starting berthd with its state and sockets in $dir, its groups in $cgroup"
 start_berthd
 note "berthd runs as pid $daemon"
-show berth check || :
+note "\$ berth check"
+berth check --format '{{.result}}|{{.name}}|{{.remedy}}' >"$dir/check" || :
+awk -F'|' '$1 == "ok" { ok++; next } { printf "     %-9s %s: %s\n", $1, $2, $3 } END { printf "     ok        %d other things\n", ok }' "$dir/check"
 
 say "Making an image of Debian's busybox-static and importing it"
 tests/fixtures/mkimage.sh "$dir/image" >/dev/null || die "the image could not be made"
@@ -138,7 +142,7 @@ berth logs ticker | awk '
 	die "the counter was interrupted"
 
 say "A command inside it"
-show berth exec ticker sh -c 'echo "I am $(hostname), uid $(id -u), and see $(ps | grep -c "[s]leep\|[s]h -c") processes"'
+show berth exec ticker sh -c 'echo "I am $(hostname), uid $(id -u), in $(pwd), and these are all processes that I see:"; ps'
 berth exec ticker sh -c 'exit 42' && code=0 || code=$?
 note "exec passes exit codes on: sh -c 'exit 42' gave $code"
 
