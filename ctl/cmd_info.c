@@ -4,6 +4,7 @@
 #include "ctl/command.h"
 #include "ctl/format.h"
 #include "ctl/print.h"
+#include "proto/json.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -146,18 +147,49 @@ static int check_run(struct app *app, void *opts, char **operands, unsigned n)
 
 /* ---------------------------------------------------------------- version */
 
+static void version_json(const char *server, uint32_t protocol)
+{
+	struct buf b;
+
+	buf_init(&b, 0);
+	buf_adds(&b, "{\n  \"berth\": {\"version\": ");
+	json_quote(&b, BERTH_VERSION);
+	buf_printf(&b, ", \"protocol\": %d},\n  \"berthd\": ", ENVELOPE_VERSION);
+	if (server) {
+		buf_adds(&b, "{\"version\": ");
+		json_quote(&b, server);
+		buf_printf(&b, ", \"protocol\": %" PRIu32 "}\n}", protocol);
+	} else {
+		buf_adds(&b, "null\n}");
+	}
+	puts(b.failed ? "null" : b.data);
+	buf_fini(&b);
+}
+
+/* This tool has one also when berthd is not there: it is told in any case. */
 static int version_run(struct app *app, void *opts, char **operands, unsigned n)
 {
+	const struct format_opts *o = opts;
+	const char *server = NULL;
 	struct ask a;
 	int status;
 
-	(void)opts;
 	(void)operands;
 	(void)n;
-	printf("berth   %s (control protocol %d)\n", BERTH_VERSION, ENVELOPE_VERSION);
+	if (!format_is_table(o) && !format_is_json(o)) {
+		say("--format: there are json and table");
+		return app->failure;
+	}
 	status = info_ask(app, &a);
 	if (!status)
-		printf("berthd  %s (control protocol %u)\n", a.reply->info_reply->version, app->client.server_version);
+		server = a.reply->info_reply->version;
+	if (format_is_json(o)) {
+		version_json(server, app->client.server_version);
+	} else {
+		printf("berth   %s (control protocol %d)\n", BERTH_VERSION, ENVELOPE_VERSION);
+		if (server)
+			printf("berthd  %s (control protocol %" PRIu32 ")\n", server, app->client.server_version);
+	}
 	ask_fini(&a);
 	return status;
 }
@@ -228,5 +260,6 @@ const struct command cmd_info = {
 	.flags = {{format_f_flags, 0}}, .opts_size = sizeof(struct format_opts), .run = info_run};
 const struct command cmd_check = {
 	.flags = {{format_f_flags, 0}}, .opts_size = sizeof(struct format_opts), .run = check_run};
-const struct command cmd_version = {.run = version_run};
+const struct command cmd_version = {
+	.flags = {{format_f_flags, 0}}, .opts_size = sizeof(struct format_opts), .run = version_run};
 const struct command cmd_upgrade = {.max = 1, .complete = "file", .run = upgrade_run};

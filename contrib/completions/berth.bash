@@ -48,7 +48,7 @@ _berth_flags() {
 	"info") echo "-f --format --help" ;;
 	"check") echo "-f --format --help" ;;
 	"upgrade") echo "--help" ;;
-	"version") echo "--help" ;;
+	"version") echo "-f --format --help" ;;
 	"completion") echo "--help" ;;
 	"help") echo "--help" ;;
 	esac
@@ -207,6 +207,7 @@ _berth_value() {
 	"volume inspect --format"|"volume inspect -f") echo "json table" ;;
 	"info --format"|"info -f") echo "json table" ;;
 	"check --format"|"check -f") echo "json table" ;;
+	"version --format"|"version -f") echo "json table" ;;
 	esac
 }
 

@@ -23,6 +23,8 @@ def test_json_of_lists_is_an_array_with_the_names_of_the_protocol(host):
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z", c["started_at"])
     for command in (["image", "ls"], ["volume", "ls"], ["pod", "ls"], ["actions"], ["stats"], ["top", name], ["check"], ["ps", "-a", "--filter", "name=none"]):
         assert isinstance(host.berth(*command, "--format", "json", code=None).json(), list), command
+    version = host.berth("version", "--format", "json").json()
+    assert version["berth"]["protocol"] == version["berthd"]["protocol"] == 1
     assert host.berth("info", "--format", "json").json()["containers_running"] == 1
 
 
