@@ -144,9 +144,15 @@ uint64_t audit_own(struct supervisor *sv, const char *verb, const char *kind, co
 
 void request_audit(struct request *rq, const char *kind, const Berth__Meta *object)
 {
-	struct running *r = running_new(rq->sv, rq->verb ? rq->verb : "look", kind, object);
 	struct open *o = control_open_find(rq->sv, rq->parked);
+	struct running *r;
 
+	if (rq->parked.action) { /* one request is one action: now its object is known */
+		if (object)
+			audit_object(rq->sv, rq->parked.action, object);
+		return;
+	}
+	r = running_new(rq->sv, rq->verb ? rq->verb : "look", kind, object);
 	if (!r)
 		return;
 	set_text(&r->action->principal, rq->who.name);

@@ -24,7 +24,7 @@
 #include <sys/wait.h>
 
 #define IMPORTS_MAX	  64u
-#define SWEEP_AT_START_NS (30 * NS_PER_S)
+#define SWEEP_AT_START_NS (2 * NS_PER_S)
 #define SWEEP_DEADLINE_NS (3600 * NS_PER_S)
 #define USERS_NAMED	  3u
 

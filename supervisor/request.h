@@ -33,7 +33,8 @@ struct client;
 int request_handle(struct client *c, const Berth__Envelope *env, struct wire_fds *fds);
 const struct request_row *request_row_of(Berth__Envelope__BodyCase body);	/* NULL: not a request */
 
-/* Opens the audit record for this request (object may be unknown yet: NULL) and puts its id into rq->parked.action. */
+/* Opens the audit record for this request (object may be unknown yet: NULL) and puts its id into rq->parked.action. A second call
+ * only names the object: one request is one action. */
 void request_audit(struct request *rq, const char *kind, const Berth__Meta *object);
 
 /* container_*.c, pod.c, image.c … implement these; request.c holds the table. */
