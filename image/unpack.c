@@ -296,8 +296,31 @@ static int whiteout(struct unpack *u, const char *name, struct err *e)
 	return r < 0 ? err_set(e, r, "unpack", "whiteout") : 0;
 }
 
+/* overlayfs merges the roots of all layers whatever they are marked with: there each name is hidden by itself. */
+static int root_opaque(struct unpack *u, struct err *e)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < u->parent->n_lower; i++) {
+		AUTO_FD fd = openat(u->merge.lower_fd[u->parent->lower[i]], ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+		struct dirent *entry;
+
+		if (!dir)
+			return err_set(e, errno, "unpack", "opaque root");
+		(void)take_fd(&fd); /* dir has it */
+		while (r == 0 && (entry = readdir(dir)))
+			if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
+				r = whiteout(u, entry->d_name, e);
+		closedir(dir);
+	}
+	return r;
+}
+
 static int whiteout_entry(struct unpack *u, const char *name, struct err *e)
 {
+	if (!strcmp(name, ".wh..wh..opq") && !*u->parent->path)
+		return root_opaque(u, e);
 	if (!strcmp(name, ".wh..wh..opq"))
 		return folder_opaque(u, u->parent, u->parent_fd, e);
 	if (str_starts(name, ".wh..wh."))
