@@ -244,10 +244,11 @@ static int session_run(int fd, char *buf, size_t size)
 {
 	char record[SESSION_MAX];
 	size_t used = 0;
-	int code = -1;
+	int code = -1, resets = 0;
 	char hello[2] = {SESSION_HELLO, SESSION_VERSION};
 
-	if (send(fd, hello, sizeof(hello), MSG_NOSIGNAL) < 0)
+	/* A short program has ended, and the shim hung up, before we say hello; all it said is there to be read. */
+	if (send(fd, hello, sizeof(hello), MSG_NOSIGNAL) < 0 && errno != EPIPE)
 		die("session: %s", strerror(errno));
 	for (;;) {
 		ssize_t n = recv(fd, record, sizeof(record), 0);
@@ -256,6 +257,8 @@ static int session_run(int fd, char *buf, size_t size)
 			wait_for(fd, POLLIN);
 			continue;
 		}
+		if (n < 0 && errno == ECONNRESET && !resets++)
+			continue; /* hung up with our hello unread: the kernel says so before it gives what was sent to us */
 		if (n <= 0)
 			break;
 		if (record[0] == SESSION_STDOUT && used + (size_t)n < size) {

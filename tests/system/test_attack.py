@@ -114,7 +114,7 @@ def test_members_that_share_the_pids_find_nothing_at_the_pause_process(host):
     # With the right to trace it: no proc of the host's kernel to write to, and the filter is on it as well.
     t = host.detached("--pod", "p", "--cap-add", "SYS_PTRACE", "--", "sleep", "600")
     host.wait_state(t, "running")
-    assert host.berth("exec", t, "sh", "-c", "ls /proc/1/root/proc").text == ""
+    assert host.berth("exec", t, "sh", "-c", "cat /proc/sys/kernel/hostname > /proc/1/root/proc/sys/kernel/hostname", code=None).code != 0
     assert host.berth("exec", t, "sh", "-c", "grep -E '^(Seccomp|CapBnd):' /proc/1/status").text.split() == ["CapBnd:", "0" * 16, "Seccomp:", "2"]
 
 
@@ -140,11 +140,22 @@ def test_oom_score_cannot_be_lowered_to_the_shims(host):
 
 # ---------------------------------------------------------------- in the moment before the exec
 
+def test_a_member_that_starts_is_not_seen_before_it_is_one(host):
+    """The processes of others are foreign to a member, but none of them is the host's root."""
+    host.berth("pod", "create", "--name", "p", "--share-pid")
+    spy = host.detached("--pod", "p", "--cap-add", "SYS_PTRACE", "--", "guest", "ambush", "1500", host.state)
+    host.wait_log(spy, "ready")
+    r = host.berth("run", "--rm", "--pod", "p", "busybox", "sh", "-c", "ps; sleep 0.1; exit 7", code=7)
+    assert "guest ambush" in r.out and "berthd" not in r.out
+    report = eventually(lambda: re.search(r"saw (\d+), .* of the host (\d+)", host.berth("logs", spy).out), "its report", 20, 0.2)
+    assert int(report[1]) > 0 and report[2] == "0", report[0]
+
+
 @pytest.mark.parametrize("flags", [(), ("--cap-add", "SYS_PTRACE")], ids=["default", "SYS_PTRACE"])
 def test_an_exec_is_one_of_the_container_from_the_first_moment_it_is_seen(host, flags):
-    name = host.detached(*flags, "--", "guest", "ambush", "1500")
+    name = host.detached(*flags, "--", "guest", "ambush", "1500", host.state)
     host.wait_log(name, "ready")
     for _ in range(4):
-        host.berth("exec", name, "true")
-    r = eventually(lambda: re.search(r"saw (\d+), foreign roots (\d+), foreign descriptors (\d+)", host.berth("logs", name).out), "its report", 20, 0.2)
-    assert int(r[1]) > 0 and r[2] == "0" and r[3] == "0", r[0]
+        host.berth("exec", name, "sleep", "0.1")
+    r = eventually(lambda: re.search(r"saw (\d+), foreign roots (\d+), foreign descriptors (\d+), of the host (\d+)", host.berth("logs", name).out), "its report", 20, 0.2)
+    assert int(r[1]) > 0 and [r[2], r[3], r[4]] == ["0"] * 3, r[0]
