@@ -35,10 +35,22 @@ static void drop_held(struct session *s)
 	s->held_len = s->held_at = 0;
 }
 
+/* A unix socket that is closed with something unread in it resets its peer, which then may not read what we said last. */
+static void read_rest(int fd)
+{
+	char c;
+
+	shutdown(fd, SHUT_RD);
+	while (recv(fd, &c, 1, MSG_DONTWAIT) > 0)
+		;
+}
+
 void session_close(struct session *s)
 {
 	source_del(&s->source);
 	drop_held(s);
+	if (s->fd >= 0)
+		read_rest(s->fd);
 	close_fd(&s->fd);
 }
 
