@@ -21,6 +21,7 @@ struct child {
 	int net_fd;	    /* network namespace that earlier incarnations had, or -1 */
 	int target_fd;	    /* exec: pidfd of the container's first process */
 	unsigned target_ns; /* exec: its namespaces to enter, CLONE_NEW* */
+	bool late;	    /* built outside the pid namespace, which it enters last of all: see move_in() */
 	uint32_t first_id;  /* host id of the container's root when user_fd is set */
 
 	/* Made on the way. */

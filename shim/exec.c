@@ -11,6 +11,7 @@
 #include "base/own.h"
 #include "shim/child.h"
 #include "shim/plan.h"
+#include "shim/reap.h"
 #include "shim/report.h"
 #include "shim/shim.h"
 #include "shim/sys.h"
@@ -18,6 +19,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,6 +30,7 @@
 #define BURY_MAX_MS    5000
 
 static void advance(struct exec *x);
+static void hear(struct exec *x);
 
 /* ---------------------------------------------------------------- the group */
 
@@ -142,17 +145,36 @@ static void advance(struct exec *x)
 
 static void fail(struct exec *x)
 {
+	kill_group(x); /* of two processes one may be left */
 	x->failed = true;
 	report_exec_failed(x->shim, x->id, &x->failure);
 	stdio_fini(&x->io);
 	finish(x);
 }
 
-void exec_reaped(struct exec *x, int code, int signal)
+bool exec_hear(struct shim *s)
 {
+	bool open = false;
+	struct exec *x;
+
+	list_each (x, &s->execs, all) {
+		if (!x->first_pid || x->pid)
+			continue;
+		hear(x);
+		open |= x->first_pid && !x->pid;
+	}
+	return open;
+}
+
+void exec_reaped(struct exec *x, int pid, int code, int signal)
+{
+	hear(x); /* what it said last */
+	if (pid == x->first_pid) {
+		x->first_pid = 0;
+		if (x->pid)
+			return; /* its work is done */
+	}
 	x->pid = 0;
-	if (x->sync_fd >= 0)
-		x->sync.fn(&x->sync, EPOLLIN); /* what it said last */
 	if (x->finished)
 		return;
 	if (!x->started) {
@@ -279,6 +301,9 @@ static void take(struct exec *x, const struct sync_record *rec, int fds[2])
 	case SYNC_SKIPPED:
 		log_info("exec %s: skipped: %s", x->id, err_format(&rec->err, text, sizeof text));
 		break;
+	case SYNC_INIT:
+		x->foreign = true;
+		break;
 	case SYNC_TTY:
 		if (stdio_set_tty(&x->io, fds[0], fds[1]) < 0)
 			log_warn("exec %s: terminal: %s", x->id, strerror(errno));
@@ -292,10 +317,26 @@ static void take(struct exec *x, const struct sync_record *rec, int fds[2])
 	}
 }
 
-static void on_sync(struct source *src, uint32_t events)
+/* As take_foreign() in launch.c: a process that moves in late may be traced by those whom it joins. */
+static void take_foreign(struct exec *x, const struct sync_record *rec)
 {
-	struct exec *x = container_of(src, struct exec, sync);
+	if (rec->kind == SYNC_PID && x->first_pid && !x->pid && reap_is_new(x->shim, rec->value)) {
+		x->pid = rec->value;
+		close_fd(&x->pidfd);
+		x->pidfd = sys_pidfd_open(x->pid); /* ours and unreaped: it is that one */
+		return;
+	}
+	if (rec->kind == SYNC_FAILED && !x->started)
+		x->failure = rec->err;
+	else
+		log_warn("exec %s says something that it has no business to say (%d)", x->id, rec->kind);
+	source_del(&x->sync);
+	close_fd(&x->sync_fd);
+}
 
+/* All that its child has said up to now. */
+static void hear(struct exec *x)
+{
 	while (x->sync_fd >= 0) {
 		struct sync_record rec;
 		int fds[2], r = sync_receive(x->sync_fd, &rec, fds);
@@ -307,15 +348,30 @@ static void on_sync(struct source *src, uint32_t events)
 			close_fd(&x->sync_fd);
 			break;
 		}
-		take(x, &rec, fds);
+		if (x->foreign)
+			take_foreign(x, &rec);
+		else
+			take(x, &rec, fds);
 		close_fd(&fds[0]);
 		close_fd(&fds[1]);
 	}
-	if (x->failure.text[0] || !x->progress || !x->progress->at_exec)
+	if (x->started || x->failure.text[0] || !x->progress || !x->progress->at_exec || !x->pid)
 		return; /* SIGCHLD comes */
 	x->started = true;
 	progress_free(take_ptr(x->progress));
 	report_exec_started(x);
+}
+
+static void on_sync(struct source *src, uint32_t events)
+{
+	struct exec *x = container_of(src, struct exec, sync);
+	struct shim *s = x->shim;
+	bool two = x->first_pid;
+
+	hear(x);
+	/* Somebody may have been left unreaped until we knew who it is. */
+	if (two)
+		reap(s);
 }
 
 static void on_timeout(struct timer *t)
@@ -331,6 +387,15 @@ static unsigned namespaces_of(const struct run *run)
 	/* Those that it shares with us are joined for nothing, which is cheap; a user namespace cannot be joined twice. */
 	return CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP |
 	       (run->userns ? CLONE_NEWUSER : 0);
+}
+
+/* Where somebody may have the right to trace us: see move_in() in child.c. In a user namespace that right is worth nothing over
+ * us, who come from outside; with the host's pids there is nowhere to hide. */
+static bool enters_late(const struct run *run, const Shim__ProcessPlan *p)
+{
+	if (run->userns || run->pid_host)
+		return false;
+	return run->pid_shared || (p->cap_bounding >> CAP_SYS_PTRACE & 1);
 }
 
 static int open_stdio(struct exec *x, const Shim__ExecPlan *p, int io[3], struct err *e)
@@ -372,13 +437,15 @@ static int start(struct exec *x, const Shim__ExecPlan *p, int io[3], struct err 
 	memcpy(c.io, io, sizeof c.io);
 	c.target_fd = s->run.pidfd;
 	c.target_ns = namespaces_of(&s->run);
-	pid = shim_clone(s, 0, x->group_fd, s->run.pid_host && !s->run.userns ? -1 : s->run.pidfd, &x->pidfd);
+	c.late = enters_late(&s->run, p->process);
+	pid = shim_clone(s, 0, x->group_fd, c.late || (s->run.pid_host && !s->run.userns) ? -1 : s->run.pidfd,
+			 &x->pidfd);
 	if (pid == 0)
 		child_exec(&c);
 	close(sync[1]);
 	if (pid < 0)
 		return err_set(e, pid, "clone", "make the process");
-	x->pid = pid;
+	*(c.late ? &x->first_pid : &x->pid) = pid;
 	return 0;
 }
 
@@ -487,7 +554,7 @@ struct exec *exec_of_pid(struct shim *s, int pid)
 	struct exec *x;
 
 	list_each (x, &s->execs, all)
-		if (x->pid == pid)
+		if (x->pid == pid || x->first_pid == pid)
 			return x;
 	return NULL;
 }

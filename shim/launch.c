@@ -153,13 +153,15 @@ static int clone_child(struct shim *s, const Shim__LaunchPlan *l, struct child *
 		close(sync[1]);
 		return err_set(e, r, "setup", "watch the launch");
 	}
-	pid = shim_clone(s, clone_flags(l, c), group, l->pid_pod && c->user_fd < 0 ? c->pod_fd : -1, &pidfd);
+	/* Into the pod's pids, where others are already, goes nobody who is not finished. */
+	c->late = l->pid_pod && c->user_fd < 0;
+	pid = shim_clone(s, clone_flags(l, c), group, -1, &pidfd);
 	if (pid == 0)
 		child_launch(c);
 	close(sync[1]);
 	if (pid < 0)
 		return err_set(e, pid, "clone", "make the container's process");
-	if (c->user_fd >= 0) {
+	if (c->user_fd >= 0 || c->late) {
 		run->first_pid = pid;
 		close(pidfd);
 	} else {
@@ -189,7 +191,7 @@ static int launch(struct shim *s, const Shim__LaunchPlan *l, int pod_fd, struct 
 	run->init = l->init && l->program == SHIM__LAUNCH_PLAN__PROGRAM__EXEC;
 	run->net_made = l->net == SHIM__LAUNCH_PLAN__NET__NET_NEW && s->net_fd < 0;
 	c.plan = l;
-	c.process = l->process;
+	c.process = l->program == SHIM__LAUNCH_PLAN__PROGRAM__EXEC ? l->process : NULL;
 	c.pod_fd = pod_fd;
 	c.net_fd = l->net == SHIM__LAUNCH_PLAN__NET__NET_NEW ? s->net_fd : -1;
 	c.first_id = l->userns_first_id;
@@ -279,7 +281,7 @@ static void end_of_file(struct shim *s)
 
 	close_sync(run);
 	/* With an init, it is not the exec of the program that closes it, and STARTED has come already, if at all. */
-	if (run->progress && run->progress->at_exec && !run->failed && !run->timed_out && !run->init)
+	if (run->progress && run->progress->at_exec && run->pid && !run->failed && !run->timed_out && !run->init)
 		started(s);
 }
 
@@ -349,14 +351,19 @@ static void take(struct shim *s, const struct sync_record *rec, int fds[2])
 	}
 }
 
-/* The container's root can trace its init, and then speaks in its name. So an init is heard on its own program only, each
- * thing once and in order: STARTED and then STATUS, or FAILED. Anything else ends the talk, and costs nobody but it. */
+/* The container's root can trace its init, and who has CAP_SYS_PTRACE a process that moves in late, and then speaks in its name.
+ * So they are heard on what is their own only, each thing once and in order: PID, STARTED and then STATUS, or FAILED. Anything
+ * else ends the talk, and costs nobody but them. */
 static void take_foreign(struct shim *s, const struct sync_record *rec)
 {
 	struct run *run = &s->run;
 	bool launching = run->progress != NULL;
 
-	if (rec->kind == SYNC_STARTED && launching) {
+	if (rec->kind == SYNC_PID && run->first_pid && !run->pid && reap_is_new(s, rec->value)) {
+		take_pid(s, rec->value);
+		return;
+	}
+	if (rec->kind == SYNC_STARTED && launching && run->pid && run->init) {
 		started(s);
 		return;
 	}

@@ -42,7 +42,7 @@ static int fail(struct err *e, int code, const char *what, const char *path)
 	return err_set(e, code, "mount", "%s %s", what, path);
 }
 
-static int set_attr(int fd, uint64_t attr, uint64_t propagation, bool recursive)
+static int set_attr(int fd, uint64_t attr, uint64_t clear, uint64_t propagation, bool recursive)
 {
 	uint64_t kind = propagation & ~(uint64_t)MS_REC;
 	struct mount_attr a = {.attr_set = attr, .propagation = kind ? kind : MS_PRIVATE};
@@ -50,6 +50,7 @@ static int set_attr(int fd, uint64_t attr, uint64_t propagation, bool recursive)
 	/* The atime setting is one value in three bits: all of them go before one comes. */
 	if (attr & MOUNT_ATTR__ATIME)
 		a.attr_clr = MOUNT_ATTR__ATIME;
+	a.attr_clr |= clear;
 	return sys_mount_setattr(fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &a);
 }
 
@@ -91,7 +92,7 @@ static int open_mount(struct child *c, const Shim__Step *s, size_t i, struct err
 	fd = m->from_pod ? open_bind_from_pod(c, m) : open_bind(m);
 	if (fd < 0)
 		return fail(e, errno, "bind", m->source);
-	if (set_attr(fd, m->attr, m->propagation, m->recursive) < 0)
+	if (set_attr(fd, m->attr, m->from_pod ? MOUNT_ATTR_RDONLY & ~m->attr : 0, m->propagation, m->recursive) < 0)
 		return fail(e, errno, "set the attributes of", m->source);
 	c->sources[i] = take_fd(&fd);
 	return 0;
@@ -171,7 +172,8 @@ static int apply_mount(struct child *c, const Shim__Step *s, int source, struct 
 	made = new_mount(m->fstype, m->source ? m->source : m->fstype, m->options, m->n_options, m->attr, e);
 	if (made < 0)
 		return made;
-	if ((m->propagation & (MS_SHARED | MS_SLAVE | MS_UNBINDABLE)) && set_attr(made, 0, m->propagation, false) < 0)
+	if ((m->propagation & (MS_SHARED | MS_SLAVE | MS_UNBINDABLE)) &&
+	    set_attr(made, 0, 0, m->propagation, false) < 0)
 		return fail(e, errno, "set the propagation of", m->target);
 	return mount_place(c, made, m->target, e);
 }
@@ -286,7 +288,7 @@ static int open_file(struct child *c, const Shim__Step *s, size_t i, struct err 
 	if (r < 0)
 		return err_set(e, r, "file", "write a file for %s", f->path);
 	AUTO_FD bound = sys_open_tree(c->stage_fd, name, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	if (bound < 0 || set_attr(bound, f->read_only ? MOUNT_ATTR_RDONLY : 0, 0, false) < 0)
+	if (bound < 0 || set_attr(bound, f->read_only ? MOUNT_ATTR_RDONLY : 0, 0, 0, false) < 0)
 		return err_set(e, errno, "file", "bind a file for %s", f->path);
 	c->sources[i] = take_fd(&bound);
 	return 0;
@@ -368,7 +370,7 @@ static int apply_readonly_path(struct child *c, const Shim__Step *s, int source,
 	if (at < 0)
 		return err_set(e, at, "read-only", "open %s", path);
 	clone = sys_open_tree(at, "", CLONE_MOUNT | AT_RECURSIVE);
-	if (clone < 0 || set_attr(clone, MOUNT_ATTR_RDONLY, 0, true) < 0 ||
+	if (clone < 0 || set_attr(clone, MOUNT_ATTR_RDONLY, 0, 0, true) < 0 ||
 	    sys_move_mount(clone, "", at, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
 		return err_set(e, errno, "read-only", "make %s read-only", path);
 	return 0;

@@ -51,17 +51,27 @@ static bool absolute(const char *path)
 	return path && path[0] == '/';
 }
 
+static int check_seccomp(const Shim__ProcessPlan *p, struct err *e)
+{
+	/* 8 = sizeof(struct sock_filter); the kernel takes 4096 at most. */
+	if (p->has_seccomp && (!p->seccomp.len || p->seccomp.len % 8 || p->seccomp.len / 8 > 4096))
+		return bad(e, EINVAL, "seccomp filter has a bad length", NULL);
+	return 0;
+}
+
 static int check_process(const Shim__ProcessPlan *p, struct err *e)
 {
+	int r;
+
 	if (!p)
 		return bad(e, EINVAL, "no process", NULL);
 	if (!p->n_argv || !p->argv[0][0])
 		return bad(e, EINVAL, "nothing to execute", NULL);
 	if (p->cwd && !absolute(p->cwd))
 		return bad(e, EINVAL, "working directory is not absolute", p->cwd);
-	/* 8 = sizeof(struct sock_filter); the kernel takes 4096 at most. */
-	if (p->has_seccomp && (!p->seccomp.len || p->seccomp.len % 8 || p->seccomp.len / 8 > 4096))
-		return bad(e, EINVAL, "seccomp filter has a bad length", NULL);
+	r = check_seccomp(p, e);
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < p->n_rlimits; i++)
 		if (!p->rlimits[i]->has_resource || p->rlimits[i]->resource >= RLIM_NLIMITS)
 			return bad(e, EINVAL, "unknown rlimit", NULL);
@@ -159,6 +169,8 @@ static int check_steps(const Shim__LaunchPlan *l, struct err *e)
 
 static int check_launch(const Shim__LaunchPlan *l, const char *uuid, struct err *e)
 {
+	int r = 0;
+
 	if (l->version != SHIM_VERSION)
 		return err_set(e, EPROTO, "plan", "launch plan of version %u, this shim speaks %u", l->version,
 			       SHIM_VERSION);
@@ -182,13 +194,11 @@ static int check_launch(const Shim__LaunchPlan *l, const char *uuid, struct err 
 		return bad(e, EINVAL, "a user namespace of its own and the pod's", NULL);
 	if (l->userns_pod && !l->has_userns_first_id)
 		return bad(e, EINVAL, "the pod's user namespace without its first id", NULL);
-	if (l->program == SHIM__LAUNCH_PLAN__PROGRAM__EXEC) {
-		int r = check_process(l->process, e);
-
-		if (r < 0)
-			return r;
-	}
-	return check_steps(l, e);
+	if (l->program == SHIM__LAUNCH_PLAN__PROGRAM__EXEC)
+		r = check_process(l->process, e);
+	else if (l->process)
+		r = check_seccomp(l->process, e);
+	return r < 0 ? r : check_steps(l, e);
 }
 
 bool plan_needs_pod(const Shim__LaunchPlan *l)

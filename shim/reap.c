@@ -14,6 +14,23 @@ static void split(const siginfo_t *si, int *code, int *sig, bool *core)
 	*core = si->si_code == CLD_DUMPED;
 }
 
+/* Who follows another is reaped after it: by then it has been named, and the sync socket has its end. */
+static bool reap_first(struct shim *s, int pid, struct exec *x)
+{
+	int first = x && pid == x->pid ? x->first_pid : !x && pid == s->run.pid ? s->run.first_pid : 0;
+	siginfo_t si = {0};
+
+	if (!first)
+		return true;
+	if (waitid(P_PID, (id_t)first, &si, WEXITED | WNOHANG) < 0 || !si.si_pid)
+		return false;
+	if (x)
+		exec_reaped(x, first, 0, 0);
+	else
+		launch_first_reaped(s);
+	return true;
+}
+
 /* false: it must stay unreaped until somebody has said who it is. */
 static bool reap_one(struct shim *s, int pid)
 {
@@ -25,19 +42,32 @@ static bool reap_one(struct shim *s, int pid)
 
 	if (run->first_pid)
 		launch_sync(s); /* who follows the first process is said there */
-	if (run->first_pid && !run->pid && pid != run->first_pid && !exec_of_pid(s, pid))
+	x = exec_of_pid(s, pid);
+	if (run->first_pid && !run->pid && pid != run->first_pid && !x)
+		return false;
+	if (!x && pid != run->pid && pid != run->first_pid && exec_hear(s))
+		return false;
+	if (!reap_first(s, pid, x))
 		return false;
 	if (waitid(P_PID, (id_t)pid, &si, WEXITED | WNOHANG) < 0 || !si.si_pid)
 		return true;
 	split(&si, &code, &sig, &core);
 	x = exec_of_pid(s, pid);
 	if (x)
-		exec_reaped(x, code, sig);
+		exec_reaped(x, pid, code, sig);
 	else if (pid == run->first_pid)
 		launch_first_reaped(s);
 	else if (pid == run->pid)
 		run_reaped(s, code, sig, core);
 	return true;
+}
+
+bool reap_is_new(struct shim *s, int pid)
+{
+	siginfo_t si = {0};
+
+	return pid > 0 && pid != s->run.pid && pid != s->run.first_pid && !exec_of_pid(s, pid) &&
+	       waitid(P_PID, (id_t)pid, &si, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
 void reap(struct shim *s)

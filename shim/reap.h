@@ -4,6 +4,9 @@
  * is not ours by name was orphaned in a container that shares the host's pids, and came to us as the subreaper. */
 #pragma once
 
+#include <stdbool.h>
+
 struct shim;
 
 void reap(struct shim *s);
+bool reap_is_new(struct shim *s, int pid); /* a child of ours whom nobody has named yet */

@@ -15,7 +15,7 @@ enum sync_kind {
 	SYNC_TTY,	 /* fds: master and slave of the terminal */
 	SYNC_PID,	 /* value: pid of the container's first process, child of the shim (two-stage launch) */
 	SYNC_HELD,	 /* waiting for the release */
-	SYNC_INIT,	 /* the child becomes the container's init: what follows is not to be trusted */
+	SYNC_INIT,	 /* the child becomes one of the container: what follows is not to be trusted */
 	SYNC_STARTED,	 /* init: the program was executed */
 	SYNC_STATUS,	 /* init: value is the program's wait status */
 	SYNC_RELEASE,	 /* shim -> child */

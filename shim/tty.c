@@ -63,7 +63,7 @@ int tty_open(struct child *c, bool console, struct err *e)
 	if (slave < 0)
 		return err_set(e, errno, "tty", "open the terminal");
 	tty_resize(master, c->process->rows, c->process->cols);
-	if (ioctl(slave, TIOCSCTTY, 0) < 0)
+	if (!c->late && ioctl(slave, TIOCSCTTY, 0) < 0) /* late, it is not us who will have it */
 		return err_set(e, errno, "tty", "make it the controlling terminal");
 	if (console)
 		TRY(bind_console(c, slave, e));
