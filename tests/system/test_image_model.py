@@ -96,6 +96,8 @@ def apply(root, entry, layer):
         target = folders[-1].children.get(target_name)
         if not target or target.kind == "d" or (target.kind == "l" and target.layer != layer):
             raise Refused("hard link")
+        if here.get(name) in folders:
+            raise Refused("hard link in the place of its target's folder")
         for n in folders + [target]:
             n.layer = layer
         put(stack[-1], name, Node(target.kind, target.text), layer)
