@@ -422,6 +422,23 @@ int launch_container(struct container *c, bool hold, struct err *e)
 	return r;
 }
 
+/* A member that shares the pids and may trace would find in the pause process one without a filter. */
+static int holder_filter(struct supervisor *sv, struct arena *a, Shim__LaunchPlan *plan, struct err *e)
+{
+	const void *bpf;
+	size_t len;
+	int r = seccomp_get(sv->seccomp, NULL, 0, &bpf, &len, e);
+
+	if (r < 0)
+		return r;
+	plan->process = arena_alloc(a, sizeof *plan->process);
+	if (!plan->process)
+		return -ENOMEM;
+	shim__process_plan__init(plan->process);
+	SET(plan->process, seccomp, ((ProtobufCBinaryData){len, (uint8_t *)bpf}));
+	return 0;
+}
+
 int launch_holder(struct pod *p, struct err *e)
 {
 	struct supervisor *sv = p->sv;
@@ -443,6 +460,8 @@ int launch_holder(struct pod *p, struct err *e)
 	snprintf(staging, sizeof staging, "%s/staging", sv->cfg.run_dir);
 	path_exit(sv, p->node.uuid, path, sizeof path);
 	r = plan_make_holder(p->obj, staging, path, hostname, p->incarnation, &a, &plan, e);
+	if (!r)
+		r = holder_filter(sv, &a, plan, e);
 	if (r == -ENOMEM)
 		err_set(e, ENOMEM, "plan", "no memory for the plan");
 	if (!r)

@@ -249,6 +249,14 @@ static void add_rootfs(struct builder *b)
 
 static void add_proc(struct builder *b)
 {
+	/* proc shows the pids of who mounts it, and we enter the pod's only when all is done. */
+	if (b->f->pod && b->f->pod->share_pid && !is(spec_of(b->f)->pid_mode, "host")) {
+		Shim__MountStep *m = add_mount(b, NULL, "/proc", "/proc", ATTR_NONE, false);
+
+		if (m)
+			m->has_from_pod = m->from_pod = 1;
+		return;
+	}
 	/* A user namespace may not mount the proc of a pid namespace that is not its own. */
 	if (is(spec_of(b->f)->pid_mode, "host") && b->f->userns_count)
 		add_bind(b, "/proc", "/proc", ATTR_NONE, true, false);
@@ -448,16 +456,20 @@ static void add_mask(struct builder *b, const char *path)
 		s->path = (char *)path;
 }
 
+static void add_readonly(struct builder *b, const char *path)
+{
+	Shim__ReadonlyPathStep *s = STEP(b, INSIDE, READONLY_PATH, readonly_path_step, ReadonlyPathStep, false);
+
+	if (s)
+		s->path = (char *)path;
+}
+
 static void add_hidden(struct builder *b)
 {
 	if (is_privileged(b->f))
 		return;
-	for (size_t i = 0; plan_readonly_paths[i]; i++) {
-		Shim__ReadonlyPathStep *s = STEP(b, INSIDE, READONLY_PATH, readonly_path_step, ReadonlyPathStep, false);
-
-		if (s)
-			s->path = (char *)plan_readonly_paths[i];
-	}
+	for (size_t i = 0; plan_readonly_paths[i]; i++)
+		add_readonly(b, plan_readonly_paths[i]);
 	for (size_t i = 0; plan_masked_paths[i]; i++)
 		add_mask(b, plan_masked_paths[i]);
 }
@@ -710,7 +722,7 @@ int plan_make_holder(const Berth__Pod *pod, const char *staging_dir, const char 
 	for (size_t i = 0; i < spec->n_sysctls; i++)
 		add_sysctl(&b, spec->sysctls[i]->key, spec->sysctls[i]->value, false);
 	/* All of it, now that the sysctls are set: members that share the pids may come here through /proc/1/root. */
-	add_mask(&b, "/proc");
+	add_readonly(&b, "/proc");
 	if (a->failed)
 		return -ENOMEM;
 	*ret = b.plan;

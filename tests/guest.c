@@ -15,10 +15,12 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/user.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -556,6 +558,112 @@ static int verb_sleep(char **arg)
 	return 0;
 }
 
+/* ---------------------------------------------------------------- against the confinement */
+
+/* trace PID: may we? Then its descriptors and its root are ours too. */
+static int verb_trace(char **arg)
+{
+	pid_t pid = (pid_t)number(arg, 0, 1);
+	int status;
+
+	if (ptrace(PTRACE_ATTACH, pid, NULL, NULL) < 0) {
+		printf("trace %s\n", strerror(errno));
+		return 1;
+	}
+	waitpid(pid, &status, __WALL);
+	ptrace(PTRACE_DETACH, pid, NULL, NULL);
+	printf("trace ok\n");
+	return 0;
+}
+
+/* speak KIND VALUE [PID] [FD]: makes process PID (1: berth's init) send a record as of shim/sync.h on its descriptor FD (3). */
+static int verb_speak(char **arg)
+{
+#ifdef __x86_64__
+	int record[130] = {(int)number(arg, 0, 0), (int)number(arg, 1, 0)}, status;
+	pid_t pid = (pid_t)number(arg, 2, 1);
+	struct user_regs_struct before, call;
+
+	if (ptrace(PTRACE_ATTACH, pid, NULL, NULL) < 0 || waitpid(pid, &status, __WALL) < 0 ||
+	    ptrace(PTRACE_GETREGS, pid, NULL, &before) < 0) {
+		printf("speak %s\n", strerror(errno));
+		return 1;
+	}
+	call = before;
+	call.rip -= 2; /* it sleeps in a system call: back to its instruction */
+	call.orig_rax = (unsigned long long)-1;
+	call.rax = SYS_sendto;
+	call.rdi = (unsigned long long)number(arg, 3, 3);
+	call.rsi = before.rsp - 4096;
+	call.rdx = sizeof record;
+	call.r10 = MSG_DONTWAIT;
+	call.r8 = call.r9 = 0;
+	for (size_t i = 0; i < sizeof record; i += sizeof(long))
+		ptrace(PTRACE_POKEDATA, pid, (void *)(uintptr_t)(call.rsi + i), *(void **)(void *)((char *)record + i));
+	ptrace(PTRACE_SETREGS, pid, NULL, &call);
+	ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL);
+	waitpid(pid, &status, __WALL);
+	ptrace(PTRACE_GETREGS, pid, NULL, &call);
+	printf("speak %lld\n", (long long)call.rax);
+	before.rip -= 2;
+	before.rax = before.orig_rax;
+	ptrace(PTRACE_SETREGS, pid, NULL, &before);
+	ptrace(PTRACE_DETACH, pid, NULL, NULL);
+	return 0;
+#else
+	printf("speak unsupported\n");
+	return 1;
+#endif
+}
+
+static bool is_our_root(const char *path)
+{
+	struct stat ours, other;
+
+	return stat("/", &ours) < 0 || stat(path, &other) < 0 ||
+	       (ours.st_dev == other.st_dev && ours.st_ino == other.st_ino);
+}
+
+/* ambush MS [PATH]: waits for processes that come into the container and looks through them before they have become one of it:
+ * at their root, whether the host's PATH is there, and at a descriptor that only berth's own programs have open. */
+static int verb_ambush(char **arg)
+{
+	uint64_t end = clock_ns(CLOCK_MONOTONIC) + (uint64_t)number(arg, 0, 1000) * 1000000;
+	unsigned seen = 0, root = 0, fds = 0, host = 0;
+	int last = getpid();
+	struct stat st;
+
+	printf("ambush ready\n");
+	while (clock_ns(CLOCK_MONOTONIC) < end) {
+		char path[512], target[64];
+
+		snprintf(path, sizeof(path), "/proc/%d", last + 1);
+		if (stat(path, &st) < 0)
+			continue;
+		last++;
+		seen++;
+		for (int i = 0; i < 200; i++) {
+			snprintf(path, sizeof(path), "/proc/%d/fd/%d", last, 8 + i % 8);
+			fds += readlink(path, target, sizeof(target)) > 0;
+			snprintf(path, sizeof(path), "/proc/%d/root", last);
+			root += !is_our_root(path);
+			snprintf(path, sizeof(path), "/proc/%d/root%s", last, arg[0] && arg[1] ? arg[1] : "/no/such");
+			host += stat(path, &st) == 0;
+		}
+	}
+	printf("ambush saw %u, foreign roots %u, foreign descriptors %u, of the host %u\n", seen, root, fds, host);
+	return 0;
+}
+
+/* keys: the id of our session's keyring. */
+static int verb_keys(char **arg)
+{
+	long ring = syscall(SYS_keyctl, 0 /* KEYCTL_GET_KEYRING_ID */, -3 /* KEY_SPEC_SESSION_KEYRING */, 0);
+
+	printf("ring %s%ld\n", ring < 0 ? "no " : "", ring < 0 ? (long)errno : ring);
+	return 0;
+}
+
 static const struct verb {
 	const char *name;
 	int (*run)(char **arg);
@@ -571,7 +679,9 @@ static const struct verb {
 	{"ptys", verb_ptys},	     {"winsize", verb_winsize},
 	{"orphans", verb_orphans},   {"stall", verb_stall},
 	{"tree", verb_tree},	     {"clock", verb_clock},
-	{"sleep", verb_sleep},
+	{"sleep", verb_sleep},	     {"trace", verb_trace},
+	{"speak", verb_speak},	     {"keys", verb_keys},
+	{"ambush", verb_ambush},
 };
 
 int main(int argc, char **argv)

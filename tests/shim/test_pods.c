@@ -63,6 +63,11 @@ static void members_join_the_namespaces_of_the_holder(void **state)
 			p.p.has_ipc_pod = p.p.ipc_pod = p.p.has_uts_pod = p.p.uts_pod = 1;
 			p.p.has_pid_pod = p.p.pid_pod = pid;
 			p.p.hostname = NULL;
+			if (pid) { /* proc shows the pids of who mounts it, which a member's first process does not have */
+				p.mounts[0].fstype = NULL;
+				p.mounts[0].source = (char *)(uintptr_t) "/proc";
+				p.mounts[0].has_from_pod = p.mounts[0].from_pod = 1;
+			}
 			plan_mount(&p, NULL, "/dev/shm", "/dev/shm")->from_pod = 1;
 			p.mounts[p.n_mounts - 1].has_from_pod = 1;
 			start(members[i], &p, holder.container_fd);
@@ -79,7 +84,7 @@ static void members_join_the_namespaces_of_the_holder(void **state)
 		assert_string_equal(run_command(&b, "get", "cat /dev/shm/file"), "shared\n");
 		/* Who sees whom. */
 		text = run_command(&a, "ps", "ls -d /proc/[0-9]* | wc -l; cat /proc/1/cmdline");
-		assert_int_equal(atoi(text) > 5, pid);
+		assert_int_equal(atoi(text) > 4, pid); /* wc may not be there yet */
 		assert_int_equal(strstr(text, "berth-pause") != NULL, pid);
 		shim_signal(&a, SIGKILL, a.incarnation);
 		Shim__ShimMessage *m = shim_expect(&a, SHIM__SHIM_MESSAGE__BODY_EXITED);

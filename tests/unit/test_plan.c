@@ -472,7 +472,7 @@ static void the_holder_has_what_its_members_share(void **state)
 		"inside? sysctl net.ipv4.ip_unprivileged_port_start=0",
 		"inside? sysctl net.ipv4.ping_group_range=0 2147483647",
 		"inside sysctl net.core.somaxconn=100",
-		"inside mask /proc",
+		"inside readonly /proc",
 		NULL,
 	};
 	Berth__Pod pod = BERTH__POD__INIT;
