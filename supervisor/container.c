@@ -75,7 +75,7 @@ static action act_stored, act_undo, act_start, act_start_running, act_start_join
 	act_unpause, act_remove, act_remove_running, act_remove_again, act_running, act_running_again,
 	act_running_unwanted, act_running_deleted, act_failed, act_failed_unwanted, act_exited, act_exited_deleted,
 	act_shim_lost, act_shim_lost_launching, act_shim_left, act_shim_gone_deleted, act_no_answer, act_timer_launch,
-	act_timer_running, act_timer_stop, act_timer_retry, act_timer_deleting, act_allowed, act_boot;
+	act_timer_running, act_timer_stop, act_timer_retry, act_timer_deleting, act_allowed, act_boot, act_launching;
 
 static state shim_lost_ended(struct container *c);
 
@@ -111,6 +111,7 @@ static const struct row rows[STATE_N][EV_N_] =
 		[EV_SHIM_GONE]	  = { S(CREATED),  act_shim_left },
 		[EV_BOOT]	  = { S(CREATED),   act_boot },
 		[EV_POD_FAILED]	  = { S(ERROR),    act_failed },
+		[EV_LAUNCHING]	  = { S(STARTING), act_launching },
 	},
 	[S(STARTING)] = {
 		[EV_STORED]	  = { S(STARTING), act_stored },
@@ -150,6 +151,7 @@ static const struct row rows[STATE_N][EV_N_] =
 		[EV_NO_ANSWER]	  = { S(UNKNOWN),  act_no_answer },
 		[EV_TIMER]	  = { S(RUNNING),  act_timer_running },
 		[EV_BOOT]	  = { S(EXITED),   act_boot },
+		[EV_LAUNCHING]	  = { S(STARTING), act_launching },
 	},
 	[S(PAUSED)] = {
 		[EV_STORED]	  = { S(PAUSED),   act_stored },
@@ -168,6 +170,7 @@ static const struct row rows[STATE_N][EV_N_] =
 		[EV_SHIM_GONE]	  = { S(STOPPING), act_shim_lost },
 		[EV_NO_ANSWER]	  = { S(UNKNOWN),  act_no_answer },
 		[EV_BOOT]	  = { S(EXITED),   act_boot },
+		[EV_LAUNCHING]	  = { S(STARTING), act_launching },
 	},
 	[S(STOPPING)] = {
 		[EV_STORED]	  = { S(STOPPING), act_stored },
@@ -204,6 +207,7 @@ static const struct row rows[STATE_N][EV_N_] =
 		[EV_EXITED]	  = { S(EXITED),   act_exited },
 		[EV_FAILED]	  = { S(ERROR),    act_failed },
 		[EV_POD_FAILED]	  = { S(ERROR),    act_failed },
+		[EV_LAUNCHING]	  = { S(STARTING), act_launching },
 	},
 	[S(BACKOFF)] = {
 		[EV_STORED]	  = { S(BACKOFF),  act_stored },
@@ -223,6 +227,7 @@ static const struct row rows[STATE_N][EV_N_] =
 		[EV_EXITED]	  = { S(EXITED),   act_exited },
 		[EV_FAILED]	  = { S(ERROR),    act_failed },
 		[EV_POD_FAILED]	  = { S(ERROR),    act_failed },
+		[EV_LAUNCHING]	  = { S(STARTING), act_launching },
 	},
 	[S(STOPPED)] = {
 		[EV_STORED]	  = { S(STOPPED),  act_stored },
@@ -241,6 +246,7 @@ static const struct row rows[STATE_N][EV_N_] =
 		[EV_EXITED]	  = { S(EXITED),   act_exited },
 		[EV_FAILED]	  = { S(ERROR),    act_failed },
 		[EV_POD_FAILED]	  = { S(ERROR),    act_failed },
+		[EV_LAUNCHING]	  = { S(STARTING), act_launching },
 	},
 	[S(ERROR)] = {
 		[EV_STORED]	  = { S(ERROR),    act_stored },
@@ -259,6 +265,7 @@ static const struct row rows[STATE_N][EV_N_] =
 		[EV_EXITED]	  = { S(EXITED),   act_exited },
 		[EV_FAILED]	  = { S(ERROR),    act_failed },
 		[EV_POD_FAILED]	  = { S(ERROR),    act_failed },
+		[EV_LAUNCHING]	  = { S(STARTING), act_launching },
 	},
 	[S(DELETING)] = {
 		[EV_STORED]	  = { S(DELETING), act_stored },
@@ -282,6 +289,7 @@ static const struct row rows[STATE_N][EV_N_] =
 		[EV_EXITED]	  = { S(EXITED),   act_exited },
 		[EV_SHIM_GONE]	  = { S(STOPPING), act_shim_lost },
 		[EV_BOOT]	  = { S(EXITED),   act_boot },
+		[EV_LAUNCHING]	  = { S(STARTING), act_launching },
 	},
 		/* clang-format on */
 };
@@ -1204,6 +1212,14 @@ static state stay_ended(struct container *c, bool asked)
 }
 
 /* The one door through which every incarnation leaves: what happened is in c->exit, c->exit_known, c->ran. */
+static state act_launching(struct container *c, struct event *ev)
+{
+	c->ran = c->held = false;
+	arm(c, LAUNCH_DEADLINE_NS);
+	container_touch(c);
+	return 0;
+}
+
 static state act_exited(struct container *c, struct event *ev)
 {
 	bool asked = container_state(c) == S(STOPPING) && c->obj->status->stop_requested;

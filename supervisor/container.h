@@ -32,6 +32,7 @@ enum container_event_type {
 	EV_EXEC,
 	EV_ATTACH,
 	EV_LAUNCH,     /* berthd itself: at boot, when the pod is ready, with a create that also starts */
+	EV_LAUNCHING,		/* at re-adoption: the shim is at a launch that was not written down */
 	EV_HELD,       /* the shim: stopped before exec */
 	EV_RUNNING,    /* the shim: exec has happened */
 	EV_FAILED,     /* the shim or berthd: the launch failed; c->failure */

@@ -134,8 +134,8 @@ void container_hello(struct container *c, const Shim__ShimHello *h)
 			hello_idle(c);
 		break;
 	case SHIM__SHIM_STATE__SHIM_LAUNCHING:
-		if (h->running)
-			incarnation_take(c, h->running->incarnation);
+		if (h->running && incarnation_take(c, h->running->incarnation))
+			event(c, EV_LAUNCHING, NULL);
 		break;
 	case SHIM__SHIM_STATE__SHIM_IDLE:
 	default:

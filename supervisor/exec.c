@@ -181,7 +181,6 @@ void on_container_exec(struct request *rq)
 	}
 	if (!request_event(rq, c, &ev))
 		return;
-	request_audit(rq, "container", c->obj->meta);
 	r = exec_begin(c, spec, rq->parked, &e);
 	if (r < 0)
 		reply_err(rq->sv, rq->parked, error_code_of(&e), &e);

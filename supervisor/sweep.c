@@ -20,8 +20,6 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-#define S(name) BERTH__CONTAINER_STATE__CONTAINER_STATE_##name
-
 /* ---------------------------------------------------------------- groups and shims */
 
 struct sweep {
@@ -48,7 +46,7 @@ static int sweep_group(const char *name, void *arg)
 		uint64_t number;
 
 		if (!str_to_u64(dot + 1, &number) && number == c->obj->status->incarnation &&
-		    (container_has_process(c) || c->held || container_state(c) == S(UNKNOWN))) {
+		    ((c->shim && !c->bye_sent) || container_has_process(c))) {
 			sw->kept++;
 			return 0;
 		}
