@@ -77,7 +77,7 @@ static int open_folders(struct supervisor *sv, struct err *e)
 		mode_t mode;
 	} folders[] = {
 		{true, "", 0755},  {true, "/shims", 0700},	 {true, "/exits", 0700},  {true, "/staging", 0700},
-		{false, "", 0711}, {false, "/containers", 0711}, {false, "/trash", 0700}, {false, "/volumes", 0711},
+		{false, "", 0700}, {false, "/containers", 0700}, {false, "/trash", 0700}, {false, "/volumes", 0700},
 	};
 	char path[320];
 

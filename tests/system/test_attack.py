@@ -159,3 +159,14 @@ def test_an_exec_is_one_of_the_container_from_the_first_moment_it_is_seen(host, 
         host.berth("exec", name, "sleep", "0.1")
     r = eventually(lambda: re.search(r"saw (\d+), foreign roots (\d+), foreign descriptors (\d+), of the host (\d+)", host.berth("logs", name).out), "its report", 20, 0.2)
     assert int(r[1]) > 0 and [r[2], r[3], r[4]] == ["0"] * 3, r[0]
+
+
+# ---------------------------------------------------------------- with a friend on the host
+
+def test_users_of_the_host_cannot_enter_what_containers_write(host):
+    """A setuid program in a rootfs or volume would be theirs to execute. The uuid is no secret: it stands in the shim's arguments."""
+    host.detached("-v", "vol:/data", "--", "sleep", "600")
+    for folder in ("containers", "volumes", "images", "trash"):
+        assert os.stat(os.path.join(host.state, folder)).st_mode & 0o077 == 0, folder
+    for folder in ("shims", "exits", "staging"):
+        assert os.stat(os.path.join(host.run, folder)).st_mode & 0o077 == 0, folder
