@@ -15,10 +15,12 @@ struct child {
 	const Shim__ProcessPlan *process; /* may be NULL for PAUSE */
 	struct progress *progress;
 	int sync_fd;
-	int io[3];	    /* 0, 1, 2 of the program; -1: the terminal's */
-	int pod_fd;	    /* pidfd of the pod's pause process, or -1 */
-	int user_fd;	    /* user namespace to enter, or -1 */
-	int net_fd;	    /* network namespace that earlier incarnations had, or -1 */
+	int io[3];   /* 0, 1, 2 of the program; -1: the terminal's */
+	int pod_fd;  /* pidfd of the pod's pause process, or -1 */
+	int user_fd; /* user namespace to enter, or -1 */
+	int net_fd;  /* network namespace that earlier incarnations had, or -1 */
+	int kept_fd; /* overlay of the last incarnation, attached nowhere, or -1 */
+	const char *kept_key;
 	int target_fd;	    /* exec: pidfd of the container's first process */
 	unsigned target_ns; /* exec: its namespaces to enter, CLONE_NEW* */
 	bool late;	    /* built outside the pid namespace, which it enters last of all: see move_in() */
@@ -43,6 +45,7 @@ struct child {
 			.pod_fd = -1,                                                                                  \
 			.user_fd = -1,                                                                                 \
 			.net_fd = -1,                                                                                  \
+			.kept_fd = -1,                                                                                 \
 			.target_fd = -1,                                                                               \
 			.root_fd = -1,                                                                                 \
 			.stage_fd = -1,                                                                                \

@@ -194,6 +194,8 @@ static int launch(struct shim *s, const Shim__LaunchPlan *l, int pod_fd, struct 
 	c.process = l->program == SHIM__LAUNCH_PLAN__PROGRAM__EXEC ? l->process : NULL;
 	c.pod_fd = pod_fd;
 	c.net_fd = l->net == SHIM__LAUNCH_PLAN__NET__NET_NEW ? s->net_fd : -1;
+	c.kept_fd = s->root_fd;
+	c.kept_key = s->root_key;
 	c.first_id = l->userns_first_id;
 	r = find_user_namespace(s, l, pod_fd, &c.user_fd, &own_user, e);
 	if (r == 0)
@@ -302,6 +304,19 @@ static void take_network(struct shim *s, int fds[2])
 	fds[0] = -1;
 }
 
+static void take_root(struct shim *s, const struct sync_record *rec, int fds[2])
+{
+	int old = s->root_fd;
+
+	s->root_fd = fds[0];
+	fds[0] = -1;
+	snprintf(s->root_key, sizeof s->root_key, "%.16s", rec->err.text);
+	if (old >= 0 && rec->value)
+		close(old); /* that one is where the container is now */
+	else if (old >= 0)
+		shim_close_aside(old);
+}
+
 static void take_pid(struct shim *s, int pid)
 {
 	struct run *run = &s->run;
@@ -329,6 +344,9 @@ static void take(struct shim *s, const struct sync_record *rec, int fds[2])
 		break; /* and it ends: SIGCHLD */
 	case SYNC_SKIPPED:
 		run_skip(s, &rec->err);
+		break;
+	case SYNC_ROOT:
+		take_root(s, rec, fds);
 		break;
 	case SYNC_NET:
 		take_network(s, fds);

@@ -111,6 +111,30 @@ int shim_clone(struct shim *s, unsigned long long flags, int group_fd, int ns_of
 	return pid;
 }
 
+void shim_close_aside(int fd)
+{
+	struct clone_args args = {.exit_signal = SIGCHLD};
+	int gate[2], pid;
+	char c;
+
+	if (pipe2(gate, O_CLOEXEC) < 0) {
+		close(fd);
+		return;
+	}
+	pid = sys_clone3(&args);
+	if (pid == 0) {
+		/* Nothing of the shim's is held up: it keeps this one alone, until the shim has closed its own. */
+		dup2(gate[0], 0);
+		dup2(fd, 1);
+		sys_close_range(2, ~0u, 0);
+		(void)!read(0, &c, 1);
+		_exit(0);
+	}
+	close(gate[0]);
+	close(fd);
+	close(gate[1]);
+}
+
 static void on_signal(struct source *src, uint32_t events)
 {
 	struct shim *s = container_of(src, struct shim, signals);
@@ -196,7 +220,7 @@ static int setup(struct shim *s, const char *path, const char *uuid)
 	int r;
 
 	s->uuid = uuid;
-	s->user_fd = s->net_fd = s->pid_ns_fd = s->link.fd = s->link.listen_fd = -1;
+	s->user_fd = s->net_fd = s->root_fd = s->pid_ns_fd = s->link.fd = s->link.listen_fd = -1;
 	list_init(&s->execs);
 	list_init(&s->dead_execs);
 	list_init(&s->attaches);

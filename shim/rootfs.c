@@ -1,15 +1,12 @@
 /* shim/rootfs.c - see shim/rootfs.h
  *
- * Kernel facts. A string given to fsconfig is cut at 255 bytes, so overlay is mounted by mount(2), whose data may fill a page;
- * lowerdir=/proc/self/fd/N keeps it short (127 layers) and keeps host paths out of the container's mount table. 6.1 refuses a
- * detached id-mapped mount as a lower layer: id-mapped ones are attached below the staging folder first. Mounts copied into the
- * mount namespace of a new user namespace are locked: pivot_root refuses them, a bind of them on top of itself is free. */
+ * Kernel facts. Mounts copied into the mount namespace of a new user namespace are locked: pivot_root refuses them, a bind of
+ * them on top of itself is free. */
 #include "shim/rootfs.h"
 
-#include "base/file.h"
 #include "base/own.h"
-#include "shim/confine.h"
 #include "shim/mounts.h"
+#include "shim/overlay.h"
 #include "shim/sys.h"
 
 #include <errno.h>
@@ -17,7 +14,6 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/fsuid.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
@@ -149,143 +145,13 @@ static int mount_stage(struct child *c, struct err *e)
 	return 0;
 }
 
-/* path, seen through the ids of the user namespace, attached at staging/<name>. The O_PATH descriptor or negative errno. */
-static int open_id_mapped(struct child *c, const char *path, const char *name, struct err *e)
-{
-	struct mount_attr attr = {.attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)c->user_fd};
-	AUTO_FD fd = sys_open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-
-	if (fd < 0)
-		return err_set(e, errno, "overlay", "open %s", path);
-	if (sys_mount_setattr(fd, "", AT_EMPTY_PATH, &attr) < 0)
-		return err_set(e, errno, "overlay", "map the ids of %s", path);
-	if (mkdirat(c->stage_fd, name, 0755) < 0 ||
-	    sys_move_mount(fd, "", c->stage_fd, name, MOVE_MOUNT_F_EMPTY_PATH) < 0)
-		return err_set(e, errno, "overlay", "attach %s", path);
-	return take_fd(&fd);
-}
-
-static int open_layer(struct child *c, const char *path, size_t i, struct err *e)
-{
-	char name[24];
-	int fd;
-
-	if (c->user_fd >= 0) {
-		snprintf(name, sizeof name, "l%zu", i);
-		return open_id_mapped(c, path, name, e);
-	}
-	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 ? err_set(e, errno, "overlay", "open layer %s", path) : fd;
-}
-
-static size_t parent_len(const char *path)
-{
-	return (size_t)(strrchr(path, '/') - path);
-}
-
-/* Overlayfs wants upper and work on one mount. With ids mapped, that mount is of the folder that holds both. */
-static int open_upper(struct child *c, const Shim__Overlay *o, int *ret_upper, int *ret_work, struct err *e)
-{
-	char parent[PATH_MAX];
-	size_t len = parent_len(o->upper);
-	AUTO_FD both = -1;
-	int r;
-
-	r = dir_make(AT_FDCWD, o->upper, 0755);
-	if (r == 0)
-		r = dir_make(AT_FDCWD, o->work, 0755);
-	if (r < 0)
-		return err_set(e, r, "overlay", "make %s", o->upper);
-	if (c->user_fd < 0) {
-		*ret_upper = open(o->upper, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		*ret_work = open(o->work, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	} else {
-		if (len != parent_len(o->work) || memcmp(o->upper, o->work, len) != 0 || len >= sizeof parent)
-			return err_set(e, EINVAL, "overlay", "%s and its work folder are not in one folder", o->upper);
-		memcpy(parent, o->upper, len);
-		parent[len] = 0;
-		both = open_id_mapped(c, parent, "upper", e);
-		if (both < 0)
-			return both;
-		*ret_upper = openat(both, o->upper + len + 1, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		*ret_work = openat(both, o->work + len + 1, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	}
-	return *ret_upper < 0 || *ret_work < 0 ? err_set(e, errno, "overlay", "open %s", o->upper) : 0;
-}
-
-/* One layer and nothing above it is no overlay (the kernel wants two): the layer itself, read-only. */
-static int bind_single_layer(struct child *c, const Shim__Overlay *o, struct err *e)
-{
-	struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};
-	AUTO_FD layer = open_layer(c, o->layers[0], 0, e);
-
-	if (layer < 0)
-		return layer;
-	AUTO_FD fd = sys_open_tree(layer, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	if (fd < 0 || sys_mount_setattr(fd, "", AT_EMPTY_PATH, &attr) < 0 ||
-	    sys_move_mount(fd, "", AT_FDCWD, c->root_path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
-		return err_set(e, errno, "overlay", "bind layer %s", o->layers[0]);
-	return 0;
-}
-
-/* Overlayfs works on its layers with the rights of whoever mounts it. Through an id-mapped upper layer only mapped ids can make
- * files, and the host's root is none: it mounts as the container's root, with all capabilities (a change of the file system
- * uid takes some away). */
-static int mount_with_ids(struct child *c, const char *data, struct err *e)
-{
-	int r;
-
-	if (c->user_fd >= 0) {
-		setfsgid(c->first_id);
-		setfsuid(c->first_id);
-		TRY(confine_caps_raise(e));
-	}
-	r = mount("overlay", c->root_path, "overlay", 0, data) < 0 ? -errno : 0;
-	if (c->user_fd >= 0) {
-		setfsuid(0);
-		setfsgid(0);
-		TRY(confine_caps_raise(e));
-	}
-	errno = -r;
-	return r;
-}
-
-static int mount_overlay(struct child *c, const Shim__Overlay *o, struct err *e)
-{
-	char data[4096]; /* what mount(2) takes */
-	int len = 0, upper = -1, work = -1;
-
-	c->root_read_only = o->read_only || !o->upper;
-	if (o->n_layers == 1 && !o->upper)
-		return bind_single_layer(c, o, e);
-	for (size_t i = 0; i < o->n_layers; i++) {
-		int fd = open_layer(c, o->layers[i], i, e);
-
-		if (fd < 0)
-			return fd;
-		len += snprintf(data + len, sizeof data - (size_t)len, "%s/proc/self/fd/%d", i ? ":" : "lowerdir=", fd);
-		if (len > (int)sizeof data - 64) /* room for upper and work */
-			return err_set(e, E2BIG, "overlay", "%zu layers", o->n_layers);
-	}
-	if (o->upper) {
-		TRY(open_upper(c, o, &upper, &work, e));
-		snprintf(data + len, sizeof data - (size_t)len, ",upperdir=/proc/self/fd/%d,workdir=/proc/self/fd/%d",
-			 upper, work);
-	}
-	/* The descriptors stay open; confine_and_execute closes what is left, and the kernel has references of its own. */
-	if (mount_with_ids(c, data, e) < 0)
-		return err_set(e, errno, "overlay", "mount overlay of %zu layers%s%s", o->n_layers,
-			       o->upper ? " with upper " : "", o->upper ? o->upper : "");
-	return 0;
-}
-
 static int mount_root(struct child *c, struct err *e)
 {
 	const Shim__Step *s = overlay_step(c);
 
 	if (s) {
 		progress_step(c->progress, s->name ? s->name : "overlay", s->timeout_ms);
-		TRY(mount_overlay(c, s->overlay, e));
+		TRY(overlay_mount(c, s->overlay, e));
 	} else {
 		/* The holder of a pod: an empty tmpfs, a mount of its own. */
 		int fd = sys_open_tree(c->stage_fd, "root", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);

@@ -7,6 +7,7 @@
 #include "shim/launch.h"
 #include "shim/report.h"
 #include "shim/shim.h"
+#include "shim/sys.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -64,8 +65,12 @@ void run_kill(struct shim *s)
 {
 	int r = s->run.cgroup_fd < 0 ? 0 : file_writes(s->run.cgroup_fd, "cgroup.kill", "1");
 
-	if (r < 0 && r != -ENOENT && r != -ENODEV) /* removed by berthd: empty */
-		log_warn("cgroup.kill: %s", strerror(-r));
+	if (r == 0 || r == -ENOENT || r == -ENODEV) /* removed by berthd: empty */
+		return;
+	/* Short of descriptors, say. The first process is the end of its pid namespace, if it has one. */
+	log_warn("cgroup.kill: %s", strerror(-r));
+	if (s->run.pidfd >= 0)
+		(void)sys_pidfd_send_signal(s->run.pidfd, SIGKILL); /* or it has ended */
 }
 
 void run_skip(struct shim *s, const struct err *e)

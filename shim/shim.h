@@ -29,6 +29,8 @@ struct shim {
 	char *scratch; /* SESSION_MAX bytes: what is read for or from a session */
 
 	int user_fd, net_fd; /* namespaces that incarnations share; -1 */
+	int root_fd;	     /* overlay that they share (overlay.h); -1 */
+	char root_key[20];
 	uint32_t user_first, user_count;
 	int pid_ns_fd; /* our own, to come back to */
 };
@@ -38,5 +40,7 @@ void shim_leave(struct shim *s);  /* Bye: kill, then end */
 int shim_log_event_watch(struct shim *s);
 /* A fork-like clone into `group`, in the pid namespace of ns_of (a pidfd) or in ours (-1). The pid, 0 in the child. */
 int shim_clone(struct shim *s, unsigned long long flags, int group_fd, int ns_of, int *ret_pidfd);
+/* Closes a descriptor whose last reference may mean work for a disk: in a child that nobody waits for. */
+void shim_close_aside(int fd);
 void *page_new(void); /* zeroed page for one session's object; NULL with errno */
 void page_free(void *page);

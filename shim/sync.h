@@ -6,19 +6,21 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum sync_kind {
 	SYNC_FAILED = 1, /* err: nothing was executed; the child ends */
 	SYNC_SKIPPED,	 /* err: an optional step failed */
 	SYNC_NET,	 /* fds: the network namespace that this launch made */
-	SYNC_TTY,	 /* fds: master and slave of the terminal */
-	SYNC_PID,	 /* value: pid of the container's first process, child of the shim (two-stage launch) */
-	SYNC_HELD,	 /* waiting for the release */
-	SYNC_INIT,	 /* the child becomes one of the container: what follows is not to be trusted */
-	SYNC_STARTED,	 /* init: the program was executed */
-	SYNC_STATUS,	 /* init: value is the program's wait status */
-	SYNC_RELEASE,	 /* shim -> child */
+	SYNC_ROOT,    /* fds: the overlay, attached nowhere; err.text: what it is made of; value: it is the kept one */
+	SYNC_TTY,     /* fds: master and slave of the terminal */
+	SYNC_PID,     /* value: pid of the container's first process, child of the shim (two-stage launch) */
+	SYNC_HELD,    /* waiting for the release */
+	SYNC_INIT,    /* the child becomes one of the container: what follows is not to be trusted */
+	SYNC_STARTED, /* init: the program was executed */
+	SYNC_STATUS,  /* init: value is the program's wait status */
+	SYNC_RELEASE, /* shim -> child */
 };
 
 struct sync_record {
@@ -42,6 +44,7 @@ int sync_open(int fds[2]); /* [0] the shim's, non-blocking; [1] the child's, blo
 /* Child. Errors are of no use to a child whose shim is gone: it will read end of file at its next barrier, or be killed. */
 void sync_send(int fd, enum sync_kind kind, int value, const struct err *e);
 void sync_send_fds(int fd, enum sync_kind kind, const int *fds, unsigned n_fds);
+void sync_send_root(int fd, int mount_fd, bool kept, const struct err *key);
 int sync_wait_release(int fd); /* negative errno; -ECANCELED at end of file */
 
 /* Shim: 0 and a record, or WIRE_GONE, WIRE_AGAIN, negative errno. ret_fds[2] are -1 or the caller's. */

@@ -156,6 +156,58 @@ static void a_restart_finds_rootfs_and_network_as_they_were(void **state)
 	shim_stop(&s);
 }
 
+static int overlays_of(const char *upper)
+{
+	char line[1024], *at;
+	int n = 0;
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+
+	assert_non_null(f);
+	while (fgets(line, sizeof line, f)) {
+		at = strstr(line, " - overlay ");
+		n += at && strstr(at, upper);
+	}
+	fclose(f);
+	return n;
+}
+
+/* Also with another rootfs in between, and with a launch that fails after it took the mount. */
+static void the_overlay_outlives_the_incarnation(void **state)
+{
+	static const char *const commands[] = {"stat -c %d /", "stat -c %d /", NULL, "stat -c %d /"};
+	struct shim s;
+	struct plan p;
+	unsigned long long dev[4] = {0};
+	char fresh[2][96];
+
+	shim_spawn(&s);
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		PLAN(&p, &s, "sh", "-c", commands[i] ? commands[i] : "exit 3");
+		if (!commands[i]) {
+			p.process.argv[0] = (char *)(uintptr_t) "/no/such";
+			assert_string_equal(shim_launch_fails(&s, &p)->step, "exec");
+			continue;
+		}
+		assert_int_equal(shim_run(&s, &p)->code, 0);
+		char *log = shim_log(&s), *last = log;
+		for (char *nl; (nl = strchr(last, '\n')) && nl[1];)
+			last = nl + 1;
+		dev[i] = strtoull(last, NULL, 10);
+		free(log);
+	}
+	assert_true(dev[0] && dev[0] == dev[1]);
+	assert_true(dev[0] == dev[3]);
+	/* A new upper layer of the old name is another one. */
+	snprintf(fresh[0], sizeof fresh[0], "%.90s.old", p.upper);
+	assert_int_equal(rename(p.upper, fresh[0]), 0);
+	PLAN(&p, &s, "sh", "-c", "echo > /root/new-upper");
+	assert_int_equal(shim_run(&s, &p)->code, 0);
+	snprintf(fresh[1], sizeof fresh[1], "%.70s/root/new-upper", p.upper);
+	assert_int_equal(access(fresh[1], F_OK), 0);
+	assert_int_equal(overlays_of(p.upper), 0); /* none of it shows */
+	shim_stop(&s);
+}
+
 static void confinement_is_in_force(void **state)
 {
 	/* Allows everything, but mkdir answers ENOANO (55). */
@@ -178,8 +230,8 @@ static void confinement_is_in_force(void **state)
 		PLAN(&p, &s, "sh", "-c",
 		     "cat /proc/self/status; ulimit -n; ulimit -Hn; umask; pwd; echo HOME=$HOME; ls -l /proc/self/fd; "
 		     "mkdir /tmp/x; "
-		     "echo 1 > /proc/sys/kernel/pid_max; cat /proc/kcore /proc/timer_list | wc -c; ls /sys/firmware | "
-		     "wc -l; "
+		     "echo 1 > /proc/sys/kernel/pid_max; echo masked $(cat /proc/timer_list | wc -c) $(ls /sys/firmware | "
+		     "wc -l); "
 		     "echo groups $(id -G); cat /proc/self/oom_score_adj; cat /proc/self/cgroup; mount | grep -c .");
 		p.process.has_seccomp = 1;
 		p.process.seccomp.data = (uint8_t *)filter;
@@ -208,7 +260,7 @@ static void confinement_is_in_force(void **state)
 		assert_non_null(strstr(log, user ? "HOME=/home\n" : "HOME=/root\n"));
 		assert_non_null(strstr(log, "No anode"));
 		assert_non_null(strstr(log, "Read-only file system"));
-		assert_non_null(strstr(log, "\n0\n0\n")); /* masks */
+		assert_non_null(strstr(log, "masked 0 0\n"));
 		assert_non_null(strstr(log, user ? "groups 1001 2000 2001 4242\n" : "groups 0 4242\n"));
 		assert_non_null(strstr(log, "0::/\n"));
 		assert_null(strstr(log, "socket:")); /* nothing of ours leaked */
@@ -519,6 +571,7 @@ int main(void)
 		cmocka_unit_test(failures_name_the_step_and_the_errno),
 		cmocka_unit_test(what_a_plan_may_not_say),
 		cmocka_unit_test(a_restart_finds_rootfs_and_network_as_they_were),
+		cmocka_unit_test(the_overlay_outlives_the_incarnation),
 		cmocka_unit_test(confinement_is_in_force),
 		cmocka_unit_test(a_read_only_root_is_read_only),
 		cmocka_unit_test(an_optional_step_that_fails_is_listed),
