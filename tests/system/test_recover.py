@@ -240,8 +240,8 @@ def test_kill_9_in_the_middle_of_removals_leaves_nothing_half_removed(host):
     time.sleep(0.01 * SLOW)
     host.restart()
     for p in ps:
-        p.communicate(timeout=20 * SLOW)
-        assert p.returncode == 0
+        out, err = p.communicate(timeout=20 * SLOW)
+        assert p.returncode == 0, err
     assert host.list() == []
 
 
