@@ -617,12 +617,10 @@ static state act_stored(struct container *c, struct event *ev)
 	c->stored = true;
 	c->row_queued = false;
 	answer_started(c);
-	if (container_state(c) == S(CREATING)) {
-		/* hold_before_exec: the process is made now, and stops before exec. */
-		if (c->obj->spec->hold_before_exec)
-			return launch(c, true);
-		answer(c, WAIT_BIT(WAIT_CREATED));
-	}
+	/* hold_before_exec: the process is made now, and stops before exec. */
+	if (container_state(c) == S(CREATING) && c->obj->spec->hold_before_exec)
+		return launch(c, true);
+	answer(c, WAIT_BIT(WAIT_CREATED));
 	if (container_state(c) == S(DELETING))
 		remove_continue(c);
 	return 0;
@@ -899,6 +897,8 @@ static state act_stop_launch(struct container *c, struct event *ev)
 	struct err e;
 
 	end_is_wanted(c, ev);
+	/* A person has taken it in hand: it stays, whatever the create wanted. */
+	SET(c->obj, start_or_remove, 0);
 	err_set(&e, 0, "stop", "stopped before it ran");
 	waiters_fail(c, WAIT_BIT(WAIT_STARTED), BERTH__ERROR__CODE__CONFLICT, &e);
 	if (c->launch_when_gone) {
@@ -1247,6 +1247,11 @@ static state act_exited(struct container *c, struct event *ev)
 	else
 		waiters_fail(c, WAIT_BIT(WAIT_STARTED), BERTH__ERROR__CODE__START_FAILED, &e);
 	answer(c, WAIT_BIT(WAIT_ENDED) | WAIT_BIT(WAIT_NEXT_EXIT));
+	/* Restarted, and it ended before that was reported; or a stop had the last word over the restart. */
+	if (!c->start_after && container_state(c) != S(STOPPING))
+		answer(c, WAIT_BIT(WAIT_RESTARTED));
+	else if (!c->start_after)
+		waiters_fail(c, WAIT_BIT(WAIT_RESTARTED), BERTH__ERROR__CODE__CONFLICT, &e);
 	if (c->start_after) {
 		c->by_person = true;
 		start_is_wanted(c);

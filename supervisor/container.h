@@ -32,7 +32,7 @@ enum container_event_type {
 	EV_EXEC,
 	EV_ATTACH,
 	EV_LAUNCH,     /* berthd itself: at boot, when the pod is ready, with a create that also starts */
-	EV_LAUNCHING,		/* at re-adoption: the shim is at a launch that was not written down */
+	EV_LAUNCHING,  /* at re-adoption: the shim is at a launch that was not written down */
 	EV_HELD,       /* the shim: stopped before exec */
 	EV_RUNNING,    /* the shim: exec has happened */
 	EV_FAILED,     /* the shim or berthd: the launch failed; c->failure */
@@ -138,6 +138,5 @@ int container_group_open(const struct container *c,
 			 int *ret_fd); /* of the present incarnation; -ENOENT when there is none */
 void container_group_path(const struct container *c, char *buf, unsigned size); /* below <root>/shared */
 
-/* Called by client.c: this client is gone, or took this request back. */
-void container_client_gone(struct supervisor *sv, uint64_t client);
+/* Called by client.c: nobody waits for the answer to this request any more (gone, cancelled, past its deadline). */
 bool container_cancel(struct supervisor *sv, uint64_t client, uint64_t request);

@@ -103,6 +103,7 @@ static int exec_plan(struct container *c, Berth__ExecSpec *spec, const char *id,
 		f.apparmor = NULL;
 		r = seccomp_get(c->sv->seccomp, c->obj->spec->security, f.caps, &f.seccomp, &f.seccomp_len, e);
 	}
+	launch_exec_caps(c, &f);
 	if (!r)
 		r = plan_make_exec(&f, spec, id, &a, &plan, e);
 	if (r == -ENOMEM)

@@ -17,6 +17,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -301,7 +302,7 @@ static int group_devices(struct container *c, const struct plan_facts *f, int gr
 	unsigned n = plan_device_rules(f, rules, ARRAY_SIZE(rules));
 	int r = cg_devices_attach(c->sv->devices, group_fd, rules, n, e);
 
-	/* A kernel without it: said in in_force, the nodes in /dev and CAP_MKNOD's filter remain. */
+	/* A kernel without it: said in in_force, and nobody gets CAP_MKNOD (mknod_forget). */
 	*ret_on = r == 0;
 	return r == -ENOTSUP ? 0 : r;
 }
@@ -375,6 +376,22 @@ static int launch_send(struct shimlink *shim, int plan_fd, int group_fd, int pod
 	return r < 0 ? err_set(e, -r, "shim", "send the plan to the shim") : 0;
 }
 
+/* Without a device filter CAP_MKNOD would make a node of the host's disk, and open it. */
+static void mknod_forget(struct plan_facts *f, bool filter)
+{
+	const Berth__Security *s = f->obj->spec->security;
+
+	if (!filter && !f->userns_count && !(s && s->privileged))
+		f->caps &= ~(1ull << CAP_MKNOD);
+}
+
+void launch_exec_caps(const struct container *c, struct plan_facts *f)
+{
+	const Berth__InForce *in = c->obj->status->in_force;
+
+	mknod_forget(f, in && in->device_filter);
+}
+
 static int container_plan(struct container *c, bool hold, int *ret_plan_fd, int *ret_group_fd, struct err *e)
 {
 	struct arena a = ARENA_INIT;
@@ -386,11 +403,12 @@ static int container_plan(struct container *c, bool hold, int *ret_plan_fd, int 
 
 	f.hold = hold;
 	if (!r)
+		r = group_make(c, &f, &group_fd, &filter, e);
+	mknod_forget(&f, filter);
+	if (!r)
 		r = plan_make(&f, &a, &plan, e);
 	if (!r)
 		r = launch_pack(&plan->base, "berth-plan", ret_plan_fd, e);
-	if (!r)
-		r = group_make(c, &f, &group_fd, &filter, e);
 	if (!r) {
 		in_force_make(c, &f, filter);
 		*ret_group_fd = take_fd(&group_fd);

@@ -13,6 +13,8 @@ int launch_holder(struct pod *p, struct err *e);
 
 /* What plan.c wants to know of a container; strings and arrays live in the arena. */
 int launch_facts(struct container *c, struct arena *a, struct plan_facts *f, struct err *e);
+/* An exec gets no more than the launch did: what was taken away because this kernel cannot filter devices. */
+void launch_exec_caps(const struct container *c, struct plan_facts *f);
 /* A packed message in a sealed memfd. */
 int launch_pack(const ProtobufCMessage *m, const char *name, int *ret_fd, struct err *e);
 /* Limits that a program looks for in its own group, and putting them there: into `main` of the incarnation's group. */

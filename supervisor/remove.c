@@ -100,7 +100,8 @@ static void forget_volumes(struct container *c)
 	if (!c->removing_volumes && !spec->auto_remove)
 		return;
 	for (size_t i = 0; i < spec->n_mounts; i++)
-		if (spec->mounts[i]->type == BERTH__MOUNT__TYPE__VOLUME && spec->mounts[i]->source && uuid_is(spec->mounts[i]->source))
+		if (spec->mounts[i]->type == BERTH__MOUNT__TYPE__VOLUME && spec->mounts[i]->source &&
+		    uuid_is(spec->mounts[i]->source))
 			volume_forget(c->sv, c->obj->meta->project, spec->mounts[i]->source, c->node.uuid);
 }
 

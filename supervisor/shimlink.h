@@ -34,4 +34,4 @@ int shimlink_signal(struct shimlink *s, uint64_t incarnation, int signal);
 int shimlink_bye(struct shimlink *s);
 int shimlink_query(struct shimlink *s);
 int shimlink_pid(const struct shimlink *s);
-void shimlink_kill(struct shimlink *s);	    /* SIGKILL by pidfd */
+void shimlink_kill(struct shimlink *s); /* SIGKILL by pidfd */

@@ -133,15 +133,6 @@ void waiters_fail(struct container *c, unsigned kinds, Berth__Error__Code code, 
 	}
 }
 
-void container_client_gone(struct supervisor *sv, uint64_t client)
-{
-	struct waiter *w;
-
-	list_each (w, &sv->waiters, all)
-		if (w->parked.client == client)
-			waiter_free(w);
-}
-
 bool container_cancel(struct supervisor *sv, uint64_t client, uint64_t request)
 {
 	struct waiter *w;
