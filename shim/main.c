@@ -140,6 +140,7 @@ static void on_signal(struct source *src, uint32_t events)
 	struct shim *s = container_of(src, struct shim, signals);
 	struct signalfd_siginfo si;
 
+	shim_active(s);
 	while (read(src->fd, &si, sizeof si) == sizeof si) {
 		if (si.ssi_signo == SIGCHLD)
 			reap(s);

@@ -8,12 +8,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/sysmacros.h>
 
 #define CLONE_MOUNT (AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)
@@ -392,6 +394,9 @@ static int apply_sysctl(struct child *c, const Shim__Step *s, int source, struct
 	AUTO_FD fd = root_open(c, path, O_WRONLY);
 	if (fd < 0)
 		return err_set(e, fd, "sysctl", "sysctl %s", k->key);
+	struct statfs fs;
+	if (fstatfs(fd, &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC) /* a file of the image would take any value */
+		return err_set(e, EINVAL, "sysctl", "sysctl %s: /proc is not the kernel's", k->key);
 	if (write(fd, k->value, strlen(k->value)) < 0)
 		return err_set(e, errno, "sysctl", "sysctl %s = %s", k->key, k->value);
 	return 0;

@@ -17,7 +17,8 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
-#define IN_ROOT (RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+#define LINKS_MAX 8
+#define IN_ROOT	  (RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
 
 /* ---------------------------------------------------------------- paths in the root */
 
@@ -28,10 +29,40 @@ int root_open(const struct child *c, const char *path, uint64_t flags)
 	return fd < 0 ? -errno : fd;
 }
 
-/* mkdir -p, one component after the other, each prefix resolved anew below the root. */
-static int make_folders(const struct child *c, const char *path, unsigned mode)
+static int make_dir(const struct child *c, const char *path, unsigned mode, unsigned links);
+
+/* Where the link at path leads, as a path in the container; path itself must not lead anywhere yet. */
+static int read_link(const struct child *c, const char *path, char target[PATH_MAX])
 {
-	char prefix[PATH_MAX];
+	const char *slash = strrchr(path, '/');
+	size_t len = slash ? (size_t)(slash - path) + 1 : 0;
+	char link[PATH_MAX];
+	ssize_t n;
+
+	if (!slash || len >= PATH_MAX)
+		return -EINVAL;
+	memcpy(target, path, len);
+	target[len] = 0;
+	AUTO_FD parent = root_open(c, target, O_PATH | O_DIRECTORY);
+	if (parent < 0)
+		return parent;
+	n = readlinkat(parent, slash + 1, link, sizeof link - 1);
+	if (n <= 0)
+		return n < 0 ? -errno : -ENOENT;
+	link[n] = 0;
+	if (link[0] == '/')
+		len = 0;
+	if (len + (size_t)n >= PATH_MAX)
+		return -ENAMETOOLONG;
+	memcpy(target + len, link, (size_t)n + 1);
+	return 0;
+}
+
+/* mkdir -p, one component after the other, each prefix resolved anew below the root. Links that lead nowhere yet are made to
+ * lead somewhere, as Docker does: images have /etc/resolv.conf -> ../run/systemd/resolve/stub-resolv.conf. */
+static int make_folders(const struct child *c, const char *path, unsigned mode, unsigned links)
+{
+	char prefix[PATH_MAX], target[PATH_MAX];
 	size_t len = strlen(path);
 	AUTO_FD parent = -1;
 
@@ -52,6 +83,8 @@ static int make_folders(const struct child *c, const char *path, unsigned mode)
 			if (mkdirat(parent, prefix + at, path[end] ? 0755 : mode) < 0 && errno != EEXIST)
 				return -errno;
 			fd = root_open(c, prefix, O_PATH | O_DIRECTORY);
+			if (fd == -ENOENT && links < LINKS_MAX && read_link(c, prefix, target) == 0)
+				fd = make_dir(c, target, 0755, links + 1);
 		}
 		close_fd(&parent);
 		parent = fd;
@@ -59,11 +92,16 @@ static int make_folders(const struct child *c, const char *path, unsigned mode)
 	return take_fd(&parent);
 }
 
-int root_make_dir(const struct child *c, const char *path, unsigned mode)
+static int make_dir(const struct child *c, const char *path, unsigned mode, unsigned links)
 {
 	int fd = root_open(c, path, O_PATH | O_DIRECTORY);
 
-	return fd == -ENOENT ? make_folders(c, path, mode) : fd;
+	return fd == -ENOENT ? make_folders(c, path, mode, links) : fd;
+}
+
+int root_make_dir(const struct child *c, const char *path, unsigned mode)
+{
+	return make_dir(c, path, mode, 0);
 }
 
 int root_parent(const struct child *c, const char *path, const char **ret_name)
@@ -81,9 +119,10 @@ int root_parent(const struct child *c, const char *path, const char **ret_name)
 	return root_make_dir(c, dir[0] ? dir : "/", 0755);
 }
 
-int root_make_file(const struct child *c, const char *path)
+static int make_file(const struct child *c, const char *path, unsigned links)
 {
 	int fd = root_open(c, path, O_PATH);
+	char target[PATH_MAX];
 	struct stat st;
 	const char *name;
 
@@ -96,6 +135,8 @@ int root_make_file(const struct child *c, const char *path)
 		if (made < 0 && errno != EEXIST)
 			return -errno;
 		fd = root_open(c, path, O_PATH);
+		if (fd == -ENOENT && links < LINKS_MAX && read_link(c, path, target) == 0)
+			return make_file(c, target, links + 1);
 	}
 	if (fd < 0)
 		return fd;
@@ -106,6 +147,11 @@ int root_make_file(const struct child *c, const char *path)
 		return r;
 	}
 	return fd;
+}
+
+int root_make_file(const struct child *c, const char *path)
+{
+	return make_file(c, path, 0);
 }
 
 /* ---------------------------------------------------------------- prepare: on the host's side */

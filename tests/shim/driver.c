@@ -84,7 +84,10 @@ int driver_setup(void **state)
 	assert_int_equal(mkdir(driver.cgroup, 0755), 0);
 	driver.cgroup_fd = open(driver.cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_true(driver.cgroup_fd >= 0);
-	snprintf(path, sizeof path, "%s/staging", driver.dir);
+	snprintf(path, sizeof path, "%s/run", driver.dir);
+	assert_int_equal(mkdir(path, 0755), 0);
+	assert_int_equal(mount("tmpfs", path, "tmpfs", 0, NULL), 0);
+	snprintf(path, sizeof path, "%s/run/staging", driver.dir);
 	assert_int_equal(mkdir(path, 0755), 0);
 	make_layer();
 	signal(SIGPIPE, SIG_IGN);
@@ -114,6 +117,8 @@ int driver_teardown(void **state)
 	remove_group(driver.cgroup);
 	snprintf(path, sizeof path, "%s/cgroup", driver.dir);
 	umount2(path, MNT_DETACH);
+	snprintf(path, sizeof path, "%s/run", driver.dir);
+	umount2(path, MNT_DETACH);
 	assert_int_equal(dir_remove_all(AT_FDCWD, driver.dir), 0);
 	return 0;
 }
@@ -128,9 +133,9 @@ void shim_spawn(struct shim *s)
 	*s = (struct shim){.link = -1, .group_fd = -1, .container_fd = -1};
 	assert_non_null(program);
 	uuid_make(s->uuid);
-	snprintf(s->path, sizeof s->path, "%s/%s.sock", driver.dir, s->uuid);
+	snprintf(s->path, sizeof s->path, "%s/run/%s.sock", driver.dir, s->uuid);
 	snprintf(s->logs, sizeof s->logs, "%s/%.36s/logs", driver.dir, s->uuid);
-	snprintf(s->exit_record, sizeof s->exit_record, "%s/%.36s.exit", driver.dir, s->uuid);
+	snprintf(s->exit_record, sizeof s->exit_record, "%s/run/%.36s.exit", driver.dir, s->uuid);
 	char own[128];
 	snprintf(own, sizeof own, "%s/%.36s", driver.dir, s->uuid);
 	assert_int_equal(mkdir(own, 0755), 0);
@@ -376,7 +381,7 @@ void plan_init(struct plan *p, struct shim *s, const char *const argv[])
 	static char staging[96];
 
 	memset(p, 0, sizeof *p);
-	snprintf(staging, sizeof staging, "%s/staging", driver.dir);
+	snprintf(staging, sizeof staging, "%s/run/staging", driver.dir);
 	shim__launch_plan__init(&p->p);
 	shim__process_plan__init(&p->process);
 	p->p.steps = p->step_list;

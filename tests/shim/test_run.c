@@ -230,7 +230,8 @@ static void confinement_is_in_force(void **state)
 		PLAN(&p, &s, "sh", "-c",
 		     "cat /proc/self/status; ulimit -n; ulimit -Hn; umask; pwd; echo HOME=$HOME; ls -l /proc/self/fd; "
 		     "mkdir /tmp/x; "
-		     "echo 1 > /proc/sys/kernel/pid_max; echo masked $(cat /proc/timer_list | wc -c) $(ls /sys/firmware | "
+		     "echo 1 > /proc/sys/kernel/pid_max; echo masked $(cat /proc/timer_list | wc -c) $(ls "
+		     "/sys/firmware | "
 		     "wc -l); "
 		     "echo groups $(id -G); cat /proc/self/oom_score_adj; cat /proc/self/cgroup; mount | grep -c .");
 		p.process.has_seccomp = 1;
@@ -298,6 +299,55 @@ static void a_read_only_root_is_read_only(void **state)
 	p.overlay.upper = p.overlay.work = NULL;
 	assert_int_equal(shim_run(&s, &p)->code, 1);
 	shim_stop(&s);
+}
+
+static void mount_points_behind_dangling_links_are_made(void **state)
+{
+	static const struct {
+		const char *link, *target;
+	} links[] = {{"etc/resolv.conf", "../run/systemd/resolve/stub-resolv.conf"},
+		     {"etc/hosts", "/run/a/hosts"},
+		     {"etc/loop", "loop"},
+		     {"etc/up", "../../../../etc/upper"}};
+	struct shim s;
+	struct plan p;
+	char path[128];
+
+	shim_spawn(&s);
+	for (size_t i = 0; i < ARRAY_SIZE(links); i++) {
+		snprintf(path, sizeof path, "%s/layer/%s", driver.dir, links[i].link);
+		unlink(path);
+		assert_int_equal(symlink(links[i].target, path), 0);
+	}
+	snprintf(path, sizeof path, "%s/layer/var", driver.dir);
+	assert_int_equal(symlink("/elsewhere/var", path), 0);
+	PLAN(&p, &s, "sh", "-c",
+	     "cat /etc/hosts /etc/resolv.conf /etc/up; ls -d /run/systemd/resolve/stub-resolv.conf /elsewhere/var/x/y "
+	     "/etc/upper");
+	static const char *const at[] = {"/etc/hosts", "/etc/resolv.conf", "/etc/up"};
+	Shim__FileStep files[ARRAY_SIZE(at)];
+	for (size_t i = 0; i < ARRAY_SIZE(at); i++) {
+		shim__file_step__init(&files[i]);
+		files[i].path = (char *)(uintptr_t)at[i];
+		files[i].has_content = 1;
+		files[i].content.data = (uint8_t *)(uintptr_t)at[i];
+		files[i].content.len = strlen(at[i]);
+		plan_step(&p, SHIM__STEP__STAGE__ROOTFS, SHIM__STEP__WHAT_FILE)->file = &files[i];
+	}
+	plan_mount(&p, "tmpfs", "tmpfs", "/var/x/y");
+	assert_int_equal(shim_run(&s, &p)->code, 0);
+	char *log = shim_log(&s);
+	assert_non_null(strstr(log, "/run/systemd/resolve/stub-resolv.conf"));
+	free(log);
+	PLAN(&p, &s, "true");
+	plan_mount(&p, NULL, "/etc/passwd", "/etc/loop");
+	const Shim__Failed *f = shim_launch_fails(&s, &p);
+	assert_int_equal(f->sys_errno, ELOOP);
+	shim_stop(&s);
+	for (size_t i = 0; i < ARRAY_SIZE(links); i++) {
+		snprintf(path, sizeof path, "%s/layer/%s", driver.dir, links[i].link);
+		assert_int_equal(unlink(path), 0);
+	}
 }
 
 static void an_optional_step_that_fails_is_listed(void **state)
@@ -574,6 +624,7 @@ int main(void)
 		cmocka_unit_test(the_overlay_outlives_the_incarnation),
 		cmocka_unit_test(confinement_is_in_force),
 		cmocka_unit_test(a_read_only_root_is_read_only),
+		cmocka_unit_test(mount_points_behind_dangling_links_are_made),
 		cmocka_unit_test(an_optional_step_that_fails_is_listed),
 		cmocka_unit_test(signals_reach_only_their_incarnation),
 		cmocka_unit_test(a_second_launch_is_refused_while_one_runs),
