@@ -235,8 +235,16 @@ class Host:
             return out if text in out else None
         return eventually(found, "%r in the log of %s" % (text, ref), seconds, 0.05)
 
-    def list(self, **kw):
-        return self.ask("container_list", {"all": True, **kw}).get("containers", [])
+    def list(self):
+        """All pages of it."""
+        out, after = [], 0
+        with self.client() as c:
+            while True:
+                page = c.request("container_list", {"all": True, "after_id": after})[0]
+                out += page.get("containers", [])
+                after = page.get("next_after_id", 0)
+                if not after:
+                    return out
 
     def actions(self, ref):
         return self.ask("actions", {"ref": ref}).get("actions", [])
@@ -244,8 +252,9 @@ class Host:
     # -------------------------------------------------------------- what is left
 
     def remove_all(self):
+        containers = self.list()
         with self.client() as c:
-            for container in c.request("container_list", {"all": True})[0].get("containers", []):
+            for container in containers:
                 remove(c, "container_remove", container["meta"]["uuid"])
             for pod in c.request("pod_list")[0].get("pods", []):
                 if not pod.get("implicit"):

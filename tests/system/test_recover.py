@@ -145,9 +145,13 @@ def test_stop_that_was_under_way_is_finished(host):
 def test_backoff_goes_on_after_berthds_death(host):
     name = host.detached("--restart", "always", "--", "guest", "exit", "2")
     eventually(lambda: host.status(name).get("restart_count", 0) >= 3, "some restarts")
-    host.wait_state(name, "backoff")
-    count = host.status(name)["restart_count"]
+    eventually(lambda: host.status(name).get("restart_count", 0) >= 4, "four restarts")
+    before = host.wait_state(name, "backoff")
+    count = before["restart_count"]
     host.restart()
+    after = host.status(name)
+    if after["state"].endswith("BACKOFF") and after["incarnation"] == before["incarnation"]:
+        assert after["next_retry_at"] >= before["next_retry_at"] - 50e6, "the pause was shortened"
     eventually(lambda: host.status(name).get("restart_count", 0) > count, "one more restart", 20)
 
 
@@ -411,3 +415,15 @@ def test_the_containers_group_is_where_inspect_says(host):
     s = host.status(name)
     assert "0::%s/main" % s["cgroup"] in open("/proc/%d/cgroup" % s["pid"]).read()
     assert os.path.isdir(cgroup_mount() + s["cgroup"])
+
+
+def test_pain_7_the_backoff_is_not_forgotten_with_berthd(host):
+    """A supervisor that crashes again and again must not make a storm of a container that does so too."""
+    name = host.detached("--restart", "always", "--", "false")
+    eventually(lambda: host.status(name).get("restart_count", 0) >= 4, "four restarts")
+    for _ in range(4):
+        host.restart()
+        host.wait_state(name, "backoff", seconds=30)
+    s = host.status(name)
+    delay = (s["next_retry_at"] - s["last_exit"]["finished_at"]) / 1e6
+    assert delay >= 700 and s["incarnation"] <= 9, s
