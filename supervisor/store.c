@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/list.h"
+#include "base/log.h"
 #include "base/own.h"
 #include "base/str.h"
 
@@ -113,6 +114,9 @@ struct store {
 
 /* ---------------------------------------------------------------- SQLite */
 
+/* The WAL's content goes into the database, and the next write begins at the WAL's start, in blocks that it has already. */
+#define STORE_WAL_ANEW "PRAGMA wal_checkpoint(RESTART)"
+
 static const char *const schema_1[] = {
 	"CREATE TABLE objects (kind INTEGER NOT NULL, uuid TEXT NOT NULL, id INTEGER NOT NULL, project TEXT NOT NULL,"
 	" name TEXT NOT NULL, revision INTEGER NOT NULL, deleted_at INTEGER NOT NULL, blob BLOB NOT NULL,"
@@ -128,6 +132,7 @@ static const char *const schema_1[] = {
 	"CREATE TABLE counters (one INTEGER PRIMARY KEY CHECK (one = 1), next_id INTEGER NOT NULL, revision INTEGER "
 	"NOT NULL)",
 	"INSERT INTO counters VALUES (1, 1, 1)",
+	"CREATE TABLE reserve (filler BLOB)", /* empty, see store_make_reserve */
 };
 
 /* [n] brings version n to n + 1. Columns and tables are only ever added: the previous release must be able to read on. */
@@ -575,6 +580,8 @@ static void batch_run(struct store *st, struct list *batch)
 		r = store_commit(st);
 	if (r < 0) {
 		store_rollback(st);
+		if (r == -ENOSPC)
+			(void)store_exec(st, STORE_WAL_ANEW); /* if it cannot: the writes below say so */
 		list_each (op, batch, link) {
 			r = batch_run_one(st, op);
 			if (r < 0) {
@@ -690,13 +697,19 @@ static void store_drain(struct store *st)
 	struct list done = LIST_INIT(done);
 	struct store_op *op;
 	eventfd_t n;
+	bool failed_before;
 
 	(void)eventfd_read(st->event_fd, &n); /* nothing there: we were called without the event */
 	pthread_mutex_lock(&st->lock);
 	while ((op = list_pop(&st->finished, struct store_op, link)))
 		list_push(&done, &op->link);
+	failed_before = st->error[0] != 0;
 	memcpy(st->error, st->shared_error, sizeof st->error);
 	pthread_mutex_unlock(&st->lock);
+	if (st->error[0] && !failed_before)
+		log_error("%s: changes are refused until it can be written, supervision goes on", st->error);
+	else if (!st->error[0] && failed_before)
+		log_info("the store can be written again");
 	while ((op = list_pop(&done, struct store_op, link))) {
 		st->in_flight--;
 		op_finish(op);
@@ -1182,8 +1195,26 @@ static int store_migrate(struct store *st, int version)
 		store_rollback(st);
 		return r;
 	}
-	/* store_check reads the version from the file's header: bring it there from the WAL. */
-	return store_exec(st, "PRAGMA wal_checkpoint(TRUNCATE)");
+	return 0;
+}
+
+/* Room for what a full disk must not stop: status, and the removals that make room. The filler leaves free pages in the database
+ * and a WAL of its size; both are written over from now on, and blocks that a file has need no space. When a write fails for
+ * want of it, the WAL is begun anew (batch_run). The checkpoint also brings the version into the file's header, for store_check. */
+static void store_make_reserve(struct store *st)
+{
+	static const char *const sql[] = {
+		"INSERT INTO reserve VALUES (zeroblob(524288))",
+		"DELETE FROM reserve",
+		STORE_WAL_ANEW,
+	};
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(sql) && r == 0; i++)
+		r = store_exec(st, sql[i]);
+	if (r < 0) /* the disk is full already: no reserve, but no reason not to start */
+		store_rollback(st);
+	st->t_error[0] = 0;
 }
 
 static int store_prepare(struct store *st)
@@ -1231,6 +1262,8 @@ static int store_open_db(struct store *st, const char *dir, struct err *e)
 			return r;
 		r = store_migrate(st, version);
 	}
+	if (r == 0)
+		store_make_reserve(st);
 	if (r == 0)
 		r = store_prepare(st);
 	return r < 0 ? err_set(e, -r, "store", "%s: %s", path, st->t_error) : 0;
