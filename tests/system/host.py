@@ -301,14 +301,14 @@ class Host:
                 pass
         return out
 
-    def assert_clean(self, trash=True):
+    def assert_clean(self, trash=True, seconds=10):
         """trash: what was removed is emptied once a second by a job; not every test waits for that."""
         last = []
 
         def clean():
             last[:] = self.leftovers(trash)
             return not last
-        eventually(clean, lambda: "nothing is left: %s" % "; ".join(last), 10, 0.02)
+        eventually(clean, lambda: "nothing is left: %d: %s" % (len(last), "; ".join(last[:20])), seconds, 0.02)
         log = self.log()
         for word in ("AddressSanitizer", "runtime error:", "LeakSanitizer"):
             assert word not in log, log[log.index(word) - 200:][:4000]
