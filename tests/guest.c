@@ -576,12 +576,12 @@ static int verb_trace(char **arg)
 	return 0;
 }
 
-/* speak KIND VALUE [PID] [FD]: makes process PID (1: berth's init) send a record as of shim/sync.h on its descriptor FD (3). */
+/* speak KIND VALUE [SIZE]: makes pid 1, berth's init, send a record as of shim/sync.h (SIZE bytes) on its descriptor 3. */
 static int verb_speak(char **arg)
 {
 #ifdef __x86_64__
-	int record[130] = {(int)number(arg, 0, 0), (int)number(arg, 1, 0)}, status;
-	pid_t pid = (pid_t)number(arg, 2, 1);
+	int record[132] = {(int)number(arg, 0, 0), (int)number(arg, 1, 0)}, status;
+	pid_t pid = 1;
 	struct user_regs_struct before, call;
 
 	if (ptrace(PTRACE_ATTACH, pid, NULL, NULL) < 0 || waitpid(pid, &status, __WALL) < 0 ||
@@ -593,17 +593,20 @@ static int verb_speak(char **arg)
 	call.rip -= 2; /* it sleeps in a system call: back to its instruction */
 	call.orig_rax = (unsigned long long)-1;
 	call.rax = SYS_sendto;
-	call.rdi = (unsigned long long)number(arg, 3, 3);
+	call.rdi = 3;
 	call.rsi = before.rsp - 4096;
-	call.rdx = sizeof record;
+	call.rdx = (unsigned long long)number(arg, 2, 524);
 	call.r10 = MSG_DONTWAIT;
 	call.r8 = call.r9 = 0;
 	for (size_t i = 0; i < sizeof record; i += sizeof(long))
 		ptrace(PTRACE_POKEDATA, pid, (void *)(uintptr_t)(call.rsi + i), *(void **)(void *)((char *)record + i));
 	ptrace(PTRACE_SETREGS, pid, NULL, &call);
-	ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL);
-	waitpid(pid, &status, __WALL);
-	ptrace(PTRACE_GETREGS, pid, NULL, &call);
+	/* A stop that was pending comes before the call is made. */
+	for (int i = 0; i < 4 && (long long)call.rax == SYS_sendto; i++) {
+		ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL);
+		waitpid(pid, &status, __WALL);
+		ptrace(PTRACE_GETREGS, pid, NULL, &call);
+	}
 	printf("speak %lld\n", (long long)call.rax);
 	before.rip -= 2;
 	before.rax = before.orig_rax;
