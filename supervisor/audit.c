@@ -162,8 +162,9 @@ void request_audit(struct request *rq, const char *kind, const Berth__Meta *obje
 	rq->parked.action = r->action->id;
 	if (o)
 		o->parked.action = r->action->id;
-	/* Before the row of what is created is queued, so that a repetition after a crash finds it. */
-	if (o && o->token && object && object->uuid && rq->verb && !strcmp(rq->verb, "create"))
+	/* Before the row of what is created or removed is queued, so that a repetition after a crash knows what became of it. */
+	if (o && o->token && object && object->uuid && rq->verb &&
+	    (!strcmp(rq->verb, "create") || !strcmp(rq->verb, "remove")))
 		token_object(rq->sv, o->token, object->uuid);
 	audit_store(rq->sv, r->action);
 }

@@ -225,6 +225,34 @@ static bool request_made(struct request *rq, const char *uuid)
 	return false; /* its row was not committed: do it */
 }
 
+/* A crash ate the answer to a removal. If the object is gone, that was it: true. */
+static bool request_removed(struct request *rq, const char *uuid)
+{
+	struct supervisor *sv = rq->sv;
+	const struct table *of;
+
+	switch (rq->env->body_case) {
+	case BERTH__ENVELOPE__BODY_CONTAINER_REMOVE:
+		of = &sv->containers;
+		break;
+	case BERTH__ENVELOPE__BODY_POD_REMOVE:
+		of = &sv->pods;
+		break;
+	case BERTH__ENVELOPE__BODY_IMAGE_REMOVE:
+		of = &sv->images;
+		break;
+	case BERTH__ENVELOPE__BODY_VOLUME_REMOVE:
+		of = &sv->volumes;
+		break;
+	default:
+		return false;
+	}
+	if (table_find(of, uuid))
+		return false; /* its deletion was not committed: do it */
+	reply_done(sv, rq->parked, uuid);
+	return true;
+}
+
 /* True: it is to be done. Else it was answered, or will be. */
 static bool request_is_new(struct request *rq, struct open *o)
 {
@@ -258,7 +286,7 @@ static bool request_is_new(struct request *rq, struct open *o)
 		return false;
 	case TOKEN_MADE:
 		o->token = t;
-		return !request_made(rq, token_object_uuid(t));
+		return !request_made(rq, token_object_uuid(t)) && !request_removed(rq, token_object_uuid(t));
 	case TOKEN_OTHER:
 		reply_error(sv, rq->parked, BERTH__ERROR__CODE__CONFLICT, "client_token",
 			    "this client_token belongs to a request that asked for something else");

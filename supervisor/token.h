@@ -3,7 +3,7 @@
  * A token belongs to its principal. While the first request runs, an equal one joins it and gets the same answer; afterwards
  * the stored answer is repeated; another body under the same token is CONFLICT. A token lives for TOKEN_LIFE, less when its
  * principal uses more than TOKEN_PER_PRINCIPAL in that time (then the one answered longest ago goes). It is in the
- * store before the request's own writes are, with the object that the request makes (token_object): after a crash between the
+ * store before the request's own writes are, with the object that the request makes or removes (token_object): after a crash between the
  * two the repetition finds the object instead of making a second one. */
 #pragma once
 
@@ -21,7 +21,7 @@ enum token_result {
 	TOKEN_NEW = 1,	/* do it; the answer goes to *ret */
 	TOKEN_JOINED,	/* it runs: the answer will come */
 	TOKEN_REPEAT,	/* *ret has the answer: token_answer */
-	TOKEN_MADE,	/* a crash ate the answer, but not the object: token_object_uuid */
+	TOKEN_MADE,	/* a crash ate the answer; what was being made or removed: token_object_uuid */
 	TOKEN_OTHER,	/* another body */
 	TOKEN_FULL,	/* too many running */
 };

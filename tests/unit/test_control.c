@@ -697,6 +697,38 @@ static void a_token_repeats_the_answer_and_not_the_deed(void **state)
 	close(sock);
 }
 
+static void a_removal_whose_answer_was_lost_in_a_crash_is_answered_again(void **state)
+{
+	struct fixture *f = *state;
+	int sock = client(f);
+	Berth__Envelope asked = BERTH__ENVELOPE__INIT, lost = BERTH__ENVELOPE__INIT, *env;
+	Berth__VolumeRemove gone = BERTH__VOLUME_REMOVE__INIT;
+	Berth__Done done = BERTH__DONE__INIT;
+	uint8_t data[200];
+
+	env = volume(f, sock, false, "data", NULL);
+	/* What the store has of a token while its request runs; the deletion is committed, the answer is not. */
+	gone.name = "data";
+	asked.body_case = BERTH__ENVELOPE__BODY_VOLUME_REMOVE;
+	asked.volume_remove = &gone;
+	lost.has_more = lost.more = true;
+	lost.body_case = BERTH__ENVELOPE__BODY_DONE;
+	lost.done = &done;
+	done.uuid = env->volume_reply->volumes[0]->meta->uuid;
+	drop(volume(f, sock, true, "data", NULL));
+	store_put_token(f->sv.store, "root", "crashed", token_hash(&asked), data, berth__envelope__pack(&lost, data),
+			wall_ns() + (int64_t)NS_PER_S * 60);
+	drop(env);
+	services_close(f);
+	services_open(f);
+	close(sock);
+	sock = client(f);
+	env = volume(f, sock, true, "data", "crashed");
+	assert_int_equal(env->body_case, BERTH__ENVELOPE__BODY_DONE);
+	drop(env);
+	close(sock);
+}
+
 static void the_same_token_joins_the_request_that_runs(void **state)
 {
 	struct fixture *f = *state;
@@ -943,6 +975,7 @@ int main(void)
 		CONTROL_TEST(an_action_says_who_when_and_how_it_ended),
 		CONTROL_TEST(an_action_that_berthd_did_not_live_to_finish_is_ended_with_that_reason),
 		CONTROL_TEST(a_token_repeats_the_answer_and_not_the_deed),
+		CONTROL_TEST(a_removal_whose_answer_was_lost_in_a_crash_is_answered_again),
 		CONTROL_TEST(the_same_token_joins_the_request_that_runs),
 		CONTROL_TEST(a_token_finds_its_answer_when_the_first_asker_has_gone),
 		CONTROL_TEST(an_old_answer_gives_way_when_a_principal_has_too_many),
