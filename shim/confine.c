@@ -93,12 +93,11 @@ int confine_oom(struct child *c, struct err *e)
 int confine_bounding(uint64_t keep, struct err *e)
 {
 	for (unsigned cap = 0; cap < 64; cap++) {
-		int has = (keep >> cap) & 1 ? 0 : prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
-
-		if (has < 0)
+		if ((keep >> cap) & 1 || prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0)
+			continue;
+		if (errno == EINVAL && cap > CAP_SETFCAP)
 			break; /* the kernel has no more */
-		if (has && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
-			return err_set(e, errno, "capabilities", "drop capability %u from the bounding set", cap);
+		return err_set(e, errno, "capabilities", "drop capability %u from the bounding set", cap);
 	}
 	return 0;
 }

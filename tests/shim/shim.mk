@@ -13,7 +13,7 @@ endef
 SHIM_TESTS := $(patsubst tests/shim/test_%.c,%,$(wildcard tests/shim/test_*.c))
 $(foreach t,$(SHIM_TESTS),$(eval $(call shim_rule,$(t))))
 
-SHIM_RUN := $(if $(T),$(foreach t,$(SHIM_TESTS),$(if $(findstring $(T),$(t)),$(t))),$(SHIM_TESTS))
+SHIM_RUN := $(strip $(if $(T),$(foreach t,$(SHIM_TESTS),$(if $(findstring $(T),$(t)),$(t))),$(SHIM_TESTS)))
 
 check-shim: $(SHIM_RUN:%=$(SB)/t/shim_%) $(B)/berth-shim
 	@$(if $(SHIM_RUN),BERTH_SHIM=$(B)/berth-shim tests/run-unit 120 $(SHIM_RUN:%=$(SB)/t/shim_%))
