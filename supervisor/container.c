@@ -544,6 +544,14 @@ static state start(struct container *c, state waits_in)
 	return waits_in;
 }
 
+/* Kept with the status too: a berthd that comes back goes on with the backoff where it was. */
+static void history_set(struct container *c, struct history h)
+{
+	c->history = h;
+	SET(c->obj->status, failures_in_row, h.failures);
+	SET(c->obj->status, restart_count, h.restarts);
+}
+
 /* A start that a person asked for, or that stands in for one: history begins anew. */
 static void start_is_wanted(struct container *c)
 {
@@ -551,9 +559,8 @@ static void start_is_wanted(struct container *c)
 
 	SET(st, desired_running, 1);
 	SET(st, stop_requested, 0);
-	SET(st, restart_count, 0);
 	set_null(&st->restart_decision);
-	c->history = (struct history){0};
+	history_set(c, (struct history){0});
 }
 
 static void answer_started(struct container *c)
@@ -722,7 +729,6 @@ static state retry(struct container *c, const struct decision *d)
 	const char *name = c->obj->meta->name;
 
 	c->by_person = false;
-	SET(st, restart_count, d->history.restarts);
 	if (d->alarm)
 		log_warn("container %s (%s) ends again and again: %s", name, c->node.uuid, d->why);
 	audit_own(c->sv, "restart", "container", c->obj->meta, true, true, d->why);
@@ -759,7 +765,7 @@ static state act_failed(struct container *c, struct event *ev)
 		return remove_begin(c);
 	getrandom(&jitter, sizeof jitter, GRND_NONBLOCK);
 	d = policy_decide(c->obj->spec->restart, &c->history, &end, jitter);
-	c->history = d.history;
+	history_set(c, d.history);
 	set_text(&st->restart_decision, "%s", d.why);
 	if (d.verdict == VERDICT_RESTART)
 		return retry(c, &d);
@@ -915,9 +921,14 @@ static state act_running_unwanted(struct container *c, struct event *ev)
 		kill_all(c);
 		return 0;
 	}
-	/* berthd died in the middle of a stop: the signal may or may not have been sent. */
 	note_ran(c);
 	note_running(c, ev->running);
+	/* That stop was over, and it was started again. */
+	if (c->newer) {
+		SET(c->obj->status, desired_running, 1);
+		return S(RUNNING);
+	}
+	/* berthd died in the middle of a stop: the signal may or may not have been sent. */
 	stop_begin(c, c->obj->spec->stop_timeout_s * NS_PER_S);
 	return 0;
 }
@@ -1260,7 +1271,7 @@ static state act_exited(struct container *c, struct event *ev)
 	end = ending_of(c, asked);
 	getrandom(&jitter, sizeof jitter, GRND_NONBLOCK);
 	d = policy_decide(c->obj->spec->restart, &c->history, &end, jitter);
-	c->history = d.history;
+	history_set(c, d.history);
 	set_text(&c->obj->status->restart_decision, "%s", d.why);
 	return d.verdict == VERDICT_RESTART ? retry(c, &d) : stay_ended(c, asked);
 }
@@ -1355,9 +1366,8 @@ static state act_boot(struct container *c, struct event *ev)
 		set_text(&st->last_exit->reason, "the host went down while it ran: exit status unknown");
 		set_text(&st->status_reason, "%s", st->last_exit->reason);
 	}
-	SET(st, restart_count, 0);
 	SET(st, next_retry_at, 0);
-	c->history = (struct history){0};
+	history_set(c, (struct history){0});
 	container_touch(c);
 	if (wanted) {
 		set_text(&st->restart_decision, "started because the host was: the policy says so");

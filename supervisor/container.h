@@ -92,6 +92,7 @@ struct container {
 	bool ran;		 /* the present start came as far as exec */
 	bool launch_when_gone;	 /* the next launch waits for the old shim's end */
 	bool freezing;		 /* a pause is under way */
+	bool newer;		 /* the shim is further than the row was: its incarnation was started later */
 	bool adopting;		 /* no hello since berthd started */
 	bool removing_volumes;	 /* with the container go its anonymous volumes */
 	bool held;		 /* its process exists, stopped before exec */

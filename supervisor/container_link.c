@@ -34,6 +34,9 @@ static bool incarnation_take(struct container *c, uint64_t n)
 		return false;
 	if (n > st->incarnation) {
 		SET(st, incarnation, n);
+		/* What was written down of a stop was about the one before. */
+		SET(st, stop_requested, 0);
+		c->newer = true;
 		container_touch(c);
 	}
 	return true;

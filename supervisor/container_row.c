@@ -141,6 +141,7 @@ static int load_row(void *arg, const void *blob, size_t len)
 	}
 	c->stored = true;
 	c->history.restarts = c->obj->status->restart_count;
+	c->history.failures = c->obj->status->failures_in_row;
 	return 0;
 }
 
@@ -241,7 +242,8 @@ static void flush(struct container *c)
 	/* Nothing follows the deletion of a row, and nothing overtakes its first write. */
 	if (c->row_deleting || (!c->stored && !c->row_queued))
 		return;
-	if (c->store_inflight || c->row_queued) {
+	/* At berthd's end there is no later. */
+	if ((c->store_inflight && !c->sv->stopping) || c->row_queued) {
 		c->store_again = true;
 		return;
 	}

@@ -186,6 +186,8 @@ static void row_read_back(struct container *c)
 	/* It is on disk, so it was created. */
 	if (container_state(c) == S(CREATING) && !(c->obj->spec->hold_before_exec && c->shim))
 		happen(c, EV_STORED);
+	/* In the middle of a restart. */
+	c->start_after = container_state(c) == S(STOPPING) && c->obj->status->desired_running;
 	c->step_at_ns = now_ns();
 }
 

@@ -311,6 +311,7 @@ static void close_objects(struct supervisor *sv)
 /* Nobody is asked any more, everybody was answered; then what that left to be written is committed. */
 static void close_store(struct supervisor *sv)
 {
+	sv->stopping = true;
 	if (sv->control)
 		control_close(sv);
 	if (sv->jobs)
