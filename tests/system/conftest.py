@@ -105,9 +105,14 @@ def pytest_runtest_makereport(item, call):
         report.outcome, report.longrepr = "failed", "skipped in the VM, where nothing may: %s" % (report.longrepr,)
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "native: proves nothing more on another kernel or with controllers (the tool's words, records on "
+                            "the socket, archives), or takes minutes: not run in the VM, where a test costs 25 times as much")
+
+
 def pytest_collection_modifyitems(config, items):
     wanted = "soak" in (config.getoption("-k") or "")
-    dropped = [i for i in items if "soak" in i.name and not wanted]
+    dropped = [i for i in items if ("soak" in i.name and not wanted) or (IN_VM and i.get_closest_marker("native"))]
     items[:] = [i for i in items if i not in dropped]
     config.hook.pytest_deselected(items=dropped)
 

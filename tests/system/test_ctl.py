@@ -11,6 +11,8 @@ import pytest
 
 from host import SLOW, eventually
 
+pytestmark = pytest.mark.native
+
 
 # ---------------------------------------------------------------- formats
 

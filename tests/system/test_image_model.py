@@ -11,7 +11,11 @@ import socket
 import subprocess
 import tarfile
 
+import pytest
+
 from oci import Image
+
+pytestmark = pytest.mark.native
 
 BIN = os.environ["BERTH_BIN"]
 SEED = int(os.environ.get("BERTH_MODEL_SEED", "1"))

@@ -11,6 +11,8 @@ import pytest
 from host import IN_VM
 from oci import Image, busybox_entries, layer
 
+pytestmark = pytest.mark.native
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 MKIMAGE = os.path.join(HERE, "../fixtures/mkimage.sh")
 SEEN = "cat /data/kept /data/replaced /data/opaque/fresh; ls /data /data/opaque; stat -c %U /home/app"

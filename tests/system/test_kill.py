@@ -10,8 +10,12 @@ import signal
 import threading
 import time
 
+import pytest
+
 from host import IN_VM, SLOW, eventually
 from proto import Client, Refused
+
+pytestmark = pytest.mark.native
 
 LOST = (OSError, EOFError)      # the connection died with berthd: ask again
 

@@ -8,6 +8,8 @@ import pytest
 
 from host import SLOW, eventually
 
+pytestmark = pytest.mark.native
+
 
 def read_events(p, n, seconds=10):
     lines = []
