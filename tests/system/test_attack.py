@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from host import BIN, eventually
+from host import SLOW, BIN, eventually
 from oci import Image, busybox_entries, layer
 
 
@@ -146,7 +146,7 @@ def test_oom_score_cannot_be_lowered_to_the_shims(host):
 def test_a_member_that_starts_is_not_seen_before_it_is_one(host):
     """The processes of others are foreign to a member, but none of them is the host's root."""
     host.berth("pod", "create", "--name", "p", "--share-pid")
-    spy = host.detached("--pod", "p", "--cap-add", "SYS_PTRACE", "--", "guest", "ambush", "1500", host.state)
+    spy = host.detached("--pod", "p", "--cap-add", "SYS_PTRACE", "--", "guest", "ambush", str(int(1500 * SLOW)), host.state)
     host.wait_log(spy, "ready")
     r = host.berth("run", "--rm", "--pod", "p", "busybox", "sh", "-c", "ps; sleep 0.1; exit 7", code=7)
     assert "guest ambush" in r.out and "berthd" not in r.out
@@ -156,7 +156,7 @@ def test_a_member_that_starts_is_not_seen_before_it_is_one(host):
 
 @pytest.mark.parametrize("flags", [(), ("--cap-add", "SYS_PTRACE")], ids=["default", "SYS_PTRACE"])
 def test_an_exec_is_one_of_the_container_from_the_first_moment_it_is_seen(host, flags):
-    name = host.detached(*flags, "--", "guest", "ambush", "1500", host.state)
+    name = host.detached(*flags, "--", "guest", "ambush", str(int(1500 * SLOW)), host.state)
     host.wait_log(name, "ready")
     for _ in range(4):
         host.berth("exec", name, "sleep", "0.1")

@@ -141,8 +141,8 @@ def test_update_that_cannot_be_is_refused_and_changes_nothing(host, needs):
 
 def test_impossible_limits_are_refused(host, needs):
     needs("memory", "cpuset", "cpu")
-    for flags, said in ((["-m", "1k"], "memory"), (["-m", "64m", "--memory-swap", "32m"], "swap"), (["--cpuset-cpus", "900"], "cpuset"),
-                        (["--cpus", "9999"], "cpu"), (["--memory-swap", "64m"], "memory")):
+    for flags, said in ((["-m", "1k"], "-m 1k: .*the least is 6 MiB"), (["-m", "64m", "--memory-swap", "32m"], "swap"), (["--cpuset-cpus", "900"], "cpuset"),
+                        (["--cpus", "9999"], "cpu"), (["--memory-swap", "64m"], "--memory-swap")):
         r = host.berth("run", "--rm", *flags, "busybox", "true", code=125)
         assert re.search(said, r.err), r
 

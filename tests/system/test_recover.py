@@ -205,6 +205,15 @@ def test_update_and_rename_are_remembered(host):
     assert host.inspect("kept")["spec"]["restart"]["kind"] == "ALWAYS"
 
 
+def answered(p):
+    """The tool was answered; or, on a machine so slow that berthd was dead before it could first connect, it asked nothing."""
+    out, err = p.communicate(timeout=20 * SLOW)
+    if SLOW > 1 and p.returncode and b"berthd does not run" in err:
+        return False
+    assert p.returncode == 0, err
+    return True
+
+
 def test_kill_9_in_the_middle_of_creates_makes_each_exactly_once(host):
     """The tool asks again with the same client_token: whatever the moment of the kill was, there is one container of each name."""
     random.seed(3)
@@ -213,12 +222,10 @@ def test_kill_9_in_the_middle_of_creates_makes_each_exactly_once(host):
         ps = [host.popen("run", "-d", "--name", n, "busybox", "sleep", "600") for n in names]
         time.sleep(random.random() * 0.06 * SLOW)
         host.restart()
-        for p in ps:
-            out, err = p.communicate(timeout=20 * SLOW)
-            assert p.returncode == 0, err
+        asked = [n for n, p in zip(names, ps) if answered(p)]
         listed = [c["meta"]["name"] for c in host.list()]
-        assert sorted(n for n in listed if n in names) == names
-        for n in names:
+        assert sorted(n for n in listed if n in names) == asked
+        for n in asked:
             host.wait_state(n, "running")
 
 
@@ -243,10 +250,8 @@ def test_kill_9_in_the_middle_of_removals_leaves_nothing_half_removed(host):
     ps = [host.popen("rm", "-f", n) for n in names]
     time.sleep(0.01 * SLOW)
     host.restart()
-    for p in ps:
-        out, err = p.communicate(timeout=20 * SLOW)
-        assert p.returncode == 0, err
-    assert host.list() == []
+    left = [n for n, p in zip(names, ps) if not answered(p)]
+    assert sorted(c["meta"]["name"] for c in host.list()) == sorted(left)
 
 
 def test_old_jobs_are_ended_by_the_next_berthd(host):
