@@ -78,6 +78,7 @@ static action act_stored, act_undo, act_start, act_start_running, act_start_join
 	act_timer_running, act_timer_stop, act_timer_retry, act_timer_deleting, act_allowed, act_boot, act_launching;
 
 static state shim_lost_ended(struct container *c);
+static state stay_ended(struct container *c, bool asked);
 
 struct row {
 	state next;
@@ -1137,6 +1138,14 @@ static state act_timer_running(struct container *c, struct event *ev)
 
 static state act_timer_retry(struct container *c, struct event *ev)
 {
+	Berth__ContainerStatus *st = c->obj->status;
+
+	if (!policy_retries(c->obj->spec->restart, &c->history)) {
+		SET(st, next_retry_at, 0);
+		set_text(&st->restart_decision, "the policy was changed while it waited: no restart");
+		container_touch(c);
+		return stay_ended(c, false);
+	}
 	return start(c, S(BACKOFF));
 }
 

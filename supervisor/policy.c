@@ -122,3 +122,18 @@ bool policy_starts_at_boot(const Berth__RestartPolicy *p, bool desired_running, 
 		return false;
 	}
 }
+
+bool policy_retries(const Berth__RestartPolicy *p, const struct history *h)
+{
+	switch (p && p->has_kind ? p->kind : BERTH__RESTART_POLICY__KIND__NO) {
+	case BERTH__RESTART_POLICY__KIND__ALWAYS:
+	case BERTH__RESTART_POLICY__KIND__UNLESS_STOPPED:
+		return true;
+	case BERTH__RESTART_POLICY__KIND__ON_FAILURE:
+		/* The one that waits is counted already. */
+		return !p->has_max_retries || !p->max_retries || h->restarts <= p->max_retries;
+	case BERTH__RESTART_POLICY__KIND__NO:
+	default:
+		return false;
+	}
+}

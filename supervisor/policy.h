@@ -39,3 +39,5 @@ struct decision policy_decide(const Berth__RestartPolicy *p, const struct histor
 			      uint32_t jitter);
 /* At berthd's start after a reboot (no shim can be alive): does it start? always: yes; unless-stopped: if it was wanted running; on-failure: if it was running; no: no. */
 bool policy_starts_at_boot(const Berth__RestartPolicy *p, bool desired_running, bool stop_requested);
+/* Is a retry that waits for its time still wanted? The policy may have been changed meanwhile. */
+bool policy_retries(const Berth__RestartPolicy *p, const struct history *h);

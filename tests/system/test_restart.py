@@ -125,3 +125,12 @@ def test_inspect_keeps_the_last_exit_while_the_next_run_goes_on(host):
     name = host.detached("--restart", "on-failure:1", "--", "sh", "-c", "test -e /root/second && exec sleep 600; touch /root/second; exit 66")
     s = eventually(lambda: (lambda s: s if s["incarnation"] == 2 and s["state"].endswith("RUNNING") else None)(host.status(name)), "second run")
     assert s["last_exit"]["code"] == 66 and s["last_exit"]["incarnation"] == 1
+
+
+def test_a_policy_that_is_changed_reaches_a_retry_that_waits(host):
+    name = host.detached("--restart", "always", "--", "sh", "-c", "exit 3")
+    eventually(lambda: host.status(name).get("restart_count", 0) >= 3, "some failures")
+    host.wait_state(name, "backoff")
+    host.berth("update", "--restart", "no", name)
+    host.wait_state(name, "exited")
+    assert "changed" in host.status(name)["restart_decision"]

@@ -65,13 +65,7 @@ static const struct {
 	 "policy on-failure: exit code 3, all retries are used up"},
 	{ON_FAILURE, 0, {0, 0}, KILLED, VERDICT_RESTART, 0, "policy on-failure: killed by SIGKILL, retry 1 at once"},
 	/* Nobody saw it: that is no success. */
-	{ON_FAILURE,
-	 0,
-	 {0, 0},
-	 UNSEEN,
-	 VERDICT_RESTART,
-	 0,
-	 "policy on-failure: exit status unknown, retry 1 at once"},
+	{ON_FAILURE, 0, {0, 0}, UNSEEN, VERDICT_RESTART, 0, "policy on-failure: exit status unknown, retry 1 at once"},
 	{ALWAYS, 0, {0, 0}, EXIT(0), VERDICT_RESTART, 0, "policy always: exit code 0, retry 1 at once"},
 	{ALWAYS, 0, {0, 0}, ASKED, VERDICT_STAY_ENDED, 0, "policy always: killed by SIGTERM, the end was asked for"},
 	{UNLESS_STOPPED,
@@ -81,13 +75,7 @@ static const struct {
 	 VERDICT_STAY_ENDED,
 	 0,
 	 "policy unless-stopped: killed by SIGTERM, the end was asked for"},
-	{UNLESS_STOPPED,
-	 0,
-	 {0, 0},
-	 EXIT(0),
-	 VERDICT_RESTART,
-	 0,
-	 "policy unless-stopped: exit code 0, retry 1 at once"},
+	{UNLESS_STOPPED, 0, {0, 0}, EXIT(0), VERDICT_RESTART, 0, "policy unless-stopped: exit code 0, retry 1 at once"},
 	{ALWAYS,
 	 0,
 	 {0, 0},
@@ -223,6 +211,30 @@ static void who_starts_at_boot(void **state)
 	}
 }
 
+static void a_waiting_retry_follows_the_policy_of_now(void **state)
+{
+	static const struct {
+		Berth__RestartPolicy__Kind kind;
+		uint32_t max, restarts;
+		bool want;
+	} cases[] = {
+		{NO, 0, 1, false},	    {ALWAYS, 0, 100, true},   {UNLESS_STOPPED, 0, 100, true},
+		{ON_FAILURE, 0, 100, true}, {ON_FAILURE, 3, 3, true}, {ON_FAILURE, 3, 4, false},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		Berth__RestartPolicy p = BERTH__RESTART_POLICY__INIT;
+		struct history h = {.restarts = cases[i].restarts};
+
+		p.has_kind = 1;
+		p.kind = cases[i].kind;
+		p.has_max_retries = 1;
+		p.max_retries = cases[i].max;
+		assert_int_equal(policy_retries(&p, &h), cases[i].want);
+	}
+	assert_false(policy_retries(NULL, &(struct history){0}));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -233,6 +245,7 @@ int main(void)
 		cmocka_unit_test(counters_do_not_wrap),
 		cmocka_unit_test(an_absent_policy_is_no),
 		cmocka_unit_test(who_starts_at_boot),
+		cmocka_unit_test(a_waiting_retry_follows_the_policy_of_now),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
