@@ -574,7 +574,8 @@ static void bench_adopted(long count, uint64_t begun)
 	while ((sock = try_connect()) < 0)
 		usleep(200);
 	answered = samples_now();
-	wait_running(sock, 1, count);
+	if (count)
+		wait_running(sock, 1, count);
 	printf("adopted n=%ld answers_ms=%.2f all_ms=%.2f\n", count, (double)(answered - begun) / 1e6,
 	       (double)(samples_now() - begun) / 1e6);
 	close(sock);
