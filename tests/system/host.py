@@ -171,6 +171,7 @@ class Host:
     def popen(self, *args, **kw):
         for stream in ("stdin", "stdout", "stderr"):
             kw.setdefault(stream, subprocess.PIPE)
+        kw.setdefault("bufsize", 0)     # communicate() after readline() would lose what the buffer had read ahead
         env = dict(os.environ, BERTH_SOCKET=self.socket, **kw.pop("env", {}))
         return subprocess.Popen([os.path.join(BIN, "berth"), *map(str, args)], env=env, **kw)
 
