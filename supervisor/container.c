@@ -1231,7 +1231,7 @@ static state stay_ended(struct container *c, bool asked)
 	return asked ? S(STOPPED) : S(EXITED);
 }
 
-/* The one door through which every incarnation leaves: what happened is in c->exit, c->exit_known, c->ran. */
+/* A berthd before us sent the plan, and the shim is still at it: wait as if we had sent it. */
 static state act_launching(struct container *c, struct event *ev)
 {
 	c->ran = c->held = false;
@@ -1240,6 +1240,7 @@ static state act_launching(struct container *c, struct event *ev)
 	return 0;
 }
 
+/* The one door through which every incarnation leaves: what happened is in c->exit, c->exit_known, c->ran. */
 static state act_exited(struct container *c, struct event *ev)
 {
 	bool asked = container_state(c) == S(STOPPING) && c->obj->status->stop_requested;
