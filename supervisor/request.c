@@ -63,6 +63,7 @@ static const struct request_row rows[] = {
 
 	CASE(VOLUME_CREATE) = {CHANGES(on_volume_create, "create", 120)},
 	CASE(VOLUME_LIST) = {LOOKS(on_volume_list)},
+	CASE(VOLUME_INSPECT) = {LOOKS(on_volume_inspect)},
 	CASE(VOLUME_REMOVE) = {ENDS(on_volume_remove, "remove"), .deadline_ms = SECONDS(120), .revision = true},
 
 	CASE(INFO) = {LOOKS(on_info)},

@@ -37,6 +37,7 @@ static void volume_free(struct supervisor *sv, struct volume *v)
 {
 	table_del(&sv->volumes, &v->node);
 	berth__volume__free_unpacked(v->obj, NULL);
+	free(v->creators);
 	free(v);
 }
 
@@ -105,6 +106,17 @@ static struct volume *volume_find(struct supervisor *sv, const char *project, co
 	return NULL;
 }
 
+/* The one that a request names; NULL: refused. */
+static struct volume *volume_asked(struct request *rq, const char *name)
+{
+	struct volume *v = volume_find(rq->sv, rq->who.project, name ? name : "");
+
+	if (!v)
+		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__NOT_FOUND, "name", "no volume '%.200s'",
+			    name ? name : "");
+	return v;
+}
+
 static void volume_path(const struct supervisor *sv, const char *folder, const char *uuid, char *buf, size_t size)
 {
 	snprintf(buf, size, "%s/%s/%s", sv->cfg.state_dir, folder, uuid);
@@ -165,24 +177,48 @@ static void reply_volumes(struct supervisor *sv, struct parked p, Berth__Volume 
 	reply(sv, p, &env, NULL, 0);
 }
 
+static int creator_add(struct volume *v, struct parked p)
+{
+	struct parked *grown = realloc(v->creators, (v->n_creators + 1) * sizeof *grown);
+
+	if (!grown)
+		return -ENOMEM;
+	v->creators = grown;
+	v->creators[v->n_creators++] = p;
+	return 0;
+}
+
+static void creators_answer(struct supervisor *sv, struct volume *v, int result)
+{
+	for (unsigned i = 0; i < v->n_creators; i++)
+		if (result == 0)
+			reply_volumes(sv, v->creators[i], &v->obj, 1);
+		else
+			reply_error(sv, v->creators[i],
+				    result == -ENOSPC ? BERTH__ERROR__CODE__EXHAUSTED : BERTH__ERROR__CODE__INTERNAL,
+				    NULL, "volume %s could not be made: %s", v->obj->meta->name, strerror(-result));
+	free(v->creators);
+	v->creators = NULL;
+	v->n_creators = 0;
+}
+
 static void on_volume_stored(void *arg, int result)
 {
 	struct volume_work *w = arg;
 	struct supervisor *sv = w->sv;
 	struct table_node *n = table_find(&sv->volumes, w->uuid);
 
-	if (result == 0 && n) {
+	free(w);
+	if (!n)
+		return;
+	creators_answer(sv, volume_of(n), result);
+	if (result == 0) {
 		volume_of(n)->stored = true;
 		watch_publish(sv, "volume", "create", volume_of(n)->obj->meta, NULL, NULL);
-		reply_volumes(sv, w->parked, &volume_of(n)->obj, 1);
-	} else if (n) {
+	} else {
 		log_error("volume %s could not be made: %s", volume_of(n)->obj->meta->name, strerror(-result));
-		reply_error(sv, w->parked,
-			    result == -ENOSPC ? BERTH__ERROR__CODE__EXHAUSTED : BERTH__ERROR__CODE__INTERNAL, NULL,
-			    "volume %s could not be made: %s", volume_of(n)->obj->meta->name, strerror(-result));
 		volume_free(sv, volume_of(n));
 	}
-	free(w);
 }
 
 static struct volume_work *work_new(struct supervisor *sv, struct parked p, const char *uuid)
@@ -199,8 +235,8 @@ static struct volume_work *work_new(struct supervisor *sv, struct parked p, cons
 	return w;
 }
 
-/* Row and folder are queued; p is answered when they are there. */
-static int volume_make(struct supervisor *sv, const char *project, const char *owner, const char *name, struct parked p,
+/* Row and folder are queued. */
+static int volume_make(struct supervisor *sv, const char *project, const char *owner, const char *name,
 		       struct volume **ret, struct err *e)
 {
 	Berth__Volume *obj = volume_obj_new(sv, project, owner, name);
@@ -211,7 +247,7 @@ static int volume_make(struct supervisor *sv, const char *project, const char *o
 	if (r < 0)
 		return err_set(e, -r, "volume", r == -ENOSPC ? "no room for another volume (%u)" : "make a volume (%u)",
 			       sv->volumes.capacity);
-	w = work_new(sv, p, v->node.uuid);
+	w = work_new(sv, (struct parked){0}, v->node.uuid);
 	r = w ? store_put_after(sv->store, STORE_VOLUME, obj->meta, &obj->base, volume_make_folder, on_volume_stored, w)
 	      : -ENOMEM;
 	if (r < 0) {
@@ -226,7 +262,7 @@ static int volume_make(struct supervisor *sv, const char *project, const char *o
 int volume_use(struct supervisor *sv, const char *project, const char *name, char *path, unsigned size, struct err *e)
 {
 	struct volume *v = volume_find(sv, project, name);
-	int r = v ? 0 : volume_make(sv, project, "berthd", name, (struct parked){0}, &v, e);
+	int r = v ? 0 : volume_make(sv, project, "berthd", name, &v, e);
 
 	if (r < 0)
 		return r;
@@ -251,22 +287,19 @@ void on_volume_create(struct request *rq)
 		reply_err(sv, rq->parked, BERTH__ERROR__CODE__INVALID, &e);
 		return;
 	}
-	v = volume_find(sv, rq->who.project, name);
-	if (v && v->stored) { /* as Docker: asking for one that is there is no error */
-		request_audit(rq, "volume", v->obj->meta);
-		reply_volumes(sv, rq->parked, &v->obj, 1);
-		return;
-	}
-	if (v) {
-		reply_error(sv, rq->parked, BERTH__ERROR__CODE__CONFLICT, "name",
-			    "volume %s is being made just now: ask again", name);
-		return;
-	}
-	request_audit(rq, "volume", NULL);
-	if (volume_make(sv, rq->who.project, rq->who.name, name, rq->parked, &v, &e) < 0)
-		reply_err(sv, rq->parked, error_code_of(&e), &e);
-	else
+	v = volume_find(sv, rq->who.project, name); /* as Docker: asking for one that is there is no error */
+	request_audit(rq, "volume", v ? v->obj->meta : NULL);
+	if (!v) {
+		if (volume_make(sv, rq->who.project, rq->who.name, name, &v, &e) < 0) {
+			reply_err(sv, rq->parked, error_code_of(&e), &e);
+			return;
+		}
 		audit_object(sv, rq->parked.action, v->obj->meta);
+	}
+	if (v->stored)
+		reply_volumes(sv, rq->parked, &v->obj, 1);
+	else if (creator_add(v, rq->parked) < 0)
+		reply_error(sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "no memory");
 }
 
 /* ---------------------------------------------------------------- list, remove */
@@ -314,6 +347,26 @@ static bool volume_fits(const Berth__VolumeList *a, const Berth__Volume *obj, si
 		if (volume_filter(obj, n_users, a->filters[i]) != 1)
 			return false;
 	return true;
+}
+
+void on_volume_inspect(struct request *rq)
+{
+	const char *name = rq->env->volume_inspect->name;
+	struct supervisor *sv = rq->sv;
+	struct volume *v = volume_asked(rq, name);
+	AUTO_FREE char **used = v ? calloc(sv->containers.n + 1, sizeof *used) : NULL;
+	Berth__Volume view, *one = &view;
+
+	if (!v)
+		return;
+	if (!used) {
+		reply_error(sv, rq->parked, BERTH__ERROR__CODE__INTERNAL, NULL, "out of memory");
+		return;
+	}
+	view = *v->obj;
+	view.used_by = used;
+	view.n_used_by = volume_users(sv, v->obj, used);
+	reply_volumes(sv, rq->parked, &one, 1);
 }
 
 void on_volume_list(struct request *rq)
@@ -444,14 +497,11 @@ void on_volume_remove(struct request *rq)
 {
 	const char *name = rq->env->volume_remove->name;
 	struct supervisor *sv = rq->sv;
-	struct volume *v = name ? volume_find(sv, rq->who.project, name) : NULL;
+	struct volume *v = volume_asked(rq, name);
 	int r;
 
-	if (!v) {
-		reply_error(sv, rq->parked, BERTH__ERROR__CODE__NOT_FOUND, "name", "no volume '%.200s'",
-			    name ? name : "");
+	if (!v)
 		return;
-	}
 	request_audit(rq, "volume", v->obj->meta);
 	if (rq->env->has_if_revision && rq->env->if_revision != v->obj->meta->revision) {
 		reply_error(sv, rq->parked, BERTH__ERROR__CODE__STALE, "if_revision", "the volume has revision %llu",

@@ -9,6 +9,8 @@ struct volume {
 	struct table_node node;		/* supervisor.volumes */
 	Berth__Volume *obj;		/* owned */
 	bool stored;			/* row and folder are there */
+	struct parked *creators;	/* owned: who asked for it meanwhile, and is answered when they are */
+	unsigned n_creators;
 	bool removing;			/* their deletion is on the way: it is not found any more */
 };
 
