@@ -3,6 +3,7 @@
 #include "base/own.h"
 #include "base/str.h"
 #include "ctl/command.h"
+#include "ctl/field.h"
 #include "ctl/spec_flags.h"
 
 #include <errno.h>
@@ -11,16 +12,31 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void vsay(const char *fmt, va_list ap)
+{
+	fflush(stdout); /* in order, when both go to one place */
+	fputs("berth: ", stderr);
+	vfprintf(stderr, fmt, ap);
+	fputc('\n', stderr);
+}
+
 void say(const char *fmt, ...)
 {
 	va_list ap;
 
-	fflush(stdout); /* in order, when both go to one place */
-	fputs("berth: ", stderr);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	vsay(fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
+}
+
+int app_usage(const struct app *app, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsay(fmt, ap);
+	va_end(ap);
+	return app->usage;
 }
 
 int app_fail(const struct app *app, const struct err *e)
@@ -31,9 +47,12 @@ int app_fail(const struct app *app, const struct err *e)
 	return app->failure;
 }
 
-/* As shells and Docker: 127 when the program is not there, 126 when it cannot be executed. */
-static int start_failure(const struct app *app, const Berth__Error *error)
+/* A field of the request that berthd does not take is a word of the command line. As shells and Docker: 127 when the program is not
+ * there, 126 when it cannot be executed. */
+static int refusal_status(const struct app *app, const Berth__Error *error)
 {
+	if (error->code == BERTH__ERROR__CODE__INVALID && error->field && *error->field)
+		return app->usage;
 	if (app->failure != 125 || error->code != BERTH__ERROR__CODE__START_FAILED || !error->step ||
 	    strcmp(error->step, "exec") != 0)
 		return app->failure;
@@ -54,7 +73,7 @@ int app_refused(const struct app *app, const Berth__Error *error, const struct s
 		say("%s: %s", field, text);
 	else
 		say("%s", text);
-	return start_failure(app, error);
+	return refusal_status(app, error);
 }
 
 int app_connect(struct app *app)
@@ -81,7 +100,18 @@ int app_ask(struct app *app, struct ask *a, const struct spec_opts *spec)
 	return ask_error(a) ? app_refused(app, ask_error(a), spec) : 0;
 }
 
-int app_each(struct app *app, Berth__Envelope__BodyCase body_case, void *(*make)(const void *opts, const char *ref),
+void *request_new(Berth__Envelope__BodyCase body_case, const char *ref)
+{
+	const ProtobufCFieldDescriptor *body =
+		protobuf_c_message_descriptor_get_field(&berth__envelope__descriptor, body_case);
+	ProtobufCMessage *m = message_new(body->descriptor);
+	struct err e;
+
+	field_set(m, m->descriptor->fields[0].name, ref, &e); /* a text: any will do */
+	return m;
+}
+
+int app_each(struct app *app, Berth__Envelope__BodyCase body_case, void (*fill)(void *body, const void *opts),
 	     const void *opts, char **refs, unsigned n)
 {
 	struct err e = {0};
@@ -91,8 +121,13 @@ int app_each(struct app *app, Berth__Envelope__BodyCase body_case, void *(*make)
 	if (status)
 		return status;
 	asks = mem_zero(n * sizeof *asks);
-	for (unsigned i = 0; i < n; i++)
-		ask_init(&asks[i], body_case, make(opts, refs[i]));
+	for (unsigned i = 0; i < n; i++) {
+		void *body = request_new(body_case, refs[i]);
+
+		if (fill)
+			fill(body, opts);
+		ask_init(&asks[i], body_case, body);
+	}
 	if (client_ask_all(&app->client, asks, n, &e) < 0)
 		status = app_fail(app, &e);
 	for (unsigned i = 0; i < n; i++) {
@@ -107,25 +142,18 @@ int app_each(struct app *app, Berth__Envelope__BodyCase body_case, void *(*make)
 	return status;
 }
 
-int app_filters(const struct app *app, const struct strings *texts, Berth__Filter ***ret, size_t *ret_n)
+int app_filters(const struct app *app, const struct strings *texts, ProtobufCMessage *request)
 {
-	Berth__Filter **filters = NULL;
-
 	for (size_t i = 0; i < texts->n; i++) {
 		char *eq = strchr(texts->v[i], '=');
+		Berth__Filter *f;
 
-		if (!eq || eq == texts->v[i]) {
-			say("--filter: \"%s\" is not KEY=VALUE", texts->v[i]);
-			return app->failure;
-		}
-		filters = mem_grow(filters, i, sizeof *filters);
-		filters[i] = mem_zero(sizeof **filters);
-		berth__filter__init(filters[i]);
-		filters[i]->key = mem_textn(texts->v[i], (size_t)(eq - texts->v[i]));
-		filters[i]->value = mem_text(eq + 1);
+		if (!eq || eq == texts->v[i])
+			return app_usage(app, "--filter: \"%s\" is not KEY=VALUE", texts->v[i]);
+		f = (Berth__Filter *)field_add(request, "filters");
+		f->key = mem_textn(texts->v[i], (size_t)(eq - texts->v[i]));
+		f->value = mem_text(eq + 1);
 	}
-	*ret = filters;
-	*ret_n = texts->n;
 	return 0;
 }
 
@@ -136,6 +164,6 @@ int app_time(const struct app *app, const char *flag, const char *text, protobuf
 	*ret_has = true;
 	if (str_to_time(text, wall_ns(), ret) == 0)
 		return 0;
-	say("%s: \"%s\" is not a time (RFC 3339, @seconds, or how long ago, such as 10m)", flag, text);
-	return app->failure;
+	return app_usage(app, "%s: \"%s\" is not a time (RFC 3339, @seconds, or how long ago, such as 10m)", flag,
+			 text);
 }

@@ -1,9 +1,6 @@
 /* ctl/cmd_actions.c - actions: the audit log, the newest last. */
-#include "base/loop.h"
 #include "base/own.h"
-#include "ctl/command.h"
-#include "ctl/format.h"
-#include "ctl/print.h"
+#include "ctl/listing.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -24,40 +21,43 @@ struct list {
 	size_t n;
 };
 
-static void actions_table(const struct format_opts *o, const struct list *l)
+static const struct column columns[] = {
+	{"WHEN"},
+	{"WHO"},
+	{"VERB"},
+	{"KIND"},
+	{"OBJECT"},
+	{"RESULT"},
+	{"TOOK", .right = true},
+	{"REASON", .shrink = true},
+};
+
+static void action_line(struct table *t, const struct format_opts *o, const void *object, int64_t now)
 {
-	static const struct column columns[] = {
-		{"WHEN"},
-		{"WHO"},
-		{"VERB"},
-		{"KIND"},
-		{"OBJECT"},
-		{"RESULT"},
-		{"TOOK", .right = true},
-		{"REASON", .shrink = true},
-	};
-	struct table *t = table_new(columns, ARRAY_SIZE(columns), o->no_trunc);
+	const Berth__Action *x = object;
+	char when[PRINT_SIZE], took[PRINT_SIZE];
 
-	for (size_t i = 0; i < l->n; i++) {
-		const Berth__Action *x = l->v[i];
-		char when[PRINT_SIZE], took[PRINT_SIZE];
-
-		table_line(t);
-		table_cell(t, "%s", print_when(x->started_at, when));
-		table_cell(t, "%s", x->principal ? x->principal : "");
-		table_cell(t, "%s", x->verb ? x->verb : "");
-		table_cell(t, "%s", x->object_kind ? x->object_kind : "");
-		table_cell(t, "%s",
-			   x->object_name && *x->object_name ? x->object_name
-			   : x->object_uuid		     ? x->object_uuid
-							     : "");
-		table_cell(t, "%s", x->result && *x->result ? x->result : "under way");
-		table_cell(t, "%s", x->finished_at ? print_duration(x->finished_at - x->started_at, took) : "");
-		table_cell(t, "%s", x->reason ? x->reason : "");
-	}
-	table_print(t);
-	table_free(t);
+	(void)o;
+	(void)now;
+	table_line(t);
+	table_cell(t, "%s", print_when(x->started_at, when));
+	table_cell(t, "%s", x->principal ? x->principal : "");
+	table_cell(t, "%s", x->verb ? x->verb : "");
+	table_cell(t, "%s", x->object_kind ? x->object_kind : "");
+	table_cell(t, "%s", x->object_name && *x->object_name ? x->object_name : x->object_uuid ? x->object_uuid : "");
+	table_cell(t, "%s", x->result && *x->result ? x->result : "under way");
+	table_cell(t, "%s", x->finished_at ? print_duration(x->finished_at - x->started_at, took) : "");
+	table_cell(t, "%s", x->reason ? x->reason : "");
 }
+
+static const char *action_id(const void *object, char buf[PRINT_SIZE])
+{
+	snprintf(buf, PRINT_SIZE, "%" PRIu64, ((const Berth__Action *)object)->id);
+	return buf;
+}
+
+static const struct listing actions = {&berth__action__descriptor, columns, ARRAY_SIZE(columns), action_line,
+				       action_id};
 
 static void actions_print(const struct actions_opts *o, struct list *l)
 {
@@ -67,13 +67,7 @@ static void actions_print(const struct actions_opts *o, struct list *l)
 		l->v[i] = l->v[l->n - 1 - i];
 		l->v[l->n - 1 - i] = swapped;
 	}
-	if (format_is_table(&o->format))
-		actions_table(&o->format, l);
-	else if (o->format.quiet)
-		for (size_t i = 0; i < l->n; i++)
-			printf("%" PRIu64 "\n", l->v[i]->id);
-	else
-		format_print(&o->format, (void *const *)l->v, l->n);
+	listing_print(&actions, &o->format, (void *const *)l->v, l->n);
 }
 
 /* Page after page; the replies live until all is printed. */
@@ -107,11 +101,10 @@ static int actions_run(struct app *app, void *opts, char **operands, unsigned n)
 	struct actions_opts *o = opts;
 	Berth__ActionsRequest request = BERTH__ACTIONS_REQUEST__INIT;
 	struct list l = {0};
-	struct err e;
-	int status;
+	int status = listing_check(app, &actions, &o->format);
 
-	if (format_check(&o->format, &berth__action__descriptor, &e) < 0)
-		return app_fail(app, &e);
+	if (status)
+		return status;
 	request.ref = n ? operands[0] : NULL;
 	if (o->last) { /* read from the end, shown in the same order as ever */
 		request.has_limit = request.has_newest_first = request.newest_first = true;

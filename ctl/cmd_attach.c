@@ -72,16 +72,6 @@ static const struct flag start_flags[] = {
 	{0},
 };
 
-static void *start_make(const void *opts, const char *ref)
-{
-	Berth__ContainerStart *m = mem_zero(sizeof *m);
-
-	(void)opts;
-	berth__container_start__init(m);
-	m->ref = mem_text(ref);
-	return m;
-}
-
 static int start_attached(struct app *app, const struct start_opts *o, char *ref)
 {
 	Berth__ContainerInspect inspect = BERTH__CONTAINER_INSPECT__INIT;
@@ -121,11 +111,10 @@ static int start_run(struct app *app, void *opts, char **operands, unsigned n)
 	const struct start_opts *o = opts;
 
 	if (!o->attach && !o->interactive)
-		return app_each(app, BERTH__ENVELOPE__BODY_CONTAINER_START, start_make, o, operands, n);
+		return app_each(app, BERTH__ENVELOPE__BODY_CONTAINER_START, NULL, o, operands, n);
 	if (n == 1)
 		return start_attached(app, o, operands[0]);
-	say("only one container can be started in the foreground");
-	return app->failure;
+	return app_usage(app, "only one container can be started in the foreground");
 }
 
 const struct command cmd_start = {

@@ -1,14 +1,21 @@
 /* ctl/cmd_completion.c - completion: a script for bash or zsh, written from the command and flag tables. Names of containers,
  * images and the like are asked of berthd when the user presses the key. */
+#include "base/own.h"
 #include "ctl/command.h"
 
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
+/* Not the name of a kind, for which there is a function: the words themselves. */
 static bool is_words(const char *complete)
 {
-	return complete && strchr(complete, ' ');
+	static const char *const kinds[] = {"container", "image", "pod", "volume", "command", "file", "dir"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (complete && !strcmp(complete, kinds[i]))
+			return false;
+	return complete != NULL;
 }
 
 static const struct flag_table *globals(void)
@@ -355,8 +362,7 @@ static int completion_run(struct app *app, void *opts, char **operands, unsigned
 	} else if (!strcmp(operands[0], "man")) { /* for the build: man/man.mk */
 		man_print();
 	} else {
-		say("there is no completion for \"%s\", only for bash and zsh", operands[0]);
-		return app->failure;
+		return app_usage(app, "there is no completion for \"%s\", only for bash and zsh", operands[0]);
 	}
 	return 0;
 }

@@ -146,12 +146,12 @@ static int events_run(struct app *app, void *opts, char **operands, unsigned n)
 	(void)operands;
 	(void)n;
 	if (format_check(&o->format, &berth__event__descriptor, &e) < 0)
-		return app_fail(app, &e);
+		return app_usage(app, "%s", e.text);
 	status = app_time(app, "--since", o->since, &request.has_since_at, &request.since_at);
 	if (!status)
 		status = app_time(app, "--until", o->until, &request.has_until_at, &request.until_at);
 	if (!status)
-		status = app_filters(app, &o->filters, &request.filters, &request.n_filters);
+		status = app_filters(app, &o->filters, &request.base);
 	if (status)
 		return status;
 	return events_follow(app, &f);

@@ -3,7 +3,7 @@
 #include "base/own.h"
 #include "base/str.h"
 #include "ctl/inspect.h"
-#include "ctl/print.h"
+#include "ctl/listing.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -94,13 +94,8 @@ static int import_run(struct app *app, void *opts, char **operands, unsigned n)
 
 /* ---------------------------------------------------------------- ls */
 
-struct ls_opts {
-	struct format_opts format;
-	struct strings filters;
-};
-
 static const struct flag ls_flags[] = {
-	{'f', "filter", "KEY=VALUE", "name, label", flag_list, offsetof(struct ls_opts, filters)},
+	{'f', "filter", "KEY=VALUE", "name, label", flag_list, offsetof(struct listing_opts, filters)},
 	{0},
 };
 
@@ -113,80 +108,46 @@ static const char *digest_text(const char *digest, bool no_trunc, char buf[PRINT
 	return buf;
 }
 
-static void ls_table(const struct format_opts *o, const Berth__ImageReply *r)
+/* A line for each name, as Docker's users expect; one without name is shown too. */
+static void ls_line(struct table *t, const struct format_opts *o, const void *object, int64_t now)
 {
-	static const struct column columns[] = {
-		{"NAME"}, {"ID"}, {"LAYERS", .right = true}, {"SIZE", .right = true}, {"CREATED"}, {"IMPORTED"}};
-	struct table *t = table_new(columns, ARRAY_SIZE(columns), o->no_trunc);
-	int64_t now = wall_ns();
+	const Berth__Image *image = object;
+	char id[PRINT_SIZE], size[PRINT_SIZE], made[PRINT_SIZE], imported[PRINT_SIZE];
 
-	for (size_t i = 0; i < r->n_images; i++) {
-		const Berth__Image *image = r->images[i];
-		char id[PRINT_SIZE], size[PRINT_SIZE], made[PRINT_SIZE], imported[PRINT_SIZE];
-
-		/* A line for each name, as Docker's users expect; one without name is shown too. */
-		for (size_t k = 0; k < (image->n_names ? image->n_names : 1); k++) {
-			table_line(t);
-			table_cell(t, "%s", image->n_names ? image->names[k] : "<none>");
-			table_cell(t, "%s", digest_text(image->image_id, o->no_trunc, id));
-			table_cell(t, "%zu", image->n_layers);
-			table_cell(t, "%s", print_size(image->size_bytes, size));
-			table_cell(t, "%s", print_ago(image->image_created_at, now, made));
-			table_cell(t, "%s", print_ago(image->meta ? image->meta->created_at : 0, now, imported));
-		}
+	for (size_t k = 0; k < (image->n_names ? image->n_names : 1); k++) {
+		table_line(t);
+		table_cell(t, "%s", image->n_names ? image->names[k] : "<none>");
+		table_cell(t, "%s", digest_text(image->image_id, o->no_trunc, id));
+		table_cell(t, "%zu", image->n_layers);
+		table_cell(t, "%s", print_size(image->size_bytes, size));
+		table_cell(t, "%s", print_ago(image->image_created_at, now, made));
+		table_cell(t, "%s", print_ago(image->meta ? image->meta->created_at : 0, now, imported));
 	}
-	table_print(t);
-	table_free(t);
+}
+
+static const char *ls_id(const void *object, char buf[PRINT_SIZE])
+{
+	(void)buf;
+	return ((const Berth__Image *)object)->image_id;
 }
 
 static int ls_run(struct app *app, void *opts, char **operands, unsigned n)
 {
-	struct ls_opts *o = opts;
-	Berth__ImageList list = BERTH__IMAGE_LIST__INIT;
-	struct err e;
-	struct ask a;
-	int status;
+	static const struct column columns[] = {
+		{"NAME"}, {"ID"}, {"LAYERS", .right = true}, {"SIZE", .right = true}, {"CREATED"}, {"IMPORTED"}};
+	static const struct listing images = {&berth__image__descriptor, columns, ARRAY_SIZE(columns), ls_line, ls_id};
 
 	(void)operands;
 	(void)n;
-	if (format_check(&o->format, &berth__image__descriptor, &e) < 0)
-		return app_fail(app, &e);
-	status = app_filters(app, &o->filters, &list.filters, &list.n_filters);
-	if (status)
-		return status;
-	ask_init(&a, BERTH__ENVELOPE__BODY_IMAGE_LIST, &list);
-	status = app_ask(app, &a, NULL);
-	if (!status) {
-		const Berth__ImageReply *r = a.reply->image_reply;
-
-		if (o->format.quiet)
-			for (size_t i = 0; i < r->n_images; i++)
-				puts(r->images[i]->image_id);
-		else if (format_is_table(&o->format))
-			ls_table(&o->format, r);
-		else
-			format_print(&o->format, (void *const *)r->images, r->n_images);
-	}
-	ask_fini(&a);
-	return status;
+	return listing_run(app, &images, opts, BERTH__ENVELOPE__BODY_IMAGE_LIST);
 }
 
 /* ---------------------------------------------------------------- inspect, rm */
 
-static void *inspect_make(const void *opts, const char *ref)
-{
-	Berth__ImageInspect *m = mem_zero(sizeof *m);
-
-	(void)opts;
-	berth__image_inspect__init(m);
-	m->ref = mem_text(ref);
-	return m;
-}
-
 static int image_inspect_run(struct app *app, void *opts, char **operands, unsigned n)
 {
 	static const struct inspect_kind kind = {"image", BERTH__ENVELOPE__BODY_IMAGE_INSPECT,
-						 &berth__image__descriptor, inspect_make};
+						 &berth__image__descriptor};
 
 	return inspect_run(app, opts, &kind, operands, n);
 }
@@ -200,20 +161,17 @@ static const struct flag rm_flags[] = {
 	{0},
 };
 
-static void *rm_make(const void *opts, const char *ref)
+static void rm_fill(void *body, const void *opts)
 {
-	Berth__ImageRemove *m = mem_zero(sizeof *m);
+	Berth__ImageRemove *m = body;
 
-	berth__image_remove__init(m);
-	m->ref = mem_text(ref);
 	m->has_force = true;
 	m->force = ((const struct rm_opts *)opts)->force;
-	return m;
 }
 
 static int rm_run(struct app *app, void *opts, char **operands, unsigned n)
 {
-	return app_each(app, BERTH__ENVELOPE__BODY_IMAGE_REMOVE, rm_make, opts, operands, n);
+	return app_each(app, BERTH__ENVELOPE__BODY_IMAGE_REMOVE, rm_fill, opts, operands, n);
 }
 
 const struct command cmd_image_import = {
@@ -225,12 +183,12 @@ const struct command cmd_image_import = {
 	.run = import_run,
 };
 const struct command cmd_image_ls = {
-	.flags = {{ls_flags, 0}, {format_list_flags, offsetof(struct ls_opts, format)}},
-	.opts_size = sizeof(struct ls_opts),
+	.flags = {{ls_flags, 0}, {format_list_flags, offsetof(struct listing_opts, format)}},
+	.opts_size = sizeof(struct listing_opts),
 	.run = ls_run,
 };
 const struct command cmd_image_inspect = {
-	.flags = {{format_f_flags, 0}},
+	.flags = {{format_inspect_flags, 0}},
 	.opts_size = sizeof(struct format_opts),
 	.min = 1,
 	.max = MANY,

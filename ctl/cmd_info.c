@@ -1,9 +1,7 @@
 /* ctl/cmd_info.c - info, check, version, upgrade: berthd and its host. */
 #include "base/loop.h"
 #include "base/own.h"
-#include "ctl/command.h"
-#include "ctl/format.h"
-#include "ctl/print.h"
+#include "ctl/listing.h"
 #include "proto/json.h"
 
 #include <inttypes.h>
@@ -86,7 +84,7 @@ static int info_run(struct app *app, void *opts, char **operands, unsigned n)
 	(void)operands;
 	(void)n;
 	if (format_check(o, &berth__info_reply__descriptor, &e) < 0)
-		return app_fail(app, &e);
+		return app_usage(app, "%s", e.text);
 	status = info_ask(app, &a);
 	if (!status && format_is_table(o))
 		info_print(a.reply->info_reply);
@@ -98,45 +96,39 @@ static int info_run(struct app *app, void *opts, char **operands, unsigned n)
 
 /* ---------------------------------------------------------------- check */
 
-static void check_table(const Berth__CheckReply *r)
+static void check_line(struct table *t, const struct format_opts *o, const void *object, int64_t now)
 {
-	static const struct column columns[] = {{"WHAT"}, {"RESULT"}, {"DETAIL"}, {"REMEDY"}};
-	struct table *t = table_new(columns, ARRAY_SIZE(columns), true);
+	const Berth__CheckItem *c = object;
 
-	for (size_t i = 0; i < r->n_items; i++) {
-		const Berth__CheckItem *c = r->items[i];
-
-		table_line(t);
-		table_cell(t, "%s", c->name ? c->name : "");
-		table_cell(t, "%s", c->result ? c->result : "");
-		table_cell(t, "%s", c->detail ? c->detail : "");
-		table_cell(t, "%s", c->remedy ? c->remedy : "");
-	}
-	table_print(t);
-	table_free(t);
+	(void)o;
+	(void)now;
+	table_line(t);
+	table_cell(t, "%s", c->name ? c->name : "");
+	table_cell(t, "%s", c->result ? c->result : "");
+	table_cell(t, "%s", c->detail ? c->detail : "");
+	table_cell(t, "%s", c->remedy ? c->remedy : "");
 }
 
 static int check_run(struct app *app, void *opts, char **operands, unsigned n)
 {
-	struct format_opts *o = opts;
+	static const struct column columns[] = {{"WHAT"}, {"RESULT"}, {"DETAIL"}, {"REMEDY"}};
+	static const struct listing items = {&berth__check_item__descriptor, columns, ARRAY_SIZE(columns), check_line,
+					     NULL};
+	const struct format_opts *o = opts;
 	Berth__CheckRequest request = BERTH__CHECK_REQUEST__INIT;
-	struct err e;
+	int status = listing_check(app, &items, o);
 	struct ask a;
-	int status;
 
 	(void)operands;
 	(void)n;
-	if (format_check(o, &berth__check_item__descriptor, &e) < 0)
-		return app_fail(app, &e);
+	if (status)
+		return status;
 	ask_init(&a, BERTH__ENVELOPE__BODY_CHECK, &request);
 	status = app_ask(app, &a, NULL);
 	if (!status) {
 		const Berth__CheckReply *r = a.reply->check_reply;
 
-		if (format_is_table(o))
-			check_table(r);
-		else
-			format_print(o, (void *const *)r->items, r->n_items);
+		listing_print(&items, o, (void *const *)r->items, r->n_items);
 		for (size_t i = 0; i < r->n_items; i++)
 			if (r->items[i]->result && !strcmp(r->items[i]->result, "missing"))
 				status = 1;
@@ -176,10 +168,8 @@ static int version_run(struct app *app, void *opts, char **operands, unsigned n)
 
 	(void)operands;
 	(void)n;
-	if (!format_is_table(o) && !format_is_json(o)) {
-		say("--format: there are json and table");
-		return app->failure;
-	}
+	if (!format_is_table(o) && !format_is_json(o))
+		return app_usage(app, "--format: there are json and table");
 	status = info_ask(app, &a);
 	if (!status)
 		server = a.reply->info_reply->version;

@@ -1,13 +1,9 @@
-/* ctl/cmd_inspect.c - inspect of containers, pods and images: always an array of JSON, in the order asked for. */
+/* ctl/cmd_inspect.c - inspect of containers, and for the other kinds: always an array of JSON, in the order asked for. */
 #include "ctl/command.h"
 #include "ctl/format.h"
 #include "ctl/inspect.h"
 
 #include <stdlib.h>
-
-struct inspect_opts {
-	struct format_opts format;
-};
 
 void *inspect_answer(const Berth__Envelope *reply)
 {
@@ -37,9 +33,9 @@ int inspect_run(struct app *app, struct format_opts *o, const struct inspect_kin
 	if (!o->format)
 		o->format = "json";
 	if (format_check(o, kind->type, &e) < 0)
-		return app_fail(app, &e);
+		return app_usage(app, "%s", e.text);
 	for (unsigned i = 0; i < n; i++)
-		ask_init(&asks[i], kind->body_case, kind->make(NULL, refs[i]));
+		ask_init(&asks[i], kind->body_case, request_new(kind->body_case, refs[i]));
 	status = app_connect(app);
 	if (!status && client_ask_all(&app->client, asks, n, &e) < 0)
 		status = app_fail(app, &e);
@@ -66,27 +62,17 @@ int inspect_run(struct app *app, struct format_opts *o, const struct inspect_kin
 	return status;
 }
 
-static void *container_make(const void *opts, const char *ref)
-{
-	Berth__ContainerInspect *m = mem_zero(sizeof *m);
-
-	(void)opts;
-	berth__container_inspect__init(m);
-	m->ref = mem_text(ref);
-	return m;
-}
-
 static int container_inspect_run(struct app *app, void *opts, char **operands, unsigned n)
 {
 	static const struct inspect_kind kind = {"container", BERTH__ENVELOPE__BODY_CONTAINER_INSPECT,
-						 &berth__container__descriptor, container_make};
+						 &berth__container__descriptor};
 
 	return inspect_run(app, opts, &kind, operands, n);
 }
 
 const struct command cmd_inspect = {
-	.flags = {{format_f_flags, 0}},
-	.opts_size = sizeof(struct inspect_opts),
+	.flags = {{format_inspect_flags, 0}},
+	.opts_size = sizeof(struct format_opts),
 	.min = 1,
 	.max = MANY,
 	.complete = "container",

@@ -40,10 +40,8 @@ static int request_fill(const struct app *app, const struct logs_opts *o, Berth_
 		return status;
 	if (o->tail && strcmp(o->tail, "all") != 0) {
 		logs->has_tail_lines = true;
-		if (str_to_i64(o->tail, &logs->tail_lines) || logs->tail_lines < -1) {
-			say("--tail: \"%s\" is not a number of lines", o->tail);
-			return app->failure;
-		}
+		if (str_to_i64(o->tail, &logs->tail_lines) || logs->tail_lines < -1)
+			return app_usage(app, "--tail: \"%s\" is not a number of lines", o->tail);
 	}
 	logs->has_follow = true;
 	logs->follow = o->follow;

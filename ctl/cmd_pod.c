@@ -2,7 +2,7 @@
 #include "base/loop.h"
 #include "base/own.h"
 #include "ctl/inspect.h"
-#include "ctl/print.h"
+#include "ctl/listing.h"
 #include "ctl/spec_flags.h"
 
 #include <stdio.h>
@@ -37,10 +37,8 @@ static int create_run(struct app *app, void *opts, char **operands, unsigned n)
 	struct ask a;
 	int status;
 
-	if (n && o->name) {
-		say("the name is given twice: \"%s\" and \"%s\"", o->name, operands[0]);
-		return app->failure;
-	}
+	if (n && o->name)
+		return app_usage(app, "the name is given twice: \"%s\" and \"%s\"", o->name, operands[0]);
 	create.name = n ? operands[0] : (char *)(uintptr_t)o->name;
 	create.spec = (Berth__PodSpec *)o->spec.message;
 	ask_init(&a, BERTH__ENVELOPE__BODY_POD_CREATE, &create);
@@ -53,87 +51,47 @@ static int create_run(struct app *app, void *opts, char **operands, unsigned n)
 
 /* ---------------------------------------------------------------- ls */
 
-struct ls_opts {
-	struct format_opts format;
-	struct strings filters;
-};
-
 static const struct flag ls_flags[] = {
-	{'f', "filter", "KEY=VALUE", "name, id, label", flag_list, offsetof(struct ls_opts, filters)},
+	{'f', "filter", "KEY=VALUE", "name, id, label", flag_list, offsetof(struct listing_opts, filters)},
 	{0},
 };
 
-static void ls_table(const struct format_opts *o, const Berth__PodListReply *r)
+static void ls_line(struct table *t, const struct format_opts *o, const void *object, int64_t now)
 {
-	static const struct column columns[] = {{"ID"},	     {"NAME"},	 {"STATE"}, {"CONTAINERS", .right = true},
-						{"NETWORK"}, {"CREATED"}};
-	struct table *t = table_new(columns, ARRAY_SIZE(columns), o->no_trunc);
-	int64_t now = wall_ns();
+	const Berth__Pod *p = object;
+	char id[PRINT_SIZE], ago[PRINT_SIZE];
 
-	for (size_t i = 0; i < r->n_pods; i++) {
-		const Berth__Pod *p = r->pods[i];
-		char id[PRINT_SIZE], ago[PRINT_SIZE];
+	table_line(t);
+	table_cell(t, "%s", o->no_trunc ? p->meta->uuid : print_short_id(p->meta->uuid, id));
+	table_cell(t, "%s", p->meta->name);
+	table_cell(t, "%s", p->state ? p->state : "");
+	table_cell(t, "%zu", p->n_containers);
+	table_cell(t, "%s", p->spec && p->spec->network && *p->spec->network ? p->spec->network : "none");
+	table_cell(t, "%s", print_ago(p->meta->created_at, now, ago));
+}
 
-		table_line(t);
-		table_cell(t, "%s", o->no_trunc ? p->meta->uuid : print_short_id(p->meta->uuid, id));
-		table_cell(t, "%s", p->meta->name);
-		table_cell(t, "%s", p->state ? p->state : "");
-		table_cell(t, "%zu", p->n_containers);
-		table_cell(t, "%s", p->spec && p->spec->network && *p->spec->network ? p->spec->network : "none");
-		table_cell(t, "%s", print_ago(p->meta->created_at, now, ago));
-	}
-	table_print(t);
-	table_free(t);
+static const char *ls_id(const void *object, char buf[PRINT_SIZE])
+{
+	(void)buf;
+	return ((const Berth__Pod *)object)->meta->uuid;
 }
 
 static int ls_run(struct app *app, void *opts, char **operands, unsigned n)
 {
-	struct ls_opts *o = opts;
-	Berth__PodList list = BERTH__POD_LIST__INIT;
-	struct err e;
-	struct ask a;
-	int status;
+	static const struct column columns[] = {{"ID"},	     {"NAME"},	 {"STATE"}, {"CONTAINERS", .right = true},
+						{"NETWORK"}, {"CREATED"}};
+	static const struct listing pods = {&berth__pod__descriptor, columns, ARRAY_SIZE(columns), ls_line, ls_id};
 
 	(void)operands;
 	(void)n;
-	if (format_check(&o->format, &berth__pod__descriptor, &e) < 0)
-		return app_fail(app, &e);
-	status = app_filters(app, &o->filters, &list.filters, &list.n_filters);
-	if (status)
-		return status;
-	ask_init(&a, BERTH__ENVELOPE__BODY_POD_LIST, &list);
-	status = app_ask(app, &a, NULL);
-	if (!status) {
-		const Berth__PodListReply *r = a.reply->pod_list_reply;
-
-		if (o->format.quiet)
-			for (size_t i = 0; i < r->n_pods; i++)
-				puts(r->pods[i]->meta->uuid);
-		else if (format_is_table(&o->format))
-			ls_table(&o->format, r);
-		else
-			format_print(&o->format, (void *const *)r->pods, r->n_pods);
-	}
-	ask_fini(&a);
-	return status;
+	return listing_run(app, &pods, opts, BERTH__ENVELOPE__BODY_POD_LIST);
 }
 
 /* ---------------------------------------------------------------- inspect, rm */
 
-static void *inspect_make(const void *opts, const char *ref)
-{
-	Berth__PodInspect *m = mem_zero(sizeof *m);
-
-	(void)opts;
-	berth__pod_inspect__init(m);
-	m->ref = mem_text(ref);
-	return m;
-}
-
 static int pod_inspect_run(struct app *app, void *opts, char **operands, unsigned n)
 {
-	static const struct inspect_kind kind = {"pod", BERTH__ENVELOPE__BODY_POD_INSPECT, &berth__pod__descriptor,
-						 inspect_make};
+	static const struct inspect_kind kind = {"pod", BERTH__ENVELOPE__BODY_POD_INSPECT, &berth__pod__descriptor};
 
 	return inspect_run(app, opts, &kind, operands, n);
 }
@@ -147,20 +105,17 @@ static const struct flag rm_flags[] = {
 	{0},
 };
 
-static void *rm_make(const void *opts, const char *ref)
+static void rm_fill(void *body, const void *opts)
 {
-	Berth__PodRemove *m = mem_zero(sizeof *m);
+	Berth__PodRemove *m = body;
 
-	berth__pod_remove__init(m);
-	m->ref = mem_text(ref);
 	m->has_force = true;
 	m->force = ((const struct rm_opts *)opts)->force;
-	return m;
 }
 
 static int rm_run(struct app *app, void *opts, char **operands, unsigned n)
 {
-	return app_each(app, BERTH__ENVELOPE__BODY_POD_REMOVE, rm_make, opts, operands, n);
+	return app_each(app, BERTH__ENVELOPE__BODY_POD_REMOVE, rm_fill, opts, operands, n);
 }
 
 const struct command cmd_pod_create = {
@@ -174,12 +129,12 @@ const struct command cmd_pod_create = {
 	.run = create_run,
 };
 const struct command cmd_pod_ls = {
-	.flags = {{ls_flags, 0}, {format_list_flags, offsetof(struct ls_opts, format)}},
-	.opts_size = sizeof(struct ls_opts),
+	.flags = {{ls_flags, 0}, {format_list_flags, offsetof(struct listing_opts, format)}},
+	.opts_size = sizeof(struct listing_opts),
 	.run = ls_run,
 };
 const struct command cmd_pod_inspect = {
-	.flags = {{format_f_flags, 0}},
+	.flags = {{format_inspect_flags, 0}},
 	.opts_size = sizeof(struct format_opts),
 	.min = 1,
 	.max = MANY,

@@ -1,12 +1,8 @@
 /* ctl/cmd_ps.c - ps: one line for each container. */
-#include "base/loop.h"
 #include "base/own.h"
-#include "ctl/command.h"
-#include "ctl/format.h"
-#include "ctl/print.h"
+#include "ctl/listing.h"
 #include "ctl/status_text.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 struct ps_opts {
@@ -38,47 +34,33 @@ static void summaries_add(struct summaries *s, const Berth__ContainerListReply *
 	}
 }
 
-static void ps_table(const struct format_opts *o, const struct summaries *s)
+static const struct column columns[] = {
+	{"ID"}, {"NAME"}, {"IMAGE"}, {"COMMAND", .shrink = true}, {"STATE"}, {"STATUS"}, {"RESTARTS", .right = true},
+};
+
+static void ps_line(struct table *t, const struct format_opts *o, const void *object, int64_t now)
 {
-	static const struct column columns[] = {
-		{"ID"},
-		{"NAME"},
-		{"IMAGE"},
-		{"COMMAND", .shrink = true},
-		{"STATE"},
-		{"STATUS"},
-		{"RESTARTS", .right = true},
-	};
-	struct table *t = table_new(columns, ARRAY_SIZE(columns), o->no_trunc);
-	int64_t now = wall_ns();
+	const Berth__ContainerSummary *c = object;
+	char id[PRINT_SIZE], command[COMMAND_TEXT_SIZE], status[STATUS_TEXT_SIZE];
 
-	for (size_t i = 0; i < s->n; i++) {
-		const Berth__ContainerSummary *c = s->v[i];
-		char id[PRINT_SIZE], command[COMMAND_TEXT_SIZE], status[STATUS_TEXT_SIZE];
-
-		table_line(t);
-		table_cell(t, "%s", o->no_trunc ? c->meta->uuid : print_short_id(c->meta->uuid, id));
-		table_cell(t, "%s", c->meta->name);
-		table_cell(t, "%s", c->image ? c->image : "");
-		table_cell(t, "%s", o->no_trunc ? c->command ? c->command : "" : command_text(c->command, command));
-		table_cell(t, "%s", state_text(c->state));
-		table_cell(t, "%s", status_text(c, now, status));
-		table_cell(t, "%u", c->restart_count);
-	}
-	table_print(t);
-	table_free(t);
+	table_line(t);
+	table_cell(t, "%s", o->no_trunc ? c->meta->uuid : print_short_id(c->meta->uuid, id));
+	table_cell(t, "%s", c->meta->name);
+	table_cell(t, "%s", c->image ? c->image : "");
+	table_cell(t, "%s", o->no_trunc ? c->command ? c->command : "" : command_text(c->command, command));
+	table_cell(t, "%s", state_text(c->state));
+	table_cell(t, "%s", status_text(c, now, status));
+	table_cell(t, "%u", c->restart_count);
 }
 
-static void ps_print(const struct format_opts *o, const struct summaries *s)
+static const char *ps_id(const void *object, char buf[PRINT_SIZE])
 {
-	if (o->quiet)
-		for (size_t i = 0; i < s->n; i++)
-			puts(s->v[i]->meta->uuid);
-	else if (format_is_table(o))
-		ps_table(o, s);
-	else
-		format_print(o, (void *const *)s->v, s->n);
+	(void)buf;
+	return ((const Berth__ContainerSummary *)object)->meta->uuid;
 }
+
+static const struct listing containers = {&berth__container_summary__descriptor, columns, ARRAY_SIZE(columns), ps_line,
+					  ps_id};
 
 /* Page after page; the replies live until all is printed. */
 static int ps_pages(struct app *app, const struct ps_opts *o, Berth__ContainerList *list, struct summaries *s)
@@ -97,7 +79,7 @@ static int ps_pages(struct app *app, const struct ps_opts *o, Berth__ContainerLi
 		if (page->next_after_id && (!o->last || s->n < o->last))
 			status = ps_pages(app, o, list, s);
 		else
-			ps_print(&o->format, s);
+			listing_print(&containers, &o->format, (void *const *)s->v, s->n);
 	}
 	ask_fini(&a);
 	return status;
@@ -108,13 +90,12 @@ static int ps_run(struct app *app, void *opts, char **operands, unsigned n)
 	struct ps_opts *o = opts;
 	Berth__ContainerList list = BERTH__CONTAINER_LIST__INIT;
 	struct summaries s = {0};
-	struct err e;
-	int status;
+	int status = listing_check(app, &containers, &o->format);
 
 	(void)operands;
 	(void)n;
-	if (format_check(&o->format, &berth__container_summary__descriptor, &e) < 0)
-		return app_fail(app, &e);
+	if (status)
+		return status;
 	if (o->latest)
 		o->last = 1;
 	list.has_all = true;
@@ -123,7 +104,7 @@ static int ps_run(struct app *app, void *opts, char **operands, unsigned n)
 		list.has_limit = true;
 		list.limit = o->last;
 	}
-	status = app_filters(app, &o->filters, &list.filters, &list.n_filters);
+	status = app_filters(app, &o->filters, &list.base);
 	if (!status)
 		status = ps_pages(app, o, &list, &s);
 	free(s.v);

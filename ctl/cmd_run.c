@@ -203,7 +203,7 @@ static int run_run(struct app *app, void *opts, char **operands, unsigned n)
 
 	command_set(spec, operands, n);
 	if (spec_opts_check(&o->spec, &e) < 0)
-		return app_fail(app, &e);
+		return app_usage(app, "%s", e.text);
 	if (!o->detach) {
 		status = foreground_prepare(app, &o->foreground, spec->tty, spec->stdin_open, &session);
 		window_set(spec);
@@ -221,7 +221,7 @@ static int create_run(struct app *app, void *opts, char **operands, unsigned n)
 	command_set(spec, operands, n);
 	spec->has_stdin_once = spec->stdin_once = spec->stdin_open;
 	if (spec_opts_check(&o->spec, &e) < 0)
-		return app_fail(app, &e);
+		return app_usage(app, "%s", e.text);
 	return create(app, o, false, false, &(struct session_opts){0});
 }
 
@@ -253,6 +253,7 @@ const struct command cmd_create = {
 	.min = 1,
 	.max = MANY,
 	.command_follows = true,
+	.failure = 125,
 	.complete = "image",
 	.run = create_run,
 };

@@ -133,7 +133,7 @@ static int stats_run(struct app *app, void *opts, char **operands, unsigned n)
 	int status;
 
 	if (format_check(&o->format, &berth__stats__descriptor, &e) < 0)
-		return app_fail(app, &e);
+		return app_usage(app, "%s", e.text);
 	if (format_is_table(&o->format))
 		return stats_live(app, o, operands, n);
 	status = stats_ask(app, operands, n, &a);

@@ -9,15 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* A message of the type on the heap, with its ref. */
-#define MESSAGE_NEW(Type, init, what)                                                                                  \
-	({                                                                                                             \
-		Type *new_ = mem_zero(sizeof *new_);                                                                   \
-		init(new_);                                                                                            \
-		new_->ref = mem_text(what);                                                                            \
-		new_;                                                                                                  \
-	})
-
 /* ---------------------------------------------------------------- stop, restart */
 
 struct stop_opts {
@@ -42,34 +33,32 @@ static const struct flag stop_flags[] = {
 	{0},
 };
 
-static void *stop_make(const void *opts, const char *ref)
+static void stop_fill(void *body, const void *opts)
 {
 	const struct stop_opts *o = opts;
-	Berth__ContainerStop *m = MESSAGE_NEW(Berth__ContainerStop, berth__container_stop__init, ref);
+	Berth__ContainerStop *m = body;
 
 	m->has_timeout_s = o->given;
 	m->timeout_s = o->timeout_s;
-	return m;
 }
 
 static int stop_run(struct app *app, void *opts, char **operands, unsigned n)
 {
-	return app_each(app, BERTH__ENVELOPE__BODY_CONTAINER_STOP, stop_make, opts, operands, n);
+	return app_each(app, BERTH__ENVELOPE__BODY_CONTAINER_STOP, stop_fill, opts, operands, n);
 }
 
-static void *restart_make(const void *opts, const char *ref)
+static void restart_fill(void *body, const void *opts)
 {
 	const struct stop_opts *o = opts;
-	Berth__ContainerRestart *m = MESSAGE_NEW(Berth__ContainerRestart, berth__container_restart__init, ref);
+	Berth__ContainerRestart *m = body;
 
 	m->has_timeout_s = o->given;
 	m->timeout_s = o->timeout_s;
-	return m;
 }
 
 static int restart_run(struct app *app, void *opts, char **operands, unsigned n)
 {
-	return app_each(app, BERTH__ENVELOPE__BODY_CONTAINER_RESTART, restart_make, opts, operands, n);
+	return app_each(app, BERTH__ENVELOPE__BODY_CONTAINER_RESTART, restart_fill, opts, operands, n);
 }
 
 /* ---------------------------------------------------------------- kill, pause, unpause */
@@ -84,46 +73,30 @@ static const struct flag kill_flags[] = {
 	{0},
 };
 
-static void *kill_make(const void *opts, const char *ref)
+static void kill_fill(void *body, const void *opts)
 {
 	const struct kill_opts *o = opts;
-	Berth__ContainerKill *m = MESSAGE_NEW(Berth__ContainerKill, berth__container_kill__init, ref);
 
-	m->signal = o->signal ? mem_text(o->signal) : NULL;
-	return m;
+	((Berth__ContainerKill *)body)->signal = o->signal ? mem_text(o->signal) : NULL;
 }
 
 static int kill_run(struct app *app, void *opts, char **operands, unsigned n)
 {
 	const struct kill_opts *o = opts;
 
-	if (o->signal && !*o->signal) { /* to berthd that would mean the default, SIGKILL */
-		say("--signal: \"\" is not a signal");
-		return app->failure;
-	}
-	return app_each(app, BERTH__ENVELOPE__BODY_CONTAINER_KILL, kill_make, opts, operands, n);
-}
-
-static void *pause_make(const void *opts, const char *ref)
-{
-	(void)opts;
-	return MESSAGE_NEW(Berth__ContainerPause, berth__container_pause__init, ref);
+	if (o->signal && !*o->signal) /* to berthd that would mean the default, SIGKILL */
+		return app_usage(app, "--signal: \"\" is not a signal");
+	return app_each(app, BERTH__ENVELOPE__BODY_CONTAINER_KILL, kill_fill, opts, operands, n);
 }
 
 static int pause_run(struct app *app, void *opts, char **operands, unsigned n)
 {
-	return app_each(app, BERTH__ENVELOPE__BODY_CONTAINER_PAUSE, pause_make, opts, operands, n);
-}
-
-static void *unpause_make(const void *opts, const char *ref)
-{
-	(void)opts;
-	return MESSAGE_NEW(Berth__ContainerUnpause, berth__container_unpause__init, ref);
+	return app_each(app, BERTH__ENVELOPE__BODY_CONTAINER_PAUSE, NULL, opts, operands, n);
 }
 
 static int unpause_run(struct app *app, void *opts, char **operands, unsigned n)
 {
-	return app_each(app, BERTH__ENVELOPE__BODY_CONTAINER_UNPAUSE, unpause_make, opts, operands, n);
+	return app_each(app, BERTH__ENVELOPE__BODY_CONTAINER_UNPAUSE, NULL, opts, operands, n);
 }
 
 /* ---------------------------------------------------------------- rm */
@@ -138,20 +111,19 @@ static const struct flag rm_flags[] = {
 	{0},
 };
 
-static void *rm_make(const void *opts, const char *ref)
+static void rm_fill(void *body, const void *opts)
 {
 	const struct rm_opts *o = opts;
-	Berth__ContainerRemove *m = MESSAGE_NEW(Berth__ContainerRemove, berth__container_remove__init, ref);
+	Berth__ContainerRemove *m = body;
 
 	m->has_force = m->has_volumes = true;
 	m->force = o->force;
 	m->volumes = o->volumes;
-	return m;
 }
 
 static int rm_run(struct app *app, void *opts, char **operands, unsigned n)
 {
-	return app_each(app, BERTH__ENVELOPE__BODY_CONTAINER_REMOVE, rm_make, opts, operands, n);
+	return app_each(app, BERTH__ENVELOPE__BODY_CONTAINER_REMOVE, rm_fill, opts, operands, n);
 }
 
 /* ---------------------------------------------------------------- update */
@@ -172,10 +144,8 @@ static int update_run(struct app *app, void *opts, char **operands, unsigned n)
 	Berth__ContainerUpdate *update = (Berth__ContainerUpdate *)o->message;
 	int status = 0;
 
-	if (!update->resources && !update->restart) {
-		say("nothing to change was given");
-		return app->failure;
-	}
+	if (!update->resources && !update->restart)
+		return app_usage(app, "nothing to change was given");
 	for (unsigned i = 0; i < n; i++) {
 		struct ask a;
 		int one;
@@ -241,7 +211,7 @@ static int wait_run(struct app *app, void *opts, char **operands, unsigned n)
 	int status = 0;
 
 	if (format_check(&o->format, &berth__wait_reply__descriptor, &e) < 0)
-		return app_fail(app, &e);
+		return app_usage(app, "%s", e.text);
 	status = app_connect(app);
 	for (unsigned i = 0; i < n; i++) {
 		berth__container_wait__init(&waits[i]);

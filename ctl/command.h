@@ -10,6 +10,7 @@ struct app {
 	const char *name;		/* of the command, "image import" */
 	const struct flag_table *flags; /* of the command */
 	int failure;			/* exit status of errors that are ours or berthd's, not the container's */
+	int usage;			/* exit status of a command line that is wrong, whoever found it out */
 	struct client client;
 	bool connected; /* there was a connection once */
 };
@@ -21,7 +22,7 @@ struct command {
 	void (*fini)(void *opts);
 	unsigned min, max;    /* operands; max 0 with min 0: none */
 	bool command_follows; /* flags end at the first operand */
-	int failure;	      /* as in struct app; 0 = 1 */
+	int failure;	      /* as in struct app; 0 = 1. Given, it is the status of wrong usage too, which else is 2 */
 	const char *complete; /* what its operands are: "container", "image" … */
 	int (*run)(struct app *app, void *opts, char **operands, unsigned n); /* the exit status */
 };
@@ -55,6 +56,8 @@ extern const struct command cmd_info, cmd_check, cmd_upgrade, cmd_version, cmd_c
 
 void say(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* "berth: …" on stderr */
 int app_fail(const struct app *app, const struct err *e);	      /* says it; the exit status */
+/* The command line is wrong: says it; the exit status. */
+int app_usage(const struct app *app, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* berthd's refusal, a field of the request told as the flag that set it (spec may be NULL); the exit status. */
 int app_refused(const struct app *app, const Berth__Error *error, const struct spec_opts *spec);
 
@@ -63,13 +66,16 @@ int app_refused(const struct app *app, const Berth__Error *error, const struct s
 int app_ask(struct app *app, struct ask *a, const struct spec_opts *spec);
 int app_connect(struct app *app);
 
-/* The same request for each operand, many at a time: make(opts, ref) is its body on the heap. Prints each ref whose request was
- * done, says what failed. The exit status. */
-int app_each(struct app *app, Berth__Envelope__BodyCase body_case, void *(*make)(const void *opts, const char *ref),
+/* The body of a request about one object: its first field is the ref. On the heap, protobuf_c_message_free_unpacked(m, NULL). */
+void *request_new(Berth__Envelope__BodyCase body_case, const char *ref);
+
+/* The same request for each operand, many at a time: fill (may be NULL) puts what opts say into its body. Prints each ref whose
+ * request was done, says what failed. The exit status. */
+int app_each(struct app *app, Berth__Envelope__BodyCase body_case, void (*fill)(void *body, const void *opts),
 	     const void *opts, char **refs, unsigned n);
 
-/* --filter KEY=VALUE as the requests want it; the exit status when one is wrong. Kept until the program ends. */
-int app_filters(const struct app *app, const struct strings *texts, Berth__Filter ***ret, size_t *ret_n);
+/* --filter KEY=VALUE into the filters of a request; the exit status. */
+int app_filters(const struct app *app, const struct strings *texts, ProtobufCMessage *request);
 
 /* The value of a flag as a time (--since, --until) into a field of a request; NULL leaves it. The exit status. */
 int app_time(const struct app *app, const char *flag, const char *text, protobuf_c_boolean *ret_has, int64_t *ret);

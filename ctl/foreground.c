@@ -15,9 +15,18 @@ static int sig_proxy_set(void *opts, const struct flag *f, const char *value, st
 	return 0;
 }
 
+static int detach_keys_set(void *opts, const struct flag *f, const char *value, struct err *e)
+{
+	struct foreground_opts *o = opts;
+
+	(void)f;
+	o->keys_given = true;
+	return detach_keys_parse(&o->keys, value, e);
+}
+
 const struct flag foreground_flags[] = {
-	{0, "detach-keys", "KEYS", "leave it running, with -t; default " DETACH_KEYS_DEFAULT, flag_text,
-	 offsetof(struct foreground_opts, detach_keys)},
+	{0, "detach-keys", "KEYS", "leave it running, with -t; default " DETACH_KEYS_DEFAULT ", \"\" for none",
+	 detach_keys_set},
 	{0, "sig-proxy", NULL, "pass signals on, without -t; default true", sig_proxy_set},
 	{0},
 };
@@ -25,15 +34,12 @@ const struct flag foreground_flags[] = {
 int foreground_prepare(const struct app *app, const struct foreground_opts *o, bool tty, bool send_stdin,
 		       struct session_opts *ret)
 {
-	struct err e;
-
-	*ret = (struct session_opts){.send_stdin = send_stdin, .tty = tty, .proxy_signals = !tty && !o->no_sig_proxy};
-	if (detach_keys_parse(&ret->keys, o->detach_keys ? o->detach_keys : DETACH_KEYS_DEFAULT, &e) < 0)
-		return app_fail(app, &e);
-	if (tty && send_stdin && !isatty(0)) {
-		say("standard input is not a terminal: leave out -t");
-		return app->failure;
-	}
+	*ret = (struct session_opts){
+		.send_stdin = send_stdin, .tty = tty, .proxy_signals = !tty && !o->no_sig_proxy, .keys = o->keys};
+	if (!o->keys_given)
+		detach_keys_parse(&ret->keys, DETACH_KEYS_DEFAULT, NULL);
+	if (tty && send_stdin && !isatty(0))
+		return app_usage(app, "standard input is not a terminal: leave out -t");
 	return 0;
 }
 

@@ -14,7 +14,8 @@ struct foreground {
 
 /* Flags that run, start, attach and exec share. */
 struct foreground_opts {
-	const char *detach_keys;
+	struct detach_keys keys;
+	bool keys_given; /* else the default */
 	bool no_sig_proxy;
 };
 extern const struct flag foreground_flags[];
@@ -22,6 +23,6 @@ extern const struct flag foreground_flags[];
 /* Takes fd; -1: there was none with the answer, or no answer. The exit status. */
 int foreground_run(struct app *app, const struct foreground *f, int fd);
 
-/* tty, stdin and keys into *ret; the exit status when something is wrong with them (-t without a terminal). */
+/* tty, stdin and keys into *ret; the exit status of -t without a terminal. */
 int foreground_prepare(const struct app *app, const struct foreground_opts *o, bool tty, bool send_stdin,
 		       struct session_opts *ret);

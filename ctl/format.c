@@ -6,6 +6,7 @@
 #include "ctl/json_path.h"
 #include "proto/json.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,20 @@
 			offsetof(struct format_opts, format), .complete = "json table"                                 \
 	}
 
+static int format_without_table(void *opts, const struct flag *f, const char *value, struct err *e)
+{
+	if (!strcmp(value, "table"))
+		return err_set(e, EINVAL, "flag",
+			       "there is no table of this: json, or a template such as '{{.meta.name}}'");
+	return flag_text(opts, f, value, e);
+}
+
 const struct flag format_flags[] = {FORMAT_ROW(0), {0}};
+const struct flag format_inspect_flags[] = {
+	{'f', "format", "FORMAT", "json, or a template: {{.meta.name}}", format_without_table,
+	 offsetof(struct format_opts, format), .complete = "json"},
+	{0},
+};
 const struct flag format_f_flags[] = {FORMAT_ROW('f'), {0}};
 const struct flag format_list_flags[] = {
 	FORMAT_ROW(0),

@@ -16,9 +16,10 @@ struct format_opts {
 	bool no_trunc;
 };
 
-extern const struct flag format_flags[];      /* --format */
-extern const struct flag format_f_flags[];    /* --format, -f */
-extern const struct flag format_list_flags[]; /* --format, -q, --no-trunc */
+extern const struct flag format_flags[];	 /* --format */
+extern const struct flag format_f_flags[];	 /* --format, -f */
+extern const struct flag format_inspect_flags[]; /* the same, and no table */
+extern const struct flag format_list_flags[];	 /* --format, -q, --no-trunc */
 
 bool format_is_table(const struct format_opts *o);
 bool format_is_json(const struct format_opts *o);

@@ -7,8 +7,7 @@
 struct inspect_kind {
 	const char *word;
 	Berth__Envelope__BodyCase body_case;
-	const ProtobufCMessageDescriptor *type;		  /* of the answer */
-	void *(*make)(const void *opts, const char *ref); /* the request, on the heap */
+	const ProtobufCMessageDescriptor *type; /* of the answer */
 };
 
 int inspect_run(struct app *app, struct format_opts *o, const struct inspect_kind *kind, char **refs, unsigned n);

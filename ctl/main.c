@@ -13,6 +13,8 @@
 
 #define DEFAULT_SOCKET "/run/berth/control.sock"
 
+#define USAGE_STATUS 2
+
 #define RUN    "Run and control"
 #define LOOK   "Look"
 #define POD    "Pods"
@@ -147,7 +149,7 @@ static void help_one(FILE *out, const struct entry *en)
 
 static int help_run(struct app *app, void *opts, char **operands, unsigned n)
 {
-	unsigned words;
+	unsigned words = 0;
 	const struct entry *en = n ? entry_find(operands[0], n > 1 ? operands[1] : NULL, &words) : NULL;
 
 	(void)opts;
@@ -155,21 +157,20 @@ static int help_run(struct app *app, void *opts, char **operands, unsigned n)
 		help_all(stdout);
 		return 0;
 	}
-	if (!en) {
-		say("there is no command \"%s\"", operands[0]);
-		return app->failure;
-	}
+	if (!en || words < n)
+		return app_usage(app, "there is no command \"%s%s%s\"; `berth help` lists them", operands[0],
+				 n > 1 ? " " : "", n > 1 ? operands[1] : "");
 	help_one(stdout, en);
 	return 0;
 }
 
 const struct command cmd_help = {.max = 2, .complete = "command", .run = help_run};
 
-static int usage_error(const struct entry *en, int status, const char *text)
+static int usage_error(const struct app *app, const struct entry *en, const char *text)
 {
 	say("%s: %s", en->name, text);
 	fprintf(stderr, "Usage: berth %s %s\n`berth %s --help` tells more.\n", en->name, en->usage, en->name);
-	return status;
+	return app->usage;
 }
 
 static int command_run(struct app *app, const struct entry *en, int argc, char **argv)
@@ -177,13 +178,14 @@ static int command_run(struct app *app, const struct entry *en, int argc, char *
 	const struct command *c = en->command;
 	struct strings operands = {0};
 	struct err e = {0};
-	/* Where the status of a program in a container is passed on, ours must not look like one. */
-	int usage_status = c->failure ? c->failure : 2, status;
+	int status;
 	void *opts = mem_zero(c->opts_size ? c->opts_size : 1);
 
 	app->name = en->name;
 	app->flags = c->flags;
 	app->failure = c->failure ? c->failure : 1;
+	/* Where the status of a program in a container is passed on, ours must not look like one. */
+	app->usage = c->failure ? c->failure : USAGE_STATUS;
 	if (c->init)
 		c->init(opts);
 	status = args_parse(c->flags, c->command_follows, opts, argc, argv, &operands, &e);
@@ -191,13 +193,13 @@ static int command_run(struct app *app, const struct entry *en, int argc, char *
 		help_one(stdout, en);
 		status = 0;
 	} else if (status == ARGS_USAGE) {
-		status = usage_error(en, usage_status, e.text);
+		status = usage_error(app, en, e.text);
 	} else if (status < 0) {
-		status = app_fail(app, &e);
+		status = app_usage(app, "%s", e.text);
 	} else if (operands.n < c->min) {
-		status = usage_error(en, usage_status, "something is missing");
+		status = usage_error(app, en, "something is missing");
 	} else if (operands.n > c->max) {
-		status = usage_error(en, usage_status, "more than it takes");
+		status = usage_error(app, en, "more than it takes");
 	} else {
 		status = c->run(app, opts, operands.v, (unsigned)operands.n);
 	}
@@ -220,10 +222,10 @@ static int unknown_command(const char *name)
 		for (const struct entry *en = entries; en->name; en++)
 			if (!strncmp(en->name, name, strlen(name)) && en->name[strlen(name)] == ' ')
 				fprintf(stderr, "  %-16s %s\n", en->name, en->help);
-		return 2;
+		return USAGE_STATUS;
 	}
 	say("there is no command \"%s\"; `berth help` lists them", name);
-	return 2;
+	return USAGE_STATUS;
 }
 
 static int tool_run(struct app *app, int argc, char **argv)
@@ -240,11 +242,11 @@ static int tool_run(struct app *app, int argc, char **argv)
 	app->client.project = g.project && *g.project ? g.project : NULL;
 	if (r == ARGS_HELP || (!r && !words.n && !g.version)) {
 		help_all(r ? stdout : stderr);
-		return r ? 0 : 2;
+		return r ? 0 : USAGE_STATUS;
 	}
 	if (r) {
 		say("%s", e.text);
-		return 2;
+		return USAGE_STATUS;
 	}
 	if (g.version) {
 		puts("berth " BERTH_VERSION);

@@ -69,10 +69,9 @@ int detach_keys_parse(struct detach_keys *k, const char *text, struct err *e)
 	*k = (struct detach_keys){0};
 	while ((word = str_word(&p, ",", &len))) {
 		if (k->n == DETACH_KEYS_MAX || !key_parse(word, len, &k->key[k->n]))
-			return err_set(
-				e, 0, "flag",
-				"--detach-keys: \"%s\" is not a list of at most %d keys such as ctrl-p,ctrl-q or a",
-				text, DETACH_KEYS_MAX);
+			return err_set(e, 0, "flag",
+				       "\"%s\" is not a list of at most %d keys such as ctrl-p,ctrl-q or a", text,
+				       DETACH_KEYS_MAX);
 		k->n++;
 	}
 	return 0;

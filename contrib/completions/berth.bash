@@ -166,7 +166,7 @@ _berth_value() {
 	"ps --filter"|"ps -f") echo "-" ;;
 	"ps --last"|"ps -n") echo "-" ;;
 	"ps --format") echo "json table" ;;
-	"inspect --format"|"inspect -f") echo "json table" ;;
+	"inspect --format"|"inspect -f") echo "json" ;;
 	"logs --tail"|"logs -n") echo "-" ;;
 	"logs --since") echo "-" ;;
 	"logs --until") echo "-" ;;
@@ -197,14 +197,14 @@ _berth_value() {
 	"pod create --io-max") echo "file" ;;
 	"pod ls --filter"|"pod ls -f") echo "-" ;;
 	"pod ls --format") echo "json table" ;;
-	"pod inspect --format"|"pod inspect -f") echo "json table" ;;
+	"pod inspect --format"|"pod inspect -f") echo "json" ;;
 	"image import --name"|"image import -t") echo "-" ;;
 	"image ls --filter"|"image ls -f") echo "-" ;;
 	"image ls --format") echo "json table" ;;
-	"image inspect --format"|"image inspect -f") echo "json table" ;;
+	"image inspect --format"|"image inspect -f") echo "json" ;;
 	"volume ls --filter"|"volume ls -f") echo "-" ;;
 	"volume ls --format") echo "json table" ;;
-	"volume inspect --format"|"volume inspect -f") echo "json table" ;;
+	"volume inspect --format"|"volume inspect -f") echo "json" ;;
 	"info --format"|"info -f") echo "json table" ;;
 	"check --format"|"check -f") echo "json table" ;;
 	"version --format"|"version -f") echo "json table" ;;

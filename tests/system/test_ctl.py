@@ -14,6 +14,10 @@ from host import SLOW, eventually
 pytestmark = pytest.mark.native
 
 
+def all_commands(host):
+    return [l[2:].split("  ")[0].strip() for l in host.berth("help").lines if l.startswith("  ") and l[2] != "-" and not l.startswith("   ")]
+
+
 # ---------------------------------------------------------------- formats
 
 def test_json_of_lists_is_an_array_with_the_names_of_the_protocol(host):
@@ -32,11 +36,11 @@ def test_json_of_lists_is_an_array_with_the_names_of_the_protocol(host):
 
 def test_templates_fill_in_fields_and_refuse_names_that_are_not_there(host):
     a, b = host.detached("-e", "A=1", "--", "sleep", "60"), host.detached("-l", "a.b=c", "--", "sleep", "60")
-    r = host.berth("inspect", "-f", "{{.meta.name}}:{{.status.state}}:{{index}}", a, code=1)
+    r = host.berth("inspect", "-f", "{{.meta.name}}:{{.status.state}}:{{index}}", a, code=2)
     assert "index" in r.err
     assert host.berth("inspect", "-f", "{{.meta.name}}|{{.spec.labels[\"a.b\"]}}", a, b).lines == [a + "|", b + "|c"]
     assert "A=1" in json.loads(host.berth("inspect", "-f", "{{json .spec.env}}", a).out)
-    assert "restart_count" in host.berth("ps", "--format", "{{.restarts}}", code=1).err
+    assert "restart_count" in host.berth("ps", "--format", "{{.restarts}}", code=2).err
 
 
 def test_inspect_prints_what_it_found_and_fails_for_the_rest(host):
@@ -71,22 +75,99 @@ def test_ps_tells_since_when_and_why_it_ended(host):
 # ---------------------------------------------------------------- exit statuses
 
 @pytest.mark.parametrize("args, code, said", [
-    (["frobnicate"], 2, "frobnicate"),
-    (["ps", "--bogus"], 2, "--bogus"),
-    (["stop"], 2, "missing"),
-    (["logs", "--tail"], 2, "--tail needs a value"),
-    (["run"], 125, "missing"),
-    (["run", "--bogus", "busybox"], 125, "--bogus"),
-    (["run", "--mem=3m", "busybox"], 125, "--mem"),
-    (["run", "-p", "80:80", "busybox"], 125, "networks are not there yet"),
     (["run", "no-such-image"], 125, "no-such-image"),
     (["exec", "nobody", "true"], 125, "nobody"),
-    (["create", "no-such-image"], 1, "no-such-image"),
+    (["create", "no-such-image"], 125, "no-such-image"),
     (["inspect", "nobody"], 1, "nobody"),
-    (["completion", "fish"], 1, "fish"),
+    (["stop", "nobody"], 1, "nobody"),
+    (["volume", "rm", "nothing"], 1, "nothing"),
+    (["image", "import", "/no/such/file"], 1, "/no/such/file"),
+    (["image", "import", "/etc/passwd"], 1, "neither"),
 ])
 def test_errors_of_the_tool_have_their_exit_status(host, args, code, said):
     assert said in host.berth(*args, code=code).err
+
+
+def usage_status(command):
+    return 125 if command.split()[0] in ("run", "create", "exec") else 2
+
+
+def test_wrong_usage_has_one_exit_status_whatever_the_command(host):
+    commands = all_commands(host)
+    assert len(commands) > 35
+    for name in commands:
+        usage = host.berth("help", *name.split()).lines[0].split("berth " + name, 1)[1].replace("[FLAGS]", "").split()
+        required = [w for w in usage if w[0] != "["]
+        wrong = [["--no-such-flag"]]
+        if required:
+            wrong.append([])
+        if not any("..." in w for w in usage):
+            wrong.append(["a"] * (len(usage) + 1))
+        for args in wrong:
+            r = host.berth(*name.split(), *args, code=None)
+            assert r.code == usage_status(name) and (name == "help" or "Usage: berth " + name in r.err), (name, args, r)
+
+
+@pytest.mark.parametrize("args, said", [
+    (["frobnicate"], "frobnicate"),
+    (["pod"], "pod create"),
+    (["--bogus", "ps"], "--bogus"),
+    (["run", "--mem=3m", "busybox"], "--mem"),
+    (["run", "-p", "80:80", "busybox"], "networks are not there yet"),
+    (["run", "--rm=maybe", "busybox"], "--rm takes true or false"),
+    (["run", "--rm", "--restart", "always", "busybox"], "exclude each other"),
+    (["run", "-m", "lots", "busybox"], "-m"),
+    (["run", "--detach-keys", "ctrl-", "busybox"], "ctrl-"),
+    (["run", "--env-file", "/no/such/file", "busybox"], "/no/such/file"),
+    (["run", "-w", "relative", "busybox"], "-w relative"),
+    (["create", "--restart", "sometimes", "busybox"], "sometimes"),
+    (["create", "--name", "a b", "busybox"], "a b"),
+    (["create", "--cap-add", "FLY", "busybox"], "--cap-add FLY"),
+    (["exec", "--timeout", "soon", "c", "true"], "soon"),
+    (["start", "-a", "b", "c"], "only one"),
+    (["stop", "-t", "x", "c"], "-t"),
+    (["restart", "-t", "-1", "c"], "-t"),
+    (["kill", "-s", "", "c"], "not a signal"),
+    (["kill", "-s", "FOO", "CONTAINER"], "FOO"),
+    (["attach", "--detach-keys", "ctrl-,a", "CONTAINER"], "--detach-keys"),
+    (["wait", "--condition", "foo", "CONTAINER"], "not-running, next-exit or removed"),
+    (["rename", "CONTAINER", "a b"], "a b"),
+    (["update", "CONTAINER"], "nothing to change"),
+    (["update", "--restart", "sometimes", "CONTAINER"], "sometimes"),
+    (["update", "--cpu-weight", "0", "CONTAINER"], "--cpu-weight 0"),
+    (["ps", "-n", "x"], "-n"),
+    (["ps", "--format", "xml"], "xml"),
+    (["ps", "-f", "name"], "KEY=VALUE"),
+    (["ps", "-f", "colour=red"], "colour"),
+    (["inspect", "--format", "table", "CONTAINER"], "no table"),
+    (["logs", "--tail", "x", "CONTAINER"], "--tail"),
+    (["logs", "--tail"], "--tail needs a value"),
+    (["logs", "--since", "yesterday", "CONTAINER"], "--since"),
+    (["logs", "--until", "tomorrow", "CONTAINER"], "--until"),
+    (["top", "--format", "{{.nothing}}", "CONTAINER"], "nothing"),
+    (["stats", "--format", "xml"], "xml"),
+    (["events", "--since", "x"], "--since"),
+    (["events", "-f", "colour=red"], "colour"),
+    (["actions", "-n", "x"], "-n"),
+    (["pod", "create", "--name", "a", "b"], "twice"),
+    (["pod", "create", "a b"], "a b"),
+    (["pod", "ls", "-f", "colour=red"], "colour"),
+    (["pod", "inspect", "--format", "table", "x"], "no table"),
+    (["image", "ls", "-f", "colour=red"], "colour"),
+    (["image", "import", "-t", "A b", "/etc"], "A b"),
+    (["volume", "create", "a b"], "a b"),
+    (["volume", "ls", "-f", "colour=red"], "colour"),
+    (["info", "--format", "xml"], "xml"),
+    (["check", "--format", "xml"], "xml"),
+    (["version", "--format", "xml"], "json and table"),
+    (["completion", "fish"], "fish"),
+    (["help", "frobnicate"], "frobnicate"),
+])
+def test_a_wrong_value_is_wrong_usage_whoever_finds_it_out(host, args, said):
+    if "CONTAINER" in args:
+        host.berth("create", "--name", "made", "busybox")
+        args = ["made" if a == "CONTAINER" else a for a in args]
+    assert said in host.berth(*args, code=usage_status(args[0])).err
 
 
 def test_a_program_that_cannot_run_is_126_and_one_that_is_not_there_127(host):
@@ -127,9 +208,9 @@ def test_cidfile_has_the_uuid_and_is_never_overwritten(host, tmp_path):
     path = tmp_path / "cid"
     uuid = host.berth("create", "--cidfile", path, "busybox").text
     assert path.read_text() == uuid
-    assert "File exists" in host.berth("create", "--cidfile", path, "busybox", code=1).err
+    assert "File exists" in host.berth("create", "--cidfile", path, "busybox", code=125).err
     assert len(host.list()) == 1
-    host.berth("create", "--cidfile", tmp_path / "other", "no-such-image", code=1)
+    host.berth("create", "--cidfile", tmp_path / "other", "no-such-image", code=125)
     assert not (tmp_path / "other").exists()
 
 

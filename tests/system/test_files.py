@@ -68,6 +68,20 @@ def test_named_volume_is_made_kept_shared_and_removed(host):
     assert "data" not in host.berth("volume", "ls").out
 
 
+def test_a_volume_asked_for_twice_is_made_once(host):
+    assert host.berth("volume", "create", "v", "v", "v").lines == ["v"] * 3
+    assert host.berth("volume", "create", "v").lines == ["v"]
+    assert host.berth("volume", "ls", "-q").lines == ["v"]
+
+
+def test_inspect_of_a_volume_takes_its_name_for_no_other(host):
+    host.berth("volume", "create", "data-old", "data")
+    name = host.detached("-v", "data:/v", "--", "sleep", "600")
+    v, = host.berth("volume", "inspect", "data").json()
+    assert v["meta"]["name"] == "data" and v["used_by"] == [host.inspect(name)["meta"]["uuid"]]
+    host.refused("volume", "inspect", "dat", text="no volume 'dat'")
+
+
 def test_tmpfs_has_its_size_mode_and_flags(host):
     m = mountinfo(host, "--tmpfs", "/t:size=1m,mode=0750", path="/t")
     assert m["fstype"] == "tmpfs" and "size=1024k" in m["super"] and "mode=750" in m["super"]

@@ -111,8 +111,8 @@ def test_flood_is_written_whole_when_the_disk_keeps_up(host):
 
 def test_since_bad_time_is_refused(host):
     name = host.detached("true")
-    host.refused("logs", "--since", "yesterday-ish", name, text="yesterday-ish")
-    host.refused("logs", "--tail", "x", name, text="x")
+    host.refused("logs", "--since", "yesterday-ish", name, text="yesterday-ish", code=2)
+    host.refused("logs", "--tail", "x", name, text="x", code=2)
 
 
 def test_logs_of_a_container_that_never_ran_are_empty(host):

@@ -148,7 +148,7 @@ def test_kill_sends_the_signal_that_was_asked_for(host):
 @pytest.mark.parametrize("signal", ["NOPE", "0", "65", "-1", ""])
 def test_wrong_signal_is_refused_and_nothing_is_sent(host, signal):
     name = in_state(host, "running")
-    host.refused("kill", "--signal=" + signal, name, text="(?i)signal")
+    host.refused("kill", "--signal=" + signal, name, text="(?i)signal", code=2)
     assert host.state_of(name) == "running"
 
 
