@@ -95,7 +95,7 @@ static int import_run(struct app *app, void *opts, char **operands, unsigned n)
 /* ---------------------------------------------------------------- ls */
 
 static const struct flag ls_flags[] = {
-	{'f', "filter", "KEY=VALUE", "name, label", flag_list, offsetof(struct listing_opts, filters)},
+	{'f', "filter", "KEY=VALUE", "name, id, label, dangling", flag_list, offsetof(struct listing_opts, filters)},
 	{0},
 };
 

@@ -1,8 +1,8 @@
 /* supervisor/list.c - ContainerList and ContainerInspect: what the tables know, at once. Newest first; a list that does not fit
  * a record is cut, and says from where to go on. */
 #include "supervisor/container.h"
+#include "supervisor/filter.h"
 #include "supervisor/pod.h"
-#include "supervisor/request.h"
 
 #include <errno.h>
 #include <fnmatch.h>
@@ -10,11 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LIST_BYTES   49152u
-#define LIST_FILTERS 32u
+#define LIST_BYTES 49152u
 
 struct listing {
-	struct supervisor *sv;
 	const char *project;
 	const Berth__ContainerList *ask;
 	uint64_t before_id, since_id; /* of the containers that `before` and `since` name; 0 = not asked */
@@ -31,108 +29,126 @@ static bool text_is(const char *text, const char *want)
 	return text && !strcmp(text, want);
 }
 
-/* ---------------------------------------------------------------- filters: 1 fits, 0 does not */
+/* ---------------------------------------------------------------- filters */
+
+static const Berth__Container *object_of(const void *c)
+{
+	return ((const struct container *)c)->obj;
+}
 
 /* A name as it is, a part of it, or a pattern: Docker's users know the part. */
-static bool filter_name(const struct listing *l, const struct container *c, const char *value)
+static bool filter_name(const void *listing, const void *c, const char *value)
 {
-	const char *name = c->obj->meta->name;
+	const char *name = object_of(c)->meta->name;
 
 	return name && (strstr(name, value) || fnmatch(value, name, 0) == 0);
 }
 
-static bool filter_id(const struct listing *l, const struct container *c, const char *value)
+static bool filter_id(const void *listing, const void *c, const char *value)
 {
+	const struct container *one = c;
 	bool many;
 
-	return str_starts(c->node.uuid, value) || table_find_prefix(&l->sv->containers, value, &many) == &c->node;
+	return str_starts(one->node.uuid, value) || table_find_prefix(&one->sv->containers, value, &many) == &one->node;
 }
 
-static bool filter_label(const struct listing *l, const struct container *c, const char *value)
+static bool filter_label(const void *listing, const void *c, const char *value)
 {
-	const char *eq = strchr(value, '=');
-	size_t n = eq ? (size_t)(eq - value) : strlen(value);
+	return filter_label_fits(object_of(c)->spec->labels, object_of(c)->spec->n_labels, value);
+}
 
-	for (size_t i = 0; i < c->obj->spec->n_labels; i++) {
-		const Berth__KeyValue *kv = c->obj->spec->labels[i];
+static bool filter_state(const void *listing, const void *c, const char *value)
+{
+	return !strcasecmp(container_state_name(container_state(c)), value);
+}
 
-		if (strlen(kv->key) == n && !strncmp(kv->key, value, n) && (!eq || text_is(kv->value, eq + 1)))
+/* Docker's words mean what they mean there: what we call stopped has exited too. */
+static bool filter_status(const void *listing, const void *c, const char *value)
+{
+	static const struct {
+		const char *word;
+		Berth__ContainerState state;
+	} docker[] = {
+		{"exited", BERTH__CONTAINER_STATE__CONTAINER_STATE_STOPPED},
+		{"restarting", BERTH__CONTAINER_STATE__CONTAINER_STATE_BACKOFF},
+		{"removing", BERTH__CONTAINER_STATE__CONTAINER_STATE_DELETING},
+		{"dead", BERTH__CONTAINER_STATE__CONTAINER_STATE_ERROR},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(docker); i++)
+		if (!strcasecmp(docker[i].word, value) && docker[i].state == container_state(c))
 			return true;
-	}
-	return false;
+	return filter_state(listing, c, value);
 }
 
-static bool filter_state(const struct listing *l, const struct container *c, const char *value)
+static bool filter_pod(const void *listing, const void *c, const char *value)
 {
-	return !strcasecmp(container_state_name(container_state(c)), value) ||
-	       /* Docker's word for what waits to be started again */
-	       (!strcasecmp(value, "restarting") &&
-		container_state(c) == BERTH__CONTAINER_STATE__CONTAINER_STATE_BACKOFF);
-}
-
-static bool filter_pod(const struct listing *l, const struct container *c, const char *value)
-{
-	const Berth__Pod *pod = c->pod ? c->pod->obj : NULL;
+	const struct pod *p = ((const struct container *)c)->pod;
+	const Berth__Pod *pod = p ? p->obj : NULL;
 
 	return pod && !pod->implicit && (text_is(pod->meta->name, value) || str_starts(pod->meta->uuid, value));
 }
 
-static bool filter_image(const struct listing *l, const struct container *c, const char *value)
+static bool filter_image(const void *listing, const void *c, const char *value)
 {
-	const char *id = c->obj->image_id;
+	const char *id = object_of(c)->image_id;
 
-	return text_is(c->obj->spec->image, value) || text_is(id, value) ||
+	return text_is(object_of(c)->spec->image, value) || text_is(id, value) ||
 	       (id && strlen(value) >= 12 && str_starts(id, "sha256:") && str_starts(id + 7, value));
 }
 
-static bool filter_exited(const struct listing *l, const struct container *c, const char *value)
+static bool exit_code_can_be(const char *value)
 {
-	const Berth__ExitInfo *x = c->obj->status->last_exit;
-	char code[16];
+	uint64_t code;
 
-	if (!x || !x->known || container_has_process(c))
-		return false;
-	snprintf(code, sizeof code, "%d", x->code);
-	return !strcmp(code, value);
+	return !str_to_u64(value, &code) && code <= 255;
 }
 
-static bool filter_volume(const struct listing *l, const struct container *c, const char *value)
+static bool filter_exited(const void *listing, const void *c, const char *value)
 {
-	for (size_t i = 0; i < c->obj->spec->n_mounts; i++)
-		if (text_is(c->obj->spec->mounts[i]->source, value) || text_is(c->obj->spec->mounts[i]->target, value))
+	const Berth__ExitInfo *x = object_of(c)->status->last_exit;
+	uint64_t code;
+
+	return x && x->known && !container_has_process(c) && !str_to_u64(value, &code) && (uint64_t)x->code == code;
+}
+
+static bool filter_volume(const void *listing, const void *c, const char *value)
+{
+	const Berth__ContainerSpec *spec = object_of(c)->spec;
+
+	for (size_t i = 0; i < spec->n_mounts; i++)
+		if (text_is(spec->mounts[i]->source, value) || text_is(spec->mounts[i]->target, value))
 			return true;
 	return false;
 }
 
 /* Asked once for the whole list, before it is walked. */
-static bool filter_before(const struct listing *l, const struct container *c, const char *value)
+static bool filter_before(const void *listing, const void *c, const char *value)
 {
-	return c->node.id < l->before_id;
+	return ((const struct container *)c)->node.id < ((const struct listing *)listing)->before_id;
 }
 
-static bool filter_since(const struct listing *l, const struct container *c, const char *value)
+static bool filter_since(const void *listing, const void *c, const char *value)
 {
-	return c->node.id > l->since_id;
+	return ((const struct container *)c)->node.id > ((const struct listing *)listing)->since_id;
 }
 
-static const struct {
-	const char *key;
-	bool (*fits)(const struct listing *l, const struct container *c, const char *value);
-	bool all; /* several of this key must all fit; else one of them */
-} filters[] = {
-	{"name", filter_name, false},	  {"id", filter_id, false},	     {"label", filter_label, true},
-	{"state", filter_state, false},	  {"status", filter_state, false},   {"pod", filter_pod, false},
-	{"image", filter_image, false},	  {"ancestor", filter_image, false}, {"exited", filter_exited, false},
-	{"volume", filter_volume, false}, {"before", filter_before, true},   {"since", filter_since, true},
+#define STATES "creating created starting running paused stopping exited backoff stopped error deleting unknown"
+
+static const struct filter_row filters[] = {
+	{"name", filter_name},
+	{"id", filter_id, "digits of a uuid", filter_can_be_id},
+	{"label", filter_label, .all = true},
+	{"state", filter_state, STATES},
+	{"status", filter_status, STATES " restarting removing dead"},
+	{"pod", filter_pod},
+	{"image", filter_image},
+	{"ancestor", filter_image},
+	{"exited", filter_exited, "an exit code, 0 to 255", exit_code_can_be},
+	{"volume", filter_volume},
+	{"before", filter_before, .all = true},
+	{"since", filter_since, .all = true},
 };
-
-static int filter_index(const char *key)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(filters); i++)
-		if (text_is(key, filters[i].key))
-			return (int)i;
-	return -1;
-}
 
 static bool container_listed(const struct listing *l, const struct container *c)
 {
@@ -140,15 +156,8 @@ static bool container_listed(const struct listing *l, const struct container *c)
 
 	if (strcmp(c->obj->meta->project, l->project) != 0)
 		return false;
-	for (size_t i = 0; i < a->n_filters; i++) {
-		int f = filter_index(a->filters[i]->key);
-		bool fits = filters[f].fits(l, c, a->filters[i]->value);
-
-		for (size_t k = 0; k < a->n_filters && !fits && !filters[f].all; k++)
-			fits = filter_index(a->filters[k]->key) == f && filters[f].fits(l, c, a->filters[k]->value);
-		if (!fits)
-			return false;
-	}
+	if (!filters_fit(filters, ARRAY_SIZE(filters), a->filters, a->n_filters, l, c))
+		return false;
 	if (l->any_state)
 		return true;
 	switch (container_state(c)) {
@@ -252,21 +261,11 @@ static bool listing_check(struct request *rq, struct listing *l)
 {
 	const Berth__ContainerList *a = l->ask;
 
-	if (a->n_filters > LIST_FILTERS) {
-		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__INVALID, "filters", "more than %u", LIST_FILTERS);
+	if (!filters_check(rq, filters, ARRAY_SIZE(filters), a->filters, a->n_filters))
 		return false;
-	}
 	for (size_t i = 0; i < a->n_filters; i++) {
 		const char *key = a->filters[i]->key;
 
-		if (!key || !a->filters[i]->value || filter_index(key) < 0) {
-			reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__INVALID, "filters",
-				    "unknown filter '%s': there are name, id, label, state (or status), pod, image (or "
-				    "ancestor), exited, "
-				    "volume, before and since",
-				    key ? key : "");
-			return false;
-		}
 		if (!strcmp(key, "state") || !strcmp(key, "status") || !strcmp(key, "exited"))
 			l->any_state = true;
 	}
@@ -277,7 +276,7 @@ void on_container_list(struct request *rq)
 {
 	const Berth__ContainerList *a = rq->env->container_list;
 	struct supervisor *sv = rq->sv;
-	struct listing l = {.sv = sv, .project = rq->who.project, .ask = a, .any_state = a->all};
+	struct listing l = {.project = rq->who.project, .ask = a, .any_state = a->all};
 	Berth__Envelope env = BERTH__ENVELOPE__INIT;
 	Berth__ContainerListReply body = BERTH__CONTAINER_LIST_REPLY__INIT;
 	struct line {

@@ -3,8 +3,8 @@
 #include "proto/envelope.h"
 #include "supervisor/check.h"
 #include "supervisor/container.h"
+#include "supervisor/filter.h"
 #include "supervisor/pod.h"
-#include "supervisor/request.h"
 #include "supervisor/set.h"
 #include "supervisor/shimlink.h"
 #include "supervisor/watch.h"
@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static const char *state_word(const struct pod *p)
 {
@@ -186,65 +187,38 @@ void on_pod_inspect(struct request *rq)
 		answer_pod(rq->sv, p, rq->parked);
 }
 
-static bool label_fits(const Berth__PodSpec *spec, const char *value)
+static bool filter_name(const void *listing, const void *p, const char *value)
 {
-	size_t len = strcspn(value, "=");
-
-	for (size_t i = 0; i < spec->n_labels; i++) {
-		const char *key = spec->labels[i]->key, *have = spec->labels[i]->value;
-
-		if (key && strlen(key) == len && !memcmp(key, value, len) &&
-		    (!value[len] || !strcmp(have ? have : "", value + len + 1)))
-			return true;
-	}
-	return false;
+	return strstr(((const struct pod *)p)->obj->meta->name, value) != NULL;
 }
 
-/* 1, 0, or -EINVAL for a key that pods do not have. */
-static int filter_fits(const struct pod *p, const Berth__Filter *f)
+static bool filter_id(const void *listing, const void *p, const char *value)
 {
-	const char *key = f->key ? f->key : "", *value = f->value ? f->value : "";
+	const struct pod *one = p;
+	bool many;
 
-	if (!strcmp(key, "name"))
-		return strstr(p->obj->meta->name, value) != NULL;
-	if (!strcmp(key, "id"))
-		return str_starts(p->node.uuid, value);
-	if (!strcmp(key, "state") || !strcmp(key, "status"))
-		return !strcmp(state_word(p), value);
-	if (!strcmp(key, "label"))
-		return label_fits(p->obj->spec, value);
-	return -EINVAL;
+	return str_starts(one->node.uuid, value) || table_find_prefix(&one->sv->pods, value, &many) == &one->node;
 }
 
-static int filters_fit(const struct pod *p, Berth__Filter *const *filters, size_t n)
+static bool filter_state(const void *listing, const void *p, const char *value)
 {
-	for (size_t i = 0; i < n; i++) {
-		int r = filter_fits(p, filters[i]);
-
-		if (r != 1)
-			return r;
-	}
-	return 1;
+	return !strcasecmp(state_word(p), value);
 }
 
-static bool filters_are_known(struct request *rq, const Berth__PodList *ask)
+static bool filter_label(const void *listing, const void *p, const char *value)
 {
-	static const char *const keys[] = {"name", "id", "state", "status", "label"};
+	const Berth__PodSpec *spec = ((const struct pod *)p)->obj->spec;
 
-	for (size_t i = 0; i < ask->n_filters; i++) {
-		bool known = false;
-
-		for (size_t k = 0; k < ARRAY_SIZE(keys); k++)
-			known |= ask->filters[i]->key && !strcmp(ask->filters[i]->key, keys[k]);
-		if (!known) {
-			reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__INVALID, "filters",
-				    "pods have no filter \"%s\": name, id, state, label",
-				    ask->filters[i]->key ? ask->filters[i]->key : "");
-			return false;
-		}
-	}
-	return true;
+	return spec && filter_label_fits(spec->labels, spec->n_labels, value);
 }
+
+static const struct filter_row filters[] = {
+	{"name", filter_name},
+	{"id", filter_id, "digits of a uuid", filter_can_be_id},
+	{"state", filter_state, "empty starting ready failed"},
+	{"status", filter_state, "empty starting ready failed"},
+	{"label", filter_label, .all = true},
+};
 
 void on_pod_list(struct request *rq)
 {
@@ -261,13 +235,13 @@ void on_pod_list(struct request *rq)
 		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "no memory");
 		return;
 	}
-	if (!filters_are_known(rq, ask))
+	if (!filters_check(rq, filters, ARRAY_SIZE(filters), ask->filters, ask->n_filters))
 		return;
 	list_each (node, &rq->sv->pods.all, link) {
 		struct pod *p = container_of(node, struct pod, node);
 
 		if (p->obj->implicit || strcmp(p->obj->meta->project, rq->who.project) ||
-		    filters_fit(p, ask->filters, ask->n_filters) != 1)
+		    !filters_fit(filters, ARRAY_SIZE(filters), ask->filters, ask->n_filters, NULL, p))
 			continue;
 		if (pod_view(p, &views[n], &uuids[n]) < 0)
 			break;

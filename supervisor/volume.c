@@ -8,8 +8,8 @@
 #include "supervisor/audit.h"
 #include "supervisor/check.h"
 #include "supervisor/container.h"
+#include "supervisor/filter.h"
 #include "supervisor/job.h"
-#include "supervisor/request.h"
 #include "supervisor/store.h"
 #include "supervisor/watch.h"
 
@@ -329,25 +329,20 @@ static size_t volume_users(struct supervisor *sv, const Berth__Volume *obj, char
 	return k;
 }
 
-/* 1, 0, -EINVAL for an unknown key. */
-static int volume_filter(const Berth__Volume *obj, size_t n_users, const Berth__Filter *f)
+static bool filter_name(const void *listing, const void *obj, const char *value)
 {
-	if (!f->key || !f->value)
-		return -EINVAL;
-	if (!strcmp(f->key, "name"))
-		return obj && strstr(obj->meta->name, f->value) != NULL;
-	if (!strcmp(f->key, "dangling"))
-		return (n_users == 0) == (!strcmp(f->value, "true") || !strcmp(f->value, "1"));
-	return -EINVAL;
+	return strstr(((const Berth__Volume *)obj)->meta->name, value) != NULL;
 }
 
-static bool volume_fits(const Berth__VolumeList *a, const Berth__Volume *obj, size_t n_users)
+static bool filter_dangling(const void *n_users, const void *obj, const char *value)
 {
-	for (size_t i = 0; i < a->n_filters; i++)
-		if (volume_filter(obj, n_users, a->filters[i]) != 1)
-			return false;
-	return true;
+	return (*(const size_t *)n_users == 0) == filter_switch(value);
 }
+
+static const struct filter_row filters[] = {
+	{"name", filter_name},
+	{"dangling", filter_dangling, FILTER_SWITCH},
+};
 
 void on_volume_inspect(struct request *rq)
 {
@@ -379,14 +374,8 @@ void on_volume_list(struct request *rq)
 	AUTO_FREE char **used = calloc(n_containers + 1, sizeof *used);
 	struct table_node *node;
 
-	for (size_t i = 0; i < a->n_filters; i++) {
-		if (volume_filter(NULL, 0, a->filters[i]) >= 0)
-			continue;
-		reply_error(sv, rq->parked, BERTH__ERROR__CODE__INVALID, "filters",
-			    "unknown filter '%s': there are name and dangling",
-			    a->filters[i]->key ? a->filters[i]->key : "");
+	if (!filters_check(rq, filters, ARRAY_SIZE(filters), a->filters, a->n_filters))
 		return;
-	}
 	bool memory = list && view && used;
 	AUTO_FREE char ***kept = memory ? calloc(n_all + 1, sizeof *kept) : NULL;
 	if (!kept) {
@@ -398,7 +387,7 @@ void on_volume_list(struct request *rq)
 		size_t n_users = volume_users(sv, obj, used);
 
 		if (strcmp(obj->meta->project, rq->who.project) != 0 || volume_of(node)->removing ||
-		    !volume_fits(a, obj, n_users))
+		    !filters_fit(filters, ARRAY_SIZE(filters), a->filters, a->n_filters, &n_users, obj))
 			continue;
 		view[n] = *obj;
 		kept[n] = calloc(n_users + 1, sizeof *used);

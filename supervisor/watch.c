@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "supervisor/container.h"
 #include "supervisor/control.h"
+#include "supervisor/filter.h"
 #include "supervisor/logs.h"
 #include "supervisor/pod.h"
 
@@ -17,12 +18,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RING	      4096u
-#define BATCH_BYTES   49152u
-#define BATCH_EVENTS  256u
-#define QUEUE_MARK    8u /* records waiting for a client before its subscriptions pause */
-#define WATCH_FILTERS 32u
-#define WATCH_MAX     4096u
+#define RING	     4096u
+#define BATCH_BYTES  49152u
+#define BATCH_EVENTS 256u
+#define QUEUE_MARK   8u /* records waiting for a client before its subscriptions pause */
+#define WATCH_MAX    4096u
 
 /* What filters look at and the event itself does not say. */
 struct entry {
@@ -44,7 +44,7 @@ struct subscriber {
 	bool lagged;
 	bool ended; /* until_at has come: what is left is sent, then the end */
 	size_t n_filters;
-	Berth__Filter *filter; /* owned, with its strings */
+	Berth__Filter **filters; /* owned */
 };
 
 struct watch {
@@ -56,8 +56,6 @@ struct watch {
 	unsigned n_subscribers;
 	struct timer flush;
 };
-
-static const char *const filter_keys[] = {"container", "type", "event", "kind", "label", "pod", "image"};
 
 /* ---------------------------------------------------------------- entries */
 
@@ -189,21 +187,6 @@ static int entry_describe(struct supervisor *sv, struct entry *en, const char *k
 
 /* ---------------------------------------------------------------- filters */
 
-/* "key" or "key=value". */
-static bool label_fits(const struct entry *en, const char *want)
-{
-	const char *eq = strchr(want, '=');
-	size_t n = eq ? (size_t)(eq - want) : strlen(want);
-
-	for (size_t i = 0; en->labels && en->labels[i]; i++) {
-		const Berth__KeyValue *kv = en->labels[i];
-
-		if (strlen(kv->key) == n && !strncmp(kv->key, want, n) && (!eq || !strcmp(kv->value, eq + 1)))
-			return true;
-	}
-	return false;
-}
-
 static bool text_is(const char *text, const char *want)
 {
 	return text && !strcmp(text, want);
@@ -214,63 +197,92 @@ static bool uuid_begins(const char *uuid, const char *want)
 	return uuid && *want && str_starts(uuid, want);
 }
 
-static bool filter_fits(const Berth__Filter *f, const struct entry *en)
+static const Berth__Event *event_of(const void *entry)
 {
-	const Berth__Event *ev = en->event;
-
-	switch (f->key[0]) {
-	case 'c': /* container */
-		return text_is(ev->kind, "container") &&
-		       (text_is(ev->name, f->value) || uuid_begins(ev->uuid, f->value));
-	case 't': /* type */
-	case 'e': /* event: as Docker calls it */
-		return text_is(ev->type, f->value);
-	case 'k': /* kind */
-		return text_is(ev->kind, f->value);
-	case 'l': /* label */
-		return label_fits(en, f->value);
-	case 'p': /* pod */
-		return text_is(en->pod_name, f->value) || uuid_begins(en->pod_uuid, f->value);
-	default: /* image */
-		return text_is(en->image, f->value) || (text_is(ev->kind, "image") && text_is(ev->name, f->value));
-	}
+	return ((const struct entry *)entry)->event;
 }
 
-/* As Docker: of one key any value, of different keys all; labels all. */
+static bool filter_container(const void *watch, const void *en, const char *value)
+{
+	const Berth__Event *ev = event_of(en);
+
+	return text_is(ev->kind, "container") && (text_is(ev->name, value) || uuid_begins(ev->uuid, value));
+}
+
+static bool filter_event(const void *watch, const void *en, const char *value)
+{
+	return text_is(event_of(en)->type, value);
+}
+
+static bool filter_kind(const void *watch, const void *en, const char *value)
+{
+	return text_is(event_of(en)->kind, value);
+}
+
+/* Docker calls the kind of object its type, and what happened its event: no word is both, so that either can be meant. */
+static bool filter_type(const void *watch, const void *en, const char *value)
+{
+	return filter_event(watch, en, value) || filter_kind(watch, en, value);
+}
+
+static bool filter_label(const void *watch, const void *en, const char *value)
+{
+	Berth__KeyValue **labels = ((const struct entry *)en)->labels;
+	size_t n = 0;
+
+	while (labels && labels[n])
+		n++;
+	return filter_label_fits(labels, n, value);
+}
+
+static bool filter_pod(const void *watch, const void *en, const char *value)
+{
+	const struct entry *one = en;
+
+	return text_is(one->pod_name, value) || uuid_begins(one->pod_uuid, value);
+}
+
+static bool filter_image(const void *watch, const void *en, const char *value)
+{
+	const Berth__Event *ev = event_of(en);
+
+	return text_is(((const struct entry *)en)->image, value) ||
+	       (text_is(ev->kind, "image") && text_is(ev->name, value));
+}
+
+#define KINDS "container pod image volume host"
+#define TYPES                                                                                                          \
+	"create start start_failed die oom stop kill stuck pause unpause restart rename update exec_start exec_die "   \
+	"destroy import remove untag"
+
+static const struct filter_row filters[] = {
+	{"container", filter_container}, {"type", filter_type, TYPES " " KINDS}, {"event", filter_event, TYPES},
+	{"kind", filter_kind, KINDS},	 {"label", filter_label, .all = true},	 {"pod", filter_pod},
+	{"image", filter_image},
+};
+
 static bool subscriber_wants(const struct subscriber *s, const struct entry *en)
 {
-	for (size_t i = 0; i < s->n_filters; i++) {
-		const char *key = s->filter[i].key;
-		bool any = filter_fits(&s->filter[i], en);
-
-		for (size_t k = 0; k < s->n_filters && !any && strcmp(key, "label") != 0; k++)
-			any = !strcmp(s->filter[k].key, key) && filter_fits(&s->filter[k], en);
-		if (!any)
-			return false;
-	}
+	if (!filters_fit(filters, ARRAY_SIZE(filters), s->filters, s->n_filters, s->watch, en))
+		return false;
 	if (s->since_revision && en->event->revision <= s->since_revision)
 		return false;
 	return en->event->at >= s->since_at && (!s->until_at || en->event->at <= s->until_at);
 }
 
-static bool filter_key_known(const char *key)
+static int subscriber_filters(struct subscriber *s, Berth__Filter *const *asked, size_t n)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(filter_keys); i++)
-		if (!strcmp(key, filter_keys[i]))
-			return true;
-	return false;
-}
-
-static int subscriber_filters(struct subscriber *s, Berth__Filter *const *filters, size_t n)
-{
-	s->filter = n ? calloc(n, sizeof *s->filter) : NULL;
-	if (n && !s->filter)
+	s->filters = n ? calloc(n, sizeof *s->filters) : NULL;
+	if (n && !s->filters)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
-		berth__filter__init(&s->filter[i]);
+		s->filters[i] = calloc(1, sizeof **s->filters);
+		if (!s->filters[i])
+			return -ENOMEM;
 		s->n_filters = i + 1;
-		if (text_copy(&s->filter[i].key, filters[i]->key) < 0 ||
-		    text_copy(&s->filter[i].value, filters[i]->value) < 0)
+		berth__filter__init(s->filters[i]);
+		if (text_copy(&s->filters[i]->key, asked[i]->key) < 0 ||
+		    text_copy(&s->filters[i]->value, asked[i]->value) < 0)
 			return -ENOMEM;
 	}
 	return 0;
@@ -283,11 +295,9 @@ static void subscriber_free(struct subscriber *s)
 	list_del(&s->link);
 	s->watch->n_subscribers--;
 	timer_del(&s->until);
-	for (size_t i = 0; i < s->n_filters; i++) {
-		free(s->filter[i].key);
-		free(s->filter[i].value);
-	}
-	free(s->filter);
+	for (size_t i = 0; i < s->n_filters; i++)
+		berth__filter__free_unpacked(s->filters[i], NULL);
+	free(s->filters);
 	free(s);
 }
 
@@ -405,6 +415,8 @@ void watch_publish(struct supervisor *sv, const char *kind, const char *type, co
 
 	if (!w)
 		return;
+	if (!filter_word(TYPES, type) || !filter_word(KINDS, kind))
+		log_error("no filter knows the event %s of a %s: a fault of berthd", type, kind);
 	en.event = event_new(sv, kind, type, meta, reason, attributes);
 	if (!en.event || (meta && meta->uuid && entry_describe(sv, &en, kind, meta->uuid) < 0)) {
 		/* Who watches must know that there is a hole. */
@@ -462,18 +474,8 @@ static bool events_check(struct request *rq, const Berth__EventsRequest *a)
 {
 	struct watch *w = rq->sv->watch;
 
-	if (a->n_filters > WATCH_FILTERS) {
-		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__INVALID, "filters", "more than %u", WATCH_FILTERS);
+	if (!filters_check(rq, filters, ARRAY_SIZE(filters), a->filters, a->n_filters))
 		return false;
-	}
-	for (size_t i = 0; i < a->n_filters; i++) {
-		if (a->filters[i]->key && a->filters[i]->value && filter_key_known(a->filters[i]->key))
-			continue;
-		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__INVALID, "filters",
-			    "unknown filter '%s': there are container, type (or event), kind, label, pod and image",
-			    a->filters[i]->key ? a->filters[i]->key : "");
-		return false;
-	}
 	if (a->since_revision && a->since_revision < w->floor_revision) {
 		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__COMPACTED, "since_revision",
 			    "events up to revision %llu are not kept any more: list again and watch from the list's "

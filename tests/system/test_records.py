@@ -56,6 +56,47 @@ def test_events_filters(host):
     window = ["--since", "@%d" % (start - 1), "--until", "@%d" % (time.time() + 1), "--format", "json"]
     rows = [json.loads(l) for l in host.berth("events", *window, "--filter", "container=" + a, "--filter", "type=die").lines]
     assert [(r["name"], r["type"]) for r in rows] == [(a, "die")]
+    host.berth("volume", "create", "v")
+    window[3] = "@%d" % (time.time() + 1)
+
+    def types(*filters):
+        args = [word for f in filters for word in ("--filter", f)]
+        return [(r["kind"], r["type"]) for r in map(json.loads, host.berth("events", *window, *args).lines) if r["name"] in (a, b, "v")]
+    # As Docker's users write it, and as berth calls it: type=KIND and event=TYPE, or kind=KIND and type=TYPE.
+    assert types("type=volume") == types("kind=volume") == [("volume", "create")]
+    assert types("type=container", "event=die") == types("kind=container", "type=die") == [("container", "die")] * 2
+    assert types("type=die", "type=volume") == [("container", "die")] * 2 + [("volume", "create")]
+
+
+@pytest.mark.parametrize("args, said", [
+    (["events", "-f", "type=daemon"], "type='daemon' fits nothing: it is one of create start"),
+    (["events", "-f", "event=container"], "event="),
+    (["events", "-f", "kind=network"], "container pod image volume host"),
+    (["ps", "-f", "status=foo"], "status='foo' fits nothing: it is one of creating"),
+    (["ps", "-f", "state=restarting"], "state="),
+    (["ps", "-f", "exited=x"], "an exit code, 0 to 255"),
+    (["ps", "-f", "exited=256"], "an exit code, 0 to 255"),
+    (["ps", "-f", "id=xyz"], "digits of a uuid"),
+    (["pod", "ls", "-f", "status=running"], "empty starting ready failed"),
+    (["pod", "ls", "-f", "id=xyz"], "digits of a uuid"),
+    (["volume", "ls", "-f", "dangling=perhaps"], "true false"),
+])
+def test_a_filter_that_can_fit_nothing_is_refused_with_what_can(host, args, said):
+    host.refused(*args, text=said, code=2)
+
+
+def test_docker_words_for_states_find_what_they_mean_there(host):
+    ended, stopped = host.detached("true"), host.detached("sleep", "600")
+    host.detached("sleep", "600")
+    host.berth("stop", "-t", "0", stopped)
+    host.wait_state(ended, "exited")
+
+    def names(*filters):
+        return set(host.berth("ps", "--format", ".meta.name", *[a for f in filters for a in ("-f", f)]).lines)
+    assert names("status=exited") == {ended, stopped}
+    assert names("state=exited") == {ended} and names("state=stopped") == names("status=Stopped") == {stopped}
+    assert names("status=exited", "exited=0") == {ended}
+    assert names("status=dead") == names("status=restarting") == set()
 
 
 def test_event_revisions_rise_and_never_repeat_over_a_restart_of_berthd(host):
