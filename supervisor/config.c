@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -149,6 +150,36 @@ int config_set(struct config *c, const char *key, const char *value, struct err 
 		return config_set_bool(to, k, value, e);
 	}
 	return err_set(e, EINVAL, key, "setting '%.64s' has no type", key);
+}
+
+/* `here` has no symbolic links in it, so that .. at the beginning goes up. One behind a name may mean anything: it stays, and is refused. */
+int config_set_path(struct config *c, const char *key, const char *here, const char *path, struct err *e)
+{
+	char full[2 * PATH_MAX] = "/";
+	bool going_up = path[0] != '/';
+	size_t len, n = going_up && strcmp(here, "/") ? strlen(here) : 0;
+	const char *p = path, *word;
+
+	if (!path[0])
+		return config_set(c, key, path, e);
+	if (n + strlen(path) + 2 > sizeof full)
+		return err_set(e, ENAMETOOLONG, key, "%s: %.64s...", key, path);
+	memcpy(full, here, n);
+	while ((word = str_word(&p, "/", &len))) {
+		if (len == 1 && word[0] == '.')
+			continue;
+		going_up = going_up && len == 2 && !memcmp(word, "..", 2);
+		if (going_up) {
+			while (n && full[--n] != '/')
+				;
+			continue;
+		}
+		full[n++] = '/';
+		memcpy(full + n, word, len);
+		n += len;
+	}
+	full[n ? n : 1] = 0;
+	return config_set(c, key, full, e);
 }
 
 /* Cuts blanks from both ends, in place. */

@@ -9,6 +9,8 @@
 
 void config_defaults(struct config *c);
 /* One setting by name, as in the file: also for the command line. e->step = the key. */
+/* A path of the command line, which may be relative to `here`, the folder we were started in. */
+int config_set_path(struct config *c, const char *key, const char *here, const char *path, struct err *e);
 int config_set(struct config *c, const char *key, const char *value, struct err *e);
 int config_parse(struct config *c, const char *file, const char *text, size_t len, struct err *e);
 /* A missing file is fine unless must_exist. */

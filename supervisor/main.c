@@ -82,18 +82,15 @@ static int exe_find(struct supervisor *sv, struct err *e)
 	return 0;
 }
 
-/* Relative paths on the command line are those of who starts us. */
 static int path_set(struct config *c, const char *key, const char *path, struct err *e)
 {
-	char here[PATH_MAX], full[2 * PATH_MAX];
+	char here[PATH_MAX];
 
 	if (!path)
 		return 0;
-	if (path[0] != '/' && getcwd(here, sizeof here)) {
-		snprintf(full, sizeof full, "%s/%s", here, path);
-		path = full;
-	}
-	return config_set(c, key, path, e);
+	if (!getcwd(here, sizeof here))
+		return err_set(e, errno, key, "the folder that %s is relative to", path);
+	return config_set_path(c, key, here, path, e);
 }
 
 static int configure(struct supervisor *sv, const struct arguments *a, struct err *e)

@@ -110,6 +110,37 @@ static void a_run_folder_whose_sockets_could_not_be_named_is_refused(void **stat
 	assert_int_equal(config_check(&c, &e), 0);
 }
 
+static void a_relative_path_of_the_command_line_is_made_absolute(void **state)
+{
+	static const struct {
+		const char *here, *path, *want; /* NULL: refused */
+	} rows[] = {
+		{"/home/me", "state", "/home/me/state"},
+		{"/home/me", "./state/", "/home/me/state"},
+		{"/home/me", "../you//state", "/home/you/state"},
+		{"/home/me", "../..", "/"},
+		{"/home/me", "../../../../srv", "/srv"},
+		{"/", "state", "/state"},
+		{"/home/me", "/srv//berth/", "/srv/berth"},
+		{"/home/me", "/srv/./berth", "/srv/berth"},
+		{"/home/me", "link/../state", NULL},
+		{"/home/me", "/srv/../etc", NULL},
+		{"/home/me", "", NULL},
+	};
+	struct config c;
+	struct err e;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		int r;
+
+		config_defaults(&c);
+		r = config_set_path(&c, "state_dir", rows[i].here, rows[i].path, &e);
+		assert_row(!rows[i].want == (r < 0), i);
+		if (rows[i].want)
+			assert_string_equal(c.state_dir, rows[i].want);
+	}
+}
+
 static void a_missing_file_is_fine_unless_it_was_named(void **state)
 {
 	struct config c;
@@ -127,6 +158,7 @@ int main(void)
 		cmocka_unit_test(a_bad_line_is_refused_with_its_number_and_changes_nothing),
 		cmocka_unit_test(a_line_too_long_or_with_a_nul_is_refused),
 		cmocka_unit_test(a_run_folder_whose_sockets_could_not_be_named_is_refused),
+		cmocka_unit_test(a_relative_path_of_the_command_line_is_made_absolute),
 		cmocka_unit_test(a_missing_file_is_fine_unless_it_was_named),
 	};
 
