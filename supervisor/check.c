@@ -212,11 +212,11 @@ static int defaults_fill(Berth__ContainerSpec *spec)
 			return -ENOMEM;
 		berth__log_options__init(spec->log);
 	}
-	if (!spec->log->max_size_bytes) {
+	if (!spec->log->has_max_size_bytes) {
 		spec->log->has_max_size_bytes = true;
 		spec->log->max_size_bytes = LOG_BYTES;
 	}
-	if (!spec->log->max_files) {
+	if (!spec->log->has_max_files) {
 		spec->log->has_max_files = true;
 		spec->log->max_files = LOG_FILES;
 	}
@@ -227,12 +227,15 @@ static int defaults_fill(Berth__ContainerSpec *spec)
 	return 0;
 }
 
-static void default_shm(protobuf_c_boolean *has, uint64_t *bytes)
+static int check_shm(protobuf_c_boolean *has, uint64_t *bytes, struct err *e)
 {
-	if (*has && *bytes)
-		return;
+	if (*has && *bytes < 4096)
+		return field_bad(e, "spec.shm_size_bytes", "%llu bytes: at least one page, 4096",
+				 (unsigned long long)*bytes);
+	if (!*has)
+		*bytes = SHM_BYTES;
 	*has = true;
-	*bytes = SHM_BYTES;
+	return 0;
 }
 
 /* ---------------------------------------------------------------- the specs */
@@ -244,8 +247,8 @@ static int check_log(const Berth__LogOptions *log, struct err *e)
 				 (unsigned long long)log->max_size_bytes);
 	if (log->max_size_bytes > 1ull << 40)
 		return field_bad(e, "spec.log.max_size_bytes", "more than 1 TiB");
-	if (log->max_files > LOG_FILES_MAX)
-		return field_bad(e, "spec.log.max_files", "%u files: at most %u", log->max_files, LOG_FILES_MAX);
+	if (log->max_files < 1 || log->max_files > LOG_FILES_MAX)
+		return field_bad(e, "spec.log.max_files", "%u files: 1 to %u", log->max_files, LOG_FILES_MAX);
 	return 0;
 }
 
@@ -308,9 +311,6 @@ static int check_combinations(const Berth__ContainerSpec *spec, const struct sha
 		return field_bad(e, "spec.oom_score_adj", "%d is not from -1000 to 1000", spec->oom_score_adj);
 	if (share->ipc_host && spec->has_shm_size_bytes)
 		return field_bad(e, "spec.shm_size_bytes", "with the host's IPC namespace /dev/shm is the host's");
-	if (spec->has_shm_size_bytes && spec->shm_size_bytes && spec->shm_size_bytes < 4096)
-		return field_bad(e, "spec.shm_size_bytes", "%llu bytes: at least one page, 4096",
-				 (unsigned long long)spec->shm_size_bytes);
 	return 0;
 }
 
@@ -343,7 +343,7 @@ int check_container_spec(struct supervisor *sv, Berth__ContainerSpec *spec, stru
 	if (r == 0)
 		r = check_security(sv, spec, &share, e);
 	if (r == 0)
-		default_shm(&spec->has_shm_size_bytes, &spec->shm_size_bytes);
+		r = check_shm(&spec->has_shm_size_bytes, &spec->shm_size_bytes, e);
 	return r;
 }
 
@@ -380,12 +380,9 @@ int check_pod_spec(struct supervisor *sv, Berth__PodSpec *spec, struct err *e)
 	share.net_host = spec->network && !strcmp(spec->network, "host");
 	if (r == 0)
 		r = check_sysctls("spec.sysctls", spec->sysctls, spec->n_sysctls, &share, e);
-	if (r == 0 && spec->shm_size_bytes && spec->shm_size_bytes < 4096)
-		r = field_bad(e, "spec.shm_size_bytes", "%llu bytes: at least one page, 4096",
-			      (unsigned long long)spec->shm_size_bytes);
+	if (r == 0)
+		r = check_shm(&spec->has_shm_size_bytes, &spec->shm_size_bytes, e);
 	if (r == 0)
 		r = spec->resources ? field_below(check_resources(sv, spec->resources, e), "spec", e) : 0;
-	if (r == 0)
-		default_shm(&spec->has_shm_size_bytes, &spec->shm_size_bytes);
 	return r;
 }

@@ -70,11 +70,11 @@ static int mount_options(const char *at, const Berth__Mount *m, struct err *e)
 {
 	bool tmpfs = m->type == BERTH__MOUNT__TYPE__TMPFS;
 
-	if (!tmpfs && (m->size_bytes || m->has_mode || m->has_exec))
+	if (!tmpfs && (m->has_size_bytes || m->has_mode || m->has_exec))
 		return field_bad(e, at, "size, mode and exec are for tmpfs");
 	if (tmpfs && m->has_mode && m->mode > 07777)
 		return field_bad(e, at, "mode %o is beyond 7777", m->mode);
-	if (tmpfs && m->size_bytes && m->size_bytes < 4096)
+	if (tmpfs && m->has_size_bytes && m->size_bytes < 4096)
 		return field_bad(e, at, "a tmpfs of %llu bytes: at least one page, 4096",
 				 (unsigned long long)m->size_bytes);
 	if (m->non_recursive && m->type != BERTH__MOUNT__TYPE__BIND)

@@ -127,9 +127,12 @@ static const struct row rows[] = {
 	{SPEC(HAS(oom_score_adj, -1001)), "spec.oom_score_adj", "-1001 is not from -1000 to 1000", 0},
 	{SPEC(HAS(oom_score_adj, 1000)), NULL, NULL, 0},
 	{SPEC(HAS(shm_size_bytes, 100)), "spec.shm_size_bytes", "at least one page", 0},
+	{SPEC(HAS(shm_size_bytes, 0)), "spec.shm_size_bytes", "0 bytes: at least one page", 0},
+	{SPEC(LOG(HAS(max_size_bytes, 0))), "spec.log.max_size_bytes", "0 bytes: at least 16 KiB", 0},
+	{SPEC(LOG(HAS(max_files, 0))), "spec.log.max_files", "0 files: 1 to", 0},
 	{SPEC(HAS(shm_size_bytes, 1 << 20), .ipc_mode = "host"), "spec.shm_size_bytes", "/dev/shm is the host's", 0},
 	{SPEC(LOG(HAS(max_size_bytes, 100))), "spec.log.max_size_bytes", "100 bytes: at least 16 KiB", 0},
-	{SPEC(LOG(HAS(max_files, 5000))), "spec.log.max_files", "at most 1000", 0},
+	{SPEC(LOG(HAS(max_files, 5000))), "spec.log.max_files", "1 to 1000", 0},
 	/* namespaces */
 	{SPEC(.network = "host"), NULL, NULL, 0},
 	{SPEC(.network = "bridge"), "spec.network", "network bridge: only none and host are available in this version",
@@ -175,6 +178,7 @@ static const struct row rows[] = {
 	{SPEC(MOUNTS(1, MOUNT(BIND, .source = "/a", .target = "/b", HAS(size_bytes, 4096)))), "spec.mounts[0]",
 	 "are for tmpfs", 0},
 	{SPEC(MOUNTS(1, MOUNT(TMPFS, .target = "/b", HAS(size_bytes, 1)))), "spec.mounts[0]", "at least one page", 0},
+	{SPEC(MOUNTS(1, MOUNT(TMPFS, .target = "/b", HAS(size_bytes, 0)))), "spec.mounts[0]", "at least one page", 0},
 	{SPEC(MOUNTS(1, MOUNT(TMPFS, .target = "/b", HAS(mode, 010000)))), "spec.mounts[0]", "beyond 7777", 0},
 	{SPEC(MOUNTS(1, MOUNT(TMPFS, .target = "/b", HAS(non_recursive, 1)))), "spec.mounts[0]", "for bind mounts", 0},
 	/* devices */
@@ -436,6 +440,7 @@ static void a_pod_is_checked(void **state)
 		{POD(SYSCTL("net.x", "1"), .network = "host"), "spec.sysctls[0]"},
 		{POD(SYSCTL("vm.x", "1")), "spec.sysctls[0]"},
 		{POD(HAS(shm_size_bytes, 1)), "spec.shm_size_bytes"},
+		{POD(HAS(shm_size_bytes, 0)), "spec.shm_size_bytes"},
 		{POD(RESOURCES(HAS(memory_bytes, 1))), "spec.resources.memory_bytes"},
 	};
 
