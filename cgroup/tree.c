@@ -408,6 +408,39 @@ int cg_tree_open(struct cg_tree *t, const char *path, struct err *e)
 	return r;
 }
 
+/* The numbers stay, since others hold them: what is opened anew takes the place of what was. */
+int cg_tree_mend(struct cg_tree *t, struct err *e)
+{
+	char path[sizeof t->path];
+	struct cg_tree fresh;
+
+	snprintf(path, sizeof path, "%s", t->path);
+	int r = cg_tree_open(&fresh, path, e);
+	if (r < 0)
+		return r;
+	const int from[] = {fresh.root_fd, fresh.shims_fd, fresh.jobs_fd, fresh.shared_fd, fresh.supervisor_fd};
+	const int to[] = {t->root_fd, t->shims_fd, t->jobs_fd, t->shared_fd, t->supervisor_fd};
+	for (size_t i = 0; i < ARRAY_SIZE(from) && !r; i++)
+		if (dup3(from[i], to[i], O_CLOEXEC) < 0)
+			r = err_set(e, errno, "cgroup", "take the place of group %s%s", t->mount, t->path);
+	if (!r) {
+		t->controllers = fresh.controllers;
+		t->delegated = fresh.delegated;
+		memcpy(t->remedy, fresh.remedy, sizeof t->remedy);
+	}
+	cg_tree_close(&fresh);
+	return r;
+}
+
+int cg_tree_make(struct cg_tree *t, int folder_fd, const char *name, int *ret_fd, struct err *e)
+{
+	int r = cg_make(folder_fd, name, ret_fd, e);
+
+	if (r == -ENOENT && (r = cg_tree_mend(t, e)) == 0)
+		r = cg_make(folder_fd, name, ret_fd, e);
+	return r;
+}
+
 void cg_tree_close(struct cg_tree *t)
 {
 	close_fd(&t->root_fd);

@@ -33,6 +33,11 @@ struct cg_tree {
  * controllers from being enabled. e: step "cgroup". */
 int cg_tree_open(struct cg_tree *t, const char *path, struct err *e);
 void cg_tree_close(struct cg_tree *t);
+/* What we keep open may be removed by others while it is empty: systemd does that when it thinks that the unit which holds
+ * our root has ended. Makes everything again, under the same descriptors. 0 also when nothing was missing. */
+int cg_tree_mend(struct cg_tree *t, struct err *e);
+/* cg_make in one of our folders, which is mended first if it is gone. */
+int cg_tree_make(struct cg_tree *t, int folder_fd, const char *name, int *ret_fd, struct err *e);
 
 const char *cg_controller_name(enum cg_controller c);
 /* What to do about a controller that is missing, one line: "memory is bound to cgroup v1: boot with …". "" for

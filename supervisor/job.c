@@ -201,7 +201,7 @@ static int job_spawn(struct job *j, struct err *e)
 	pid_t pid;
 
 	snprintf(j->group, sizeof j->group, "%llu", (unsigned long long)++js->serial);
-	r = cg_make(sv->cg.jobs_fd, j->group, &j->group_fd, e);
+	r = cg_tree_make(&sv->cg, sv->cg.jobs_fd, j->group, &j->group_fd, e);
 	if (r < 0)
 		return r;
 	r = wire_pair(pair);

@@ -187,7 +187,7 @@ int pod_group_open(struct pod *p, int *ret_fd, struct err *e)
 	int r = cg_open(sv->cg.shared_fd, p->node.uuid, &fd);
 
 	if (r == -ENOENT) {
-		r = cg_make(sv->cg.shared_fd, p->node.uuid, &fd, e);
+		r = cg_tree_make(&sv->cg, sv->cg.shared_fd, p->node.uuid, &fd, e);
 		if (!r)
 			r = group_prepare(p, fd, e);
 	} else if (r < 0) {

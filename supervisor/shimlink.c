@@ -191,13 +191,15 @@ int shimlink_spawn(struct supervisor *sv, const char *uuid, const struct shimlin
 	}
 	/* Its stderr is ours: what it has to say when it cannot even start goes to the same journal. */
 	int fds[] = {-1, -1, STDERR_FILENO, pair[1]};
-	r = spawn(&(struct spawn){.exec_fd = sv->shim_exe_fd,
+	const struct spawn how = {.exec_fd = sv->shim_exe_fd,
 				  .argv = argv,
 				  .env = env,
 				  .fds = fds,
 				  .n_fds = ARRAY_SIZE(fds),
-				  .cgroup_fd = sv->cg.shims_fd},
-		  &s->pidfd, &pid, e);
+				  .cgroup_fd = sv->cg.shims_fd};
+	r = spawn(&how, &s->pidfd, &pid, e);
+	if (r == -ENODEV && (r = cg_tree_mend(&sv->cg, e)) == 0) /* that group is gone */
+		r = spawn(&how, &s->pidfd, &pid, e);
 	close(pair[1]);
 	if (r < 0) {
 		close(pair[0]);

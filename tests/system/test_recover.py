@@ -1,5 +1,6 @@
 """berthd may die at any moment: containers do not notice, nothing of the gap is lost, half done work is finished or undone."""
 
+import contextlib
 import os
 import random
 import shutil
@@ -43,6 +44,24 @@ def test_readopt_after_sigterm_of_berthd(host):
     assert pid in processes()
     host.start()
     assert host.status(name)["pid"] == pid
+
+
+def test_groups_that_others_removed_are_made_again(host):
+    """systemd takes the empty groups of a tree whose unit has ended; whoever did it, berthd goes on."""
+    name = host.detached("sleep", "600")
+
+    def emptied():
+        for root, _, _ in os.walk(host.cgroup_dir, topdown=False):
+            with contextlib.suppress(OSError):
+                os.rmdir(root)
+        return not os.path.exists(host.cgroup_dir + "/jobs")
+    eventually(emptied, "no group without a process is left")
+    host.berth("top", name)         # a job
+    host.run_("true")
+    host.berth("rm", "-f", name)
+    eventually(lambda: emptied() and not os.path.exists(host.cgroup_dir), "nothing is left at all")
+    host.run_("true")
+    host.berth("top", host.detached("sleep", "600"))
 
 
 def test_exit_during_the_gap_is_not_lost(host):

@@ -1,5 +1,6 @@
 """What is done to berthd and to systemd does not touch a container: same process, no gap in what it counts, the same limits."""
 
+import contextlib
 import os
 import signal
 import time
@@ -45,13 +46,19 @@ EVENTS = {
 }
 
 
+def check_limits(berth):
+    group = berth.group("counter")
+    for file, want in FILES.items():
+        assert read(os.path.join(group, file)).strip() == want, file
+
+
 @pytest.fixture(scope="module")
 def counter(machine):
     machine("run", "-d", "--name", "counter", *LIMITS, "busybox", "sh", "-c", "i=0; while :; do i=$((i + 1)); echo $i; sleep 0.2; done")
     machine("run", "-d", "--name", "plain", "busybox", "sleep", "100000")
     eventually(lambda: machine.log("counter"), "the counter counts")
     yield machine
-    machine("rm", "-f", "counter", "plain")
+    machine("rm", "-f", "counter", "plain", code=None)
 
 
 @pytest.mark.parametrize("name", EVENTS)
@@ -76,9 +83,7 @@ def test_container_is_untouched_by(counter, name):
     assert after.get("restart_count", 0) == before.get("restart_count", 0)
     assert read("/proc/%d/stat" % after["pid"]).split()[21] == started
     assert counter.status("plain")["pid"] == plain["pid"]
-    group = counter.group("counter")
-    for file, want in FILES.items():
-        assert read(os.path.join(group, file)).strip() == want, file
+    check_limits(counter)
 
 
 def test_a_container_is_still_controlled_after_all_that(counter):
@@ -88,14 +93,37 @@ def test_a_container_is_still_controlled_after_all_that(counter):
     eventually(lambda: counter.status("counter")["state"].endswith("RUNNING"), "it runs again")
 
 
-def test_the_end_of_the_trees_holder_ends_no_container(counter):
-    """The last one: systemd cannot start the holder again while there are containers, and need not."""
+def empty_groups_are_taken_away():
+    """systemd does that, now or later, when the holder has ended: as thoroughly as it can be done."""
+    for root, _, _ in os.walk(TREE, topdown=False):
+        with contextlib.suppress(OSError):
+            os.rmdir(root)
+    return not os.path.exists(TREE + "/jobs")
+
+
+def test_the_end_of_the_trees_holder_harms_nothing(counter):
     pid = counter.status("plain")["pid"]
     for holder in read(TREE + "/holder/cgroup.procs").split():
         os.kill(int(holder), signal.SIGKILL)
-    eventually(lambda: systemctl("is-active", "berth-tree", code=None) != "active", "systemd has seen it")
+    eventually(lambda: systemctl("show", "-P", "SubState", "berth-tree") == "exited", "systemd has seen it")
+    assert systemctl("is-active", "berth-tree") == "active"
+    eventually(empty_groups_are_taken_away, "no empty group is left")
+    counter("top", "plain")     # a job
+    counter("exec", "plain", "true")
+    counter("run", "--rm", *LIMITS, "busybox", "true")
     systemctl("restart", "berthd")
     eventually(counter.answers, "berthd answers")
     assert counter.status("plain")["pid"] == pid
-    os.kill(pid, 0)
     counter("exec", "plain", "true")
+
+
+def test_a_tree_without_holder_and_containers_is_made_again(machine):
+    """The last one: of the tree nothing is left, and what comes then has its limits all the same."""
+    for name in machine.names():
+        machine("rm", "-f", name)
+    eventually(lambda: empty_groups_are_taken_away() and not os.path.exists(TREE), "the tree is gone")
+    machine("run", "-d", "--name", "counter", *LIMITS, "busybox", "sleep", "1000")
+    systemctl("daemon-reload")
+    check_limits(machine)
+    assert systemctl("is-active", "berth-tree") == "active"
+    machine("rm", "-f", "counter")
