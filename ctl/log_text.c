@@ -1,7 +1,7 @@
 /* ctl/log_text.c - see ctl/log_text.h */
 #include "ctl/log_text.h"
 
-#include "ctl/cri.h"
+#include "proto/cri.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

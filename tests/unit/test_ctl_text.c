@@ -2,7 +2,6 @@
 #include "unit.h"
 
 #include "base/loop.h"
-#include "ctl/cri.h"
 #include "ctl/format.h"
 #include "ctl/json_path.h"
 #include "ctl/log_text.h"
@@ -11,6 +10,7 @@
 #include "ctl/status_text.h"
 #include "ctl/terminal.h"
 #include "proto/berth.pb-c.h"
+#include "proto/cri.h"
 
 #define T0 "2026-11-22T02:09:33.000000001Z"
 

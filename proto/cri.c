@@ -1,10 +1,9 @@
-/* ctl/cri.c - see ctl/cri.h */
-#include "ctl/cri.h"
+/* proto/cri.c - see proto/cri.h */
+#include "proto/cri.h"
 
-#include "base/own.h"
 #include "base/str.h"
-#include "ctl/mem.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* Takes the text up to the next blank off *p. */
@@ -28,9 +27,9 @@ static bool word_is(const char *word, size_t len, const char *is)
 /* "lines=N bytes=M" */
 static bool gap_parse(struct cri_line *l)
 {
-	AUTO_FREE char *text = mem_textn(l->text, l->text_len);
-	char *rest = text, *word;
+	char text[64], *rest = text, *word;
 
+	snprintf(text, sizeof text, "%.*s", (int)(l->text_len < sizeof text ? l->text_len : sizeof text - 1), l->text);
 	while ((word = strsep(&rest, " "))) {
 		if (str_starts(word, "lines=") && str_to_u64(word + 6, &l->gap_lines))
 			return false;

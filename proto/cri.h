@@ -1,4 +1,4 @@
-/* ctl/cri.h - lines of the CRI log format: "<RFC 3339> stdout|stderr F|P[:tag…] <message>". P: the line goes on in the next
+/* proto/cri.h - lines of the CRI log format: "<RFC 3339> stdout|stderr F|P[:tag…] <message>". P: the line goes on in the next
  * record of the same stream. F:gap: berth dropped lines here ("lines=N bytes=M"). Pure. */
 #pragma once
 
