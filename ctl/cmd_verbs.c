@@ -102,11 +102,13 @@ static int unpause_run(struct app *app, void *opts, char **operands, unsigned n)
 /* ---------------------------------------------------------------- rm */
 
 struct rm_opts {
-	bool force, volumes;
+	bool force, stop, volumes;
 };
 
 static const struct flag rm_flags[] = {
 	{'f', "force", NULL, "kill it first if it runs", flag_bool, offsetof(struct rm_opts, force)},
+	{'s', "stop", NULL, "stop it first if it runs: its stop signal, and its time for that", flag_bool,
+	 offsetof(struct rm_opts, stop)},
 	{'v', "volumes", NULL, "and its volumes without a name", flag_bool, offsetof(struct rm_opts, volumes)},
 	{0},
 };
@@ -116,8 +118,9 @@ static void rm_fill(void *body, const void *opts)
 	const struct rm_opts *o = opts;
 	Berth__ContainerRemove *m = body;
 
-	m->has_force = m->has_volumes = true;
+	m->has_force = m->has_stop = m->has_volumes = true;
 	m->force = o->force;
+	m->stop = o->stop;
 	m->volumes = o->volumes;
 }
 

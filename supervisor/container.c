@@ -64,7 +64,7 @@ typedef state action(struct container *c, struct event *ev);
 
 enum end_phase {
 	PHASE_NONE,
-	PHASE_SIGNALLED, /* the stop signal was sent; SIGKILL at the deadline */
+	PHASE_SIGNALLED, /* the stop signal was sent; SIGKILL at the deadline (also of what is Deleting) */
 	PHASE_KILLED,	 /* everything in its group was killed */
 	PHASE_STUCK,	 /* … and did not die */
 	PHASE_SHIM_LOST, /* its shim is gone; what it left is being killed */
@@ -629,7 +629,7 @@ static state act_stored(struct container *c, struct event *ev)
 	if (container_state(c) == S(CREATING) && c->obj->spec->hold_before_exec)
 		return launch(c, true);
 	answer(c, WAIT_BIT(WAIT_CREATED));
-	if (container_state(c) == S(DELETING))
+	if (container_state(c) == S(DELETING) && c->phase != PHASE_SIGNALLED)
 		remove_continue(c);
 	return 0;
 }
@@ -1397,7 +1397,7 @@ static state act_allowed(struct container *c, struct event *ev)
 
 /* ---------------------------------------------------------------- removal; remove.c does the work */
 
-static state act_remove(struct container *c, struct event *ev)
+static void removal_is_wanted(struct container *c, struct event *ev)
 {
 	struct err e;
 
@@ -1406,11 +1406,34 @@ static state act_remove(struct container *c, struct event *ev)
 	err_set(&e, 0, "remove", "the container is being removed");
 	waiters_fail(c, WAIT_BIT(WAIT_STARTED) | WAIT_BIT(WAIT_RESTARTED) | WAIT_BIT(WAIT_PAUSED),
 		     BERTH__ERROR__CODE__CONFLICT, &e);
+}
+
+static state act_remove(struct container *c, struct event *ev)
+{
+	removal_is_wanted(c, ev);
 	return remove_begin(c);
+}
+
+/* Deleting from its first moment, with the stop signal sent and its deadline running: what begins the removal proper is the end of
+ * the program, or that deadline. A berthd that finds it so does not wait any longer. */
+static state remove_kindly(struct container *c, struct event *ev)
+{
+	removal_is_wanted(c, ev);
+	if (container_state(c) != S(STOPPING))
+		stop_begin(c, c->obj->spec->stop_timeout_s * NS_PER_S);
+	c->waiting = c->start_after = false;
+	SET(c->obj->status, desired_running, 0);
+	container_touch(c);
+	return S(DELETING);
 }
 
 static state act_remove_running(struct container *c, struct event *ev)
 {
+	bool can_stop = container_state(c) == S(RUNNING) || container_state(c) == S(PAUSED) ||
+			(container_state(c) == S(STOPPING) && c->phase == PHASE_SIGNALLED);
+
+	if (ev->stop_first && can_stop)
+		return remove_kindly(c, ev);
 	freeze_forget(c, "the container is being removed");
 	group_kill(c);
 	if (container_state(c) == S(UNKNOWN) && c->shim)
@@ -1418,9 +1441,21 @@ static state act_remove_running(struct container *c, struct event *ev)
 	return act_remove(c, ev);
 }
 
+/* The removal goes on, or begins now: the program has had its chance to end by itself. */
+static void remove_further(struct container *c)
+{
+	if (c->phase == PHASE_SIGNALLED)
+		remove_begin(c);
+	else
+		remove_continue(c);
+}
+
+/* A second one that does not want to wait for the stop signal's effect is heard. */
 static state act_remove_again(struct container *c, struct event *ev)
 {
 	add_waiter(c, WAIT_DELETED, ev);
+	if (c->phase == PHASE_SIGNALLED && !ev->stop_first)
+		remove_begin(c);
 	return 0;
 }
 
@@ -1434,19 +1469,23 @@ static state act_exited_deleted(struct container *c, struct event *ev)
 {
 	if (ev->type == EV_EXITED)
 		record_exit(c);
-	remove_continue(c);
+	remove_further(c);
 	return 0;
 }
 
 static state act_shim_gone_deleted(struct container *c, struct event *ev)
 {
 	act_shim_left(c, ev);
-	remove_continue(c);
+	remove_further(c);
 	return 0;
 }
 
 static state act_timer_deleting(struct container *c, struct event *ev)
 {
+	if (c->phase == PHASE_SIGNALLED) {
+		remove_begin(c); /* its time is over */
+		return 0;
+	}
 	if (step_older_than(c, BYE_DEADLINE_NS) && c->shim)
 		shimlink_kill(c->shim);
 	if (step_older_than(c, KILL_DEADLINE_NS) && group_is_populated(c) && c->phase != PHASE_STUCK)

@@ -56,6 +56,7 @@ struct event {
 	bool has_timeout;     /* STOP, RESTART */
 	uint32_t timeout_s;
 	bool volumes;		      /* REMOVE: anonymous volumes too */
+	bool stop_first;	      /* REMOVE_FORCE: by its stop signal, as STOP does */
 	const Shim__Running *running; /* RUNNING, HELD */
 };
 #define EVENT(t) ((struct event){.type = (t), .session_fd = -1, .shim_session_fd = -1})

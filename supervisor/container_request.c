@@ -131,10 +131,11 @@ void on_container_unpause(struct request *rq)
 void on_container_remove(struct request *rq)
 {
 	const Berth__ContainerRemove *ask = rq->env->container_remove;
-	struct event ev = EVENT(ask->force ? EV_REMOVE_FORCE : EV_REMOVE);
+	struct event ev = EVENT(ask->force || ask->stop ? EV_REMOVE_FORCE : EV_REMOVE);
 	struct container *c = request_container(rq, ask->ref);
 
 	ev.volumes = ask->volumes;
+	ev.stop_first = ask->stop && !ask->force;
 	if (c)
 		request_event(rq, c, &ev);
 }

@@ -25,7 +25,7 @@ _berth_flags() {
 	"wait") echo "--condition --format --help" ;;
 	"rename") echo "--help" ;;
 	"update") echo "-m --memory --memory-high --memory-swap --cpus --cpu-weight --cpuset-cpus --cpuset-mems --pids-limit --io-weight --io-max --oom-group --restart --help" ;;
-	"rm") echo "-f --force -v --volumes --help" ;;
+	"rm") echo "-f --force -s --stop -v --volumes --help" ;;
 	"ps") echo "-a --all -f --filter -n --last -l --latest --format -q --quiet --no-trunc --help" ;;
 	"inspect") echo "-f --format --help" ;;
 	"logs") echo "-f --follow -n --tail --since --until -t --timestamps --stdout --stderr --help" ;;

@@ -184,6 +184,42 @@ def test_rm_force_of_a_paused_container_works(host):
     assert host.list() == []
 
 
+@pytest.mark.parametrize("paused", [False, True])
+def test_rm_stop_lets_the_program_end_by_itself(host, paused):
+    name = host.detached("-v", "work:/work", "--", "sh", "-c", "trap 'echo said > /work/goodbye; exit 0' TERM; while :; do sleep 0.05; done")
+    if paused:
+        host.berth("pause", name)
+    host.berth("rm", "--stop", name)
+    assert host.list() == []
+    assert host.run_("-v", "work:/work", "--", "cat", "/work/goodbye").text == "said"
+
+
+def test_rm_stop_kills_at_the_deadline_and_is_deleting_until_then(host):
+    name = host.detached("--stop-timeout", "1", "--", "guest", "ignore-term")
+    p = host.popen("rm", "--stop", name)
+    host.wait_state(name, "deleting")
+    host.refused("restart", name, text="cannot restart: container is Deleting")
+    assert p.wait(10 * SLOW) == 0, p.stderr.read()
+    assert host.list() == []
+
+
+def test_rm_force_does_not_wait_for_an_rm_stop(host):
+    name = host.detached("--stop-timeout", "60", "--", "guest", "ignore-term")
+    p = host.popen("rm", "--stop", name)
+    host.wait_state(name, "deleting")
+    host.berth("rm", "-f", name, timeout=10)
+    assert p.wait(10 * SLOW) == 0
+
+
+def test_berthd_that_died_during_an_rm_stop_finishes_the_removal(host):
+    name = host.detached("--stop-timeout", "60", "--", "guest", "ignore-term")
+    p = host.popen("rm", "--stop", name)
+    host.wait_state(name, "deleting")
+    host.restart()
+    p.wait(10 * SLOW)
+    eventually(lambda: host.list() == [], "it is gone")
+
+
 def test_kill_of_a_paused_container_is_not_lost(host):
     name = in_state(host, "paused")
     host.berth("kill", name)
