@@ -1,6 +1,6 @@
 # berth: the whole build. Which program is made of what is the list below; there is no configure and no recursion.
 #
-#   make            build/berthd build/berth-shim build/berth-job build/berth
+#   make            build/berthd build/berth-shim build/berth-job build/berth build/berth-gateway
 #   make demo       see it work, as root on a fresh Debian 12 (installs what is missing)
 #   make check      all tests: check-unit, check-system (root), check-vm (QEMU)
 #   V=1 shows the commands; SAN=1 builds with sanitizers in a folder of its own; CC=clang, B=folder as you like.
@@ -24,6 +24,8 @@ say      = $(if $(filter 1,$(V)),,@printf '  %-7s %s\n' '$(1)' '$(2)')
 BERTHD_DIRS := base proto cgroup supervisor
 JOB_DIRS    := base proto image job
 CTL_DIRS    := base proto ctl
+# The core and one folder for each dialect.
+GATEWAY_DIRS := base proto gateway $(patsubst %/,%,$(wildcard gateway/*/))
 # The shim is static musl and takes only what it needs: no libcgroup, no libseccomp, no libcap, no JSON.
 SHIM_FILES  := $(wildcard shim/*.c) base/err.c base/own.c base/loop.c base/str.c base/file.c base/log.c proto/wire.c
 
@@ -33,6 +35,7 @@ pc      = $(shell pkg-config $(1) $(2))
 BERTHD_PKGS := libcgroup libseccomp libcap sqlite3 libprotobuf-c jansson
 JOB_PKGS    := libarchive libisal libzstd libcrypto jansson libprotobuf-c
 CTL_PKGS    := smartcols libprotobuf-c
+GATEWAY_PKGS := libmicrohttpd jansson libprotobuf-c
 
 # ---------------------------------------------------------------- flags
 
@@ -50,7 +53,7 @@ SHIM_LDFLAGS := -static -no-pie -Wl,--gc-sections -Wl,-z,noseparate-code -Wl,-z,
 
 # ---------------------------------------------------------------- programs
 
-PROGRAMS := $(B)/berthd $(B)/berth-shim $(B)/berth-job $(B)/berth
+PROGRAMS := $(B)/berthd $(B)/berth-shim $(B)/berth-job $(B)/berth $(B)/berth-gateway
 all: $(PROGRAMS)
 
 GEN_C := $(PROTOS:%=$(B)/gen/proto/%.pb-c.c)
@@ -62,6 +65,7 @@ GEN_OBJS    := $(PROTOS:%=$(B)/o/gen/%.pb-c.o)
 BERTHD_OBJS := $(call objects,$(BERTHD_DIRS)) $(B)/o/image/reference.o $(GEN_OBJS) $(B)/o/supervisor/shim_blob.o
 JOB_OBJS    := $(call objects,$(JOB_DIRS)) $(GEN_OBJS)
 CTL_OBJS    := $(call objects,$(CTL_DIRS)) $(GEN_OBJS)
+GATEWAY_OBJS := $(call objects,$(GATEWAY_DIRS)) $(GEN_OBJS)
 SHIM_OBJS   := $(SHIM_FILES:%.c=$(B)/m/%.o) $(B)/m/gen/shim.pb-c.o
 
 $(B)/berthd: $(BERTHD_OBJS)
@@ -75,6 +79,10 @@ $(B)/berth-job: $(JOB_OBJS)
 $(B)/berth: $(CTL_OBJS)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(call pc,--libs,$(CTL_PKGS))
+
+$(B)/berth-gateway: $(GATEWAY_OBJS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(call pc,--libs,$(GATEWAY_PKGS))
 
 # libprotobuf-c.a needs nothing of glibc's that musl lacks, so the shim can have it.
 PROTOBUF_C_A := $(shell gcc -print-file-name=libprotobuf-c.a)

@@ -178,12 +178,26 @@ void *message_unpack(const ProtobufCMessageDescriptor *d, const void *data, size
 
 /* ---------------------------------------------------------------- envelopes */
 
-int envelope_pack(const Berth__Envelope *env, void **ret_data, size_t *ret_len, int *ret_memfd)
+int envelope_spill(void *data, size_t *len, int *ret_memfd)
 {
 	Berth__Envelope note = BERTH__ENVELOPE__INIT;
+
+	*ret_memfd = -1;
+	if (*len <= WIRE_MAX)
+		return 0;
+	*ret_memfd = memfd_sealed("berth-envelope", data, *len);
+	if (*ret_memfd < 0)
+		return *ret_memfd;
+	note.has_spill = note.spill = true;
+	*len = berth__envelope__pack(&note, data);
+	return 0;
+}
+
+int envelope_pack(const Berth__Envelope *env, void **ret_data, size_t *ret_len, int *ret_memfd)
+{
 	size_t len = berth__envelope__get_packed_size(env);
 	AUTO_FREE void *data = NULL;
-	AUTO_FD memfd = -1;
+	int r;
 
 	if (len > ENVELOPE_MAX)
 		return -E2BIG;
@@ -194,16 +208,11 @@ int envelope_pack(const Berth__Envelope *env, void **ret_data, size_t *ret_len, 
 	if (!data)
 		return -ENOMEM;
 	berth__envelope__pack(env, data);
-	if (len > WIRE_MAX) {
-		memfd = memfd_sealed("berth-envelope", data, len);
-		if (memfd < 0)
-			return memfd;
-		note.has_spill = note.spill = true;
-		len = berth__envelope__pack(&note, data);
-	}
+	r = envelope_spill(data, &len, ret_memfd);
+	if (r < 0)
+		return r;
 	*ret_data = take_ptr(data);
 	*ret_len = len;
-	*ret_memfd = take_fd(&memfd);
 	return 0;
 }
 

@@ -16,6 +16,9 @@ int envelope_send(int sock, const Berth__Envelope *env, const int *fds, unsigned
 /* Packs into a record to be sent later. *ret_data (caller frees) and, when it had to spill, *ret_memfd (else -1). */
 int envelope_pack(const Berth__Envelope *env, void **ret_data, size_t *ret_len, int *ret_memfd);
 
+/* Makes a record of packed bytes: too long ones go into *ret_memfd (else -1), and data becomes the note that announces it. */
+int envelope_spill(void *data, size_t *len, int *ret_memfd);
+
 /* One record with its descriptors into an Envelope; a spilled one is read from its memfd (seals checked) which is then taken
  * off fds and closed. Every string is checked for UTF-8 and embedded NULs. NULL if the record is bad. berth__envelope__free_unpacked(env, NULL). */
 Berth__Envelope *envelope_unpack(const void *data, size_t len, struct wire_fds *fds);

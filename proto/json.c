@@ -75,14 +75,16 @@ static void escaped(struct buf *b, unsigned char c)
 
 void json_quote(struct buf *b, const char *s)
 {
-	size_t left;
-
-	if (!s) {
+	if (s)
+		json_quote_bytes(b, s, strlen(s));
+	else
 		buf_adds(b, "null");
-		return;
-	}
+}
+
+void json_quote_bytes(struct buf *b, const char *s, size_t len)
+{
 	buf_addc(b, '"');
-	for (left = strlen(s); left;) {
+	for (size_t left = len; left;) {
 		size_t n = str_utf8_length(s, left);
 
 		if (n == 0)

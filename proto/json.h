@@ -14,5 +14,6 @@ void json_message(struct buf *b, const ProtobufCMessage *m, bool pretty);
 void json_messages(struct buf *b, const ProtobufCMessage *const *list, size_t n, bool pretty); /* an array */
 
 void json_quote(struct buf *b, const char *s); /* quoted and escaped; NULL is null */
+void json_quote_bytes(struct buf *b, const char *s, size_t len);
 /* The printed name of a value: "running"; NULL when it has none. The text is kept in buf. */
 const char *json_enum_name(const ProtobufCEnumDescriptor *d, int value, char *buf, size_t size);

@@ -1,6 +1,7 @@
-# Checks which folder includes which: base <- proto <- {cgroup, image} <- {supervisor, shim, job}; ctl sees base and proto alone;
-# supervisor and shim never include each other; of image, berthd has the references and the layout of the store only (image/
-# needs libraries that may block). The libraries and logging stay where HACKING.md says.
+# Checks which folder includes which: base <- proto <- {cgroup, image} <- {supervisor, shim, job}; ctl and gateway see base and proto
+# alone; supervisor and shim never include each other; of image, berthd has the references and the layout of the store only (image/
+# needs libraries that may block). In the gateway the core knows no dialect but for the list in main.c, and no dialect another; HTTP is
+# server.c's. The libraries and logging stay where HACKING.md says.
 
 BEGIN {
 	may["base"] = "base"
@@ -11,6 +12,7 @@ BEGIN {
 	may["shim"] = "base proto shim"
 	may["job"] = "base proto image job"
 	may["ctl"] = "base proto ctl"
+	may["gateway"] = "base proto gateway"
 	only["libcgroup.h"] = "cgroup"
 	only["sqlite3.h"] = "supervisor"
 	only["archive.h"] = "image"
@@ -34,6 +36,8 @@ function wrong(text)
 		next
 	else if (!index(" " may[here[1]] " ", " " there[1] " "))
 		wrong(here[1] "/ may not include " part[2])
+	else if (there[1] == "gateway" && n == 3 && FILENAME != "gateway/main.c" && here[2] != there[2])
+		wrong("only main.c and the dialect itself may include " part[2])
 	if (part[2] == "base/log.h" && FILENAME != "base/log.c" && here[1] ~ /^(base|proto|cgroup|image)$/)
 		wrong(here[1] "/ does not log: it returns errors")
 }
@@ -45,6 +49,8 @@ function wrong(text)
 	sub(/>.*/, "", name)
 	if (name in only && here[1] != only[name])
 		wrong("<" name "> belongs to " only[name] "/")
+	if (name == "microhttpd.h" && FILENAME != "gateway/server.c")
+		wrong("<" name "> belongs to gateway/server.c")
 }
 
 END {

@@ -5,8 +5,8 @@
 #   make check-fuzz [T=x]   tests/fuzz/fuzz_*x* for FUZZ_SECONDS each; `make fuzz` only builds them
 #   make check-system (tests/system/system.mk), check-vm (tests/vm/vm.mk)
 #
-# A test or harness is linked with the folder that its noun lives in (test_str: base/str.c, so base; test_shim_x, test_ctl_x and
-# test_job_x: that program) and those below it, main.c left out; UNIT_DIRS_<name> says otherwise where that does not fit.
+# A test or harness is linked with the folder that its noun lives in (test_str: base/str.c, so base; test_shim_x, test_ctl_x, test_job_x
+# and test_gateway_x: that program) and those below it, main.c left out; UNIT_DIRS_<name> says otherwise where that does not fit.
 # UNIT_WRAP_<name> names functions to be wrapped (ld --wrap), UNIT_PKGS_<name> further libraries. A noun found in no folder gets all of berthd.
 
 T            ?=
@@ -29,6 +29,7 @@ LAYER_supervisor := supervisor cgroup image proto base
 LAYER_shim       := shim proto base
 LAYER_job        := job image proto base
 LAYER_ctl        := ctl proto base
+LAYER_gateway    := $(filter-out base proto,$(GATEWAY_DIRS)) proto base
 
 PKGS_proto      := libprotobuf-c
 PKGS_cgroup     := libcgroup
@@ -36,9 +37,10 @@ PKGS_image      := libarchive libisal libzstd libcrypto jansson
 PKGS_supervisor := $(BERTHD_PKGS)
 PKGS_job        := $(JOB_PKGS)
 PKGS_ctl        := $(CTL_PKGS)
+PKGS_gateway    := $(GATEWAY_PKGS)
 
 # The folder of a noun: its program by prefix, else the first that has a file of that name.
-noun_folder = $(firstword $(filter $(firstword $(subst _, ,$(1))),shim ctl job) \
+noun_folder = $(firstword $(filter $(firstword $(subst _, ,$(1))),shim ctl job gateway) \
 	$(foreach d,base proto cgroup image supervisor,$(if $(wildcard $(d)/$(1).[ch]),$(d))) supervisor)
 noun_dirs   = $(or $(UNIT_DIRS_$(1)),$(LAYER_$(call noun_folder,$(1))))
 # Libraries of these folders and of the test itself (UNIT_PKGS_<name>).
@@ -51,7 +53,7 @@ dir_objects = $(patsubst %.c,$(1)/o/%.o,$(filter-out %/main.c,$(wildcard $(2)/*.
 # A reader that is not ours.
 UNIT_PKGS_json := jansson
 
-LAYERS := base proto cgroup image supervisor shim job ctl
+LAYERS := base proto cgroup image supervisor shim job ctl $(filter-out base proto,$(GATEWAY_DIRS))
 
 # ---------------------------------------------------------------- two kinds of objects: sanitizers, sanitizers and fuzzer
 
