@@ -120,7 +120,8 @@ void audit_finish(struct supervisor *sv, uint64_t action, bool ok, const char *r
 	r->action->has_finished_at = true;
 	r->action->finished_at = wall_ns();
 	set_text(&r->action->result, ok ? "ok" : "error");
-	set_text(&r->action->reason, reason);
+	if (reason)
+		set_text(&r->action->reason, reason);
 	audit_store(sv, r->action);
 	running_free(r);
 }

@@ -724,6 +724,24 @@ static void bye(struct container *c)
 	shimlink_bye(c->shim);
 }
 
+/* Nobody asked for it now, so it is an action of berthd's. */
+static void removal_record(struct container *c)
+{
+	char why[256];
+
+	if (c->obj->spec->auto_remove)
+		snprintf(why, sizeof why, "--rm: %s", c->obj->status->status_reason);
+	else
+		snprintf(why, sizeof why, "with its pod");
+	c->removal_action = audit_own(c->sv, "remove", "container", c->obj->meta, false, true, why);
+}
+
+static state remove_own(struct container *c)
+{
+	removal_record(c);
+	return remove_begin(c);
+}
+
 static state retry(struct container *c, const struct decision *d)
 {
 	Berth__ContainerStatus *st = c->obj->status;
@@ -763,7 +781,7 @@ static state act_failed(struct container *c, struct event *ev)
 	waiters_fail(c, WAIT_BIT(WAIT_STARTED) | WAIT_BIT(WAIT_RESTARTED) | WAIT_BIT(WAIT_CREATED),
 		     BERTH__ERROR__CODE__START_FAILED, &c->failure);
 	if (c->by_person && c->obj->spec->auto_remove)
-		return remove_begin(c);
+		return remove_own(c);
 	getrandom(&jitter, sizeof jitter, GRND_NONBLOCK);
 	d = policy_decide(c->obj->spec->restart, &c->history, &end, jitter);
 	history_set(c, d.history);
@@ -859,14 +877,28 @@ static void freeze_forget(struct container *c, const char *why)
 	waiters_fail(c, WAIT_BIT(WAIT_PAUSED), BERTH__ERROR__CODE__CONFLICT, &e);
 }
 
-/* A frozen process takes no signal but SIGKILL: thaw first. */
+/* A frozen process takes no signal but SIGKILL: whoever wants to end it or to tell it something wants it to run. That it does not
+ * stay paused is an event and an action of its own. */
+static int thaw(struct container *c, const char *sig_name)
+{
+	char why[64];
+	int r = container_state(c) == S(PAUSED) ? group_freeze(c, false) : 0;
+
+	if (r < 0 || container_state(c) != S(PAUSED))
+		return r;
+	snprintf(why, sizeof why, "thawed, so that %s reaches it", sig_name);
+	audit_own(c->sv, "unpause", "container", c->obj->meta, true, true, why);
+	container_publish(c, "unpause", why, NULL);
+	return 0;
+}
+
 static void stop_begin(struct container *c, uint64_t timeout_ns)
 {
 	int sig = stop_signal(c);
+	char name[32];
 
 	freeze_forget(c, "the container is being stopped");
-	if (container_state(c) == S(PAUSED))
-		group_freeze(c, false);
+	(void)thaw(c, signal_name(sig, name, sizeof name)); /* if not, SIGKILL follows */
 	if (!timeout_ns || sig == SIGKILL || !c->shim) {
 		kill_all(c);
 		return;
@@ -995,7 +1027,13 @@ static state act_kill(struct container *c, struct event *ev)
 
 static state act_kill_paused(struct container *c, struct event *ev)
 {
-	group_freeze(c, false);
+	char name[32];
+	int r = thaw(c, signal_name(ev->signal, name, sizeof name));
+
+	if (r < 0 && ev->signal != SIGKILL) {
+		reply_error(c->sv, ev->parked, BERTH__ERROR__CODE__INTERNAL, NULL, "cannot unpause: %s", strerror(-r));
+		return S(PAUSED);
+	}
 	return act_kill(c, ev);
 }
 
@@ -1227,7 +1265,7 @@ static state stay_ended(struct container *c, bool asked)
 	bye(c);
 	pod_member_ended(c->pod, c);
 	if (c->obj->spec->auto_remove)
-		return remove_begin(c);
+		return remove_own(c);
 	return asked ? S(STOPPED) : S(EXITED);
 }
 
@@ -1386,7 +1424,7 @@ static state act_boot(struct container *c, struct event *ev)
 	}
 	SET(st, desired_running, 0);
 	if (lived && c->obj->spec->auto_remove)
-		return remove_begin(c);
+		return remove_own(c);
 	return now == S(BACKOFF) ? S(EXITED) : 0;
 }
 
@@ -1402,6 +1440,8 @@ static void removal_is_wanted(struct container *c, struct event *ev)
 	struct err e;
 
 	add_waiter(c, WAIT_DELETED, ev);
+	if (!ev->parked.client && ev->type != EV_STORE_FAILED)
+		removal_record(c);
 	c->removing_volumes = ev->volumes;
 	err_set(&e, 0, "remove", "the container is being removed");
 	waiters_fail(c, WAIT_BIT(WAIT_STARTED) | WAIT_BIT(WAIT_RESTARTED) | WAIT_BIT(WAIT_PAUSED),

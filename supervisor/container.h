@@ -85,6 +85,7 @@ struct container {
 	int session_fd;		 /* the shim's end of a session to be given with the next launch; -1 */
 	uint64_t asked_until_ns; /* an end before this was asked for by a kill; 0 = not */
 	uint64_t step_at_ns;	 /* of a stop, pause or removal: when its present step began */
+	uint64_t removal_action; /* of a removal that berthd decided on; 0 = none */
 	uint32_t poll_ms;	 /* pause of the present polling */
 	uint8_t phase;		 /* of an end that was asked for: enum end_phase in container.c */
 	bool start_after;	 /* STOPPING on the way to a restart */

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "proto/envelope.h"
+#include "supervisor/audit.h"
 #include "supervisor/exec.h"
 #include "supervisor/logs.h"
 #include "supervisor/names.h"
@@ -105,6 +106,7 @@ void container_vanish(struct container *c)
 	if (c->pod->obj->implicit)
 		cg_bury(&sv->graveyard, sv->cg.shared_fd, c->node.uuid);
 	container_publish(c, "destroy", NULL, NULL);
+	audit_finish(sv, c->removal_action, true, NULL);
 	waiters_fail(c, WAIT_BIT(WAIT_STARTED), BERTH__ERROR__CODE__START_FAILED, &c->failure);
 	waiters_answer(c, WAIT_BIT(WAIT_DELETED) | WAIT_BIT(WAIT_REMOVED) | WAIT_BIT(WAIT_NOT_RUNNING) |
 				  WAIT_BIT(WAIT_NEXT_EXIT) | WAIT_BIT(WAIT_ENDED));

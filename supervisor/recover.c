@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/own.h"
+#include "supervisor/audit.h"
 #include "supervisor/container.h"
 #include "supervisor/pod.h"
 #include "supervisor/set.h"
@@ -191,6 +192,15 @@ static void row_read_back(struct container *c)
 	c->step_at_ns = now_ns();
 }
 
+/* The action of whoever began it ended with the berthd before. */
+static void removal_goes_on(struct container *c)
+{
+	if (!c->removal_action)
+		c->removal_action = audit_own(c->sv, "remove", "container", c->obj->meta, false, true,
+					      "begun before berthd was restarted");
+	happen(c, EV_TIMER);
+}
+
 static void settle_dead(struct recover *rc, struct container *c)
 {
 	Berth__ContainerStatus *st = c->obj->status;
@@ -198,7 +208,7 @@ static void settle_dead(struct recover *rc, struct container *c)
 
 	switch (container_state(c)) {
 	case S(DELETING):
-		happen(c, EV_TIMER);
+		removal_goes_on(c);
 		break;
 	case S(STARTING):
 		/* Its plan never reached a shim, or that shim is dead: what was begun is finished. */
@@ -230,7 +240,7 @@ static void settle_living(struct container *c)
 		log_error("container %s: its shim does not answer", c->node.uuid);
 		happen(c, EV_NO_ANSWER);
 	} else if (container_state(c) == S(DELETING)) {
-		happen(c, EV_TIMER);
+		removal_goes_on(c);
 	} else {
 		container_rearm(c);
 	}

@@ -140,6 +140,31 @@ def test_berthds_own_decisions_are_actions_too(host):
     assert any(a["verb"] == "restart" for a in own), host.actions(name)
 
 
+def removals(host, ref):
+    return [(a["principal"], a["result"], a["reason"]) for a in host.actions(ref) if a["verb"] == "remove"]
+
+
+def test_a_removal_that_nobody_asked_for_is_an_action_with_its_reason(host):
+    host.run_("--name", "gone", "--", "sh", "-c", "exit 3", code=3)
+    eventually(lambda: host.list() == [], "removed")
+    assert removals(host, "gone") == [("berthd", "ok", "--rm: exited with 3")]
+    host.run_("--name", "never", "--", "/no/such/program", code=127)
+    assert [(a["verb"], a["result"]) for a in host.actions("never")] == [("create", "error")]     # it never was
+    host.berth("pod", "create", "p")
+    member = host.detached("--pod", "p", "--", "sleep", "600")
+    host.berth("pod", "rm", "-f", "p")
+    assert removals(host, member) == [("berthd", "ok", "with its pod")]
+
+
+def test_a_removal_over_a_killed_berthd_is_an_action_with_its_reason(host):
+    name = host.detached("--rm", "--", "sh", "-c", "read x < /proc/self/stat; exec sleep 0.4")
+    host.kill()
+    time.sleep(0.8)
+    host.start()
+    eventually(lambda: host.list() == [], "removed")
+    assert removals(host, name) == [("berthd", "ok", "--rm: exited with 0")]
+
+
 def test_client_token_joins_the_first_request(host):
     with host.client() as c:
         body = {"name": "once", "spec": {"image": "busybox"}}

@@ -178,6 +178,27 @@ def test_pause_stops_every_process_and_unpause_lets_them_go_on(host):
     assert numbers == list(range(1, len(numbers) + 1))
 
 
+@pytest.mark.parametrize("verb", ["kill -s USR1", "kill", "stop", "restart"])
+def test_what_must_reach_a_paused_container_thaws_it_and_that_is_told(host, verb):
+    since = time.time()
+    name = host.detached("sh", "-c", "trap 'echo usr1' USR1; trap 'exit 3' TERM; while :; do sleep 0.05; done")
+    host.berth("pause", name)
+    host.berth(*verb.split(), name)
+    if verb == "kill -s USR1":
+        assert host.state_of(name) == "running"
+        eventually(lambda: "usr1" in host.berth("logs", name).out, "the signal reached it")
+    elif verb == "restart":
+        assert host.state_of(name) == "running"
+    else:
+        eventually(lambda: host.state_of(name) in ("stopped", "exited"), "ended")
+    signal = {"kill -s USR1": "SIGUSR1", "kill": "SIGKILL"}.get(verb, "SIGTERM")
+    own, = [a for a in host.actions(name) if a["verb"] == "unpause"]
+    assert own["principal"] == "berthd" and own["result"] == "ok" and signal in own["reason"]
+    events = host.berth("events", "--since", "@%d" % since, "--until", "@%d" % (time.time() + 1), "-f", "container=" + name, "--format", "{{.type}} {{.reason}}").lines
+    told = events.index("unpause thawed, so that %s reaches it" % signal)
+    assert [e.split()[0] for e in events[:told]] == ["create", "start", "pause"]
+
+
 def test_rm_force_of_a_paused_container_works(host):
     name = in_state(host, "paused")
     host.berth("rm", "-f", name)
