@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/openat2.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -210,6 +209,13 @@ static int dir_make_one(int dir_fd, const char *path, mode_t mode)
 	return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
 }
 
+int path_open(int dir_fd, const char *path, uint64_t flags, uint64_t resolve)
+{
+	struct open_how how = {.flags = flags | O_CLOEXEC, .resolve = resolve};
+
+	return (int)syscall(SYS_openat2, dir_fd, path, &how, sizeof how);
+}
+
 int dir_make(int dir_fd, const char *path, mode_t mode)
 {
 	AUTO_FREE char *part = NULL;
@@ -250,11 +256,8 @@ static void remove_failed(struct remove *rm, int error)
 
 static int dir_open_beneath(int dir, const char *name)
 {
-	struct open_how how = {
-		.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK,
-		.resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH,
-	};
-	int fd = (int)syscall(SYS_openat2, dir, name, &how, sizeof how);
+	int fd = path_open(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK,
+			   RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH);
 
 	if (fd < 0)
 		return errno == EXDEV ? -EBUSY : -errno;

@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* At most size-1 bytes into buf, NUL added. Returns the length; -EFBIG if the file is larger. */
@@ -15,6 +16,8 @@ int file_writes(int dir_fd, const char *path, const char *text);
 /* tmp in the same folder, optional fsync, rename: readers see the old or the new content. */
 int file_write_atomic(int dir_fd, const char *path, const void *data, size_t len, mode_t mode, bool sync);
 
+/* openat2(2) with O_CLOEXEC; resolve is RESOLVE_… of <linux/openat2.h>. As open(2): -1 and errno. */
+int path_open(int dir_fd, const char *path, uint64_t flags, uint64_t resolve);
 int dir_make(int dir_fd, const char *path, mode_t mode); /* mkdir -p; 0 when it exists */
 int dir_remove_all(int dir_fd,
 		   const char *path); /* rm -rf, never crosses a mount, never follows a link; 0 when absent */

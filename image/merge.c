@@ -4,6 +4,7 @@
  * whiteout, and at anything that is not a folder. */
 #include "image/merge.h"
 
+#include "base/file.h"
 #include "base/own.h"
 #include "image/node.h"
 
@@ -15,17 +16,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/xattr.h>
 
 #define SYMLINKS_MAX 40 /* as the kernel's */
 
 static int open_beneath(int fd, const char *path, int flags)
 {
-	struct open_how how = {.flags = (uint64_t)(flags | O_CLOEXEC | O_NOFOLLOW),
-			       .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
-
-	return (int)syscall(SYS_openat2, fd, *path ? path : ".", &how, sizeof how);
+	return path_open(fd, *path ? path : ".", (uint64_t)flags | O_NOFOLLOW,
+			 RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
 }
 
 /* ---------------------------------------------------------------- the table */

@@ -2,6 +2,7 @@
  * the place of its bytes; links in it are followed by name (docker-archives point one layer's file at another's). */
 #include "image/source.h"
 
+#include "base/file.h"
 #include "base/own.h"
 #include "image/space.h"
 #include "image/stream.h"
@@ -15,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 #define FILES_MAX  100000
 #define NAME_BYTES 4096
@@ -277,9 +277,8 @@ void image_source_close(struct image_source *s)
 /* No link of the folder is followed: a layout has none, and the source may be anyone's. */
 static int folder_find(struct image_source *s, const char *path, struct source_part *ret, struct err *e)
 {
-	struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
-			       .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
-	AUTO_FD fd = (int)syscall(SYS_openat2, s->fd, path, &how, sizeof how);
+	AUTO_FD fd = path_open(s->fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY,
+			       RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0)

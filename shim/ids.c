@@ -4,6 +4,7 @@
  * regular, read up to a bound, and parsed without a line ever being copied. */
 #include "shim/ids.h"
 
+#include "base/file.h"
 #include "base/own.h"
 #include "base/str.h"
 #include "shim/sys.h"
@@ -175,8 +176,8 @@ int ids_resolve(const char *spec, const char *passwd, size_t passwd_len, const c
 static int map_text(int root_fd, const char *path, const char **ret, size_t *ret_len, struct err *e)
 {
 	struct stat st;
-	AUTO_FD fd = sys_openat2(root_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0,
-				 RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+	AUTO_FD fd =
+		path_open(root_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
 	char *text;
 	size_t len = 0;
 

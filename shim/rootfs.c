@@ -4,6 +4,7 @@
  * them on top of itself is free. */
 #include "shim/rootfs.h"
 
+#include "base/file.h"
 #include "base/own.h"
 #include "shim/mounts.h"
 #include "shim/overlay.h"
@@ -24,7 +25,7 @@
 
 int root_open(const struct child *c, const char *path, uint64_t flags)
 {
-	int fd = sys_openat2(c->root_fd, path, flags | O_CLOEXEC, 0, IN_ROOT);
+	int fd = path_open(c->root_fd, path, flags, IN_ROOT);
 
 	return fd < 0 ? -errno : fd;
 }

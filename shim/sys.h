@@ -28,13 +28,6 @@ static inline pid_t sys_clone3(struct clone_args *a)
 	return (pid_t)syscall(SYS_clone3, a, sizeof *a);
 }
 
-static inline int sys_openat2(int dir_fd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve)
-{
-	struct open_how how = {.flags = flags, .mode = mode, .resolve = resolve};
-
-	return (int)syscall(SYS_openat2, dir_fd, path, &how, sizeof how);
-}
-
 static inline int sys_open_tree(int dir_fd, const char *path, unsigned flags)
 {
 	return (int)syscall(SYS_open_tree, dir_fd, path, flags);
