@@ -28,6 +28,8 @@ struct call_inside {
 	struct question question;
 	call_reply_fn *reply;
 	void (*refused)(struct call *c, const Berth__Error *error);
+	struct stream stream;
+	call_stream_fn *stream_done;
 	bool failing; /* fail() of the dialect is at work */
 };
 
@@ -49,6 +51,7 @@ struct call *call_new(struct gateway *gw, const char *target, call_done_fn *done
 	w->call.gw = gw;
 	w->call.in = &w->in;
 	w->in.owner = owner;
+	w->in.stream = STREAM_NULL;
 	w->in.done = done;
 	w->in.target = strdup(target);
 	buf_init(&w->in.body, CALL_BODY_MAX);
@@ -72,6 +75,7 @@ static void call_cleanup(struct call *c)
 	void (*cleanup)(struct call *) = take_ptr(c->cleanup);
 
 	question_drop(&c->in->question);
+	stream_close(&c->in->stream);
 	if (cleanup)
 		cleanup(c);
 }
@@ -114,7 +118,7 @@ const char *call_header(const struct call *c, const char *name)
 	return NULL;
 }
 
-const char *call_param(const struct call *c, const char *name)
+char *call_param(const struct call *c, const char *name)
 {
 	const struct path_args *a = &c->in->path_args;
 
@@ -551,4 +555,27 @@ void call_ask_with(struct call *c, Berth__Envelope__BodyCase body_case, const vo
 void call_ask(struct call *c, Berth__Envelope__BodyCase body_case, const void *body, call_reply_fn *fn)
 {
 	call_ask_with(c, body_case, body, fn, &(const struct ask_options){0});
+}
+
+/* ---------------------------------------------------------------- descriptors */
+
+static void on_stream(struct stream *s)
+{
+	struct call *c = &container_of(s, struct whole, in.stream)->call;
+
+	c->in->stream_done(c, s);
+}
+
+void call_stream(struct call *c, int fd, enum stream_kind kind, size_t max, uint32_t deadline_ms, call_stream_fn *fn)
+{
+	uint64_t deadline_ns = now_ns() + (deadline_ms ? deadline_ms : UPSTREAM_DEADLINE_MS) * NS_PER_MS;
+	struct fault f = {0};
+	int r;
+
+	c->in->stream_done = fn;
+	r = stream_open(&c->in->stream, &c->gw->loop, fd, kind, max, deadline_ns, on_stream);
+	if (r == 0)
+		return;
+	fault_set(&f, FAULT_INTERNAL, NULL, "the stream of the container: %s", strerror(-r));
+	call_fail(c, &f);
 }

@@ -8,6 +8,7 @@
 #include "gateway/json.h"
 #include "gateway/params.h"
 #include "gateway/route.h"
+#include "gateway/stream.h"
 #include "gateway/upstream.h"
 #include "proto/berth.pb-c.h"
 #include "proto/wire.h"
@@ -43,8 +44,9 @@ struct call {
 
 /* Of the request; NULL when absent. Names of headers in any case. */
 const char *call_header(const struct call *c, const char *name);
-const char *call_param(const struct call *c, const char *name); /* what {name} of the route's path stood for */
-const char *call_path(const struct call *c);			/* as it came, without query */
+char *call_param(const struct call *c,
+		 const char *name);	     /* what {name} of the route's path stood for; not to be written */
+const char *call_path(const struct call *c); /* as it came, without query */
 /* "http://HOST", by the Host header (or X-Forwarded-Proto and -Host from a trusted front), for links. */
 const char *call_base(struct call *c);
 
@@ -71,3 +73,7 @@ struct ask_options {
 };
 void call_ask_with(struct call *c, Berth__Envelope__BodyCase body_case, const void *body, call_reply_fn *fn,
 		   const struct ask_options *o);
+
+/* Reads a descriptor of an answer to its end, at most max bytes of it (stream.h), for deadline_ms (0: 30 s); then fn, whatever the end. */
+typedef void call_stream_fn(struct call *c, struct stream *s);
+void call_stream(struct call *c, int fd, enum stream_kind kind, size_t max, uint32_t deadline_ms, call_stream_fn *fn);

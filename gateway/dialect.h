@@ -26,7 +26,8 @@
  * waits; it is called on the one thread of the loop. The caller's token goes along with each question, and berthd decides who may:
  * a dialect checks no rights, it has none of its own. Refusals of berthd (an Error in its reply), its absence and lateness do not come
  * to the callback: they go to the dialect's fail(), as all refusals of the core do. A callback is not called after the client went
- * away. Containers are never kept: what must be remembered is put into ContainerSpec.annotations. */
+ * away. A descriptor in a reply is read by call_stream(). Containers are never kept: what must be remembered of them is put into
+ * ContainerSpec.annotations. */
 #pragma once
 
 #include "gateway/call.h"
@@ -34,8 +35,8 @@
 
 struct dialect {
 	const char *name; /* in metrics and the log: "zun" */
-	const char *const
-		*roots; /* "/v3", … NULL: paths below these are its own; the longest root of all dialects wins */
+	/* Paths below these are its own: {"/v1", "/", NULL}. The longest root of all dialects wins. */
+	const char *const *roots;
 	const struct route *routes; /* the last one has no path */
 	/* Before the row is looked for, so that its headers are on every answer of the dialect: reads the version wanted into c->version
 	 * and sets headers by call_set. False with f set (FAULT_VERSION …): refused. May be NULL. */

@@ -509,9 +509,9 @@ json_t *params_json(const char *text, size_t len, struct fault *f)
 
 /* ---------------------------------------------------------------- arguments */
 
-const char *arg_str(const json_t *args, const char *name)
+char *arg_str(const json_t *args, const char *name)
 {
-	return json_string_value(json_object_get(args, name));
+	return (char *)(uintptr_t)json_string_value(json_object_get(args, name));
 }
 
 int64_t arg_int(const json_t *args, const char *name, int64_t fallback)

@@ -64,8 +64,9 @@ static inline bool arg_given(const json_t *args, const char *name)
 {
 	return json_object_get(args, name) != NULL;
 }
-/* The fallback is for what was not given. Strings live as long as the arguments. */
-const char *arg_str(const json_t *args, const char *name); /* NULL */
+/* The fallback is for what was not given. Strings live as long as the arguments and are not to be written: they are char * because
+ * the fields of messages are. */
+char *arg_str(const json_t *args, const char *name); /* NULL */
 int64_t arg_int(const json_t *args, const char *name, int64_t fallback);
 double arg_real(const json_t *args, const char *name, double fallback);
 bool arg_bool(const json_t *args, const char *name, bool fallback);

@@ -34,7 +34,7 @@ struct route {
 /* A path in its decoded segments. */
 struct path {
 	char *text; /* owned; the segments lie in it */
-	const char *segment[ROUTE_SEGMENTS_MAX];
+	char *segment[ROUTE_SEGMENTS_MAX];
 	unsigned n;
 };
 
@@ -48,7 +48,7 @@ struct path_args {
 	struct {
 		const char *name; /* in the pattern, name_len bytes */
 		unsigned name_len;
-		const char *value;
+		char *value;
 	} arg[ROUTE_PARAMS_MAX];
 	unsigned n;
 };

@@ -32,7 +32,7 @@ static void container(struct call *c)
 {
 	Berth__ContainerInspect m = BERTH__CONTAINER_INSPECT__INIT;
 
-	m.ref = (char *)(uintptr_t)call_param(c, "id");
+	m.ref = call_param(c, "id");
 	call_ask(c, BERTH__ENVELOPE__BODY_CONTAINER_INSPECT, &m, container_reply);
 }
 
