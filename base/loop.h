@@ -64,6 +64,7 @@ static inline bool timer_armed(const struct timer *t)
 	return t->loop != 0;
 }
 
+#define NS_PER_US 1000ull
 #define NS_PER_MS 1000000ull
 #define NS_PER_S  1000000000ull
 

@@ -20,6 +20,7 @@
 
 static const char *socket_path = "/run/berth/control.sock";
 static const char *image = "busybox";
+static unsigned pause_ms; /* between one sample and the next: what one start takes when nothing else is going on */
 
 static _Noreturn __attribute__((format(printf, 1, 2))) void die(const char *fmt, ...)
 {
@@ -282,6 +283,12 @@ static int session_run(int fd, char *buf, size_t size)
 
 /* ---------------------------------------------------------------- what is measured */
 
+static void rest(void)
+{
+	if (pause_ms)
+		usleep(pause_ms * 1000);
+}
+
 static char *argv_true[] = {(char *)"/bin/guest", (char *)"exit", (char *)"0", NULL};
 static char *argv_clock[] = {(char *)"/bin/guest", (char *)"clock", NULL};
 static char *argv_sleep[] = {(char *)"/bin/guest", (char *)"sleep", NULL};
@@ -302,6 +309,7 @@ static void bench_lives(long count)
 		ask_wait(sock, id + 1, name, "removed");
 		answer_drop(sock, id + 1);
 		samples_add(&s, samples_now() - start);
+		rest();
 	}
 	samples_print(&s, "lives");
 }
@@ -332,6 +340,7 @@ static void bench_first(long count)
 			die("no clock came: '%s'", text);
 		samples_add(&first, then - start);
 		answer_drop(sock, id + 1);
+		rest();
 	}
 	samples_print(&first, "first");
 	samples_print(&exited, "exited");
@@ -467,6 +476,7 @@ static void bench_exec(long count)
 		if (str_to_u64(text, &then) < 0)
 			die("no clock came: '%s'", text);
 		samples_add(&first, then - start);
+		rest();
 	}
 	ask_remove(sock, (uint64_t)count + 2, "execbox");
 	answer_drop(sock, (uint64_t)count + 2);
@@ -745,7 +755,7 @@ static const struct row {
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: driver [-s SOCKET] [-i IMAGE] WHAT...\n");
+	fprintf(stderr, "usage: driver [-s SOCKET] [-i IMAGE] [-p PAUSE_MS] WHAT...\n");
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		fprintf(stderr, "  %s %s\n", rows[i].name, rows[i].usage);
 	return 64;
@@ -756,11 +766,13 @@ int main(int argc, char **argv)
 	int opt;
 	size_t row;
 
-	while ((opt = getopt(argc, argv, "+s:i:")) != -1) {
+	while ((opt = getopt(argc, argv, "+s:i:p:")) != -1) {
 		if (opt == 's')
 			socket_path = optarg;
 		else if (opt == 'i')
 			image = optarg;
+		else if (opt == 'p')
+			pause_ms = (unsigned)number(optarg);
 		else
 			return usage();
 	}

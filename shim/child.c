@@ -10,6 +10,7 @@
 #include "shim/confine.h"
 #include "shim/mounts.h"
 #include "shim/ns.h"
+#include "shim/overlay.h"
 #include "shim/program.h"
 #include "shim/rootfs.h"
 #include "shim/sys.h"
@@ -412,6 +413,23 @@ void child_launch(struct child *c)
 
 	launch(c, &e);
 	leave(c, &e);
+}
+
+/* ---------------------------------------------------------------- ahead of a launch */
+
+void child_prepare(struct child *c, const Shim__Overlay *o)
+{
+	struct err e = {0};
+	int r = prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ? err_set(&e, errno, "setup", "tie the process to the shim") : 0;
+
+	umask(0);
+	if (r == 0)
+		r = rootfs_private(&e);
+	if (r == 0)
+		r = overlay_mount(c, o, &e);
+	if (r < 0)
+		leave(c, &e);
+	_exit(0);
 }
 
 /* ---------------------------------------------------------------- exec */

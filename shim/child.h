@@ -64,6 +64,7 @@ struct child {
 
 _Noreturn void child_launch(struct child *c);
 _Noreturn void child_exec(struct child *c);
+_Noreturn void child_prepare(struct child *c, const Shim__Overlay *o); /* mounts it at c->root_path and hands it over */
 
 /* An optional step failed: said to the shim, and on we go. Returns 0. */
 int child_skip(struct child *c, const char *step, const struct err *e);

@@ -10,6 +10,7 @@
 #include "shim/child.h"
 #include "shim/ns.h"
 #include "shim/plan.h"
+#include "shim/prepare.h"
 #include "shim/reap.h"
 #include "shim/report.h"
 #include "shim/shim.h"
@@ -189,6 +190,7 @@ static int launch(struct shim *s, const Shim__LaunchPlan *l, int pod_fd, struct 
 	run->pid_shared = l->pid_host || l->pid_pod;
 	run->userns = l->userns_count || l->userns_pod;
 	run->init = l->init && l->program == SHIM__LAUNCH_PLAN__PROGRAM__EXEC;
+	prepare_settle(s, l);
 	run->net_made = l->net == SHIM__LAUNCH_PLAN__NET__NET_NEW && s->net_fd < 0;
 	c.plan = l;
 	c.process = l->program == SHIM__LAUNCH_PLAN__PROGRAM__EXEC ? l->process : NULL;

@@ -6,6 +6,7 @@
 #include "shim/arena.h"
 #include "shim/attach.h"
 #include "shim/launch.h"
+#include "shim/prepare.h"
 #include "shim/report.h"
 #include "shim/shim.h"
 #include "shim/sys.h"
@@ -23,6 +24,17 @@ static int take_role(const Shim__ShimMessage *m, struct wire_fds *fds, Shim__FdR
 		if (m->fds[i] == role)
 			return wire_fds_take(fds, (unsigned)i);
 	return -1;
+}
+
+static void on_prepare(struct shim *s, const Shim__ShimMessage *m, struct wire_fds *fds)
+{
+	AUTO_FD plan = take_role(m, fds, SHIM__FD_ROLE__FD_PLAN);
+
+	/* All of it or nothing: half of it would be in the way of a launch (a work folder in which something was begun). */
+	if (prepare_start(s, plan) < 0)
+		loop_stop(&s->loop, 1);
+	else
+		report_hello(s);
 }
 
 static void on_launch(struct shim *s, const Shim__ShimMessage *m, struct wire_fds *fds)
@@ -83,10 +95,10 @@ static const struct {
 	Shim__ShimMessage__BodyCase what;
 	void (*fn)(struct shim *s, const Shim__ShimMessage *m, struct wire_fds *fds);
 } requests[] = {
-	{SHIM__SHIM_MESSAGE__BODY_LAUNCH, on_launch},	{SHIM__SHIM_MESSAGE__BODY_EXEC, on_exec},
-	{SHIM__SHIM_MESSAGE__BODY_ATTACH, on_attach},	{SHIM__SHIM_MESSAGE__BODY_SIGNAL, on_signal},
-	{SHIM__SHIM_MESSAGE__BODY_RELEASE, on_release}, {SHIM__SHIM_MESSAGE__BODY_QUERY, on_query},
-	{SHIM__SHIM_MESSAGE__BODY_BYE, on_bye},
+	{SHIM__SHIM_MESSAGE__BODY_PREPARE, on_prepare}, {SHIM__SHIM_MESSAGE__BODY_LAUNCH, on_launch},
+	{SHIM__SHIM_MESSAGE__BODY_EXEC, on_exec},	{SHIM__SHIM_MESSAGE__BODY_ATTACH, on_attach},
+	{SHIM__SHIM_MESSAGE__BODY_SIGNAL, on_signal},	{SHIM__SHIM_MESSAGE__BODY_RELEASE, on_release},
+	{SHIM__SHIM_MESSAGE__BODY_QUERY, on_query},	{SHIM__SHIM_MESSAGE__BODY_BYE, on_bye},
 };
 
 /* ---------------------------------------------------------------- records */

@@ -25,22 +25,24 @@ int logger_init(struct logger *l)
 	return 0;
 }
 
-int logger_open(struct logger *l, const struct log_target *t)
+int logger_prepare(struct logger *l)
 {
 	int r = 0;
 
-	l->on = t != NULL;
-	if (!t)
+	if (l->writer.running)
 		return 0;
-	if (l->writer.running) {
-		logwriter_retarget(&l->writer, t);
-		return 0;
-	}
 	if (!l->ring.mem)
 		r = ring_init(&l->ring, LOG_RING_SIZE);
-	if (r == 0)
-		r = logwriter_start(&l->writer, &l->ring, t);
-	l->on = r == 0;
+	return r < 0 ? r : logwriter_start(&l->writer, &l->ring);
+}
+
+int logger_open(struct logger *l, const struct log_target *t)
+{
+	int r = t ? logger_prepare(l) : 0;
+
+	l->on = t && r == 0;
+	if (l->on)
+		logwriter_retarget(&l->writer, t);
 	return r;
 }
 

@@ -36,7 +36,8 @@ struct logger {
 };
 
 int logger_init(struct logger *l);
-/* For the next incarnation; NULL: no log. Starts the writer at its first use. */
+int logger_prepare(struct logger *l); /* the ring and the writer, unless they are there */
+/* For the next incarnation; NULL: no log. */
 int logger_open(struct logger *l, const struct log_target *t);
 
 /* How many bytes were taken. Less than len: no room; come again when the writer's event says so. force: drop what has none. */

@@ -338,7 +338,7 @@ void logwriter_retarget(struct logwriter *w, const struct log_target *t)
 	pthread_mutex_unlock(&w->lock);
 }
 
-int logwriter_start(struct logwriter *w, struct ring *ring, const struct log_target *t)
+int logwriter_start(struct logwriter *w, struct ring *ring)
 {
 	pthread_attr_t attr;
 	int r;
@@ -347,7 +347,6 @@ int logwriter_start(struct logwriter *w, struct ring *ring, const struct log_tar
 	w->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (w->event_fd < 0)
 		return -errno;
-	logwriter_retarget(w, t);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_SIZE);
 	r = pthread_create(&w->thread, &attr, logwriter_run, w);

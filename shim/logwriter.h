@@ -48,7 +48,8 @@ struct logwriter {
 	bool failing;		       /* said so already */
 };
 
-int logwriter_start(struct logwriter *w, struct ring *ring, const struct log_target *t); /* negative errno */
+int logwriter_start(struct logwriter *w,
+		    struct ring *ring); /* negative errno; nothing may be put in before a target is set */
 void logwriter_retarget(struct logwriter *w, const struct log_target *t); /* for lines from now on, about */
 
 /* Text of a gap record, with its newline; the length. */

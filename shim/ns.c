@@ -109,3 +109,22 @@ int ns_loopback_up(struct err *e)
 		return err_set(e, errno, "network", "bring lo up");
 	return 0;
 }
+
+int ns_net_new(struct err *e)
+{
+	AUTO_FD home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	AUTO_FD fd = -1;
+	int r;
+
+	if (home < 0 || unshare(CLONE_NEWNET) < 0)
+		return err_set(e, errno, "network", "make a network namespace");
+	r = ns_loopback_up(e);
+	if (r == 0) {
+		fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			r = err_set(e, errno, "network", "keep the network namespace");
+	}
+	if (setns(home, CLONE_NEWNET) < 0)
+		_exit(1); /* nowhere to go on from; berthd sees our end */
+	return r < 0 ? r : take_fd(&fd);
+}

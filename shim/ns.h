@@ -16,3 +16,5 @@ int ns_open(pid_t pid, const char *name);
 /* The process behind a pidfd, in our numbers; negative errno when it is gone. */
 pid_t ns_pidfd_pid(int pidfd);
 int ns_loopback_up(struct err *e); /* in the calling process's network namespace */
+/* A new network namespace with its loopback up, made from here and back: only while we are one thread. The fd or negative errno. */
+int ns_net_new(struct err *e);

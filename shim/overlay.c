@@ -4,7 +4,8 @@
  * lowerdir=/proc/self/fd/N keeps it short (127 layers) and keeps host paths out of the container's mount table. 6.1 refuses a
  * detached id-mapped mount as a lower layer: id-mapped ones are attached below the staging folder first. The last unmount of an
  * overlay syncs the whole file system that holds its upper layer. A detached mount may be placed once, and cloned only while it
- * is placed (before 6.15). With index=off a second overlay on one upper layer is allowed: the first may be on its way out. */
+ * is placed (before 6.15). With `volatile` nothing is synced, by the last unmount neither, and the kernel refuses to mount that upper
+ * layer once more; it is for those that are mounted once. With index=off a second overlay on one upper layer is allowed: the first may be on its way out. */
 #include "shim/overlay.h"
 
 #include "base/file.h"
@@ -116,6 +117,15 @@ static int mount_with_ids(struct child *c, const char *data, struct err *e)
 	return r;
 }
 
+/* There is a mount of it that was never used, made of layers that are not there any more; that it lives means that the host
+ * has not gone down since. */
+static void forget_no_sync(int work)
+{
+	(void)unlinkat(work, "work/incompat/volatile/dirty", 0); /* what cannot be taken away the kernel will name */
+	(void)unlinkat(work, "work/incompat/volatile", AT_REMOVEDIR);
+	(void)unlinkat(work, "work/incompat", AT_REMOVEDIR);
+}
+
 static int mount_new(struct child *c, const Shim__Overlay *o, struct err *e)
 {
 	char data[4096]; /* what mount(2) takes */
@@ -132,8 +142,11 @@ static int mount_new(struct child *c, const Shim__Overlay *o, struct err *e)
 	}
 	if (o->upper) {
 		TRY(open_upper(c, o, &upper, &work, e));
+		if (c->kept_fd >= 0)
+			forget_no_sync(work);
 		snprintf(data + len, sizeof data - (size_t)len,
-			 ",upperdir=/proc/self/fd/%d,workdir=/proc/self/fd/%d,index=off", upper, work);
+			 ",upperdir=/proc/self/fd/%d,workdir=/proc/self/fd/%d,index=off%s", upper, work,
+			 o->no_sync ? ",volatile" : "");
 	}
 	/* The descriptors stay open; confine_and_execute closes what is left, and the kernel has references of its own. */
 	if (mount_with_ids(c, data, e) < 0)
@@ -170,9 +183,10 @@ static int hash_folder(uint64_t *h, const char *path, struct err *e)
 static int make_key(struct child *c, const Shim__Overlay *o, char key[OVERLAY_KEY_SIZE], struct err *e)
 {
 	uint64_t h = 0xcbf29ce484222325ull;
-	uint32_t first = c->user_fd >= 0 ? c->first_id : 0;
+	uint32_t first = c->user_fd >= 0 ? c->first_id : 0, no_sync = o->no_sync != 0;
 
 	h = hash(h, &first, sizeof first);
+	h = hash(h, &no_sync, sizeof no_sync);
 	for (size_t i = 0; i < o->n_layers; i++)
 		TRY(hash_folder(&h, o->layers[i], e));
 	if (o->upper) {

@@ -245,6 +245,23 @@ int plan_open_launch(struct plan *p, int memfd, const char *uuid, struct err *e)
 	return check_launch(p->launch, uuid, e);
 }
 
+int plan_open_prepare(struct plan *p, int memfd, struct err *e)
+{
+	ProtobufCMessage *m = NULL;
+	int r;
+
+	*p = PLAN_NULL;
+	r = unpack(p, memfd, &shim__prepare_plan__descriptor, &m, e);
+	if (r < 0)
+		return r;
+	p->prepare = (Shim__PreparePlan *)m;
+	if (has_unknown(m))
+		return bad(e, ENOTSUP, "it has fields that this shim does not know", NULL);
+	if (p->prepare->overlay && !absolute(p->prepare->staging_dir))
+		return bad(e, EINVAL, "no staging folder", NULL);
+	return p->prepare->overlay ? check_overlay(p->prepare->overlay, e) : 0;
+}
+
 int plan_open_exec(struct plan *p, int memfd, struct err *e)
 {
 	ProtobufCMessage *m = NULL;

@@ -18,14 +18,16 @@
 
 struct plan {
 	struct arena arena;
-	Shim__LaunchPlan *launch; /* one of the two, in the arena */
+	Shim__LaunchPlan *launch; /* one of the three, in the arena */
 	Shim__ExecPlan *exec;
+	Shim__PreparePlan *prepare;
 };
 
 #define PLAN_NULL ((struct plan){0})
 
 /* Negative errno with e filled, step "plan". plan_close in any case. */
 int plan_open_launch(struct plan *p, int memfd, const char *uuid, struct err *e);
+int plan_open_prepare(struct plan *p, int memfd, struct err *e);
 int plan_open_exec(struct plan *p, int memfd, struct err *e);
 void plan_close(struct plan *p); /* idempotent */
 

@@ -211,15 +211,21 @@ static int mount_root(struct child *c, struct err *e)
 	return c->root_fd < 0 ? err_set(e, errno, "rootfs", "open %s", c->root_path) : 0;
 }
 
+int rootfs_private(struct err *e)
+{
+	/* MS_SLAVE is enough: all of it is dropped after pivot_root. */
+	if (mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL) < 0)
+		return err_set(e, errno, "rootfs", "make the mount tree private");
+	return 0;
+}
+
 int rootfs_prepare(struct child *c, struct err *e)
 {
 	bool stage = c->user_fd >= 0 || !overlay_step(c) || has_files(c);
 
 	/* Sources are cloned while the tree is still shared as the host has it: only so can a bind propagate as asked. */
 	TRY(mounts_open_sources(c, e));
-	/* From here nothing that we mount shows outside. MS_SLAVE is enough: all of it is dropped after pivot_root. */
-	if (mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL) < 0)
-		return err_set(e, errno, "rootfs", "make the mount tree private");
+	TRY(rootfs_private(e));
 	if (stage)
 		TRY(mount_stage(c, e));
 	int n = snprintf(c->root_path, sizeof c->root_path, "%s%s", c->plan->staging_dir, stage ? "/root" : "");

@@ -29,6 +29,7 @@ struct shim {
 	char *scratch; /* SESSION_MAX bytes: what is read for or from a session */
 
 	int user_fd, net_fd; /* namespaces that incarnations share; -1 */
+	bool net_ahead;	     /* net_fd was made before there was a plan */
 	int root_fd;	     /* overlay that they share (overlay.h); -1 */
 	char root_key[20];
 	uint32_t user_first, user_count;

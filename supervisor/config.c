@@ -40,6 +40,7 @@ static const struct config_key config_keys[] = {
 	KEY(max_clients, CONFIG_NUMBER, 1, 60000),
 	KEY(userns_first, CONFIG_NUMBER, 1, 4294000000u),
 	KEY(userns_per, CONFIG_NUMBER, 1, 1u << 20),
+	KEY(spare_shims, CONFIG_NUMBER, 0, 64),
 	KEY(debug, CONFIG_BOOL, 0, 0),
 };
 
@@ -73,6 +74,7 @@ void config_defaults(struct config *c)
 		.max_clients = 1024,
 		.userns_first = 200000,
 		.userns_per = 65536,
+		.spare_shims = 4,
 	};
 	config_job_path(c);
 }

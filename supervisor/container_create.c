@@ -10,6 +10,7 @@
 #include "supervisor/pod.h"
 #include "supervisor/seccomp.h"
 #include "supervisor/set.h"
+#include "supervisor/spare.h"
 #include "supervisor/store.h"
 
 #include <ctype.h>
@@ -248,7 +249,9 @@ static int creation_meta(struct creation *k)
 	unsigned n = 0;
 	int r;
 
-	uuid_make(uuid);
+	/* Who starts now gets a shim that is there, and the uuid that it has. */
+	if (!k->ask->start || !spare_offer(sv, k->obj, uuid))
+		uuid_make(uuid);
 	if (name && name[0]) {
 		r = check_name("name", name, &k->e);
 		if (r < 0)
@@ -378,6 +381,8 @@ void on_container_create(struct request *rq)
 		container_free(c);
 		return;
 	}
+	c->shim = spare_take(rq->sv, c->node.uuid, &container_shim_ops, c);
+	c->group_ahead = c->shim != NULL;
 	container_publish(c, "create", NULL, (const char *const[]){"image", c->obj->spec->image, NULL});
 	if (k.ask->start)
 		creation_start(&k, c);

@@ -11,6 +11,7 @@
 #include "supervisor/recover.h"
 #include "supervisor/set.h"
 #include "supervisor/shimlink.h"
+#include "supervisor/spare.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -63,6 +64,7 @@ static bool report_exit(struct container *c, const Shim__ExitRecord *x)
 
 static bool report_failure(struct container *c, const Shim__Failed *f)
 {
+	spares_refill(c->sv);
 	if (!f || !incarnation_take(c, f->incarnation))
 		return false;
 	err_set(&c->failure, f->sys_errno, f->step, "%s", f->text ? f->text : "");
@@ -94,6 +96,7 @@ static void report_dropped(struct container *c, const Shim__LogDropped *d)
 
 static void report_running(struct container *c, const Shim__Running *r)
 {
+	spares_refill(c->sv);
 	if (r && incarnation_take(c, r->incarnation))
 		event(c, r->held ? EV_HELD : EV_RUNNING, r);
 }

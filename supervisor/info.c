@@ -3,6 +3,7 @@
 #include "supervisor/container.h"
 #include "supervisor/control.h"
 #include "supervisor/pod.h"
+#include "supervisor/spare.h"
 #include "supervisor/store.h"
 
 #include <dirent.h>
@@ -49,7 +50,8 @@ static void info_containers(const struct supervisor *sv, Berth__InfoReply *i)
 		i->shims += p->holder != NULL;
 	}
 	i->has_containers = i->has_containers_paused = i->has_containers_running = i->has_containers_stopped = true;
-	i->has_pods = i->has_shims = true;
+	i->spare_shims = spare_count(sv);
+	i->has_pods = i->has_shims = i->has_spare_shims = true;
 }
 
 static void info_cgroup(const struct supervisor *sv, Berth__InfoReply *i, char **have, char **missing)

@@ -30,20 +30,22 @@
 
 /* ---------------------------------------------------------------- facts */
 
-static int facts_layers(struct container *c, struct arena *a, struct plan_facts *f)
+char **launch_layers(struct supervisor *sv, char *const *ids, size_t n, struct arena *a)
 {
-	size_t n = c->obj->n_layers;
-	const char **layers = arena_alloc(a, (n ? n : 1) * sizeof *layers);
+	char **layers = arena_alloc(a, (n ? n : 1) * sizeof *layers);
 	char path[512];
 
-	if (!layers)
-		return -ENOMEM;
-	for (size_t i = 0; i < n; i++) {
-		image_layer_path(c->sv, c->obj->layers[n - 1 - i], path, sizeof path);
+	for (size_t i = 0; layers && i < n; i++) {
+		image_layer_path(sv, ids[n - 1 - i], path, sizeof path);
 		layers[i] = arena_strdup(a, path);
 	}
-	f->layers = layers;
-	f->n_layers = (unsigned)n;
+	return layers;
+}
+
+static int facts_layers(struct container *c, struct arena *a, struct plan_facts *f)
+{
+	f->layers = (const char *const *)launch_layers(c->sv, c->obj->layers, c->obj->n_layers, a);
+	f->n_layers = (unsigned)c->obj->n_layers;
 	return a->failed ? -ENOMEM : 0;
 }
 
@@ -318,9 +320,16 @@ static int group_make(struct container *c, const struct plan_facts *f, int *ret_
 	if (r < 0)
 		return r;
 	snprintf(name, sizeof name, "%s.%llu", c->node.uuid, (unsigned long long)c->obj->status->incarnation);
-	r = cg_make(pod_fd, name, &group_fd, e);
-	if (!r)
-		r = cg_make(group_fd, "main", &main_fd, e);
+	if (c->group_ahead) {
+		c->group_ahead = false;
+		r = cg_open(pod_fd, name, &group_fd);
+		if (r < 0)
+			err_set(e, -r, "cgroup", "open group %s", name);
+	} else {
+		r = cg_make(pod_fd, name, &group_fd, e);
+		if (!r)
+			r = cg_make(group_fd, "main", &main_fd, e);
+	}
 	if (!r)
 		r = group_limits(c->sv, c->obj->spec->resources, group_fd, e);
 	if (!r)

@@ -243,8 +243,10 @@ static void add_rootfs(struct builder *b)
 	/* Also of a read-only rootfs: mount points that the image lacks are made in upper before it is closed. */
 	o->upper = (char *)f->upper;
 	o->work = (char *)f->work;
-	o->has_read_only = 1;
+	o->has_read_only = o->has_no_sync = 1;
 	o->read_only = spec_of(f)->read_only;
+	/* A container that goes when it ends is not there any more after the host went down. */
+	o->no_sync = spec_of(f)->auto_remove;
 }
 
 static void add_proc(struct builder *b)

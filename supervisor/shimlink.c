@@ -22,7 +22,8 @@
 
 #define LAST_WORDS_NS  (50 * NS_PER_MS) /* between the end of the process and giving its socket up */
 #define CALL_AGAIN_NS  (10 * NS_PER_MS) /* first pause between the end of the socket and calling again; doubles */
-#define CALL_AGAIN_MAX 9		/* … so often: some 5 s */
+#define END_WAIT_MS    100
+#define CALL_AGAIN_MAX 9 /* … so often: some 5 s */
 #define QUEUE_BYTES    (256u << 10)
 #define QUEUE_RECORDS  64
 
@@ -169,6 +170,12 @@ void shimlink_free(struct shimlink *s)
 	source_del(&s->process);
 	close_fd(&s->pidfd);
 	free(s);
+}
+
+void shimlink_give(struct shimlink *s, const struct shimlink_ops *ops, void *owner)
+{
+	s->ops = ops;
+	s->owner = owner;
 }
 
 int shimlink_spawn(struct supervisor *sv, const char *uuid, const struct shimlink_ops *ops, void *owner,
@@ -320,8 +327,25 @@ int shimlink_pid(const struct shimlink *s)
 	return s->pid;
 }
 
+bool shimlink_lives(const struct shimlink *s)
+{
+	struct pollfd p[] = {{.fd = s->pidfd, .events = POLLIN}, {.fd = s->peer.source.fd, .events = POLLRDHUP}};
+
+	return !s->socket_ended && !s->process_ended && poll(p, 2, 0) == 0;
+}
+
 void shimlink_kill(struct shimlink *s)
 {
 	if (s->pidfd >= 0)
 		syscall(SYS_pidfd_send_signal, s->pidfd, SIGKILL, NULL, 0);
+}
+
+void shimlink_end(struct shimlink *s)
+{
+	struct pollfd p = {.fd = s->pidfd, .events = POLLIN};
+
+	shimlink_kill(s);
+	/* One in state D is left to the next berthd, which finds it among the shims. */
+	if (poll(&p, 1, END_WAIT_MS) == 1)
+		waitid(P_PIDFD, (id_t)s->pidfd, &(siginfo_t){0}, WEXITED | WNOHANG);
 }

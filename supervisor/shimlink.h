@@ -26,6 +26,8 @@ int shimlink_spawn(struct supervisor *sv, const char *uuid, const struct shimlin
 /* A living one, by RUN/shims/<uuid>. -ENOENT, -ECONNREFUSED: there is none. hello() comes when it has answered. */
 int shimlink_adopt(struct supervisor *sv, const char *uuid, const struct shimlink_ops *ops, void *owner,
 		   struct shimlink **ret);
+/* Another owner hears of it from now on. */
+void shimlink_give(struct shimlink *s, const struct shimlink_ops *ops, void *owner);
 void shimlink_free(struct shimlink *s); /* closes; does not end the shim */
 
 /* fds in the order of m->fds; not consumed. */
@@ -34,4 +36,7 @@ int shimlink_signal(struct shimlink *s, uint64_t incarnation, int signal);
 int shimlink_bye(struct shimlink *s);
 int shimlink_query(struct shimlink *s);
 int shimlink_pid(const struct shimlink *s);
-void shimlink_kill(struct shimlink *s); /* SIGKILL by pidfd */
+bool shimlink_lives(const struct shimlink *s); /* … at this moment, as the kernel knows before the loop does */
+void shimlink_kill(struct shimlink *s);	       /* SIGKILL by pidfd */
+/* … and waits for its end, for a moment: before berthd itself ends, or becomes another program. One of our own children only. */
+void shimlink_end(struct shimlink *s);

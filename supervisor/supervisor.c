@@ -16,6 +16,7 @@
 #include "supervisor/recover.h"
 #include "supervisor/seccomp.h"
 #include "supervisor/shimlink.h"
+#include "supervisor/spare.h"
 #include "supervisor/store.h"
 #include "supervisor/token.h"
 #include "supervisor/upgrade.h"
@@ -271,7 +272,7 @@ int supervisor_open(struct supervisor *sv, int listen_fd, struct err *e)
 	static int (*const steps[])(struct supervisor *, struct err *) = {
 		open_loop,     open_signals, open_boot_id,   open_folders, open_cgroups, open_shim_image,
 		open_apparmor, open_tables,  open_state,     open_logs,	   jobs_open,	 image_load,
-		volume_load,   pod_load,     container_load, recover_run,
+		volume_load,   pod_load,     container_load, recover_run,  spares_open,
 	};
 
 	supervisor_init(sv);
@@ -335,6 +336,7 @@ static void close_store(struct supervisor *sv)
 void supervisor_close(struct supervisor *sv)
 {
 	upgrade_free(sv);
+	spares_close(sv);
 	close_store(sv);
 	close_objects(sv);
 	seccomp_cache_free(sv->seccomp);

@@ -25,6 +25,7 @@ struct config {		     /* supervisor/config.c: defaults, file, command line */
 	uint32_t max_containers;	   /* capacity of the tables: 16384 */
 	uint32_t max_clients;		   /* 1024 */
 	uint32_t userns_first, userns_per; /* 200000 and 65536 */
+	uint32_t spare_shims;		   /* 4 */
 	bool debug;
 };
 
@@ -59,7 +60,8 @@ struct supervisor {
 	struct list steps;   /* of struct container.step: containers with posted events, looked at when the turn ends */
 	struct list dirty;   /* of struct container.dirty: to be stored at the end of this turn */
 	struct list waiters; /* of struct waiter.all: answers owed by containers */
-	struct names *names; /* supervisor/names.h: containers by name */
+	struct spares *spares;	 /* supervisor/spare.h: shims made ahead */
+	struct names *names;	 /* supervisor/names.h: containers by name */
 	struct upgrade *upgrade; /* supervisor/upgrade.h: an upgrade that is under way, or NULL */
 	struct recover *recover; /* supervisor/recover.h: while living shims are being taken back at start */
 	struct source signals;

@@ -10,6 +10,7 @@
 #include "supervisor/job.h"
 #include "supervisor/pod.h"
 #include "supervisor/set.h"
+#include "supervisor/spare.h"
 #include "supervisor/store.h"
 
 #include <dirent.h>
@@ -211,7 +212,7 @@ static void on_folders_read(void *arg, int result)
 	size_t n = 0;
 
 	for (size_t i = 0; i < f->n; i++)
-		if (!table_find(&f->sv->containers, f->names[i]))
+		if (!table_find(&f->sv->containers, f->names[i]) && !spare_has(f->sv, f->names[i]))
 			f->names[n++] = f->names[i];
 		else
 			free(f->names[i]);

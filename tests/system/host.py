@@ -263,21 +263,40 @@ class Host:
             for volume in c.request("volume_list")[0].get("volumes", []):
                 c.request("volume_remove", {"name": volume["meta"]["name"]})
 
+    def spares(self):
+        """uuid -> pid of the shims that wait for a container to come."""
+        with self.client() as c:
+            known = {x["meta"]["uuid"] for x in self.list()} | {p["meta"]["uuid"] for p in c.request("pod_list")[0].get("pods", [])}
+        waiting = set(os.listdir(self.run + "/shims")) - known
+        found = {}
+        for pid, (state, parent, name) in processes().items():
+            try:
+                with open("/proc/%d/cmdline" % pid) as f:
+                    uuid = f.read().rstrip("\0").split("\0")[-1]
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if name == "berth-shim" and parent == self.daemon.pid and state != "Z" and uuid in waiting:
+                found[uuid] = pid
+        return found
+
     def leftovers(self, trash):
         """Everything that should not be there when no container exists; empty when all is well."""
         left = []
+        spares = self.spares()
         for kind in ("shared", "jobs"):
             folder = os.path.join(self.cgroup_dir, kind)
-            left += ["cgroup %s/%s" % (kind, d) for d in os.listdir(folder) if os.path.isdir(os.path.join(folder, d))]
-        strays = {pid: p for pid, p in processes().items() if pid not in self.own and pid != self.daemon.pid
+            left += ["cgroup %s/%s" % (kind, d) for d in os.listdir(folder) if os.path.isdir(os.path.join(folder, d)) and d not in spares]
+        strays = {pid: p for pid, p in processes().items() if pid not in self.own and pid != self.daemon.pid and pid not in spares.values()
                   and not (p[0] == "Z" and p[1] == os.getpid())}      # a tool that a failed test did not wait for
         left += ["process %d (%s) in state %s, parent %d" % (pid, p[2], p[0], p[1]) for pid, p in strays.items()]
         for folder in (self.run + "/shims", self.run + "/exits", self.run + "/staging",
                        self.state + "/containers", self.state + "/volumes", self.state + "/images/tmp", self.state + "/trash"):
             if os.path.isdir(folder) and (trash or not folder.endswith("/trash")):
-                left += ["%s/%s" % (folder, f) for f in os.listdir(folder) if not f.endswith(".lock")]
+                left += ["%s/%s" % (folder, f) for f in os.listdir(folder) if not f.endswith(".lock") and f not in spares]
         left += ["mount %s" % m for m in set(mounts()) - set(self.mounts)]
         info = self.ask("info")
+        if info.get("spare_shims", 0) != len(spares):
+            left.append("berthd has %d spare shims, there are %d" % (info.get("spare_shims", 0), len(spares)))
         if info.get("cgroups_undead"):
             left.append("%d cgroups undead" % info["cgroups_undead"])
         if info.get("store_error"):
@@ -287,9 +306,9 @@ class Host:
                 left.append("info says %d %s" % (info[count], count))
         fds = self.fds()
         if self.fds_at_start is None:
-            self.fds_at_start = len(fds)
-        # A few stay by design: one device program for each distinct rule set.
-        if len(fds) > self.fds_at_start + 6:
+            self.fds_at_start = len(fds) - 2 * len(spares)
+        # A few stay by design: one device program for each distinct rule set, two of each spare shim.
+        if len(fds) > self.fds_at_start + 2 * len(spares) + 6:
             left.append("berthd has %d descriptors, had %d: %s" % (len(fds), self.fds_at_start, sorted(fds.values())))
         return left
 

@@ -1,0 +1,412 @@
+/* supervisor/spare.c - see supervisor/spare.h
+ *
+ * One is made at a time, and not while a start is under way, which has better use for the processors: a report of one that has come
+ * up lets the next spare be made. All are of
+ * the kind (image, and whether its layer must survive the host) that was started last; when there is none of that kind and no
+ * room, the oldest of another has to go. */
+#include "supervisor/spare.h"
+
+#include "base/log.h"
+#include "base/own.h"
+#include "supervisor/launch.h"
+#include "supervisor/set.h"
+#include "supervisor/store.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define START_NS (20 * NS_PER_MS)  /* a start may take, before spares are made beside it */
+#define AFTER_NS (100 * NS_PER_US) /* from the report of a start, unless the next one has begun */
+#define NEXT_NS	 (1 * NS_PER_MS)   /* from one spare to the next */
+
+struct kind {
+	char **layers; /* owned */
+	size_t n_layers;
+	bool no_sync;
+};
+
+struct spares {
+	struct supervisor *sv;
+	struct kind wanted;
+	struct list all; /* of struct spare.link, oldest first */
+	unsigned n;
+	struct timer timer;
+};
+
+struct spare {
+	struct list link; /* spares.all */
+	struct supervisor *sv;
+	struct shimlink *shim; /* owned */
+	struct kind kind;
+	bool asked, ready, retired;
+	char uuid[UUID_SIZE];
+};
+
+static const char *const folders[] = {"upper", "work/work/incompat/volatile", "work/work/incompat", "work/work",
+				      "work"};
+
+static void on_refill(struct timer *t);
+
+static void refill_in(struct spares *s, uint64_t ns)
+{
+	/* Nothing was started yet: what would they be for? Without memory for a timer there are none until the next start. */
+	if (s->sv->cfg.spare_shims && s->wanted.n_layers && !s->sv->stopping)
+		(void)timer_in(&s->sv->loop, &s->timer, ns, on_refill);
+}
+
+/* ---------------------------------------------------------------- kinds */
+
+/* On loan: not to be ended. */
+static struct kind kind_of(const Berth__Container *obj)
+{
+	return (struct kind){.layers = obj->layers, .n_layers = obj->n_layers, .no_sync = obj->spec->auto_remove};
+}
+
+static void kind_fini(struct kind *k)
+{
+	strings_free(&k->layers, &k->n_layers);
+}
+
+static int kind_copy(struct kind *to, const struct kind *from)
+{
+	to->no_sync = from->no_sync;
+	return strings_copy(&to->layers, &to->n_layers, from->layers, from->n_layers);
+}
+
+static bool kind_same(const struct kind *a, const struct kind *b)
+{
+	if (a->n_layers != b->n_layers || a->no_sync != b->no_sync)
+		return false;
+	for (size_t i = 0; i < a->n_layers; i++)
+		if (strcmp(a->layers[i], b->layers[i]))
+			return false;
+	return true;
+}
+
+/* ---------------------------------------------------------------- what it leaves */
+
+static void groups_bury(struct spare *p)
+{
+	cg_bury(&p->sv->graveyard, p->sv->cg.shared_fd, p->uuid);
+}
+
+static void socket_unlink(struct spare *p)
+{
+	char path[160];
+
+	path_shim(p->sv, p->uuid, path, sizeof path);
+	unlink(path);
+}
+
+struct folder { /* handed to the store thread and back */
+	char path[320];
+};
+
+static int folder_remove(void *arg)
+{
+	const struct folder *f = arg;
+	char path[400];
+
+	snprintf(path, sizeof path, "%s/work/work/incompat/volatile/dirty", f->path);
+	unlink(path);
+	/* Empty, or never made. What is neither the sweep of the next start takes. */
+	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
+		snprintf(path, sizeof path, "%s/%s", f->path, folders[i]);
+		rmdir(path);
+	}
+	rmdir(f->path);
+	return 0;
+}
+
+static void on_folder_removed(void *arg, int result)
+{
+	free(arg);
+}
+
+static void spare_free(struct spare *p)
+{
+	struct spares *s = p->sv->spares;
+
+	shimlink_free(p->shim);
+	kind_fini(&p->kind);
+	list_del(&p->link);
+	s->n--;
+	free(p);
+}
+
+static void spare_bury(struct spare *p)
+{
+	struct folder *f = calloc(1, sizeof *f);
+
+	socket_unlink(p);
+	groups_bury(p);
+	if (f) {
+		path_container(p->sv, p->uuid, "", f->path, sizeof f->path);
+		if (store_call(p->sv->store, folder_remove, f, on_folder_removed) < 0)
+			free(f);
+	}
+	spare_free(p);
+}
+
+/* ---------------------------------------------------------------- what it says */
+
+static int prepare_pack(struct spare *p, int *ret_fd, struct err *e)
+{
+	struct supervisor *sv = p->sv;
+	Shim__PreparePlan plan = SHIM__PREPARE_PLAN__INIT;
+	Shim__Overlay overlay = SHIM__OVERLAY__INIT;
+	struct arena a = ARENA_INIT;
+	char upper[320], work[320];
+	int r;
+
+	plan.has_net = plan.net = plan.has_log = plan.log = 1;
+	plan.staging_dir = arena_printf(&a, "%s/staging", sv->cfg.run_dir);
+	plan.overlay = &overlay;
+	overlay.layers = launch_layers(sv, p->kind.layers, p->kind.n_layers, &a);
+	overlay.n_layers = p->kind.n_layers;
+	path_container(sv, p->uuid, "upper", upper, sizeof upper);
+	path_container(sv, p->uuid, "work", work, sizeof work);
+	overlay.upper = upper;
+	overlay.work = work;
+	overlay.has_no_sync = 1;
+	overlay.no_sync = p->kind.no_sync;
+	r = a.failed ? err_set(e, ENOMEM, "spare", "no memory") : launch_pack(&plan.base, "berth-prepare", ret_fd, e);
+	arena_fini(&a);
+	return r;
+}
+
+static int spare_prepare(struct spare *p, struct err *e)
+{
+	Shim__ShimMessage m = SHIM__SHIM_MESSAGE__INIT;
+	Shim__Prepare body = SHIM__PREPARE__INIT;
+	Shim__FdRole role = SHIM__FD_ROLE__FD_PLAN;
+	AUTO_FD fd = -1;
+	int r = prepare_pack(p, &fd, e);
+
+	m.fds = &role;
+	m.n_fds = 1;
+	m.body_case = SHIM__SHIM_MESSAGE__BODY_PREPARE;
+	m.prepare = &body;
+	if (!r)
+		r = shimlink_send(p->shim, &m, &fd, 1);
+	return r;
+}
+
+/* The first one says that it lives, the second that all is made. */
+static void spare_hello(void *owner, const Shim__ShimHello *h, int *container_pidfd)
+{
+	struct spare *p = owner;
+	struct err e;
+
+	if (p->asked) {
+		p->ready = true;
+	} else if (spare_prepare(p, &e) < 0) {
+		log_err(&e, "a spare shim could not be prepared");
+		shimlink_kill(p->shim);
+	}
+	p->asked = true;
+}
+
+static void spare_message(void *owner, const Shim__ShimMessage *m)
+{
+	log_debug("spare shim %s: report %d", ((struct spare *)owner)->uuid, (int)m->body_case);
+}
+
+static void spare_gone(void *owner)
+{
+	struct spare *p = owner;
+	struct spares *s = p->sv->spares;
+
+	bool retired = p->retired;
+
+	if (!retired)
+		log_warn("a spare shim ended before it had a container: %s", p->uuid);
+	spare_bury(p);
+	/* The next start tries again: its image may be gone, or memory short. */
+	if (retired)
+		refill_in(s, NEXT_NS);
+}
+
+static const struct shimlink_ops spare_ops = {.hello = spare_hello, .message = spare_message, .gone = spare_gone};
+
+/* ---------------------------------------------------------------- making them */
+
+/* As pod.c and launch.c would make them for the first incarnation of a container without a pod. */
+static int groups_make(struct spare *p, struct err *e)
+{
+	AUTO_FD pod_fd = -1;
+	AUTO_FD group_fd = -1;
+	AUTO_FD main_fd = -1;
+	char name[UUID_SIZE + 2];
+	int r = cg_make(p->sv->cg.shared_fd, p->uuid, &pod_fd, e);
+
+	snprintf(name, sizeof name, "%s.1", p->uuid);
+	if (!r)
+		r = cg_enable(pod_fd, p->sv->cg.controllers, e);
+	if (!r)
+		r = cg_make(pod_fd, name, &group_fd, e);
+	if (!r)
+		r = cg_make(group_fd, "main", &main_fd, e);
+	if (r < 0)
+		groups_bury(p);
+	return r;
+}
+
+static int spare_make(struct spares *s, struct err *e)
+{
+	struct spare *p = calloc(1, sizeof *p);
+	int r;
+
+	if (!p)
+		return err_set(e, ENOMEM, "spare", "no memory");
+	p->sv = s->sv;
+	list_init(&p->link);
+	uuid_make(p->uuid);
+	r = kind_copy(&p->kind, &s->wanted);
+	r = r < 0 ? err_set(e, -r, "spare", "no memory") : groups_make(p, e);
+	if (!r) {
+		r = shimlink_spawn(s->sv, p->uuid, &spare_ops, p, &p->shim, e);
+		if (r < 0)
+			groups_bury(p);
+	}
+	if (r < 0) {
+		kind_fini(&p->kind);
+		free(p);
+		return r;
+	}
+	list_push(&s->all, &p->link);
+	s->n++;
+	return 0;
+}
+
+/* Room for one of the wanted kind, unless there is one, or one on its way out. */
+static void retire_one(struct spares *s)
+{
+	struct spare *p, *oldest = NULL;
+
+	list_each (p, &s->all, link) {
+		if (p->retired || kind_same(&p->kind, &s->wanted))
+			return;
+		if (!oldest)
+			oldest = p;
+	}
+	if (!oldest)
+		return;
+	oldest->retired = true;
+	oldest->ready = false;
+	shimlink_bye(oldest->shim);
+}
+
+static void on_refill(struct timer *t)
+{
+	struct spares *s = container_of(t, struct spares, timer);
+	struct err e;
+
+	if (s->sv->stopping)
+		return;
+	if (s->n >= s->sv->cfg.spare_shims) {
+		retire_one(s);
+		return;
+	}
+	if (spare_make(s, &e) < 0)
+		log_err(&e, "a spare shim could not be made");
+	else if (s->n < s->sv->cfg.spare_shims)
+		refill_in(s, NEXT_NS);
+}
+
+int spares_open(struct supervisor *sv, struct err *e)
+{
+	struct spares *s = calloc(1, sizeof *s);
+
+	if (!s)
+		return err_set(e, ENOMEM, "spares", "no memory");
+	s->sv = sv;
+	list_init(&s->all);
+	sv->spares = s;
+	return 0;
+}
+
+void spares_close(struct supervisor *sv)
+{
+	struct spares *s = sv->spares;
+	struct spare *p;
+	struct folder f;
+
+	if (!s)
+		return;
+	timer_del(&s->timer);
+	list_each (p, &s->all, link) {
+		shimlink_end(p->shim);
+		socket_unlink(p);
+		groups_bury(p);
+		path_container(sv, p->uuid, "", f.path, sizeof f.path);
+		folder_remove(&f);
+		spare_free(p);
+	}
+	kind_fini(&s->wanted);
+	free(s);
+	sv->spares = NULL;
+}
+
+/* ---------------------------------------------------------------- using them */
+
+static struct spare *spare_find(const struct supervisor *sv, const char *uuid)
+{
+	struct spare *p;
+
+	if (sv->spares)
+		list_each (p, &sv->spares->all, link)
+			if (!strcmp(p->uuid, uuid))
+				return p;
+	return NULL;
+}
+
+bool spare_offer(struct supervisor *sv, const Berth__Container *obj, char uuid[UUID_SIZE])
+{
+	struct spares *s = sv->spares;
+	struct kind kind = kind_of(obj);
+	struct spare *p;
+
+	/* One with ids of its own has a network namespace and layers of its own too; one in a pod has the pod's. */
+	if (!s || (obj->spec->security && obj->spec->security->userns) || (obj->spec->pod && obj->spec->pod[0]))
+		return false;
+	if (!kind_same(&s->wanted, &kind) && kind_copy(&s->wanted, &kind) < 0)
+		return false;
+	refill_in(s, START_NS);
+	list_each (p, &s->all, link)
+		if (p->ready && kind_same(&p->kind, &kind) && shimlink_lives(p->shim)) {
+			memcpy(uuid, p->uuid, UUID_SIZE);
+			return true;
+		}
+	return false;
+}
+
+struct shimlink *spare_take(struct supervisor *sv, const char *uuid, const struct shimlink_ops *ops, void *owner)
+{
+	struct spare *p = spare_find(sv, uuid);
+	struct shimlink *shim = p ? take_ptr(p->shim) : NULL;
+
+	if (!p)
+		return NULL;
+	shimlink_give(shim, ops, owner);
+	spare_free(p);
+	return shim;
+}
+
+void spares_refill(struct supervisor *sv)
+{
+	if (sv->spares && timer_armed(&sv->spares->timer))
+		refill_in(sv->spares, AFTER_NS);
+}
+
+bool spare_has(const struct supervisor *sv, const char *uuid)
+{
+	return spare_find(sv, uuid) != NULL;
+}
+
+unsigned spare_count(const struct supervisor *sv)
+{
+	return sv->spares ? sv->spares->n : 0;
+}

@@ -1,0 +1,22 @@
+/* supervisor/spare.h - shims made ahead, so that a start waits neither for a program to be executed nor for a network namespace.
+ *
+ * A spare is a shim like any other that has no plan yet, for a container that does not exist yet: it has the uuid that this
+ * container will have, and made ahead what most of them need (Prepare in shim.proto): a network namespace, its log's ring, the
+ * folders of its upper layer, its groups. It ends by itself when berthd does; what it leaves on disk and in the cgroup tree has
+ * a uuid that no row knows, and is swept. */
+#pragma once
+
+#include "proto/berth.pb-c.h"
+#include "supervisor/shimlink.h"
+
+int spares_open(struct supervisor *sv, struct err *e);
+void spares_close(struct supervisor *sv); /* ends them all; nothing is left of them */
+
+/* The uuid of a spare that is ready for this container, which is about to be made and started. False: there is none; the
+ * next ones will be made for its like. */
+bool spare_offer(struct supervisor *sv, const Berth__Container *obj, char uuid[UUID_SIZE]);
+/* The spare with this uuid, now with its container for an owner; NULL. Its group `<uuid>.1` with `main` exists. */
+struct shimlink *spare_take(struct supervisor *sv, const char *uuid, const struct shimlink_ops *ops, void *owner);
+void spares_refill(struct supervisor *sv); /* a start has come up, or failed */
+bool spare_has(const struct supervisor *sv, const char *uuid);
+unsigned spare_count(const struct supervisor *sv);

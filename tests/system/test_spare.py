@@ -1,0 +1,128 @@
+"""Shims made ahead: a start takes one, whatever dies leaves nothing of them, and they make no container other than it would be."""
+
+import os
+import shutil
+import signal
+
+from conftest import busybox_image, host_new
+from host import DIR, eventually, processes
+
+
+def ready(host, *flags):
+    """Starts a container, of whose like there are spares then; uuid -> pid of them."""
+    host.berth("run", *(flags or ["--rm"]), "busybox", "true")
+
+    def there():
+        spares = host.spares()
+        return len(spares) == 4 and all(os.path.isdir("%s/containers/%s/upper" % (host.state, u)) for u in spares) and spares
+    return eventually(there, lambda: "four spare shims: %r" % host.spares())
+
+
+def test_a_start_takes_a_spare_and_another_takes_its_place(host):
+    spares = ready(host)
+    name = host.name()
+    tool = host.popen("run", "--rm", "--name", name, "busybox", "sleep", "600")
+    eventually(lambda: any(c["meta"]["name"] == name for c in host.list()), "it is there")
+    host.wait_state(name, "running")
+    box = host.inspect(name)
+    assert spares[box["meta"]["uuid"]] == box["status"]["shim_pid"]
+    assert host.berth("exec", name, "hostname").text == box["meta"]["uuid"].replace("-", "")[:12]
+    assert box["meta"]["uuid"] not in ready(host)
+    assert host.ask("info")["shims"] == 1 and host.ask("info")["spare_shims"] == 4
+    host.berth("rm", "-f", name)
+    tool.communicate(timeout=30)
+
+
+def test_all_starts_at_once_find_a_shim(host):
+    ready(host)
+    tools = [host.popen("run", "--rm", "busybox", "echo", str(i)) for i in range(12)]
+    assert [p.communicate(timeout=60)[0].decode().strip() for p in tools] == [str(i) for i in range(12)]
+
+
+def test_spares_die_with_berthd_and_leave_nothing(host):
+    spares = ready(host)
+    host.restart()
+    eventually(lambda: not set(spares.values()) & {p for p, v in processes().items() if v[0] != "Z"}, "the old ones are gone")
+    assert not set(spares) & set(ready(host))
+    eventually(lambda: not set(spares) & set(os.listdir(host.state + "/containers")), "their folders are swept")
+    host.assert_clean(trash=False)
+
+
+def test_a_spare_that_dies_is_replaced_and_leaves_nothing(host):
+    spares = ready(host)
+    for pid in spares.values():
+        os.kill(pid, signal.SIGKILL)
+    assert host.run_("echo", "well").text == "well"
+    assert not set(spares) & set(ready(host))
+    for uuid in spares:
+        eventually(lambda: not os.path.exists("%s/containers/%s" % (host.state, uuid)), "its folder is gone")
+        assert not os.path.exists("%s/shared/%s" % (host.cgroup_dir, uuid)) and not os.path.exists("%s/shims/%s" % (host.run, uuid))
+
+
+def test_an_orderly_end_takes_the_spares_along():
+    host = host_new()
+    try:
+        spares = ready(host)
+        host.kill(signal.SIGTERM)
+        assert not set(spares.values()) & set(processes())
+        assert not os.listdir(host.state + "/containers") and not os.listdir(host.run + "/shims")
+        assert not [d for d in os.listdir(host.cgroup_dir + "/shared") if d in spares]
+    finally:
+        host.destroy()
+
+
+def test_an_upgrade_leaves_no_spare_of_the_old_behind(host):
+    spares = ready(host)
+    host.berth("upgrade")
+    assert not set(spares) & set(ready(host))
+    assert not [p for p, v in processes().items() if v[0] == "Z" and v[1] == host.daemon.pid]
+    host.fds_at_start = None
+
+
+def test_a_spare_is_of_the_image_that_was_started_last(host):
+    folder = os.path.join(DIR, "state", "other-layout")
+    busybox_image("other", more=()).write_layout(folder)
+    host.berth("image", "import", folder)
+    try:
+        for image in ("other", "busybox", "other", "busybox"):
+            before = set(ready(host))
+            assert host.berth("run", "--rm", image, "echo", image).text == image
+            assert host.berth("run", image, "echo", image).text == image
+            eventually(lambda: set(host.spares()) - before, "one is of the other kind")
+    finally:
+        host.remove_all()
+        host.berth("image", "rm", "other")
+        shutil.rmtree(folder)
+
+
+def test_layers_that_were_imported_anew_are_not_those_of_the_spare(host):
+    """The spare holds an overlay of folders that are gone; its upper layer is mounted once more, over the new ones."""
+    folder = os.path.join(DIR, "state", "busybox-layout")
+    host.run_("true")
+    ready(host)
+    host.berth("image", "rm", "busybox")
+    eventually(lambda: not os.listdir(host.state + "/images/layers"), "the layers are gone")
+    host.berth("image", "import", folder)
+    for _ in range(5):
+        assert host.run_("echo", "well").text == "well"
+
+
+def test_only_a_container_that_goes_with_its_end_is_not_synced(host):
+    name = host.detached("sleep", "600")
+
+    def root(*run):
+        return next(l for l in host.berth(*run, "cat", "/proc/mounts").lines if l.split()[1] == "/")
+    for _ in range(3):
+        assert "volatile" in root("run", "--rm", "busybox").split()[3]
+    assert "volatile" not in root("exec", name).split()[3]
+    host.berth("restart", "-t", "0", name)
+    assert "volatile" not in root("exec", name).split()[3]
+
+
+def test_other_namespaces_than_the_spares_are_the_plans(host):
+    ready(host)
+    for _ in range(3):
+        net = host.run_("--network", "host", "--", "readlink", "/proc/self/ns/net").text
+        assert net == os.readlink("/proc/self/ns/net")
+        assert host.run_("readlink", "/proc/self/ns/net").text != net
+        assert "LOOPBACK,UP" in host.run_("ip", "link").text
