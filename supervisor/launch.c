@@ -32,20 +32,23 @@
 
 char **launch_layers(struct supervisor *sv, char *const *ids, size_t n, struct arena *a)
 {
-	char **layers = arena_alloc(a, (n ? n : 1) * sizeof *layers);
+	char **layers = arena_alloc(a, (n + 1) * sizeof *layers);
 	char path[512];
 
 	for (size_t i = 0; layers && i < n; i++) {
 		image_layer_path(sv, ids[n - 1 - i], path, sizeof path);
 		layers[i] = arena_strdup(a, path);
 	}
+	path_mount_points(sv, "", path, sizeof path);
+	if (layers)
+		layers[n] = arena_strdup(a, path);
 	return layers;
 }
 
 static int facts_layers(struct container *c, struct arena *a, struct plan_facts *f)
 {
 	f->layers = (const char *const *)launch_layers(c->sv, c->obj->layers, c->obj->n_layers, a);
-	f->n_layers = (unsigned)c->obj->n_layers;
+	f->n_layers = (unsigned)c->obj->n_layers + 1;
 	return a->failed ? -ENOMEM : 0;
 }
 

@@ -13,7 +13,8 @@ int launch_holder(struct pod *p, struct err *e);
 
 /* What plan.c wants to know of a container; strings and arrays live in the arena. */
 int launch_facts(struct container *c, struct arena *a, struct plan_facts *f, struct err *e);
-/* The folders of an image's layers, topmost first, which is the order of an overlay. NULL and a->failed: no memory. */
+/* The folders of an image's layers, topmost first, which is the order of an overlay, and one more: the mount points below all.
+ * NULL and a->failed: no memory. */
 char **launch_layers(struct supervisor *sv, char *const *ids, size_t n, struct arena *a);
 /* An exec gets no more than the launch did: what was taken away because this kernel cannot filter devices. */
 void launch_exec_caps(const struct container *c, struct plan_facts *f);

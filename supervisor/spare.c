@@ -17,9 +17,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define START_NS (20 * NS_PER_MS)  /* a start may take, before spares are made beside it */
-#define AFTER_NS (100 * NS_PER_US) /* from the report of a start, unless the next one has begun */
-#define NEXT_NS	 (1 * NS_PER_MS)   /* from one spare to the next */
+#define START_NS (20 * NS_PER_MS) /* a start may take, before spares are made beside it */
+#define AFTER_NS (1 * NS_PER_MS)  /* from the report of a start, unless the next one has begun */
+#define NEXT_NS	 (1 * NS_PER_MS)  /* from one spare to the next */
 
 struct kind {
 	char **layers; /* owned */
@@ -165,7 +165,7 @@ static int prepare_pack(struct spare *p, int *ret_fd, struct err *e)
 	plan.staging_dir = arena_printf(&a, "%s/staging", sv->cfg.run_dir);
 	plan.overlay = &overlay;
 	overlay.layers = launch_layers(sv, p->kind.layers, p->kind.n_layers, &a);
-	overlay.n_layers = p->kind.n_layers;
+	overlay.n_layers = p->kind.n_layers + 1;
 	path_container(sv, p->uuid, "upper", upper, sizeof upper);
 	path_container(sv, p->uuid, "work", work, sizeof work);
 	overlay.upper = upper;

@@ -68,6 +68,11 @@ void path_container(const struct supervisor *sv, const char *uuid, const char *l
 	snprintf(buf, size, "%s/containers/%s%s%s", sv->cfg.state_dir, uuid, *leaf ? "/" : "", leaf);
 }
 
+void path_mount_points(const struct supervisor *sv, const char *leaf, char *buf, unsigned size)
+{
+	snprintf(buf, size, "%s/mountpoints%s", sv->cfg.state_dir, leaf);
+}
+
 /* ---------------------------------------------------------------- opening */
 
 static int open_folders(struct supervisor *sv, struct err *e)
@@ -88,6 +93,37 @@ static int open_folders(struct supervisor *sv, struct err *e)
 		snprintf(path, sizeof path, "%s%s", folders[i].run ? sv->cfg.run_dir : sv->cfg.state_dir,
 			 folders[i].name);
 		r = dir_make(AT_FDCWD, path, folders[i].mode);
+		if (r < 0)
+			return err_set(e, -r, "folders", "make %s", path);
+	}
+	return 0;
+}
+
+/* The lowest layer of every rootfs: what is mounted on and images may lack. Made in the upper layer, each would be a copy of its
+ * folder and an inode more for every container. */
+static int open_mount_points(struct supervisor *sv, struct err *e)
+{
+	static const struct {
+		const char *name;
+		bool file;
+	} points[] = {
+		{"", false},	 {"/dev", false},	  {"/proc", false},	{"/sys", false},
+		{"/etc", false}, {"/etc/hostname", true}, {"/etc/hosts", true}, {"/etc/resolv.conf", true},
+	};
+	char path[320];
+
+	for (size_t i = 0; i < ARRAY_SIZE(points); i++) {
+		AUTO_FD fd = -1;
+		int r = 0;
+
+		path_mount_points(sv, points[i].name, path, sizeof path);
+		if (!points[i].file)
+			r = dir_make(AT_FDCWD, path, 0755);
+		if (!r) {
+			fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | (points[i].file ? O_CREAT : 0), 0644);
+			/* Whatever our umask is. */
+			r = fd < 0 || fchmod(fd, points[i].file ? 0644 : 0755) < 0 ? -errno : 0;
+		}
 		if (r < 0)
 			return err_set(e, -r, "folders", "make %s", path);
 	}
@@ -270,9 +306,9 @@ int supervisor_open(struct supervisor *sv, int listen_fd, struct err *e)
 {
 	/* In this order: what stands below uses what stands above. */
 	static int (*const steps[])(struct supervisor *, struct err *) = {
-		open_loop,     open_signals, open_boot_id,   open_folders, open_cgroups, open_shim_image,
-		open_apparmor, open_tables,  open_state,     open_logs,	   jobs_open,	 image_load,
-		volume_load,   pod_load,     container_load, recover_run,  spares_open,
+		open_loop,	 open_signals,	open_boot_id, open_folders,   open_mount_points, open_cgroups,
+		open_shim_image, open_apparmor, open_tables,  open_state,     open_logs,	 jobs_open,
+		image_load,	 volume_load,	pod_load,     container_load, recover_run,	 spares_open,
 	};
 
 	supervisor_init(sv);

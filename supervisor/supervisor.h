@@ -92,4 +92,6 @@ static inline uint64_t supervisor_revision(const struct supervisor *sv)
 /* RUN/shims/<uuid>, RUN/exits/<uuid>, STATE/containers/<uuid>/<leaf> ("" for the folder itself). */
 void path_shim(const struct supervisor *sv, const char *uuid, char *buf, unsigned size);
 void path_exit(const struct supervisor *sv, const char *uuid, char *buf, unsigned size);
+void path_mount_points(const struct supervisor *sv, const char *leaf, char *buf,
+		       unsigned size); /* STATE/mountpoints<leaf> */
 void path_container(const struct supervisor *sv, const char *uuid, const char *leaf, char *buf, unsigned size);

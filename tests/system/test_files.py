@@ -191,3 +191,11 @@ def test_container_folder_is_gone_after_rm(host):
     eventually(lambda: os.path.exists(folder), "the folder")
     host.berth("rm", "-f", name)
     eventually(lambda: not os.path.exists(folder), "it is gone")
+
+
+def test_mount_points_that_the_image_lacks_are_not_made_in_each_upper_layer(host):
+    name = host.detached("sleep", "600")
+    upper = "%s/containers/%s/upper" % (host.state, host.inspect(name)["meta"]["uuid"])
+    assert host.berth("exec", name, "cat", "/etc/hostname").text and not os.path.exists(upper + "/etc")
+    host.berth("exec", name, "sh", "-c", "echo mine > /etc/mine")
+    assert os.listdir(upper + "/etc") == ["mine"]
