@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define DEPTH_MAX      16 /* of groups below one of ours; a container with its own subtree stays far below */
+#define BURY_NS	       (1 * NS_PER_MS) /* who waits for an end, or for the next beginning, comes first */
 #define RETRY_FIRST_NS (10 * NS_PER_MS)
 #define RETRY_MAX_NS   (5 * NS_PER_S)
 #define GROUP_PATH_MAX 1024
@@ -341,15 +342,13 @@ void cg_bury(struct cg_graveyard *g, int root_fd, const char *path)
 {
 	struct cg_undead *u;
 
-	if (!bury_now(root_fd, path))
-		return;
 	list_each (u, &g->undead, link)
 		if (u->root_fd == root_fd && !strcmp(u->path, path))
 			return;
 	u = malloc(sizeof *u + strlen(path) + 1);
 	if (!u)
 		return; /* left for the sweep at the next start */
-	*u = (struct cg_undead){.root_fd = root_fd, .pause_ns = RETRY_FIRST_NS, .at_ns = now_ns() + RETRY_FIRST_NS};
+	*u = (struct cg_undead){.root_fd = root_fd, .pause_ns = RETRY_FIRST_NS / 2, .at_ns = now_ns() + BURY_NS};
 	strcpy(u->path, path);
 	list_push(&g->undead, &u->link);
 	g->n++;

@@ -31,7 +31,7 @@ int cg_each_pid(int fd, bool deep, int (*fn)(int pid, const char *group, void *a
 /* Calls fn with the name of every child group; results as above. fn may remove that child. */
 int cg_each_child(int fd, int (*fn)(const char *name, void *arg), void *arg);
 
-/* The groups that could not be removed yet: owned, retried with growing pauses, counted. */
+/* The groups that are to be removed and could not be yet: owned, retried with growing pauses, counted. */
 struct cg_graveyard {
 	struct loop *loop;
 	struct timer timer;
@@ -40,6 +40,6 @@ struct cg_graveyard {
 };
 void cg_graveyard_init(struct cg_graveyard *g, struct loop *l);
 void cg_graveyard_fini(struct cg_graveyard *g);
-/* Kill and remove now, or keep trying for as long as we live. path is relative to root_fd, which must stay open.
+/* Kill and remove in a moment, and keep trying for as long as we live. path is relative to root_fd, which must stay open.
  * (What is still undead when berthd ends, its successor finds in the tree.) */
 void cg_bury(struct cg_graveyard *g, int root_fd, const char *path);

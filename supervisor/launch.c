@@ -318,21 +318,21 @@ static int group_make(struct container *c, const struct plan_facts *f, int *ret_
 	AUTO_FD group_fd = -1;
 	AUTO_FD main_fd = -1;
 	char name[UUID_SIZE + 24];
+	bool ahead = c->group_ahead;
 	int r = pod_group_open(c->pod, &pod_fd, e);
 
 	if (r < 0)
 		return r;
+	c->group_ahead = false;
 	snprintf(name, sizeof name, "%s.%llu", c->node.uuid, (unsigned long long)c->obj->status->incarnation);
-	if (c->group_ahead) {
-		c->group_ahead = false;
-		r = cg_open(pod_fd, name, &group_fd);
-		if (r < 0)
-			err_set(e, -r, "cgroup", "open group %s", name);
-	} else {
+	/* The one that came with the shim, unless others have removed it: it was empty. */
+	r = ahead ? cg_open(pod_fd, name, &group_fd) : -ENOENT;
+	if (r == -ENOENT)
 		r = cg_make(pod_fd, name, &group_fd, e);
-		if (!r)
-			r = cg_make(group_fd, "main", &main_fd, e);
-	}
+	if (!r)
+		r = cg_make(group_fd, "main", &main_fd, e);
+	if (r == -EEXIST && ahead)
+		r = 0;
 	if (!r)
 		r = group_limits(c->sv, c->obj->spec->resources, group_fd, e);
 	if (!r)

@@ -2,7 +2,8 @@
  *
  * A link ends when the process has: its pidfd is readable. What it had said by then still lies in the socket, so the end is
  * told only after the end of the socket was read too, or a moment later if a copy of the socket lives on somewhere (a task of
- * the shim in state D). The other way round, a shim that closes the connection and lives on has listened to somebody else (the
+ * the shim in state D). A shim that was sent away closes its socket when there is nothing more that it will do, and for its owner
+ * that is the end: the process, which has memory and namespaces to give back, is waited for here. The other way round, without a Bye, a shim that closes the connection and lives on has listened to somebody else (the
  * newest connection counts): it is called again over its path, and killed only if nobody listens there any more. */
 #include "supervisor/shimlink.h"
 
@@ -20,6 +21,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#define LEAVE_NS       (5 * NS_PER_S)	/* from the farewell to SIGKILL */
 #define LAST_WORDS_NS  (50 * NS_PER_MS) /* between the end of the process and giving its socket up */
 #define CALL_AGAIN_NS  (10 * NS_PER_MS) /* first pause between the end of the socket and calling again; doubles */
 #define END_WAIT_MS    100
@@ -28,6 +30,7 @@
 #define QUEUE_RECORDS  64
 
 struct shimlink {
+	struct list leaves; /* supervisor.leaving, when its owner is done with it and its process is not */
 	struct supervisor *sv;
 	const struct shimlink_ops *ops;
 	void *owner;
@@ -37,6 +40,7 @@ struct shimlink {
 	int pid;
 	struct timer timer;
 	bool socket_ended, process_ended;
+	bool leaving;	/* sent away */
 	unsigned calls; /* since it last spoke */
 	char uuid[UUID_SIZE];
 };
@@ -136,7 +140,7 @@ static void on_link_timer(struct timer *t)
 
 static void link_check_end(struct shimlink *s)
 {
-	if (s->socket_ended && s->process_ended) {
+	if (s->socket_ended && (s->process_ended || s->leaving)) {
 		timer_del(&s->timer);
 		s->ops->gone(s->owner);
 		return;
@@ -152,6 +156,7 @@ static struct shimlink *link_alloc(struct supervisor *sv, const char *uuid, cons
 
 	if (!s)
 		return NULL;
+	list_init(&s->leaves);
 	s->sv = sv;
 	s->ops = ops;
 	s->owner = owner;
@@ -161,15 +166,60 @@ static struct shimlink *link_alloc(struct supervisor *sv, const char *uuid, cons
 	return s;
 }
 
-void shimlink_free(struct shimlink *s)
+static void link_free(struct shimlink *s)
 {
-	if (!s)
-		return;
+	list_del(&s->leaves);
 	timer_del(&s->timer);
 	peer_fini(&s->peer);
 	source_del(&s->process);
 	close_fd(&s->pidfd);
 	free(s);
+}
+
+static void on_left(struct source *src, uint32_t events)
+{
+	struct shimlink *s = container_of(src, struct shimlink, process);
+
+	waitid(P_PIDFD, (id_t)s->pidfd, &(siginfo_t){0}, WEXITED | WNOHANG); /* see on_process */
+	link_free(s);
+}
+
+static void on_leaves_late(struct timer *t)
+{
+	shimlink_kill(container_of(t, struct shimlink, timer));
+}
+
+void shimlink_free(struct shimlink *s)
+{
+	if (!s)
+		return;
+	if (!s->leaving || s->process_ended) {
+		link_free(s);
+		return;
+	}
+	peer_fini(&s->peer);
+	s->process.fn = on_left;
+	timer_in(&s->sv->loop, &s->timer, LEAVE_NS, on_leaves_late);
+	list_push(&s->sv->leaving, &s->leaves);
+}
+
+static void wait_a_moment(struct shimlink *s)
+{
+	struct pollfd p = {.fd = s->pidfd, .events = POLLIN};
+
+	/* One in state D is left to the next berthd, which finds it among the shims. */
+	if (poll(&p, 1, END_WAIT_MS) == 1)
+		waitid(P_PIDFD, (id_t)s->pidfd, &(siginfo_t){0}, WEXITED | WNOHANG);
+}
+
+void shimlinks_close(struct supervisor *sv)
+{
+	struct shimlink *s;
+
+	list_each (s, &sv->leaving, leaves) {
+		wait_a_moment(s);
+		link_free(s);
+	}
 }
 
 void shimlink_give(struct shimlink *s, const struct shimlink_ops *ops, void *owner)
@@ -309,6 +359,7 @@ int shimlink_bye(struct shimlink *s)
 
 	m.body_case = SHIM__SHIM_MESSAGE__BODY_BYE;
 	m.bye = &body;
+	s->leaving = true;
 	return shimlink_send(s, &m, NULL, 0);
 }
 
@@ -342,10 +393,6 @@ void shimlink_kill(struct shimlink *s)
 
 void shimlink_end(struct shimlink *s)
 {
-	struct pollfd p = {.fd = s->pidfd, .events = POLLIN};
-
 	shimlink_kill(s);
-	/* One in state D is left to the next berthd, which finds it among the shims. */
-	if (poll(&p, 1, END_WAIT_MS) == 1)
-		waitid(P_PIDFD, (id_t)s->pidfd, &(siginfo_t){0}, WEXITED | WNOHANG);
+	wait_a_moment(s);
 }

@@ -16,7 +16,8 @@ struct shimlink_ops { /* called from the loop; owner decides what the reports me
 	/* All there is to know; may come again. *container_pidfd: of pid 1 in the container or -1, take_fd() to keep it. */
 	void (*hello)(void *owner, const Shim__ShimHello *h, int *container_pidfd);
 	void (*message)(void *owner, const Shim__ShimMessage *m);
-	/* The shim's process has ended; all it had to say was said. The owner calls shimlink_free. */
+	/* The shim's process has ended, or it was sent away and has hung up: all it had to say was said, and it does nothing
+	 * any more. The owner calls shimlink_free. */
 	void (*gone)(void *owner);
 };
 
@@ -28,7 +29,8 @@ int shimlink_adopt(struct supervisor *sv, const char *uuid, const struct shimlin
 		   struct shimlink **ret);
 /* Another owner hears of it from now on. */
 void shimlink_give(struct shimlink *s, const struct shimlink_ops *ops, void *owner);
-void shimlink_free(struct shimlink *s); /* closes; does not end the shim */
+void shimlink_free(struct shimlink *s);	     /* closes; does not end the shim */
+void shimlinks_close(struct supervisor *sv); /* of those that were sent away and have not ended yet */
 
 /* fds in the order of m->fds; not consumed. */
 int shimlink_send(struct shimlink *s, const Shim__ShimMessage *m, const int *fds, unsigned n_fds);

@@ -240,7 +240,7 @@ static int groups_make(struct spare *p, struct err *e)
 	AUTO_FD group_fd = -1;
 	AUTO_FD main_fd = -1;
 	char name[UUID_SIZE + 2];
-	int r = cg_make(p->sv->cg.shared_fd, p->uuid, &pod_fd, e);
+	int r = cg_tree_make(&p->sv->cg, p->sv->cg.shared_fd, p->uuid, &pod_fd, e);
 
 	snprintf(name, sizeof name, "%s.1", p->uuid);
 	if (!r)
@@ -340,7 +340,7 @@ void spares_close(struct supervisor *sv)
 	list_each (p, &s->all, link) {
 		shimlink_end(p->shim);
 		socket_unlink(p);
-		groups_bury(p);
+		(void)cg_remove(sv->cg.shared_fd, p->uuid); /* or the next start's sweep */
 		path_container(sv, p->uuid, "", f.path, sizeof f.path);
 		folder_remove(&f);
 		spare_free(p);

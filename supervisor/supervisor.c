@@ -293,6 +293,7 @@ static void supervisor_init(struct supervisor *sv)
 	list_init(&sv->dirty);
 	list_init(&sv->waiters);
 	list_init(&sv->strangers);
+	list_init(&sv->leaving);
 	list_init(&sv->containers.all);
 	list_init(&sv->pods.all);
 	list_init(&sv->images.all);
@@ -375,6 +376,7 @@ void supervisor_close(struct supervisor *sv)
 	spares_close(sv);
 	close_store(sv);
 	close_objects(sv);
+	shimlinks_close(sv);
 	seccomp_cache_free(sv->seccomp);
 	cg_devices_free(sv->devices);
 	cg_graveyard_fini(&sv->graveyard);

@@ -65,6 +65,7 @@ struct supervisor {
 	struct upgrade *upgrade; /* supervisor/upgrade.h: an upgrade that is under way, or NULL */
 	struct recover *recover; /* supervisor/recover.h: while living shims are being taken back at start */
 	struct source signals;
+	struct list leaving;   /* of struct shimlink.leaves: shims that nobody needs any more, on their way out */
 	struct list strangers; /* shims that no row knows, on their way out; supervisor/recover.c */
 	unsigned limiters;     /* changes of limits under way, supervisor/limiter.h */
 	int shim_exe_fd;       /* O_PATH of our berth-shim */

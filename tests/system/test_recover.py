@@ -46,22 +46,32 @@ def test_readopt_after_sigterm_of_berthd(host):
     assert host.status(name)["pid"] == pid
 
 
+def empty_groups_go(host):
+    for root, _, _ in os.walk(host.cgroup_dir, topdown=False):
+        with contextlib.suppress(OSError):
+            os.rmdir(root)
+    return not os.path.exists(host.cgroup_dir + "/jobs")
+
+
 def test_groups_that_others_removed_are_made_again(host):
     """systemd takes the empty groups of a tree whose unit has ended; whoever did it, berthd goes on."""
     name = host.detached("sleep", "600")
+    for _ in range(3):
+        eventually(lambda: len(host.spares()) == 4, "the groups of spare shims are among them")
+        eventually(lambda: empty_groups_go(host), "no group without a process is left")
+        host.berth("top", name)         # a job
+        host.run_("true")
 
-    def emptied():
-        for root, _, _ in os.walk(host.cgroup_dir, topdown=False):
-            with contextlib.suppress(OSError):
-                os.rmdir(root)
-        return not os.path.exists(host.cgroup_dir + "/jobs")
-    eventually(emptied, "no group without a process is left")
-    host.berth("top", name)         # a job
-    host.run_("true")
-    host.berth("rm", "-f", name)
-    eventually(lambda: emptied() and not os.path.exists(host.cgroup_dir), "nothing is left at all")
-    host.run_("true")
-    host.berth("top", host.detached("sleep", "600"))
+
+def test_the_whole_tree_that_others_removed_is_made_again():
+    config = os.path.join(os.environ["BERTH_TEST_DIR"], "no-spares.conf")
+    with open(config, "w") as f:
+        f.write("spare_shims = 0\n")
+    with private_host(options=["--config", config]) as host:
+        assert not host.spares()
+        eventually(lambda: empty_groups_go(host) and not os.path.exists(host.cgroup_dir), "nothing is left at all")
+        host.run_("true")
+        host.berth("top", host.detached("sleep", "600"))
 
 
 def test_exit_during_the_gap_is_not_lost(host):
