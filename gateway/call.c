@@ -314,13 +314,15 @@ static bool begin(struct call *c, struct fault *f)
 {
 	struct call_inside *in = c->in;
 	char allow[128];
+	bool clean = path_parse(&in->path, in->target, strlen(in->target), f);
 
-	if (!path_parse(&in->path, in->target, strlen(in->target), f))
-		return false;
+	/* Also a bad path is refused in the words of the dialect that it begins with. */
 	c->dialect = dialect_find(c->gw, &in->path);
-	if (!c->dialect)
+	if (clean && !c->dialect)
 		return fault_set(f, FAULT_ROUTE, NULL, "there is nothing of this path");
-	if (c->dialect->begin && !c->dialect->begin(c, f))
+	if (c->dialect && c->dialect->begin && !c->dialect->begin(c, f))
+		return false;
+	if (!clean)
 		return false;
 	c->route = route_find(c->dialect->routes, c->method, &in->path, c->version, &in->path_args, allow, sizeof allow,
 			      f);

@@ -60,9 +60,10 @@ bool path_parse(struct path *p, const char *raw, size_t len, struct fault *f)
 		if (stop > raw) {
 			if (p->n == ROUTE_SEGMENTS_MAX)
 				return fault_set(f, FAULT_ROUTE, NULL, "the path has too many segments");
-			p->segment[p->n++] = to;
+			p->segment[p->n] = to;
 			if (!segment_decode(raw, stop, &to, f))
 				return false;
+			p->n++;
 		}
 		raw = stop + 1;
 	}

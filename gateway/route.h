@@ -38,7 +38,8 @@ struct path {
 	unsigned n;
 };
 
-/* Splits before decoding, so that %2F does not separate. False with f set: bad escapes, NULs, bad UTF-8, too many segments. */
+/* Splits before decoding, so that %2F does not separate. False with f set: bad escapes, NULs, bad UTF-8, too many segments; p then
+ * has the segments before. */
 bool path_parse(struct path *p, const char *raw, size_t len, struct fault *f);
 void path_free(struct path *p);
 bool path_below(const struct path *p, const char *root); /* root is "/", "/v3" … */
