@@ -1,4 +1,5 @@
-# make install [DESTDIR=…] [PREFIX=/usr]: programs, units, manual pages, completions. berth-job lies beside berthd, which looks for it there.
+# make install [DESTDIR=…] [PREFIX=/usr]: programs, units, the AppArmor profile (loaded too, where AppArmor is active), manual pages,
+# completions. berth-job lies beside berthd, which looks for it there.
 
 BINDIR     ?= $(PREFIX)/bin
 SBINDIR    ?= $(PREFIX)/sbin
@@ -8,6 +9,7 @@ SYSUSERS   ?= $(PREFIX)/lib/sysusers.d
 MANDIR     ?= $(PREFIX)/share/man
 BASHDIR    ?= $(PREFIX)/share/bash-completion/completions
 ZSHDIR     ?= $(PREFIX)/share/zsh/vendor-completions
+APPARMOR   ?= /etc/apparmor.d
 INSTALL    ?= install
 
 UNITS_IN := berthd berth-tree
@@ -25,6 +27,9 @@ install: $(PROGRAMS) $(MAN_PAGES)
 		sed 's,@LIBEXECDIR@,$(LIBEXECDIR),' contrib/systemd/$$unit.service.in >$(call into,$(UNITDIR))/$$unit.service || exit 1; \
 		chmod 0644 $(call into,$(UNITDIR))/$$unit.service; done
 	$(Q)$(INSTALL) -m 0644 contrib/systemd/berth.sysusers $(call into,$(SYSUSERS))/berth.conf
+	$(Q)$(INSTALL) -D -m 0644 contrib/apparmor/berth-default $(call into,$(APPARMOR))/berth-default
+	$(Q)[ -n "$(DESTDIR)" ] || ! command -v apparmor_parser >/dev/null || \
+		[ "$$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" != Y ] || apparmor_parser -r $(APPARMOR)/berth-default
 	$(Q)for page in $(MAN_PAGES); do \
 		$(INSTALL) -D -m 0644 $$page $(call into,$(MANDIR))/man$${page##*.}/$${page##*/} || exit 1; done
 	$(Q)[ ! -f contrib/completions/berth.bash ] || $(INSTALL) -D -m 0644 contrib/completions/berth.bash $(call into,$(BASHDIR))/berth

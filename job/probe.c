@@ -102,22 +102,6 @@ static void probe_seccomp(struct probe *p)
 		add(p, "seccomp", "missing", "boot a kernel with CONFIG_SECCOMP_FILTER", "%s", strerror(errno));
 }
 
-static void probe_apparmor(struct probe *p)
-{
-	static const char profiles[] = "/sys/kernel/security/apparmor/profiles";
-	char on[8];
-	AUTO_FREE char *list = NULL;
-
-	if (file_read(AT_FDCWD, "/sys/module/apparmor/parameters/enabled", on, sizeof on) <= 0 || on[0] != 'Y')
-		add(p, "AppArmor", "degraded", "boot with security=apparmor to have it",
-		    "not active: containers run without a label");
-	else if (file_read_all(AT_FDCWD, profiles, 4u << 20, &list) > 0 && strstr(list, "berth-default "))
-		add(p, "AppArmor", "ok", NULL, "the profile berth-default is loaded");
-	else
-		add(p, "AppArmor", "degraded", "apparmor_parser -r /etc/apparmor.d/berth-default",
-		    "active, but the profile berth-default is not loaded: containers run without a label");
-}
-
 static int device_program_load(void)
 {
 	/* r0 = 1; exit: everything is allowed. */
@@ -395,9 +379,8 @@ static void probe_group(struct probe *p)
 int verb_probe(int argc, char **argv, struct err *e)
 {
 	static void (*const probes[])(struct probe * p) = {
-		probe_kernel,  probe_capabilities, probe_namespaces, probe_userns,   probe_pidfd,
-		probe_seccomp, probe_devices,	   probe_apparmor,   probe_landlock, probe_overlay,
-		probe_idmap,   probe_space,	   probe_group,
+		probe_kernel,  probe_capabilities, probe_namespaces, probe_userns, probe_pidfd, probe_seccomp,
+		probe_devices, probe_landlock,	   probe_overlay,    probe_idmap,  probe_space, probe_group,
 	};
 	AUTO_FREE struct probe *p = calloc(1, sizeof *p);
 	Berth__CheckItem *items[ITEMS_MAX];

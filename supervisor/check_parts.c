@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/str.h"
+#include "supervisor/apparmor.h"
 #include "supervisor/caps.h"
 #include "supervisor/check_field.h"
 #include "supervisor/plan.h"
@@ -412,13 +413,6 @@ static int check_seccomp(struct supervisor *sv, Berth__Security *s, struct err *
 	return 0;
 }
 
-static bool host_has_apparmor(void)
-{
-	char text[8];
-
-	return file_read(AT_FDCWD, "/sys/module/apparmor/parameters/enabled", text, sizeof text) > 0 && text[0] == 'Y';
-}
-
 static int check_apparmor(Berth__Security *s, struct err *e)
 {
 	static const char field[] = "spec.security.apparmor";
@@ -428,10 +422,13 @@ static int check_apparmor(Berth__Security *s, struct err *e)
 		return 0;
 	if (strlen(s->apparmor) > 255 || strpbrk(s->apparmor, " \t\n"))
 		return field_bad(e, field, "'%.100s' is not a profile's name", s->apparmor);
-	if (!host_has_apparmor())
+	if (!apparmor_active())
 		return field_unsupported(
 			e, field,
 			"AppArmor is not active on this host: boot with lsm=…,apparmor, or ask for unconfined");
+	if (!apparmor_is_loaded(s->apparmor))
+		return field_bad(e, field, "no AppArmor profile '%s' is loaded: load it with apparmor_parser -r",
+				 s->apparmor);
 	return 0;
 }
 

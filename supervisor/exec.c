@@ -100,10 +100,11 @@ static int exec_plan(struct container *c, Berth__ExecSpec *spec, const char *id,
 	/* All capabilities, and the container's own profile as it is for a container that has them. */
 	if (!r && spec->privileged) {
 		f.caps = caps_ours();
-		f.apparmor = NULL;
 		r = seccomp_get(c->sv->seccomp, c->obj->spec->security, f.caps, &f.seccomp, &f.seccomp_len, e);
 	}
-	launch_exec_caps(c, &f);
+	launch_exec_facts(c, &f);
+	if (spec->privileged)
+		f.apparmor = NULL;
 	if (!r)
 		r = plan_make_exec(&f, spec, id, &a, &plan, e);
 	if (r == -ENOMEM)

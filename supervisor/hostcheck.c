@@ -2,6 +2,7 @@
  * said here; what has to be tried (mounts, namespaces, the disk) a job tries. */
 #include "base/file.h"
 #include "cgroup/group.h"
+#include "supervisor/apparmor.h"
 #include "supervisor/job.h"
 #include "supervisor/request.h"
 #include "supervisor/store.h"
@@ -108,6 +109,20 @@ static void check_store(struct checking *ck)
 		add(ck, "store", "ok", NULL, "%llu writes wait", (unsigned long long)store_queued(ck->sv->store));
 }
 
+/* Looked at again: a profile that was loaded meanwhile counts from now on. */
+static void check_apparmor(struct checking *ck)
+{
+	apparmor_look(ck->sv);
+	if (!ck->sv->apparmor_kernel)
+		add(ck, "AppArmor", "degraded", "boot with security=apparmor to have it",
+		    "not active: containers run without a label");
+	else if (ck->sv->apparmor)
+		add(ck, "AppArmor", "ok", NULL, "the profile " APPARMOR_DEFAULT " is loaded");
+	else
+		add(ck, "AppArmor", "degraded", "apparmor_parser -r /etc/apparmor.d/" APPARMOR_DEFAULT,
+		    "active, but the profile " APPARMOR_DEFAULT " is not loaded: containers run without a label");
+}
+
 static void on_probe_record(void *arg, const Berth__Envelope *env)
 {
 	struct checking *ck = arg;
@@ -171,6 +186,7 @@ void on_check(struct request *rq)
 	check_cgroups(ck);
 	check_fds(ck);
 	check_store(ck);
+	check_apparmor(ck);
 	if (job_start(sv, argv, NULL, 0, PROBE_DEADLINE_NS, &ops, ck, NULL, &e) == 0)
 		return;
 	add(ck, "workers", "missing", "install berth-job beside berthd, or set job_path", "%s",

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/own.h"
 #include "cgroup/limits.h"
+#include "supervisor/apparmor.h"
 #include "supervisor/caps.h"
 #include "supervisor/image.h"
 #include "supervisor/pod.h"
@@ -181,7 +182,7 @@ static const char *facts_apparmor(struct container *c)
 		return strcmp(s->apparmor, "unconfined") ? s->apparmor : NULL;
 	if (s && s->privileged)
 		return NULL;
-	return c->sv->apparmor ? "berth-default" : NULL;
+	return c->sv->apparmor ? APPARMOR_DEFAULT : NULL;
 }
 
 static char *arena_path(struct container *c, struct arena *a, const char *leaf)
@@ -397,11 +398,13 @@ static void mknod_forget(struct plan_facts *f, bool filter)
 		f->caps &= ~(1ull << CAP_MKNOD);
 }
 
-void launch_exec_caps(const struct container *c, struct plan_facts *f)
+void launch_exec_facts(const struct container *c, struct plan_facts *f)
 {
 	const Berth__InForce *in = c->obj->status->in_force;
+	const char *label = in ? in->apparmor : NULL;
 
 	mknod_forget(f, in && in->device_filter);
+	f->apparmor = label && strcmp(label, "unconfined") && strcmp(label, "unsupported") ? label : NULL;
 }
 
 static int container_plan(struct container *c, bool hold, int *ret_plan_fd, int *ret_group_fd, struct err *e)

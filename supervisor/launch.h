@@ -16,8 +16,8 @@ int launch_facts(struct container *c, struct arena *a, struct plan_facts *f, str
 /* The folders of an image's layers, topmost first, which is the order of an overlay, and one more: the mount points below all.
  * NULL and a->failed: no memory. */
 char **launch_layers(struct supervisor *sv, char *const *ids, size_t n, struct arena *a);
-/* An exec gets no more than the launch did: what was taken away because this kernel cannot filter devices. */
-void launch_exec_caps(const struct container *c, struct plan_facts *f);
+/* An exec gets what the launch did: its label, whatever was loaded since, and no more capabilities than go without a device filter. */
+void launch_exec_facts(const struct container *c, struct plan_facts *f);
 /* A packed message in a sealed memfd. */
 int launch_pack(const ProtobufCMessage *m, const char *name, int *ret_fd, struct err *e);
 /* Limits that a program looks for in its own group, and putting them there: into `main` of the incarnation's group. */

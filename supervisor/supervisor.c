@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/own.h"
+#include "supervisor/apparmor.h"
 #include "supervisor/audit.h"
 #include "supervisor/config.h"
 #include "supervisor/container.h"
@@ -208,15 +209,11 @@ static int open_cgroups(struct supervisor *sv, struct err *e)
 	return cg_tree_open(&sv->cg, sv->cfg.cgroup[0] ? sv->cfg.cgroup : NULL, e);
 }
 
-/* The list of loaded profiles is as long as the host has profiles: read once. */
 static int open_apparmor(struct supervisor *sv, struct err *e)
 {
-	AUTO_FREE char *text = NULL;
-
-	sv->apparmor_kernel = access("/sys/kernel/security/apparmor/profiles", R_OK) == 0;
-	if (sv->apparmor_kernel &&
-	    file_read_all(AT_FDCWD, "/sys/kernel/security/apparmor/profiles", 1u << 20, &text) > 0)
-		sv->apparmor = str_starts(text, "berth-default (") || strstr(text, "\nberth-default (");
+	apparmor_look(sv);
+	if (sv->apparmor_kernel && !sv->apparmor)
+		log_warn("AppArmor is active, but no profile " APPARMOR_DEFAULT " is loaded: containers get no label");
 	return 0;
 }
 

@@ -285,16 +285,15 @@ def test_setuid_on_volumes_and_tmp_follow_the_spec_of_docker(host):
 
 def test_apparmor_is_in_force_where_the_kernel_has_it(host):
     name = host.detached("sleep", "600")
-    said = host.status(name)["in_force"].get("apparmor")
+    said = host.status(name)["in_force"]["apparmor"]
     try:
         kernel = open("/sys/module/apparmor/parameters/enabled").read().strip() == "Y"
+        loaded = "berth-default (enforce)\n" in open("/sys/kernel/security/apparmor/profiles")
     except FileNotFoundError:
-        kernel = False
-    if not kernel:
-        assert said == "unsupported"
-    else:
-        label = open("/proc/%d/attr/current" % host.status(name)["pid"]).read().strip()
-        assert said and (said in label or said in ("unconfined", "unsupported"))
+        kernel = loaded = False
+    assert said == ("berth-default" if loaded else "unconfined" if kernel else "unsupported")
+    if kernel:
+        assert open("/proc/%d/attr/current" % host.status(name)["pid"]).read().split()[0] == said
 
 
 def test_keyring_and_umask_and_oom_score_are_the_containers_own(host):

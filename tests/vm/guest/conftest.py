@@ -17,8 +17,8 @@ SOCKET = "/run/berth/control.sock"
 TREE = "/sys/fs/cgroup/berth.slice/berth-tree.service"
 
 
-def run(*args, code=0):
-    p = subprocess.run([str(a) for a in args], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60 * SLOW)
+def run(*args, code=0, input=None):
+    p = subprocess.run([str(a) for a in args], input=input or "", capture_output=True, text=True, timeout=60 * SLOW)
     if code is not None:
         assert p.returncode == code, "%s: exit %d\n%s%s" % (" ".join(map(str, args)), p.returncode, p.stdout, p.stderr)
     return p
