@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-#define ENVELOPE_VERSION 1 /* of the control protocol; berth.proto has the history */
+#define ENVELOPE_VERSION 2 /* of the control protocol; berth.proto has the history */
 #define ENVELOPE_OLDEST	 1
 #define ENVELOPE_MAX	 (8u << 20) /* of a spilled one */
 

@@ -155,6 +155,39 @@ static int request_admit(struct client *c, const Berth__Envelope *env, const str
 	return 0;
 }
 
+/* Fields of version 2 of the protocol that this berthd does not honour yet: refused, so that nobody relies on them. */
+static int request_unfinished(struct client *c, const Berth__Envelope *env)
+{
+	const char *field = env->accept ? "accept" : NULL;
+
+	switch (env->body_case) {
+	case BERTH__ENVELOPE__BODY_CONTAINER_CREATE:
+		if (env->container_create->spec && env->container_create->spec->n_annotations)
+			field = "spec.annotations";
+		break;
+	case BERTH__ENVELOPE__BODY_CONTAINER_UPDATE:
+		if (env->container_update->name || env->container_update->n_annotations)
+			field = env->container_update->name ? "name" : "annotations";
+		break;
+	case BERTH__ENVELOPE__BODY_CONTAINER_LIST:
+		if (env->container_list->full || env->container_list->all_projects || env->container_list->oldest_first)
+			field = env->container_list->full	    ? "full"
+				: env->container_list->all_projects ? "all_projects"
+								    : "oldest_first";
+		break;
+	case BERTH__ENVELOPE__BODY_ACTIONS:
+		if (env->actions->request_id)
+			field = "request_id";
+		break;
+	default:
+		break;
+	}
+	if (!field)
+		return 0;
+	client_refuse(c, env->id, BERTH__ERROR__CODE__UNSUPPORTED, field, "%s is not available in this version", field);
+	return -ENOTSUP;
+}
+
 static int request_store_admit(struct client *c, const Berth__Envelope *env, const struct request_row *row)
 {
 	struct store *st = c->sv->store;
@@ -349,7 +382,7 @@ int request_handle(struct client *c, const Berth__Envelope *env, struct wire_fds
 		return 0;
 	}
 	if (request_admit(c, env, row, fds->n) < 0 || request_principal(c, env, &rq.who) < 0 ||
-	    request_store_admit(c, env, row) < 0)
+	    request_unfinished(c, env) < 0 || request_store_admit(c, env, row) < 0)
 		return 0;
 	if (control_open_add(c, env->id, row, &o) < 0) {
 		client_refuse(c, env->id, BERTH__ERROR__CODE__INTERNAL, NULL, "out of memory");

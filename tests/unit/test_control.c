@@ -316,7 +316,7 @@ static void versions_without_a_common_one_are_refused_by_name(void **state)
 
 	expect_body(f, sock, BERTH__ENVELOPE__BODY_HELLO);
 	send_hello(sock, 99, 98);
-	expect_error(f, sock, BERTH__ERROR__CODE__UNSUPPORTED, "versions 1 to 1 of the protocol, the client 98 to 99");
+	expect_error(f, sock, BERTH__ERROR__CODE__UNSUPPORTED, "versions 1 to 2 of the protocol, the client 98 to 99");
 	expect_closed(f, sock);
 	sock = client_connect(f);
 	expect_body(f, sock, BERTH__ENVELOPE__BODY_HELLO);
