@@ -226,7 +226,11 @@ struct asking {
 	char ref[256];
 	bool newest_first;
 	bool known; /* the reference names a living object */
+	uint64_t after_id;
+	char uuid[UUID_SIZE]; /* what is asked next: the reference as the beginning of a uuid; "" for nothing */
 };
+
+static int uuid_query(struct asking *ask);
 
 static void on_actions_found(void *arg, int result, Berth__Action **actions, size_t n)
 {
@@ -234,6 +238,8 @@ static void on_actions_found(void *arg, int result, Berth__Action **actions, siz
 	Berth__Envelope env = BERTH__ENVELOPE__INIT;
 	Berth__ActionsReply body = BERTH__ACTIONS_REPLY__INIT;
 
+	if (result == 0 && !n && *ask->uuid && uuid_query(ask) == 0)
+		return;
 	if (result < 0) {
 		reply_error(ask->sv, ask->parked, BERTH__ERROR__CODE__INTERNAL, NULL, "read the actions: %s",
 			    strerror(-result));
@@ -270,23 +276,34 @@ static void uuid_beginning(const char *ref, char ret[UUID_SIZE])
 	ret[*ref ? 0 : n] = 0;
 }
 
-static int actions_query(struct asking *ask, const char *project, uint64_t after_id)
+static int query(struct asking *ask, const char *uuid, const char *name)
 {
-	struct supervisor *sv = ask->sv;
-	struct err e;
-	struct container *c = *ask->ref ? container_find(sv, project, ask->ref, &e) : NULL;
+	return store_get_actions(ask->sv->store, uuid, name, ask->after_id, ask->newest_first, ask->limit + 1,
+				 on_actions_found, ask);
+}
+
+static int uuid_query(struct asking *ask)
+{
 	char uuid[UUID_SIZE];
 
+	memcpy(uuid, ask->uuid, sizeof uuid);
+	ask->uuid[0] = 0;
+	return query(ask, uuid, NULL);
+}
+
+/* A name, be it of one that is gone, comes before the beginning of a uuid: "c1" may be both. */
+static int actions_query(struct asking *ask, const char *project)
+{
+	struct err e;
+	struct container *c = *ask->ref ? container_find(ask->sv, project, ask->ref, &e) : NULL;
+
 	ask->known = c != NULL;
-	if (c)
-		return store_get_actions(sv->store, c->obj->meta->uuid, NULL, after_id, ask->newest_first,
-					 ask->limit + 1, on_actions_found, ask);
+	if (c && !strcmp(ask->ref, c->obj->meta->name))
+		return query(ask, c->obj->meta->uuid, NULL);
 	if (!*ask->ref)
-		return store_get_actions(sv->store, NULL, NULL, after_id, ask->newest_first, ask->limit + 1,
-					 on_actions_found, ask);
-	uuid_beginning(ask->ref, uuid);
-	return store_get_actions(sv->store, *uuid ? uuid : NULL, ask->ref, after_id, ask->newest_first, ask->limit + 1,
-				 on_actions_found, ask);
+		return query(ask, NULL, NULL);
+	uuid_beginning(ask->ref, ask->uuid);
+	return query(ask, NULL, ask->ref);
 }
 
 void on_actions(struct request *rq)
@@ -311,7 +328,8 @@ void on_actions(struct request *rq)
 		return;
 	}
 	snprintf(ask->ref, sizeof ask->ref, "%s", a->ref ? a->ref : "");
-	r = actions_query(ask, rq->who.project, a->after_id);
+	ask->after_id = a->after_id;
+	r = actions_query(ask, rq->who.project);
 	if (r < 0) {
 		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "the store's queue is full");
 		free(ask);

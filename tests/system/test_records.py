@@ -133,6 +133,16 @@ def test_actions_outlive_the_container(host):
     assert host.actions(uuid)
 
 
+def test_actions_of_a_name_are_not_those_of_a_uuid_that_begins_so(host):
+    uuid = host.inspect(host.detached("sleep", "600"))["meta"]["uuid"]
+    name = uuid[:4]
+    host.detached("sleep", "600", name=name)
+    host.berth("rm", "-f", name)
+    assert {a["object_name"] for a in host.actions(name)} == {name}
+    assert {a["object_uuid"] for a in host.actions(uuid[:5])} == {uuid}
+    host.refused("actions", "ffffffff-ffff", text="no container")
+
+
 def test_berthds_own_decisions_are_actions_too(host):
     name = host.detached("--restart", "on-failure:1", "--", "false")
     host.wait_state(name, "exited")
