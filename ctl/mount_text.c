@@ -83,10 +83,14 @@ static int volume_option(Berth__Mount *m, const char *option, struct err *e)
 		text_set(&m->propagation, mem_text(option));
 		return 0;
 	}
+	if (!strcmp(option, "nocopy")) {
+		m->has_no_copy = m->no_copy = true;
+		return 0;
+	}
 	if (!strcmp(option, "z") || !strcmp(option, "Z"))
 		return err_set(e, EOPNOTSUPP, "flag", "berth does not relabel for SELinux (\"%s\")", option);
-	return err_set(e, EINVAL, "flag", "unknown option \"%s\"; there are ro, rw, [r]private, [r]slave, [r]shared",
-		       option);
+	return err_set(e, EINVAL, "flag",
+		       "unknown option \"%s\"; there are ro, rw, nocopy, [r]private, [r]slave, [r]shared", option);
 }
 
 /* Calls fn for each of the words between commas. */
@@ -132,6 +136,8 @@ int mount_from_volume(Berth__Mount *m, const char *text, struct err *e)
 	r = options_each(m, options, volume_option, e);
 	if (!r && m->propagation && m->type != BERTH__MOUNT__TYPE__BIND)
 		return err_set(e, EINVAL, "flag", "%s is for paths of the host, not for volumes", m->propagation);
+	if (!r && m->no_copy && m->type != BERTH__MOUNT__TYPE__VOLUME)
+		return err_set(e, EINVAL, "flag", "nocopy is for volumes, not for paths of the host");
 	return r;
 }
 
@@ -271,6 +277,10 @@ static int mount_option(Berth__Mount *m, const char *option, struct err *e)
 		m->has_read_only = true;
 		return switch_value(name, value, &m->read_only, e);
 	}
+	if (!strcmp(name, "volume-nocopy")) {
+		m->has_no_copy = true;
+		return switch_value(name, value, &m->no_copy, e);
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		if (strcmp(name, rows[i].name))
 			continue;
@@ -280,7 +290,7 @@ static int mount_option(Berth__Mount *m, const char *option, struct err *e)
 	}
 	return err_set(e, EINVAL, "flag",
 		       "unknown option \"%s\"; there are type, src, dst, ro, bind-propagation, bind-recursive, "
-		       "tmpfs-size, tmpfs-mode",
+		       "volume-nocopy, tmpfs-size, tmpfs-mode",
 		       name);
 }
 
@@ -308,6 +318,8 @@ int mount_from_mount(Berth__Mount *m, const char *text, struct err *e)
 	}
 	if (m->type != BERTH__MOUNT__TYPE__BIND && (m->propagation || m->has_non_recursive))
 		return err_set(e, EINVAL, "flag", "bind-propagation and bind-recursive are for type=bind");
+	if (m->type != BERTH__MOUNT__TYPE__VOLUME && m->has_no_copy)
+		return err_set(e, EINVAL, "flag", "volume-nocopy is for type=volume");
 	if (m->type != BERTH__MOUNT__TYPE__TMPFS && (m->has_size_bytes || m->has_mode))
 		return err_set(e, EINVAL, "flag", "tmpfs-size and tmpfs-mode are for type=tmpfs");
 	return 0;

@@ -5,38 +5,12 @@
 #include "base/loop.h"
 #include "image/store.h"
 #include "job/confine.h"
-#include "proto/envelope.h"
+#include "job/list.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-
-#define LIST_FD 4
-
-static Berth__Envelope *list_read(struct err *e)
-{
-	struct wire_fds fds = {.n = 0};
-	Berth__Envelope *env;
-	const void *data;
-	size_t len;
-	int r = memfd_map(LIST_FD, ENVELOPE_MAX, &data, &len);
-
-	if (r < 0) {
-		err_set(e, r, "sweep", "list of images");
-		return NULL;
-	}
-	env = envelope_unpack(data, len, &fds);
-	munmap((void *)data, len);
-	if (!env || env->body_case != BERTH__ENVELOPE__BODY_IMAGE_REPLY) {
-		err_set(e, EBADMSG, "sweep", "list of images");
-		if (env)
-			berth__envelope__free_unpacked(env, NULL);
-		return NULL;
-	}
-	return env;
-}
 
 int verb_sweep(int argc, char **argv, struct err *e)
 {
@@ -51,7 +25,7 @@ int verb_sweep(int argc, char **argv, struct err *e)
 	/* What is newer than the list stays: an import may have ended since. */
 	if (fstat(LIST_FD, &st) < 0)
 		return err_set(e, errno, "sweep", "list of images");
-	env = list_read(e);
+	env = list_read("sweep", e);
 	if (!env)
 		return -EBADMSG;
 	r = dir_make(AT_FDCWD, argv[1], 0700);

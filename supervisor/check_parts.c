@@ -78,6 +78,8 @@ static int mount_options(const char *at, const Berth__Mount *m, struct err *e)
 	if (tmpfs && m->has_size_bytes && m->size_bytes < 4096)
 		return field_bad(e, at, "a tmpfs of %llu bytes: at least one page, 4096",
 				 (unsigned long long)m->size_bytes);
+	if (m->has_no_copy && m->type != BERTH__MOUNT__TYPE__VOLUME)
+		return field_bad(e, at, "no_copy is for volumes");
 	if (m->non_recursive && m->type != BERTH__MOUNT__TYPE__BIND)
 		return field_bad(e, at, "non_recursive is for bind mounts");
 	return 0;

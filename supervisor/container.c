@@ -17,7 +17,7 @@
  *   Rebuilding nobody enters it yet.
  *
  * What is wanted is desired_running; what is waited for is c->waiting (a pod that is not ready), c->start_after (Stopping on
- * the way to a restart), c->launch_when_gone (the last shim is on its way out).
+ * the way to a restart), c->launch_when_gone (the last shim is on its way out), fill_pending() (a new volume's content).
  *
  * An event that the table has no row for is refused in words ("cannot pause: container is Exited") if a person sent it, and
  * is late news otherwise. An action returns the state it led to, or 0 for the one in its row. An action never handles another
@@ -30,6 +30,7 @@
 #include "proto/envelope.h"
 #include "supervisor/audit.h"
 #include "supervisor/exec.h"
+#include "supervisor/fill.h"
 #include "supervisor/launch.h"
 #include "supervisor/logs.h"
 #include "supervisor/names.h"
@@ -75,7 +76,8 @@ static action act_stored, act_undo, act_start, act_start_running, act_start_join
 	act_unpause, act_remove, act_remove_running, act_remove_again, act_running, act_running_again,
 	act_running_unwanted, act_running_deleted, act_failed, act_failed_unwanted, act_exited, act_exited_deleted,
 	act_shim_lost, act_shim_lost_launching, act_shim_left, act_shim_gone_deleted, act_no_answer, act_timer_launch,
-	act_timer_running, act_timer_stop, act_timer_retry, act_timer_deleting, act_allowed, act_boot, act_launching;
+	act_timer_running, act_timer_stop, act_timer_retry, act_timer_deleting, act_allowed, act_boot, act_launching,
+	act_filled;
 
 static state shim_lost_ended(struct container *c);
 static state stay_ended(struct container *c, bool asked);
@@ -123,6 +125,7 @@ static const struct row rows[STATE_N][EV_N_] =
 		[EV_RESTART]	  = { S(STOPPING), act_stop_launch },
 		[EV_REMOVE_FORCE] = { S(DELETING), act_remove_running },
 		[EV_RENAME]	  = { S(STARTING), act_allowed },
+		[EV_FILLED]	  = { S(STARTING), act_filled },
 		[EV_HELD]	  = { S(CREATED),  act_held },
 		[EV_RUNNING]	  = { S(RUNNING),  act_running },
 		[EV_FAILED]	  = { S(ERROR),    act_failed },
@@ -505,6 +508,7 @@ static void group_bury(struct container *c)
 static state launch(struct container *c, bool hold)
 {
 	struct err e;
+	int r;
 
 	c->ran = c->held = c->freezing = c->waiting = c->start_after = c->launch_when_gone = false;
 	c->phase = PHASE_NONE;
@@ -514,14 +518,27 @@ static state launch(struct container *c, bool hold)
 	SET(c->obj->status, next_retry_at, 0);
 	set_text(&c->obj->status->status_reason, "%s", "");
 	container_touch(c);
+	c->hold = hold;
+	r = fill_volumes(c, &e);
+	if (r == 0) { /* it may take long; the launch's deadline begins with the launch */
+		set_text(&c->obj->status->status_reason, "a volume gets what the image has for it");
+		return S(STARTING);
+	}
 	arm(c, LAUNCH_DEADLINE_NS);
 	if (c->shim && c->bye_sent) {
 		c->launch_when_gone = true;
 		return S(STARTING);
 	}
-	if (launch_container(c, hold, &e) < 0)
+	if (r > 0)
+		r = launch_container(c, hold, &e);
+	if (r < 0)
 		post_failure(c, &e);
 	return S(STARTING);
+}
+
+static state act_filled(struct container *c, struct event *ev)
+{
+	return launch(c, c->hold);
 }
 
 /* Starts it, or lets it wait in the state it is in for its pod to be ready. */
@@ -940,8 +957,10 @@ static state act_stop_launch(struct container *c, struct event *ev)
 	SET(c->obj, start_or_remove, 0);
 	err_set(&e, 0, "stop", "stopped before it ran");
 	waiters_fail(c, WAIT_BIT(WAIT_STARTED), BERTH__ERROR__CODE__CONFLICT, &e);
-	if (c->launch_when_gone) {
+	if (c->launch_when_gone || fill_pending(c)) { /* nothing of it is there yet */
 		c->launch_when_gone = false;
+		c->asked_until_ns = UINT64_MAX;
+		fill_forget(c);
 		return act_failed_unwanted(c, ev);
 	}
 	kill_all(c);

@@ -33,6 +33,7 @@ enum container_event_type {
 	EV_ATTACH,
 	EV_LAUNCH,     /* berthd itself: at boot, when the pod is ready, with a create that also starts */
 	EV_LAUNCHING,  /* at re-adoption: the shim is at a launch that was not written down */
+	EV_FILLED,     /* its volumes have what the image has for them, or another one may be looked at */
 	EV_HELD,       /* the shim: stopped before exec */
 	EV_RUNNING,    /* the shim: exec has happened */
 	EV_FAILED,     /* the shim or berthd: the launch failed; c->failure */
@@ -72,6 +73,9 @@ struct container {
 		obj; /* owned: meta, spec (checked, never changed but by update/rename), status. What is stored and shown. */
 	struct pod *pod;       /* lives at least as long as we are in its list */
 	struct shimlink *shim; /* owned; NULL when there is no shim */
+	struct fill *fill;     /* the job that fills one of its volumes; fill.c's */
+	unsigned fill_next;    /* the mount that is to be looked at next for that */
+	bool fill_waits;       /* a volume of it is being filled for another container */
 	struct timer
 		timer; /* launch, stop and kill deadlines, backoff, freezing: what it means follows from the state */
 	struct history history;	 /* what policy.c needs */
@@ -99,6 +103,7 @@ struct container {
 	bool adopting;		 /* no hello since berthd started */
 	bool removing_volumes;	 /* with the container go its anonymous volumes */
 	bool held;		 /* its process exists, stopped before exec */
+	bool hold;		 /* the present launch is to stop before exec */
 	bool bye_sent;		 /* this shim was told to end */
 	bool row_queued;	 /* the first write of its row is on the way */
 	bool stored;		 /* … and was committed */

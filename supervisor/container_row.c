@@ -9,6 +9,7 @@
 #include "proto/envelope.h"
 #include "supervisor/audit.h"
 #include "supervisor/exec.h"
+#include "supervisor/fill.h"
 #include "supervisor/logs.h"
 #include "supervisor/names.h"
 #include "supervisor/pod.h"
@@ -85,6 +86,7 @@ void container_free(struct container *c)
 
 	timer_del(&c->timer);
 	exec_forget(c);
+	fill_forget(c);
 	waiters_fail(c, ~0u, BERTH__ERROR__CODE__UNAVAILABLE, &going);
 	shimlink_free(c->shim);
 	close_fd(&c->session_fd);

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/own.h"
+#include "supervisor/fill.h"
 #include "supervisor/job.h"
 #include "supervisor/set.h"
 #include "supervisor/shimlink.h"
@@ -149,6 +150,7 @@ void remove_continue(struct container *c)
 Berth__ContainerState remove_begin(struct container *c)
 {
 	timer_del(&c->timer);
+	fill_forget(c);
 	c->step_at_ns = now_ns();
 	c->phase = 0;
 	c->waiting = c->start_after = false;

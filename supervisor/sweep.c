@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "supervisor/container.h"
+#include "supervisor/fill.h"
 #include "supervisor/job.h"
 #include "supervisor/pod.h"
 #include "supervisor/set.h"
@@ -149,10 +150,11 @@ static void sweep_exits(struct supervisor *sv)
 		closedir(dir);
 }
 
-/* ---------------------------------------------------------------- STATE/containers: a disk, so the store's thread reads and renames */
+/* ---------------------------------------------------------------- STATE/containers, STATE/volumes: a disk, so the store's thread reads and renames */
 
 struct folders { /* handed to the store thread and back, twice */
 	struct supervisor *sv;
+	struct table *known;
 	char from[320], to[320]; /* of the parents */
 	char **names;
 	size_t n;
@@ -200,19 +202,34 @@ static void on_folders_renamed(void *arg, int result)
 	struct folders *f = arg;
 
 	if (result < 0)
-		log_error("move folders of no container into the trash: %s", strerror(-result));
+		log_error("move folders of nothing into the trash: %s", strerror(-result));
 	job_sweep_trash(f->sv);
 	folders_free(f);
 }
 
-/* Judged here and now: a container that was created since has its row in the table before it has a folder. */
+/* A folder of a container, or a volume's, or UUID.new and UUID.filling beside it, left by a fill that was killed: a job sees to these. */
+static bool is_known(const struct folders *f, const char *name)
+{
+	char uuid[UUID_SIZE];
+
+	if (f->known == &f->sv->containers)
+		return table_find(f->known, name) || spare_has(f->sv, name);
+	snprintf(uuid, sizeof uuid, "%s", name);
+	if (!table_find(f->known, uuid))
+		return false;
+	if (strlen(name) >= UUID_SIZE)
+		fill_finish(f->sv, uuid);
+	return true;
+}
+
+/* Judged here and now: what was created since has its row in the table before it has a folder. */
 static void on_folders_read(void *arg, int result)
 {
 	struct folders *f = arg;
 	size_t n = 0;
 
 	for (size_t i = 0; i < f->n; i++)
-		if (!table_find(&f->sv->containers, f->names[i]) && !spare_has(f->sv, f->names[i]))
+		if (!is_known(f, f->names[i]))
 			f->names[n++] = f->names[i];
 		else
 			free(f->names[i]);
@@ -220,19 +237,20 @@ static void on_folders_read(void *arg, int result)
 	if (result < 0)
 		log_error("read %s: %s", f->from, strerror(-result));
 	if (n)
-		log_warn("%zu folders belong to no container: removed", n);
+		log_warn("%zu folders in %s belong to nothing: removed", n, f->from);
 	if (!n || store_call(f->sv->store, folders_rename, f, on_folders_renamed) < 0)
 		folders_free(f);
 }
 
-static void sweep_folders(struct supervisor *sv)
+static void sweep_folders(struct supervisor *sv, const char *name, struct table *known)
 {
 	struct folders *f = calloc(1, sizeof *f);
 
 	if (!f)
 		return;
 	f->sv = sv;
-	snprintf(f->from, sizeof f->from, "%s/containers", sv->cfg.state_dir);
+	f->known = known;
+	snprintf(f->from, sizeof f->from, "%s/%s", sv->cfg.state_dir, name);
 	snprintf(f->to, sizeof f->to, "%s/trash", sv->cfg.state_dir);
 	if (store_call(sv->store, folders_read, f, on_folders_read) < 0)
 		folders_free(f);
@@ -243,6 +261,7 @@ void sweep_all(struct supervisor *sv)
 	cg_each_child(sv->cg.shared_fd, sweep_pod, sv);
 	cg_each_pid(sv->cg.shims_fd, false, sweep_shim, sv);
 	sweep_exits(sv);
-	sweep_folders(sv);
+	sweep_folders(sv, "containers", &sv->containers);
+	sweep_folders(sv, "volumes", &sv->volumes);
 	job_sweep_trash(sv);
 }

@@ -259,10 +259,16 @@ static int volume_make(struct supervisor *sv, const char *project, const char *o
 	return 0;
 }
 
+int volume_get(struct supervisor *sv, const char *project, const char *name, struct volume **ret, struct err *e)
+{
+	*ret = volume_find(sv, project, name);
+	return *ret ? 0 : volume_make(sv, project, "berthd", name, ret, e);
+}
+
 int volume_use(struct supervisor *sv, const char *project, const char *name, char *path, unsigned size, struct err *e)
 {
-	struct volume *v = volume_find(sv, project, name);
-	int r = v ? 0 : volume_make(sv, project, "berthd", name, &v, e);
+	struct volume *v;
+	int r = volume_get(sv, project, name, &v, e);
 
 	if (r < 0)
 		return r;
@@ -404,14 +410,22 @@ void on_volume_list(struct request *rq)
 		free(kept[i]);
 }
 
-/* In the store's thread, when the row is gone. A folder that is not there is as good as moved. */
+/* In the store's thread, when the row is gone. A folder that is not there is as good as moved. With the volume goes what a fill that
+ * was killed has left beside it. */
 static int volume_to_trash(void *arg)
 {
+	static const char *const ends[] = {"", ".new", ".filling"};
 	struct volume_work *w = arg;
+	char from[sizeof w->path + 16], to[sizeof w->trash + 16];
+	int r = 0;
 
-	if (rename(w->path, w->trash) < 0 && errno != ENOENT)
-		return -errno;
-	return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
+		snprintf(from, sizeof from, "%s%s", w->path, ends[i]);
+		snprintf(to, sizeof to, "%s%s", w->trash, ends[i]);
+		if (rename(from, to) < 0 && errno != ENOENT)
+			r = -errno;
+	}
+	return r;
 }
 
 static void on_volume_removed(void *arg, int result)
@@ -473,6 +487,10 @@ void volume_forget(struct supervisor *sv, const char *project, const char *name,
 
 	if (!v)
 		return;
+	if (v->filling) {
+		v->forget = true;
+		return;
+	}
 	list_each (n, &sv->containers.all, link)
 		if (strcmp(n->uuid, but_container) != 0 &&
 		    container_uses(container_of(n, struct container, node), v->obj->meta))
@@ -480,6 +498,15 @@ void volume_forget(struct supervisor *sv, const char *project, const char *name,
 	r = volume_remove(sv, v, (struct parked){0});
 	if (r < 0)
 		log_warn("anonymous volume %s stays: %s", name, strerror(-r));
+}
+
+void volume_filled(struct supervisor *sv, struct volume *v)
+{
+	bool forget = v->forget;
+
+	v->filling = v->forget = false;
+	if (forget)
+		volume_forget(sv, v->obj->meta->project, v->obj->meta->name, "");
 }
 
 void on_volume_remove(struct request *rq)
@@ -499,6 +526,11 @@ void on_volume_remove(struct request *rq)
 	}
 	if (!volume_is_free(rq, v->obj))
 		return;
+	if (v->filling) {
+		reply_error(sv, rq->parked, BERTH__ERROR__CODE__CONFLICT, NULL,
+			    "volume %s is getting its content from an image just now: ask again", name);
+		return;
+	}
 	r = volume_remove(sv, v, rq->parked);
 	if (r < 0)
 		reply_error(sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "the removal could not be queued: %s",

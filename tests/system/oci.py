@@ -19,7 +19,7 @@ def digest(data):
 
 
 def layer(entries):
-    """entries: path -> bytes (file), None (folder), ("link", target), ("file", bytes, mode, uid)."""
+    """entries: path -> bytes (file), None (folder), ("link", target), ("hard", target), ("file", bytes, mode, uid), ("dir", mode, uid)."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for path, what in entries.items():
@@ -27,6 +27,9 @@ def layer(entries):
             info.mode, data = 0o755, None
             if what is None:
                 info.type = tarfile.DIRTYPE
+            elif isinstance(what, tuple) and what[0] == "dir":
+                info.type, info.mode, info.uid = tarfile.DIRTYPE, what[1], what[2]
+                info.gid = info.uid
             elif isinstance(what, tuple) and what[0] == "link":
                 info.type, info.linkname = tarfile.SYMTYPE, what[1]
             elif isinstance(what, tuple) and what[0] == "hard":

@@ -180,6 +180,9 @@ static const struct row rows[] = {
 	{SPEC(MOUNTS(1, MOUNT(TMPFS, .target = "/b", HAS(size_bytes, 1)))), "spec.mounts[0]", "at least one page", 0},
 	{SPEC(MOUNTS(1, MOUNT(TMPFS, .target = "/b", HAS(size_bytes, 0)))), "spec.mounts[0]", "at least one page", 0},
 	{SPEC(MOUNTS(1, MOUNT(TMPFS, .target = "/b", HAS(mode, 010000)))), "spec.mounts[0]", "beyond 7777", 0},
+	{SPEC(MOUNTS(1, MOUNT(VOLUME, .source = "data", .target = "/b", HAS(no_copy, 1)))), NULL, NULL, 0},
+	{SPEC(MOUNTS(1, MOUNT(BIND, .source = "/a", .target = "/b", HAS(no_copy, 1)))), "spec.mounts[0]", "for volumes",
+	 0},
 	{SPEC(MOUNTS(1, MOUNT(TMPFS, .target = "/b", HAS(non_recursive, 1)))), "spec.mounts[0]", "for bind mounts", 0},
 	/* devices */
 	{SPEC(DEVICES(1, DEVICE("/dev/null", NULL, NULL))), NULL, NULL, 0},

@@ -190,6 +190,12 @@ static void mounts_are_read_as_docker_reads_them(void **state)
 		{ARGS("-v", "/a:/b:wat"), .error = "unknown option \"wat\""},
 		{ARGS("-v", "/a:/b:Z"), .error = "SELinux"},
 		{ARGS("-v", "data:/b:rslave"), .error = "not for volumes"},
+		{ARGS("-v", "data:/b:nocopy,ro"), "{\"mounts\":[{\"type\":\"volume\",\"source\":\"data\",\"target\":\"/"
+						  "b\",\"read_only\":true,\"no_copy\":true}]}"},
+		{ARGS("-v", "/a:/b:nocopy"), .error = "nocopy is for volumes"},
+		{ARGS("--mount", "src=data,dst=/b,volume-nocopy=true"),
+		 "{\"mounts\":[{\"type\":\"volume\",\"source\":\"data\",\"target\":\"/b\",\"no_copy\":true}]}"},
+		{ARGS("--mount", "type=bind,src=/a,dst=/b,volume-nocopy"), .error = "is for type=volume"},
 		{ARGS("--mount", "type=bind,src=/a,dst=/b,ro"),
 		 "{\"mounts\":[{\"type\":\"bind\",\"source\":\"/a\",\"target\":\"/b\",\"read_only\":true}]}"},
 		{ARGS("--mount", "source=data,destination=/b,readonly=false"),

@@ -1,0 +1,211 @@
+/* job/fill.c - `fill STATE/volumes UUID [TARGET]`, fd 4 = sealed memfd with an Envelope{ImageReply} of one image whose layers are
+ * the folders of its layers, lowest first: what it has at TARGET becomes the content of the volume, if that is empty. Without TARGET
+ * what a fill before had begun is finished or removed. Result Done.
+ *
+ * UUID.new is a copy that is not whole yet: after a crash it is worth nothing. When it is on the disk it becomes UUID.filling, whose
+ * entries move into the volume, and which then goes: after a crash the rest is moved by whoever comes next. So a volume is never taken
+ * for filled that is not, and who has it mounted meanwhile sees whole files only. */
+#include "job/job.h"
+
+#include "base/file.h"
+#include "base/own.h"
+#include "image/folder.h"
+#include "job/confine.h"
+#include "job/list.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* 1, 0, or negative errno; what is not there has nothing in it. */
+static int folder_is_empty(const char *path, struct err *e)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	int empty = 1;
+
+	if (!dir)
+		return errno == ENOENT ? 1 : err_set(e, errno, "fill", "%s", path);
+	while (empty && (entry = readdir(dir)))
+		empty = !strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..");
+	closedir(dir);
+	return empty;
+}
+
+/* The layers as the container sees them, mounted over the topmost one where nobody else looks. A descriptor, or negative errno. */
+static int image_open(const Berth__Image *image, struct err *e)
+{
+	const char *top = image->n_layers ? image->layers[image->n_layers - 1] : NULL;
+	char data[4096] = "lowerdir=";
+	size_t len = strlen(data);
+	int fd;
+
+	if (!top)
+		return err_set(e, EINVAL, "fill", "an image without layers");
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
+		return err_set(e, errno, "fill", "mounts of our own");
+	for (size_t i = image->n_layers; i-- > 0;) {
+		fd = open(image->layers[i], O_PATH | O_DIRECTORY | O_CLOEXEC); /* open until the job ends */
+		if (fd < 0)
+			return err_set(e, errno, "fill", "%s", image->layers[i]);
+		len += (size_t)snprintf(data + len, sizeof data - len, "%s/proc/self/fd/%d",
+					image->layers[i] == top ? "" : ":", fd);
+		if (len >= sizeof data)
+			return err_set(e, E2BIG, "fill", "%zu layers", image->n_layers);
+	}
+	/* One layer is no overlay: it is what it is. */
+	if (image->n_layers > 1 && mount("overlay", top, "overlay", MS_RDONLY | MS_NODEV | MS_NOEXEC, data) < 0)
+		return err_set(e, errno, "fill", "mount the layers of the image");
+	fd = open(top, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? err_set(e, errno, "fill", "%s", top) : fd;
+}
+
+struct fill {
+	int dir_fd; /* STATE/volumes */
+	const char *uuid;
+	char copy[64], whole[64]; /* UUID.new, UUID.filling */
+};
+
+static int copy_drop(const struct fill *f, struct err *e)
+{
+	int r = dir_remove_all(f->dir_fd, f->copy);
+
+	return r < 0 ? err_set(e, r, "fill", "remove %s", f->copy) : 0;
+}
+
+static int copy_make(const struct fill *f, int from, struct err *e)
+{
+	AUTO_FD to = -1;
+	int r = copy_drop(f, e);
+
+	if (r < 0)
+		return r;
+	if (mkdirat(f->dir_fd, f->copy, 0700) < 0 ||
+	    (to = openat(f->dir_fd, f->copy, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+		return err_set(e, errno, "fill", "make %s", f->copy);
+	r = folder_copy(from, to, e);
+	if (!r && (syncfs(to) < 0 || renameat(f->dir_fd, f->copy, f->dir_fd, f->whole) < 0 || fsync(f->dir_fd) < 0))
+		r = err_set(e, errno, "fill", "write %s", f->copy);
+	if (r < 0)
+		(void)dir_remove_all(f->dir_fd, f->copy);
+	return r;
+}
+
+/* What somebody made under the same name meanwhile is theirs, and stays. */
+static int entries_move(int from, int to, struct err *e)
+{
+	int fd = openat(from, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+	int r = 0;
+
+	if (!dir) {
+		r = err_set(e, errno, "fill", "read the copy");
+		close_fd(&fd);
+		return r;
+	}
+	while (!r && (entry = readdir(dir))) {
+		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
+			continue;
+		if (renameat2(from, entry->d_name, to, entry->d_name, RENAME_NOREPLACE) < 0 && errno != EEXIST)
+			r = err_set(e, errno, "fill", "move %.200s into the volume", entry->d_name);
+	}
+	closedir(dir);
+	return r;
+}
+
+static int copy_move_in(const struct fill *f, struct err *e)
+{
+	AUTO_FD from = openat(f->dir_fd, f->whole, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	AUTO_FD to = -1;
+	int r;
+
+	if (from < 0)
+		return errno == ENOENT ? 0 : err_set(e, errno, "fill", "%s", f->whole);
+	if ((mkdirat(f->dir_fd, f->uuid, 0755) < 0 && errno != EEXIST) ||
+	    (to = openat(f->dir_fd, f->uuid, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+		return err_set(e, errno, "fill", "volume %s", f->uuid);
+	r = entries_move(from, to, e);
+	if (!r)
+		r = folder_copy_attributes(from, to, e);
+	if (!r && fsync(to) < 0)
+		r = err_set(e, errno, "fill", "write volume %s", f->uuid);
+	if (!r)
+		r = dir_remove_all(f->dir_fd, f->whole);
+	return r < 0 && !e->text[0] ? err_set(e, r, "fill", "remove %s", f->whole) : r;
+}
+
+/* What the image has there, opened to be read; -ENOENT if it has no such folder. */
+static int source_open(const char *target, struct err *e)
+{
+	Berth__Envelope *list = list_read("fill", e);
+	int r;
+
+	if (!list)
+		return -EBADMSG;
+	r = list->image_reply->n_images == 1 ? image_open(list->image_reply->images[0], e)
+					     : err_set(e, EBADMSG, "fill", "not one image");
+	berth__envelope__free_unpacked(list, NULL);
+	if (r < 0)
+		return r;
+	AUTO_FD root = r;
+	r = path_open(root, target, O_RDONLY | O_DIRECTORY, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+	if (r < 0 && (errno == ENOENT || errno == ENOTDIR))
+		return -ENOENT;
+	return r < 0 ? err_set(e, errno, "fill", "%s in the image", target) : r;
+}
+
+/* What is to be copied, or -1 in *ret_fd: nothing, for the reason in *ret_why. */
+static int source_find(const char *path, const char *target, int *ret_fd, const char **ret_why, struct err *e)
+{
+	int r = folder_is_empty(path, e);
+
+	*ret_fd = -1;
+	*ret_why = "it has something in it";
+	if (r <= 0)
+		return r;
+	*ret_why = "the image has no such folder";
+	r = source_open(target, e);
+	if (r >= 0)
+		*ret_fd = r;
+	return r < 0 && r != -ENOENT ? r : 0;
+}
+
+int verb_fill(int argc, char **argv, struct err *e)
+{
+	struct fill f = {.uuid = argv[2]};
+	const char *volumes = argv[1], *why;
+	char path[512];
+	int source = -1, r;
+	bool begun;
+
+	snprintf(f.copy, sizeof f.copy, "%.40s.new", f.uuid);
+	snprintf(f.whole, sizeof f.whole, "%.40s.filling", f.uuid);
+	if (strchr(f.uuid, '/') || snprintf(path, sizeof path, "%s/%s", volumes, f.whole) >= (int)sizeof path)
+		return err_set(e, EINVAL, "fill", "%s", f.uuid);
+	begun = access(path, F_OK) == 0;
+	snprintf(path, sizeof path, "%s/%s", volumes, f.uuid);
+	if (!begun && argc > 3 && (r = source_find(path, argv[3], &source, &why, e)) < 0)
+		return r;
+	AUTO_FD from = source;
+	if (from < 0 && !begun && argc > 3)
+		return report_done(why, e);
+	r = confine_enter(&(struct confine){.caps = CONFINE_CAPS_UNPACK, .write_dir = volumes, .read_fd = from}, e);
+	if (r < 0)
+		return r;
+	AUTO_FD dir = open(volumes, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return err_set(e, errno, "fill", "%s", volumes);
+	f.dir_fd = dir;
+	r = from < 0 ? copy_drop(&f, e) : copy_make(&f, from, e);
+	if (!r)
+		r = copy_move_in(&f, e);
+	return r ? r : report_done("filled", e);
+}

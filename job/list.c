@@ -1,0 +1,31 @@
+/* job/list.c - see job/list.h */
+#include "job/list.h"
+
+#include "base/file.h"
+#include "proto/envelope.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+Berth__Envelope *list_read(const char *verb, struct err *e)
+{
+	struct wire_fds fds = {.n = 0};
+	Berth__Envelope *env;
+	const void *data;
+	size_t len;
+	int r = memfd_map(LIST_FD, ENVELOPE_MAX, &data, &len);
+
+	if (r < 0) {
+		err_set(e, r, verb, "list of images");
+		return NULL;
+	}
+	env = envelope_unpack(data, len, &fds);
+	munmap((void *)data, len);
+	if (!env || env->body_case != BERTH__ENVELOPE__BODY_IMAGE_REPLY) {
+		err_set(e, EBADMSG, verb, "list of images");
+		if (env)
+			berth__envelope__free_unpacked(env, NULL);
+		return NULL;
+	}
+	return env;
+}
