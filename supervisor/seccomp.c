@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/list.h"
 #include "supervisor/seccomp_profile.h"
+#include "supervisor/seccomp_reduce.h"
 
 #include <errno.h>
 #include <linux/audit.h>
@@ -183,7 +184,8 @@ static size_t prologue(struct sock_filter *f, unsigned newest_nr)
 static int export_bpf(scmp_filter_ctx ctx, bool denies, unsigned newest_nr, struct entry *ent, struct err *e)
 {
 	AUTO_FD fd = memfd_create("seccomp", MFD_CLOEXEC);
-	struct sock_filter head[8];
+	struct sock_filter head[8], *small;
+	size_t n;
 	struct stat st;
 	size_t n_head = denies ? prologue(head, newest_nr) : 0, head_len = n_head * sizeof *head;
 	char *bpf;
@@ -209,6 +211,12 @@ static int export_bpf(scmp_filter_ctx ctx, bool denies, unsigned newest_nr, stru
 	}
 	ent->bpf = bpf;
 	ent->len = head_len + (size_t)st.st_size;
+	/* One that cannot be made smaller is right as it is. */
+	if (seccomp_reduce(ent->bpf, ent->len / sizeof *small, &small, &n) == 0) {
+		free(ent->bpf);
+		ent->bpf = small;
+		ent->len = n * sizeof *small;
+	}
 	return 0;
 }
 
