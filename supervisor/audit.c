@@ -5,8 +5,8 @@
 #include "base/log.h"
 #include "supervisor/container.h"
 #include "supervisor/control.h"
+#include "supervisor/replay.h"
 #include "supervisor/store.h"
-#include "supervisor/token.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -164,9 +164,9 @@ void request_audit(struct request *rq, const char *kind, const Berth__Meta *obje
 	if (o)
 		o->parked.action = r->action->id;
 	/* Before the row of what is created or removed is queued, so that a repetition after a crash knows what became of it. */
-	if (o && o->token && object && object->uuid && rq->verb &&
+	if (o && o->replay && object && object->uuid && rq->verb &&
 	    (!strcmp(rq->verb, "create") || !strcmp(rq->verb, "remove")))
-		token_object(rq->sv, o->token, object->uuid);
+		replay_object(rq->sv, o->replay, object->uuid);
 	audit_store(rq->sv, r->action);
 }
 

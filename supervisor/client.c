@@ -6,7 +6,7 @@
 #include "proto/envelope.h"
 #include "supervisor/audit.h"
 #include "supervisor/control.h"
-#include "supervisor/token.h"
+#include "supervisor/replay.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -14,8 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The answer without its addressee, for the token. */
-static void answer_token(struct supervisor *sv, struct token *t, const Berth__Envelope *env, bool refused)
+/* The answer without its addressee, for its client_token. */
+static void answer_replay(struct supervisor *sv, struct replay *t, const Berth__Envelope *env, bool refused)
 {
 	Berth__Envelope view = *env;
 	AUTO_FREE void *data = NULL;
@@ -26,11 +26,11 @@ static void answer_token(struct supervisor *sv, struct token *t, const Berth__En
 	data = malloc(len ? len : 1);
 	if (data)
 		berth__envelope__pack(&view, data);
-	/* Without memory for the answer the token is forgotten: a repetition is then a new request, as it would be without one. */
+	/* Without memory for the answer the client_token is forgotten: a repetition is then a new request, as it would be without one. */
 	if (data && !refused)
-		token_finish(sv, t, data, len);
+		replay_finish(sv, t, data, len);
 	else
-		token_drop(sv, t, data, data ? len : 0);
+		replay_drop(sv, t, data, data ? len : 0);
 }
 
 /* An answer which says that nothing was begun, and that a second try may end otherwise: not worth remembering for an hour. */
@@ -70,17 +70,17 @@ static void answer(struct supervisor *sv, struct parked p, Berth__Envelope *env,
 {
 	bool ok = env->body_case != BERTH__ENVELOPE__BODY_ERROR;
 	struct open *o = control_open_find(sv, p);
-	struct token *t = o ? o->token : NULL;
+	struct replay *t = o ? o->replay : NULL;
 
 	audit_finish(sv, p.action, ok, ok ? NULL : env->error->text);
 	if (!o)
 		return;
-	o->token = NULL;
+	o->replay = NULL;
 	if (o->client)
 		answer_client(o, env, fds, n_fds);
 	control_open_end(sv, o);
 	if (t)
-		answer_token(sv, t, env, answer_is_refusal(env));
+		answer_replay(sv, t, env, answer_is_refusal(env));
 }
 
 void reply(struct supervisor *sv, struct parked p, Berth__Envelope *body, const int *fds, unsigned n_fds)

@@ -7,7 +7,7 @@
 #include "base/str.h"
 #include "proto/envelope.h"
 #include "supervisor/container.h"
-#include "supervisor/token.h"
+#include "supervisor/replay.h"
 #include "supervisor/watch.h"
 
 #include <errno.h>
@@ -99,7 +99,7 @@ void control_open_end(struct supervisor *sv, struct open *o)
 
 void control_open_detach(struct supervisor *sv, struct open *o)
 {
-	if (o->token)
+	if (o->replay)
 		open_leave_client(o);
 	else
 		control_open_end(sv, o);
@@ -153,7 +153,7 @@ static void client_leave_requests(struct client *c)
 		struct parked p = o->parked;
 		bool looks = !o->row->verb;
 
-		if (!o->token) /* else somebody may ask for the answer again */
+		if (!o->replay) /* else somebody may ask for the answer again */
 			open_call_off(o, false);
 		if (looks)
 			(void)container_cancel(sv, p.client, p.request);

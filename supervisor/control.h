@@ -19,16 +19,16 @@ void control_close(struct supervisor *sv);
 int control_listen_fd(const struct supervisor *sv);	/* stays ours; control_close closes it: dup it to keep it */
 uint32_t control_clients(const struct supervisor *sv);
 
-struct token;
+struct replay;
 
-/* A request that has no terminal answer yet. Outlives its client only when a token wants the answer. */
+/* A request that has no terminal answer yet. Outlives its client only when a client_token wants the answer. */
 struct open {
 	struct list link;		/* client.open */
 	struct open *next;		/* same bucket of control.bucket */
 	struct client *client;		/* NULL: gone */
 	struct parked parked;		/* action is filled once it is known */
 	const struct request_row *row;
-	struct token *token;		/* owes its answer to this request; NULL without client_token */
+	struct replay *replay;		/* owes its answer to this request; NULL without client_token */
 	struct timer deadline;
 	void (*on_gone)(void *arg, bool cancelled);
 	void *on_gone_arg;
@@ -59,7 +59,7 @@ void client_refuse(struct client *c, uint64_t request, Berth__Error__Code code, 
 	__attribute__((format(printf, 5, 6)));
 /* Takes a request back: 0, -ENOENT (not open), -EBUSY (it changes something and has begun). */
 int control_cancel(struct client *c, uint64_t request);
-/* The request goes on, but its client is not told any more; freed with the answer. Without a token it ends at once. */
+/* The request goes on, but its client is not told any more; freed with the answer. Without a client_token it ends at once. */
 void control_open_detach(struct supervisor *sv, struct open *o);
 /* Sends one record: -ENOBUFS when the client does not read, and then it is on its way out. env->id is set by the caller. */
 int client_send(struct client *c, const Berth__Envelope *env, const int *fds, unsigned n_fds);

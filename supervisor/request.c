@@ -7,8 +7,8 @@
 #include "proto/envelope.h"
 #include "supervisor/audit.h"
 #include "supervisor/control.h"
+#include "supervisor/replay.h"
 #include "supervisor/store.h"
-#include "supervisor/token.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -218,10 +218,10 @@ static bool answer_has_fd(const Berth__Envelope *env, const struct request_row *
 	       (env->body_case == BERTH__ENVELOPE__BODY_CONTAINER_START && env->container_start->attach);
 }
 
-static void request_repeat(struct supervisor *sv, struct parked p, const struct token *t)
+static void request_repeat(struct supervisor *sv, struct parked p, const struct replay *t)
 {
 	size_t len;
-	const void *data = token_answer(t, &len);
+	const void *data = replay_answer(t, &len);
 	Berth__Envelope *env = berth__envelope__unpack(NULL, len, data); /* our own bytes */
 
 	if (!env) {
@@ -292,14 +292,14 @@ static bool request_is_new(struct request *rq, struct open *o)
 {
 	const Berth__Envelope *env = rq->env;
 	struct supervisor *sv = rq->sv;
-	struct token *t;
+	struct replay *t;
 	int r;
 
 	if (!env->client_token || !o->row->verb)
 		return true; /* what only looks is the same every time */
-	if (!is_word(env->client_token, TOKEN_SIZE - 1)) {
+	if (!is_word(env->client_token, REPLAY_SIZE - 1)) {
 		reply_error(sv, rq->parked, BERTH__ERROR__CODE__INVALID, "client_token",
-			    "must be 1 to %d printable characters without blanks", TOKEN_SIZE - 1);
+			    "must be 1 to %d printable characters without blanks", REPLAY_SIZE - 1);
 		return false;
 	}
 	if (answer_has_fd(env, o->row)) {
@@ -308,27 +308,27 @@ static bool request_is_new(struct request *rq, struct open *o)
 			    "client_token");
 		return false;
 	}
-	r = token_take(sv->tokens, rq->who.name, env->client_token, token_hash(env), rq->parked, &t);
+	r = replay_take(sv->replays, rq->who.name, env->client_token, replay_hash(env), rq->parked, &t);
 	switch (r) {
-	case TOKEN_NEW:
-		o->token = t;
+	case REPLAY_NEW:
+		o->replay = t;
 		return true;
-	case TOKEN_JOINED:
+	case REPLAY_JOINED:
 		return false;
-	case TOKEN_REPEAT:
+	case REPLAY_REPEAT:
 		request_repeat(sv, rq->parked, t);
 		return false;
-	case TOKEN_MADE:
-		o->token = t;
-		return !request_made(rq, token_object_uuid(t)) && !request_removed(rq, token_object_uuid(t));
-	case TOKEN_OTHER:
+	case REPLAY_MADE:
+		o->replay = t;
+		return !request_made(rq, replay_object_uuid(t)) && !request_removed(rq, replay_object_uuid(t));
+	case REPLAY_OTHER:
 		reply_error(sv, rq->parked, BERTH__ERROR__CODE__CONFLICT, "client_token",
 			    "this client_token belongs to a request that asked for something else");
 		return false;
-	case TOKEN_FULL:
+	case REPLAY_FULL:
 		reply_error(sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, "client_token",
 			    "%s has %u requests with a client_token running: that is the limit", rq->who.name,
-			    TOKEN_PER_PRINCIPAL);
+			    REPLAY_PER_PRINCIPAL);
 		return false;
 	default:
 		reply_error(sv, rq->parked, BERTH__ERROR__CODE__INTERNAL, "client_token", "remember it: %s",
@@ -348,7 +348,7 @@ static void on_deadline(struct timer *t)
 	struct parked p = o->parked;
 	void (*off)(void *arg, bool cancelled) = o->on_gone;
 	void *off_arg = o->on_gone_arg;
-	bool goes_on = o->token != NULL;
+	bool goes_on = o->replay != NULL;
 
 	client_refuse(c, p.request, BERTH__ERROR__CODE__TIMEOUT, NULL, "no result within the deadline%s",
 		      o->row->verb ? ": it goes on, look at the object or its actions" : "");

@@ -15,11 +15,11 @@
 #include "supervisor/names.h"
 #include "supervisor/pod.h"
 #include "supervisor/recover.h"
+#include "supervisor/replay.h"
 #include "supervisor/seccomp.h"
 #include "supervisor/shimlink.h"
 #include "supervisor/spare.h"
 #include "supervisor/store.h"
-#include "supervisor/token.h"
 #include "supervisor/upgrade.h"
 #include "supervisor/volume.h"
 #include "supervisor/watch.h"
@@ -231,7 +231,7 @@ static int open_logs(struct supervisor *sv, struct err *e)
 	if (!r)
 		r = audit_open(sv);
 	if (!r)
-		r = tokens_open(sv);
+		r = replays_open(sv);
 	if (!r)
 		r = logs_open(sv);
 	return r < 0 ? err_set(e, -r, "logs", "open the logs of events and actions") : 0;
@@ -358,8 +358,8 @@ static void close_store(struct supervisor *sv)
 	container_step_all(sv);
 	store_close(sv->store);
 	sv->store = NULL;
-	if (sv->tokens)
-		tokens_close(sv);
+	if (sv->replays)
+		replays_close(sv);
 	if (sv->audit)
 		audit_close(sv);
 	if (sv->watch)

@@ -12,8 +12,8 @@
 #include "supervisor/job.h"
 #include "supervisor/logs.h"
 #include "supervisor/names.h"
+#include "supervisor/replay.h"
 #include "supervisor/store.h"
-#include "supervisor/token.h"
 #include "supervisor/volume.h"
 #include "supervisor/watch.h"
 
@@ -60,7 +60,7 @@ static void services_open(struct fixture *f)
 	if (r == 0)
 		r = audit_open(sv);
 	if (r == 0)
-		r = tokens_open(sv);
+		r = replays_open(sv);
 	if (r == 0)
 		r = logs_open(sv);
 	if (r == 0)
@@ -84,7 +84,7 @@ static void services_close(struct fixture *f)
 	store_close(sv->store);
 	sv->store = NULL;
 	logs_close(sv);
-	tokens_close(sv);
+	replays_close(sv);
 	audit_close(sv);
 	watch_free(sv->watch);
 	sv->watch = NULL;
@@ -716,7 +716,7 @@ static void a_removal_whose_answer_was_lost_in_a_crash_is_answered_again(void **
 	lost.done = &done;
 	done.uuid = env->volume_reply->volumes[0]->meta->uuid;
 	drop(volume(f, sock, true, "data", NULL));
-	store_put_token(f->sv.store, "root", "crashed", token_hash(&asked), data, berth__envelope__pack(&lost, data),
+	store_put_token(f->sv.store, "root", "crashed", replay_hash(&asked), data, berth__envelope__pack(&lost, data),
 			wall_ns() + (int64_t)NS_PER_S * 60);
 	drop(env);
 	services_close(f);
@@ -781,7 +781,7 @@ static void an_old_answer_gives_way_when_a_principal_has_too_many(void **state)
 	Berth__Envelope *env;
 	char token[32];
 
-	for (unsigned i = 0; i < TOKEN_PER_PRINCIPAL + 10; i++) {
+	for (unsigned i = 0; i < REPLAY_PER_PRINCIPAL + 10; i++) {
 		snprintf(token, sizeof token, "t%u", i);
 		env = volume(f, sock, true, "nothing", token);
 		assert_int_equal(env->error->code, BERTH__ERROR__CODE__NOT_FOUND);

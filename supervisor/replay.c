@@ -1,6 +1,6 @@
-/* supervisor/token.c - see supervisor/token.h. Running and answered tokens in one table; the store has a copy of each, so that
+/* supervisor/replay.c - see supervisor/replay.h. Running and answered client_tokens in one table; the store has a copy of each, so that
  * they outlive berthd. What the store keeps of one that runs is an Envelope `more`, with Done.uuid once the object is known. */
-#include "supervisor/token.h"
+#include "supervisor/replay.h"
 
 #include "base/log.h"
 #include "supervisor/control.h"
@@ -11,28 +11,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TOKEN_BUCKETS  1024u
-#define TOKEN_SWEEP_NS (60 * NS_PER_S)
+#define REPLAY_BUCKETS	1024u
+#define REPLAY_SWEEP_NS (60 * NS_PER_S)
 
 struct waiting {
-	struct list link; /* token.joined */
+	struct list link; /* replay.joined */
 	struct parked parked;
 };
 
-/* Whoever has tokens. */
+/* Whoever has client_tokens. */
 struct holder {
-	struct list link; /* tokens.holders */
+	struct list link; /* replays.holders */
 	char principal[64];
 	uint32_t n;
-	struct list answered; /* of struct token.in_holder, longest answered first */
+	struct list answered; /* of struct replay.in_holder, longest answered first */
 };
 
-struct token {
-	struct list link;   /* tokens.all, oldest first */
-	struct token *next; /* same bucket */
+struct replay {
+	struct list link;    /* replays.all, oldest first */
+	struct replay *next; /* same bucket */
 	struct list in_holder;
 	struct holder *holder;
-	char text[TOKEN_SIZE];
+	char text[REPLAY_SIZE];
 	uint64_t hash;
 	int64_t expires_at; /* wall clock, as it is in the store */
 	bool running;	    /* someone owes the answer */
@@ -42,11 +42,11 @@ struct token {
 	struct list joined; /* of struct waiting */
 };
 
-struct tokens {
+struct replays {
 	struct supervisor *sv;
 	struct list all;
 	struct list holders;
-	struct token *bucket[TOKEN_BUCKETS];
+	struct replay *bucket[REPLAY_BUCKETS];
 	struct timer sweep;
 };
 
@@ -61,16 +61,16 @@ static uint64_t hash_bytes(uint64_t h, const void *data, size_t len)
 
 #define HASH_START 14695981039346656037ull
 
-static struct token **token_bucket(struct tokens *ts, const char *principal, const char *text)
+static struct replay **replay_bucket(struct replays *ts, const char *principal, const char *text)
 {
 	uint64_t h = hash_bytes(HASH_START, principal, strlen(principal) + 1);
 
-	return &ts->bucket[hash_bytes(h, text, strlen(text)) % TOKEN_BUCKETS];
+	return &ts->bucket[hash_bytes(h, text, strlen(text)) % REPLAY_BUCKETS];
 }
 
-static struct token *token_find(struct tokens *ts, const char *principal, const char *text)
+static struct replay *replay_find(struct replays *ts, const char *principal, const char *text)
 {
-	struct token *t = *token_bucket(ts, principal, text);
+	struct replay *t = *replay_bucket(ts, principal, text);
 
 	while (t && (strcmp(t->text, text) || strcmp(t->holder->principal, principal)))
 		t = t->next;
@@ -78,7 +78,7 @@ static struct token *token_find(struct tokens *ts, const char *principal, const 
 }
 
 /* Principals are few: root and the members of a group. */
-static struct holder *holder_get(struct tokens *ts, const char *principal, bool make)
+static struct holder *holder_get(struct replays *ts, const char *principal, bool make)
 {
 	struct holder *h;
 
@@ -94,9 +94,9 @@ static struct holder *holder_get(struct tokens *ts, const char *principal, bool 
 	return h;
 }
 
-static struct token *token_new(struct tokens *ts, const char *principal, const char *text)
+static struct replay *replay_new(struct replays *ts, const char *principal, const char *text)
 {
-	struct token **bucket = token_bucket(ts, principal, text), *t = calloc(1, sizeof *t);
+	struct replay **bucket = replay_bucket(ts, principal, text), *t = calloc(1, sizeof *t);
 	struct holder *h = t ? holder_get(ts, principal, true) : NULL;
 
 	if (!h) {
@@ -114,9 +114,9 @@ static struct token *token_new(struct tokens *ts, const char *principal, const c
 	return t;
 }
 
-static void token_free(struct tokens *ts, struct token *t)
+static void replay_free(struct replays *ts, struct replay *t)
 {
-	struct token **at = token_bucket(ts, t->holder->principal, t->text);
+	struct replay **at = replay_bucket(ts, t->holder->principal, t->text);
 	struct waiting *w;
 
 	while (*at != t)
@@ -134,7 +134,7 @@ static void token_free(struct tokens *ts, struct token *t)
 	free(t);
 }
 
-uint64_t token_hash(const Berth__Envelope *env)
+uint64_t replay_hash(const Berth__Envelope *env)
 {
 	Berth__Envelope what = BERTH__ENVELOPE__INIT;
 	uint64_t h = HASH_START;
@@ -159,7 +159,7 @@ uint64_t token_hash(const Berth__Envelope *env)
 /* ---------------------------------------------------------------- the copy in the store */
 
 /* A copy that cannot be queued is lost in a crash only, and mutations are refused when the queue is full. */
-static void token_store(struct supervisor *sv, const struct token *t, const void *data, size_t len)
+static void replay_store(struct supervisor *sv, const struct replay *t, const void *data, size_t len)
 {
 	int r = store_put_token(sv->store, t->holder->principal, t->text, t->hash, data, len, t->expires_at);
 
@@ -167,7 +167,7 @@ static void token_store(struct supervisor *sv, const struct token *t, const void
 		log_warn("a client_token of %s is kept in memory only: %s", t->holder->principal, strerror(-r));
 }
 
-static void token_store_running(struct supervisor *sv, const struct token *t)
+static void replay_store_running(struct supervisor *sv, const struct replay *t)
 {
 	Berth__Envelope env = BERTH__ENVELOPE__INIT;
 	Berth__Done done = BERTH__DONE__INIT;
@@ -179,23 +179,23 @@ static void token_store_running(struct supervisor *sv, const struct token *t)
 	if (*t->uuid)
 		done.uuid = (char *)(uintptr_t)t->uuid; /* only packed */
 	_Static_assert(sizeof data > UUID_SIZE + 32, "room for the packed message");
-	token_store(sv, t, data, berth__envelope__pack(&env, data));
+	replay_store(sv, t, data, berth__envelope__pack(&env, data));
 }
 
-static int on_token_load(void *arg, const char *principal, const char *text, uint64_t hash, const void *reply,
-			 size_t len, int64_t expires_at)
+static int on_replay_load(void *arg, const char *principal, const char *text, uint64_t hash, const void *reply,
+			  size_t len, int64_t expires_at)
 {
-	struct tokens *ts = arg;
+	struct replays *ts = arg;
 	Berth__Envelope *env;
-	struct token *t;
+	struct replay *t;
 
 	if (expires_at <= wall_ns() || strlen(principal) >= sizeof t->holder->principal ||
 	    strlen(text) >= sizeof t->text)
 		return 0;
 	env = berth__envelope__unpack(NULL, len, reply);
 	if (!env)
-		return 0; /* not an answer: then this token knows nothing worth keeping */
-	t = token_new(ts, principal, text);
+		return 0; /* not an answer: then this client_token knows nothing worth keeping */
+	t = replay_new(ts, principal, text);
 	if (t) {
 		t->hash = hash;
 		t->expires_at = expires_at;
@@ -217,27 +217,27 @@ static int on_token_load(void *arg, const char *principal, const char *text, uin
 
 static void on_sweep(struct timer *timer)
 {
-	struct tokens *ts = container_of(timer, struct tokens, sweep);
+	struct replays *ts = container_of(timer, struct replays, sweep);
 	int64_t now = wall_ns();
 	bool any = false;
-	struct token *t;
+	struct replay *t;
 
 	list_each (t, &ts->all, link) {
 		if (t->running || t->expires_at > now)
 			continue;
-		token_free(ts, t);
+		replay_free(ts, t);
 		any = true;
 	}
 	if (any)
 		(void)store_drop_tokens(ts->sv->store, NULL, NULL,
 					now); /* asked again with the next that expires, or at start */
-	(void)timer_in(&ts->sv->loop, &ts->sweep, TOKEN_SWEEP_NS,
+	(void)timer_in(&ts->sv->loop, &ts->sweep, REPLAY_SWEEP_NS,
 		       on_sweep); /* cannot fail: its slot has just become free */
 }
 
-int tokens_open(struct supervisor *sv)
+int replays_open(struct supervisor *sv)
 {
-	struct tokens *ts = calloc(1, sizeof *ts);
+	struct replays *ts = calloc(1, sizeof *ts);
 	int r;
 
 	if (!ts)
@@ -245,50 +245,50 @@ int tokens_open(struct supervisor *sv)
 	ts->sv = sv;
 	list_init(&ts->all);
 	list_init(&ts->holders);
-	r = store_load_tokens(sv->store, on_token_load, ts);
+	r = store_load_tokens(sv->store, on_replay_load, ts);
 	if (r == 0)
 		r = store_drop_tokens(sv->store, NULL, NULL, wall_ns());
 	if (r == 0)
-		r = timer_in(&sv->loop, &ts->sweep, TOKEN_SWEEP_NS, on_sweep);
-	sv->tokens = ts;
+		r = timer_in(&sv->loop, &ts->sweep, REPLAY_SWEEP_NS, on_sweep);
+	sv->replays = ts;
 	if (r < 0)
-		tokens_close(sv);
+		replays_close(sv);
 	return r;
 }
 
-void tokens_close(struct supervisor *sv)
+void replays_close(struct supervisor *sv)
 {
-	struct tokens *ts = sv->tokens;
-	struct token *t;
+	struct replays *ts = sv->replays;
+	struct replay *t;
 
 	if (!ts)
 		return;
 	timer_del(&ts->sweep);
-	while ((t = list_first(&ts->all, struct token, link)))
-		token_free(ts, t);
-	sv->tokens = NULL;
+	while ((t = list_first(&ts->all, struct replay, link)))
+		replay_free(ts, t);
+	sv->replays = NULL;
 	free(ts);
 }
 
 /* ---------------------------------------------------------------- use */
 
 /* Room for one more of this principal: what was answered longest ago goes. False: all of them run. */
-static bool token_make_room(struct tokens *ts, const char *principal)
+static bool replay_make_room(struct replays *ts, const char *principal)
 {
 	struct holder *h = holder_get(ts, principal, false);
-	struct token *oldest;
+	struct replay *oldest;
 
-	if (!h || h->n < TOKEN_PER_PRINCIPAL)
+	if (!h || h->n < REPLAY_PER_PRINCIPAL)
 		return true;
-	oldest = list_first(&h->answered, struct token, in_holder);
+	oldest = list_first(&h->answered, struct replay, in_holder);
 	if (!oldest)
 		return false;
 	(void)store_drop_tokens(ts->sv->store, principal, oldest->text, 0); /* if not: it expires there */
-	token_free(ts, oldest);
+	replay_free(ts, oldest);
 	return true;
 }
 
-static int token_join(struct token *t, struct parked p)
+static int replay_join(struct replay *t, struct parked p)
 {
 	struct waiting *w = malloc(sizeof *w);
 
@@ -296,63 +296,63 @@ static int token_join(struct token *t, struct parked p)
 		return -ENOMEM;
 	w->parked = p;
 	list_push(&t->joined, &w->link);
-	return TOKEN_JOINED;
+	return REPLAY_JOINED;
 }
 
-int token_take(struct tokens *ts, const char *principal, const char *text, uint64_t hash, struct parked p,
-	       struct token **ret)
+int replay_take(struct replays *ts, const char *principal, const char *text, uint64_t hash, struct parked p,
+		struct replay **ret)
 {
-	struct token *t = token_find(ts, principal, text);
+	struct replay *t = replay_find(ts, principal, text);
 
 	if (t && !t->running && t->expires_at <= wall_ns()) {
-		token_free(ts, t);
+		replay_free(ts, t);
 		t = NULL;
 	}
 	if (t && t->hash != hash)
-		return TOKEN_OTHER;
+		return REPLAY_OTHER;
 	if (t && t->running)
-		return token_join(t, p);
+		return replay_join(t, p);
 	if (t && t->answer) {
 		*ret = t;
-		return TOKEN_REPEAT;
+		return REPLAY_REPEAT;
 	}
 	if (t) { /* known from before a crash, without an answer */
 		t->running = true;
 		list_del(&t->in_holder);
 		*ret = t;
-		return *t->uuid ? TOKEN_MADE : TOKEN_NEW;
+		return *t->uuid ? REPLAY_MADE : REPLAY_NEW;
 	}
-	if (!token_make_room(ts, principal))
-		return TOKEN_FULL;
-	t = token_new(ts, principal, text);
+	if (!replay_make_room(ts, principal))
+		return REPLAY_FULL;
+	t = replay_new(ts, principal, text);
 	if (!t)
 		return -ENOMEM;
 	t->hash = hash;
-	t->expires_at = wall_ns() + (int64_t)TOKEN_LIFE_NS;
+	t->expires_at = wall_ns() + (int64_t)REPLAY_LIFE_NS;
 	t->running = true;
-	token_store_running(ts->sv, t);
+	replay_store_running(ts->sv, t);
 	*ret = t;
-	return TOKEN_NEW;
+	return REPLAY_NEW;
 }
 
-void token_object(struct supervisor *sv, struct token *t, const char *uuid)
+void replay_object(struct supervisor *sv, struct replay *t, const char *uuid)
 {
 	snprintf(t->uuid, sizeof t->uuid, "%s", uuid);
-	token_store_running(sv, t);
+	replay_store_running(sv, t);
 }
 
-const char *token_object_uuid(const struct token *t)
+const char *replay_object_uuid(const struct replay *t)
 {
 	return t->uuid;
 }
 
-const void *token_answer(const struct token *t, size_t *ret_len)
+const void *replay_answer(const struct replay *t, size_t *ret_len)
 {
 	*ret_len = t->answer_len;
 	return t->answer;
 }
 
-static void token_tell_joined(struct supervisor *sv, struct token *t, const void *answer, size_t len)
+static void replay_tell_joined(struct supervisor *sv, struct replay *t, const void *answer, size_t len)
 {
 	Berth__Envelope *env = answer ? berth__envelope__unpack(NULL, len, answer) : NULL;
 	struct waiting *w;
@@ -369,12 +369,12 @@ static void token_tell_joined(struct supervisor *sv, struct token *t, const void
 		berth__envelope__free_unpacked(env, NULL);
 }
 
-void token_finish(struct supervisor *sv, struct token *t, const void *answer, size_t len)
+void replay_finish(struct supervisor *sv, struct replay *t, const void *answer, size_t len)
 {
 	void *copy = malloc(len ? len : 1);
 
 	if (!copy) {
-		token_drop(sv, t, answer, len);
+		replay_drop(sv, t, answer, len);
 		return;
 	}
 	memcpy(copy, answer, len);
@@ -383,14 +383,15 @@ void token_finish(struct supervisor *sv, struct token *t, const void *answer, si
 	t->answer_len = len;
 	t->running = false;
 	list_push(&t->holder->answered, &t->in_holder);
-	t->expires_at = wall_ns() + (int64_t)TOKEN_LIFE_NS; /* an hour from the answer, however long the request took */
-	token_store(sv, t, answer, len);
-	token_tell_joined(sv, t, answer, len);
+	t->expires_at =
+		wall_ns() + (int64_t)REPLAY_LIFE_NS; /* an hour from the answer, however long the request took */
+	replay_store(sv, t, answer, len);
+	replay_tell_joined(sv, t, answer, len);
 }
 
-void token_drop(struct supervisor *sv, struct token *t, const void *answer, size_t len)
+void replay_drop(struct supervisor *sv, struct replay *t, const void *answer, size_t len)
 {
-	token_tell_joined(sv, t, answer, len);
+	replay_tell_joined(sv, t, answer, len);
 	(void)store_drop_tokens(sv->store, t->holder->principal, t->text, 0); /* if not: it expires */
-	token_free(sv->tokens, t);
+	replay_free(sv->replays, t);
 }
