@@ -1,7 +1,5 @@
-/* supervisor/config.h - berthd's settings: defaults, then the file, then the command line (main.c), then config_check.
- *
- * The file is lines of `key = value`; `#` begins a comment, a value may stand in double quotes. Keys are the fields of
- * struct config. An error names file and line; an unknown key, one given twice or a bad value is refused. */
+/* supervisor/config.h - berthd's settings: defaults, then the file (base/settings.h), then the command line (main.c), then
+ * config_check. Keys are the fields of struct config. */
 #pragma once
 
 #include "base/err.h"
@@ -9,9 +7,9 @@
 
 void config_defaults(struct config *c);
 /* One setting by name, as in the file: also for the command line. e->step = the key. */
+int config_set(struct config *c, const char *key, const char *value, struct err *e);
 /* A path of the command line, which may be relative to `here`, the folder we were started in. */
 int config_set_path(struct config *c, const char *key, const char *here, const char *path, struct err *e);
-int config_set(struct config *c, const char *key, const char *value, struct err *e);
 int config_parse(struct config *c, const char *file, const char *text, size_t len, struct err *e);
 /* A missing file is fine unless must_exist. */
 int config_load(struct config *c, const char *path, bool must_exist, struct err *e);

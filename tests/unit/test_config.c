@@ -65,7 +65,7 @@ static void a_bad_line_is_refused_with_its_number_and_changes_nothing(void **sta
 		 "berthd.conf:1: socket_group: the quotes are not closed, or something follows them"},
 		{"socket_group = \"a\" b\n",
 		 "berthd.conf:1: socket_group: the quotes are not closed, or something follows them"},
-		{"socket_group = a b\n", "berthd.conf:1: socket_group: 'a b' is not a group's name"},
+		{"socket_group = a b\n", "berthd.conf:1: socket_group: 'a b' is not a name"},
 		{"= x\n", "berthd.conf:1: unknown setting ''"},
 	};
 	struct config c, before;
