@@ -10,7 +10,6 @@
 #include "base/file.h"
 #include "base/own.h"
 #include "image/folder.h"
-#include "job/confine.h"
 #include "job/list.h"
 
 #include <dirent.h>
@@ -197,7 +196,7 @@ int verb_fill(int argc, char **argv, struct err *e)
 	AUTO_FD from = source;
 	if (from < 0 && !begun && argc > 3)
 		return report_done(why, e);
-	r = confine_enter(&(struct confine){.caps = CONFINE_CAPS_UNPACK, .write_dir = volumes, .read_fd = from}, e);
+	r = confine_enter(&(struct confine){.caps = JOB_CAPS_UNPACK, .write_dir = volumes, .read_fd = from}, e);
 	if (r < 0)
 		return r;
 	AUTO_FD dir = open(volumes, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

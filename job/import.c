@@ -3,7 +3,6 @@
 
 #include "base/file.h"
 #include "image/store.h"
-#include "job/confine.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -34,7 +33,7 @@ int verb_import(int argc, char **argv, struct err *e)
 	struct image_store store;
 	Berth__Image **image;
 	size_t n;
-	struct confine confine = {.caps = CONFINE_CAPS_UNPACK, .write_dir = argv[1]};
+	struct confine confine = {.caps = JOB_CAPS_UNPACK, .write_dir = argv[1]};
 	struct stat st;
 	int r = dir_make(AT_FDCWD, argv[1], 0700);
 

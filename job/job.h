@@ -5,10 +5,20 @@
  * EventBatch with `more` set; the last record is the result: Done, a named reply, or Error. */
 #pragma once
 
+#include "base/confine.h"
 #include "base/err.h"
 #include "proto/berth.pb-c.h"
 
 #define REPORT_FD 3
+
+/* What confine_enter leaves a verb. Unpacking makes files of any owner and kind; trusted.overlay.* needs SYS_ADMIN, of which seccomp
+ * and Landlock leave nothing else. */
+#define JOB_CAPS_UNPACK                                                                                                \
+	(CAP_BIT(0) /* CHOWN */ | CAP_BIT(1) /* DAC_OVERRIDE */ | CAP_BIT(3) /* FOWNER */ | CAP_BIT(4) /* FSETID */ |  \
+	 CAP_BIT(21) /* SYS_ADMIN */ | CAP_BIT(27) /* MKNOD */ | CAP_BIT(31) /* SETFCAP */)
+#define JOB_CAPS_REMOVE (CAP_BIT(1) /* DAC_OVERRIDE */ | CAP_BIT(3) /* FOWNER */)
+#define JOB_CAPS_READ	CAP_BIT(2) /* DAC_READ_SEARCH */
+#define JOB_CAPS_PROC	(CAP_BIT(2) /* DAC_READ_SEARCH */ | CAP_BIT(19) /* SYS_PTRACE */)
 
 /* 0 when the result has been sent. Else negative errno and e filled: main sends it as the result. */
 typedef int verb_fn(int argc, char **argv, struct err *e);

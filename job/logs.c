@@ -14,7 +14,6 @@
 #include "base/loop.h"
 #include "base/own.h"
 #include "base/str.h"
-#include "job/confine.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -572,7 +571,7 @@ int verb_logs(int argc, char **argv, struct err *e)
 	for (int i = 2; r == 0 && i < argc; i++)
 		r = option_parse(l, argv[i], e);
 	if (r == 0)
-		r = confine_enter(&(struct confine){.caps = CONFINE_CAPS_READ, .all_files = 1}, e);
+		r = confine_enter(&(struct confine){.caps = JOB_CAPS_READ, .all_files = 1}, e);
 	if (r == 0)
 		r = logs_run(l, e);
 	close_fd(&l->fd);

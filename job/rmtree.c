@@ -4,7 +4,6 @@
 
 #include "base/file.h"
 #include "base/own.h"
-#include "job/confine.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -15,7 +14,7 @@
 
 int verb_rmtree(int argc, char **argv, struct err *e)
 {
-	int r = confine_enter(&(struct confine){.caps = CONFINE_CAPS_REMOVE, .write_dir = argv[1]}, e), fd;
+	int r = confine_enter(&(struct confine){.caps = JOB_CAPS_REMOVE, .write_dir = argv[1]}, e), fd;
 	struct dirent *entry;
 	DIR *dir;
 
@@ -45,7 +44,7 @@ int verb_rmtree(int argc, char **argv, struct err *e)
 
 int verb_limits(int argc, char **argv, struct err *e)
 {
-	int ready = confine_enter(&(struct confine){.caps = CONFINE_CAPS_REMOVE, .all_files = 1}, e);
+	int ready = confine_enter(&(struct confine){.caps = JOB_CAPS_REMOVE, .all_files = 1}, e);
 
 	if (ready < 0)
 		return ready;

@@ -4,7 +4,6 @@
 #include "base/file.h"
 #include "base/loop.h"
 #include "image/store.h"
-#include "job/confine.h"
 #include "job/list.h"
 
 #include <errno.h>
@@ -32,7 +31,7 @@ int verb_sweep(int argc, char **argv, struct err *e)
 	if (r < 0)
 		r = err_set(e, r, "sweep", "%s", argv[1]);
 	if (r == 0)
-		r = confine_enter(&(struct confine){.caps = CONFINE_CAPS_REMOVE, .write_dir = argv[1]}, e);
+		r = confine_enter(&(struct confine){.caps = JOB_CAPS_REMOVE, .write_dir = argv[1]}, e);
 	if (r == 0)
 		r = image_store_open(&store, argv[1], e);
 	if (r == 0) {

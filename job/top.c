@@ -8,7 +8,6 @@
 #include "base/loop.h"
 #include "base/own.h"
 #include "base/str.h"
-#include "job/confine.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -217,7 +216,7 @@ int verb_top(int argc, char **argv, struct err *e)
 	Berth__TopReply reply = BERTH__TOP_REPLY__INIT;
 	Berth__Envelope env = BERTH__ENVELOPE__INIT;
 	struct timespec boot;
-	int r = confine_enter(&(struct confine){.caps = CONFINE_CAPS_PROC, .all_files = 1}, e);
+	int r = confine_enter(&(struct confine){.caps = JOB_CAPS_PROC, .all_files = 1}, e);
 
 	(void)argc, (void)argv;
 	if (r < 0)

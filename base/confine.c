@@ -1,6 +1,6 @@
-/* job/confine.c - see job/confine.h. The order: the mount namespace needs CAP_SYS_ADMIN, Landlock forbids mounting, seccomp
+/* base/confine.c - see base/confine.h. The order: the mount namespace needs CAP_SYS_ADMIN, Landlock forbids mounting, seccomp
  * forbids most of what stands above it. Landlock and capset are raw system calls: the libraries would be larger than their use. */
-#include "job/confine.h"
+#include "base/confine.h"
 
 #include "base/file.h"
 #include "base/own.h"
@@ -17,6 +17,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -125,7 +126,7 @@ static int caps_drop(uint64_t keep, struct err *e)
 #define ARCH_HERE AUDIT_ARCH_RISCV64
 #endif
 
-/* What takes over a machine and what no job does: programs, other processes, mounts, namespaces, modules, the network. */
+/* What takes over a machine and what none of us does once confined: programs, other processes, mounts, namespaces, modules, the network. */
 static const unsigned denied[] = {
 	SYS_execve,
 	SYS_execveat,
@@ -163,7 +164,6 @@ static const unsigned denied[] = {
 	SYS_keyctl,
 	SYS_add_key,
 	SYS_request_key,
-	SYS_socket,
 	SYS_settimeofday,
 	SYS_clock_settime,
 	SYS_clock_adjtime,
@@ -177,10 +177,10 @@ static const unsigned denied[] = {
 	SYS_nfsservctl,
 };
 
-static int seccomp_enter(struct err *e)
+static int seccomp_enter(bool unix_sockets, struct err *e)
 {
 #ifdef ARCH_HERE
-	struct sock_filter code[ARRAY_SIZE(denied) + 8];
+	struct sock_filter code[ARRAY_SIZE(denied) + 12];
 	struct sock_fprog program = {.filter = code};
 	unsigned short n = 0;
 
@@ -191,8 +191,14 @@ static int seccomp_enter(struct err *e)
 #ifdef __x86_64__
 	/* The x32 calls, which have numbers of their own. */
 	code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000u,
-						 (unsigned char)(ARRAY_SIZE(denied) + 1), 0);
+						 (unsigned char)(ARRAY_SIZE(denied) + 4), 0);
 #endif
+	/* socket: of one family, or of none (there is no family -1). Only the low half is compared: the kernel takes an int. */
+	code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 2);
+	code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0]));
+	code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, unix_sockets ? AF_UNIX : ~0u,
+						 (unsigned char)(ARRAY_SIZE(denied)),
+						 (unsigned char)(ARRAY_SIZE(denied) + 1));
 	for (size_t i = 0; i < ARRAY_SIZE(denied); i++)
 		code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, denied[i],
 							 (unsigned char)(ARRAY_SIZE(denied) - i), 0);
@@ -223,5 +229,5 @@ int confine_enter(const struct confine *c, struct err *e)
 		return r;
 	if ((r = caps_drop(c->caps, e)) < 0)
 		return r;
-	return seccomp_enter(e);
+	return seccomp_enter(c->unix_sockets, e);
 }

@@ -1,9 +1,9 @@
-/* tests/unit/test_job_confine.c - what a job that took over by a forged image could still do. Each attempt is a child that
- * confines itself as `import` does. Needs root. */
+/* tests/unit/test_confine.c - what a job that was taken over by a forged image could still do, and a gateway by a request. Each attempt is
+ * a child that confines itself as `import` does, or as the gateway. Needs root. */
 #include "tests/unit/unit.h"
 
 #include "base/file.h"
-#include "job/confine.h"
+#include "job/job.h"
 
 #include <linux/landlock.h>
 #include <sched.h>
@@ -54,8 +54,8 @@ static int confined(int (*fn)(int source_fd))
 		int fd = open(source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		struct err e = {0};
 
-		if (confine_enter(&(struct confine){.caps = CONFINE_CAPS_UNPACK, .write_dir = images, .read_fd = fd},
-				  &e) < 0) {
+		if (confine_enter(&(struct confine){.caps = JOB_CAPS_UNPACK, .write_dir = images, .read_fd = fd}, &e) <
+		    0) {
 			fprintf(stderr, "%s: %s\n", e.text, strerror(e.code));
 			_exit(100);
 		}
@@ -130,6 +130,41 @@ static int cannot_leave_its_folder(int source_fd)
 	return 0;
 }
 
+/* The gateway: no files at all, no sockets but unix ones. */
+static int a_gateway_has_unix_sockets_alone(void)
+{
+	struct err e = {0};
+	AUTO_FD made = -1;
+
+	if (confine_enter(&(struct confine){.unix_sockets = true}, &e) < 0)
+		return 1;
+	made = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (made < 0 || !refused(socket(AF_INET, SOCK_STREAM, 0)) || !refused(socket(AF_NETLINK, SOCK_RAW, 0)) ||
+	    !refused(socket(AF_PACKET, SOCK_RAW, 0)))
+		return 2;
+	if (syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) > 0 &&
+	    (!refused(open("/etc/passwd", O_RDONLY | O_CLOEXEC)) || !refused(open("/dev/null", O_RDWR | O_CLOEXEC))))
+		return 3;
+	if (!refused(execl("/bin/true", "true", NULL)) || !refused(unshare(CLONE_NEWUSER)) || !refused(setuid(1)))
+		return 4;
+	return 0;
+}
+
+static void test_a_gateway_has_unix_sockets_and_nothing_else(void **state)
+{
+	int status;
+	pid_t pid;
+
+	(void)state;
+	if (geteuid())
+		SKIP("needs root");
+	pid = fork();
+	if (pid == 0)
+		_exit(a_gateway_has_unix_sockets_alone());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 static void test_an_import_can_do_its_work(void **state)
 {
 	(void)state;
@@ -170,6 +205,7 @@ static void test_files_elsewhere_are_out_of_reach(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_a_gateway_has_unix_sockets_and_nothing_else, each_init, each_fini),
 		cmocka_unit_test_setup_teardown(test_an_import_can_do_its_work, each_init, each_fini),
 		cmocka_unit_test_setup_teardown(test_device_nodes_of_an_image_cannot_be_opened, each_init, each_fini),
 		cmocka_unit_test_setup_teardown(test_nothing_can_be_executed_or_mounted, each_init, each_fini),

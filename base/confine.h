@@ -1,0 +1,23 @@
+/* base/confine.h - what a process of ours may still do once it has opened what it needs: a job before it parses archives, the gateway
+ * before it reads the first request. */
+#pragma once
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define CAP_BIT(n) (1ull << (n))
+
+struct confine {
+	uint64_t caps; /* all others go, from the bounding set too */
+	const char *
+		write_dir; /* everything below may be changed; on a private mount without devices and programs. NULL: see below */
+	int read_fd;	   /* an open folder that may be read; <= 0: none */
+	bool unix_sockets; /* may make those; else no socket of any kind */
+	int all_files; /* no limit on files but that nothing is executed or mounted: for verbs that parse nothing foreign */
+};
+
+/* no_new_privs, capabilities, mount namespace, Landlock (best effort: as much as the kernel knows), seccomp (a list of what none
+ * of them ever needs), no core dumps. Irrevocable. */
+int confine_enter(const struct confine *c, struct err *e);
