@@ -11,8 +11,8 @@
 #include "proto/envelope.h"
 #include "supervisor/audit.h"
 #include "supervisor/container.h"
+#include "supervisor/filter.h"
 #include "supervisor/job.h"
-#include "supervisor/request.h"
 #include "supervisor/store.h"
 #include "supervisor/watch.h"
 
@@ -765,24 +765,10 @@ static void imports_go_on(struct imports *im)
 
 /* ---------------------------------------------------------------- list, inspect, remove */
 
-static bool label_matches(const Berth__ImageConfig *cfg, const char *want)
-{
-	const char *eq = strchr(want, '=');
-	size_t n = eq ? (size_t)(eq - want) : strlen(want);
-
-	for (size_t i = 0; cfg && i < cfg->n_labels; i++) {
-		const Berth__KeyValue *kv = cfg->labels[i];
-
-		if (kv->key && strlen(kv->key) == n && !strncmp(kv->key, want, n) &&
-		    (!eq || (kv->value && !strcmp(kv->value, eq + 1))))
-			return true;
-	}
-	return false;
-}
-
 /* "busy*", "busybox:latest", "docker.io/library/busybox": a pattern for the whole name, or for what comes behind its host. */
-static bool name_matches(const Berth__Image *obj, const char *pattern)
+static bool filter_name(const void *listing, const void *image, const char *pattern)
 {
+	const Berth__Image *obj = image;
 	char canonical[REFERENCE_SIZE];
 	bool is_name = reference_canonical(pattern, canonical, NULL) == 0;
 
@@ -796,36 +782,42 @@ static bool name_matches(const Berth__Image *obj, const char *pattern)
 	return false;
 }
 
-/* 1 fits, 0 does not, -EINVAL: there is no such filter. */
-static int image_filter(const Berth__Image *obj, const char *key, const char *value)
+static bool filter_label(const void *listing, const void *image, const char *value)
 {
-	if (!strcmp(key, "name") || !strcmp(key, "reference"))
-		return name_matches(obj, value);
-	if (!strcmp(key, "label"))
-		return label_matches(obj->config, value);
-	if (!strcmp(key, "id"))
-		return obj->image_id && str_starts(obj->image_id + (str_starts(value, "sha256:") ? 0 : 7), value);
-	if (!strcmp(key, "dangling"))
-		return (obj->n_names == 0) == (!strcmp(value, "true") || !strcmp(value, "1"));
-	return -EINVAL;
+	const Berth__ImageConfig *cfg = ((const Berth__Image *)image)->config;
+
+	return cfg && filter_label_fits(cfg->labels, cfg->n_labels, value);
 }
 
-static bool image_filters_known(struct request *rq, const Berth__ImageList *a)
+static const char *id_digits(const char *id)
 {
-	Berth__Image nothing = BERTH__IMAGE__INIT;
-
-	for (size_t i = 0; i < a->n_filters; i++) {
-		const char *key = a->filters[i]->key;
-
-		if (key && a->filters[i]->value && image_filter(&nothing, key, a->filters[i]->value) >= 0)
-			continue;
-		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__INVALID, "filters",
-			    "unknown filter '%s': there are name (or reference), id, label and dangling",
-			    key ? key : "");
-		return false;
-	}
-	return true;
+	return str_starts(id, "sha256:") ? id + 7 : id;
 }
+
+static bool image_id_can_be(const char *value)
+{
+	return filter_can_be_id(id_digits(value)) && !strchr(value, '-');
+}
+
+static bool filter_id(const void *listing, const void *image, const char *value)
+{
+	const char *id = ((const Berth__Image *)image)->image_id;
+
+	return id && str_starts(id_digits(id), id_digits(value));
+}
+
+static bool filter_dangling(const void *listing, const void *image, const char *value)
+{
+	return (((const Berth__Image *)image)->n_names == 0) == filter_switch(value);
+}
+
+static const struct filter_row filters[] = {
+	{"name", filter_name},
+	{"reference", filter_name},
+	{"label", filter_label, .all = true},
+	{"id", filter_id, "the beginning of an image id", image_id_can_be},
+	{"dangling", filter_dangling, FILTER_SWITCH},
+};
 
 static void reply_images(struct request *rq, Berth__Image **images, size_t n)
 {
@@ -850,15 +842,12 @@ void on_image_list(struct request *rq)
 		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__INTERNAL, NULL, "out of memory");
 		return;
 	}
-	if (!image_filters_known(rq, a))
+	if (!filters_check(rq, filters, ARRAY_SIZE(filters), a->filters, a->n_filters))
 		return;
 	list_each (node, &rq->sv->images.all, link) {
 		Berth__Image *obj = image_of(node)->obj;
-		bool fits = true;
 
-		for (size_t i = 0; i < a->n_filters; i++)
-			fits &= image_filter(obj, a->filters[i]->key, a->filters[i]->value) == 1;
-		if (fits)
+		if (filters_fit(filters, ARRAY_SIZE(filters), a->filters, a->n_filters, NULL, obj))
 			images[n++] = obj;
 	}
 	reply_images(rq, images, n);

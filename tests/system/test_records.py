@@ -80,6 +80,8 @@ def test_events_filters(host):
     (["pod", "ls", "-f", "status=running"], "empty starting ready failed"),
     (["pod", "ls", "-f", "id=xyz"], "digits of a uuid"),
     (["volume", "ls", "-f", "dangling=perhaps"], "true false"),
+    (["image", "ls", "-f", "dangling=perhaps"], "true false"),
+    (["image", "ls", "-f", "id=xyz"], "the beginning of an image id"),
 ])
 def test_a_filter_that_can_fit_nothing_is_refused_with_what_can(host, args, said):
     host.refused(*args, text=said, code=2)
