@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/own.h"
+#include "shim/plan.h"
 #include "shim/rootfs.h"
 #include "shim/sys.h"
 
@@ -423,26 +424,11 @@ static const struct step_kind *kind_of(const Shim__Step *s)
 
 static const char *path_of(const Shim__Step *s)
 {
-	switch (s->what_case) {
-	case SHIM__STEP__WHAT_MOUNT:
-		return s->mount->target;
-	case SHIM__STEP__WHAT_NODE:
-		return s->node->path;
-	case SHIM__STEP__WHAT_SYMLINK:
-		return s->symlink->path;
-	case SHIM__STEP__WHAT_DIRECTORY:
-		return s->directory->path;
-	case SHIM__STEP__WHAT_FILE:
-		return s->file->path;
-	case SHIM__STEP__WHAT_MASK:
-		return s->mask->path;
-	case SHIM__STEP__WHAT_READONLY_PATH:
-		return s->readonly_path->path;
-	case SHIM__STEP__WHAT_SYSCTL:
-		return s->sysctl->key;
-	default:
-		return "rootfs";
-	}
+	const char *target = plan_step_target(s);
+
+	if (target)
+		return target;
+	return s->what_case == SHIM__STEP__WHAT_SYSCTL ? s->sysctl->key : "rootfs";
 }
 
 /* Names the step in the error, and forgives it if it is optional: sources[i] stays -1 then, and apply passes over it. */

@@ -92,8 +92,7 @@ static int check_overlay(const Shim__Overlay *o, struct err *e)
 	return 0;
 }
 
-/* The path inside the container that the step is about; NULL for those that have none. */
-static const char *step_target(const Shim__Step *s)
+const char *plan_step_target(const Shim__Step *s)
 {
 	switch (s->what_case) {
 	case SHIM__STEP__WHAT_MOUNT:
@@ -138,7 +137,7 @@ static int check_step(const Shim__Step *s, size_t i, struct err *e)
 		return check_overlay(s->overlay, e);
 	if (s->what_case == SHIM__STEP__WHAT_SYSCTL)
 		return s->sysctl->key && s->sysctl->value ? 0 : bad(e, EINVAL, "sysctl without key or value", where);
-	if (!absolute(step_target(s)))
+	if (!absolute(plan_step_target(s)))
 		return bad(e, EINVAL, "no absolute path", where);
 	if (s->what_case == SHIM__STEP__WHAT_MOUNT && !s->mount->fstype && !absolute(s->mount->source))
 		return bad(e, EINVAL, "bind without an absolute source", where);

@@ -31,5 +31,8 @@ int plan_open_prepare(struct plan *p, int memfd, struct err *e);
 int plan_open_exec(struct plan *p, int memfd, struct err *e);
 void plan_close(struct plan *p); /* idempotent */
 
+/* The path inside the container that a step is about; NULL for those that have none. */
+const char *plan_step_target(const Shim__Step *s);
+
 /* Does it join anything of its pod's holder (FD_POD is needed)? */
 bool plan_needs_pod(const Shim__LaunchPlan *l);
