@@ -336,21 +336,16 @@ static void creation_start(struct creation *k, struct container *c)
 {
 	struct event ev = EVENT(EV_START);
 	struct err e;
-	int pair[2], r;
+	int r = k->ask->attach ? event_session(&ev) : 0;
 
 	ev.verb = "start";
 	ev.parked = k->rq->parked;
-	if (k->ask->attach) {
-		r = wire_pair(pair);
-		if (r < 0) {
-			/* The row is on its way: what follows undoes it, and the asker hears why. */
-			err_set(&c->failure, -r, "session", "a socket for the session");
-			waiter_add(c, WAIT_STARTED, k->rq->parked, -1);
-			container_post(c, EV_FAILED);
-			return;
-		}
-		ev.session_fd = pair[0];
-		ev.shim_session_fd = pair[1];
+	if (r < 0) {
+		/* The row is on its way: what follows undoes it, and the asker hears why. */
+		err_set(&c->failure, -r, "session", "a socket for the session");
+		waiter_add(c, WAIT_STARTED, k->rq->parked, -1);
+		container_post(c, EV_FAILED);
+		return;
 	}
 	if (container_event(c, &ev, &e) < 0)
 		reply_err(k->rq->sv, k->rq->parked, BERTH__ERROR__CODE__CONFLICT, &e);

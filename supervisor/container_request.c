@@ -46,13 +46,24 @@ bool request_event(struct request *rq, struct container *c, struct event *ev)
 	return false;
 }
 
-static void simple_event(struct request *rq, const char *ref, enum container_event_type type)
+/* For requests that are nothing but an event. */
+static void tell(struct request *rq, const char *ref, struct event ev)
 {
-	struct event ev = EVENT(type);
 	struct container *c = request_container(rq, ref);
 
 	if (c)
 		request_event(rq, c, &ev);
+}
+
+int event_session(struct event *ev)
+{
+	int pair[2], r = wire_pair(pair);
+
+	if (r < 0)
+		return r;
+	ev->session_fd = pair[0];
+	ev->shim_session_fd = pair[1];
+	return 0;
 }
 
 void on_container_start(struct request *rq)
@@ -60,84 +71,66 @@ void on_container_start(struct request *rq)
 	const Berth__ContainerStart *ask = rq->env->container_start;
 	struct event ev = EVENT(EV_START);
 	struct container *c = request_container(rq, ask->ref);
-	int pair[2], r;
+	int r = c && ask->attach ? event_session(&ev) : 0;
 
-	if (!c)
-		return;
-	if (ask->attach) {
-		r = wire_pair(pair);
-		if (r < 0) {
-			reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__INTERNAL, NULL,
-				    "a socket for the session: %s", strerror(-r));
-			return;
-		}
-		ev.session_fd = pair[0];
-		ev.shim_session_fd = pair[1];
-	}
-	request_event(rq, c, &ev);
+	if (r < 0)
+		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__INTERNAL, NULL, "a socket for the session: %s",
+			    strerror(-r));
+	else if (c)
+		request_event(rq, c, &ev);
 }
 
 void on_container_stop(struct request *rq)
 {
 	const Berth__ContainerStop *ask = rq->env->container_stop;
 	struct event ev = EVENT(EV_STOP);
-	struct container *c = request_container(rq, ask->ref);
 
 	ev.has_timeout = ask->has_timeout_s;
 	ev.timeout_s = ask->timeout_s;
-	if (c)
-		request_event(rq, c, &ev);
+	tell(rq, ask->ref, ev);
 }
 
 void on_container_restart(struct request *rq)
 {
 	const Berth__ContainerRestart *ask = rq->env->container_restart;
 	struct event ev = EVENT(EV_RESTART);
-	struct container *c = request_container(rq, ask->ref);
 
 	ev.has_timeout = ask->has_timeout_s;
 	ev.timeout_s = ask->timeout_s;
-	if (c)
-		request_event(rq, c, &ev);
+	tell(rq, ask->ref, ev);
 }
 
 void on_container_kill(struct request *rq)
 {
 	const Berth__ContainerKill *ask = rq->env->container_kill;
 	struct event ev = EVENT(EV_KILL);
-	struct container *c = request_container(rq, ask->ref);
 
-	if (!c)
-		return;
 	ev.signal = SIGKILL;
-	if (ask->signal && ask->signal[0] && str_to_signal(ask->signal, &ev.signal) < 0) {
+	if (ask->signal && ask->signal[0] && str_to_signal(ask->signal, &ev.signal) < 0)
 		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__INVALID, "signal", "\"%s\" is not a signal",
 			    ask->signal);
-		return;
-	}
-	request_event(rq, c, &ev);
+	else
+		tell(rq, ask->ref, ev);
 }
 
 void on_container_pause(struct request *rq)
 {
-	simple_event(rq, rq->env->container_pause->ref, EV_PAUSE);
+	tell(rq, rq->env->container_pause->ref, EVENT(EV_PAUSE));
 }
 
 void on_container_unpause(struct request *rq)
 {
-	simple_event(rq, rq->env->container_unpause->ref, EV_UNPAUSE);
+	tell(rq, rq->env->container_unpause->ref, EVENT(EV_UNPAUSE));
 }
 
 void on_container_remove(struct request *rq)
 {
 	const Berth__ContainerRemove *ask = rq->env->container_remove;
 	struct event ev = EVENT(ask->force || ask->stop ? EV_REMOVE_FORCE : EV_REMOVE);
-	struct container *c = request_container(rq, ask->ref);
 
 	ev.volumes = ask->volumes;
 	ev.stop_first = ask->stop && !ask->force;
-	if (c)
-		request_event(rq, c, &ev);
+	tell(rq, ask->ref, ev);
 }
 
 static void wait_until(struct request *rq, struct container *c, enum waiter_kind kind)
