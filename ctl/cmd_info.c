@@ -1,4 +1,4 @@
-/* ctl/cmd_info.c - info, check, version, upgrade: berthd and its host. */
+/* ctl/cmd_info.c - info, check, version, upgrade, shutdown: berthd and its host. */
 #include "base/loop.h"
 #include "base/own.h"
 #include "ctl/listing.h"
@@ -247,6 +247,23 @@ static int upgrade_run(struct app *app, void *opts, char **operands, unsigned n)
 	return 0;
 }
 
+/* ---------------------------------------------------------------- shutdown */
+
+static int shutdown_run(struct app *app, void *opts, char **operands, unsigned n)
+{
+	Berth__ShutdownRequest request = BERTH__SHUTDOWN_REQUEST__INIT;
+	struct ask a;
+	int status;
+
+	(void)opts;
+	(void)operands;
+	(void)n;
+	ask_init(&a, BERTH__ENVELOPE__BODY_SHUTDOWN, &request);
+	status = app_ask(app, &a, NULL);
+	ask_fini(&a);
+	return status;
+}
+
 const struct command cmd_info = {
 	.flags = {{format_f_flags, 0}}, .opts_size = sizeof(struct format_opts), .run = info_run};
 const struct command cmd_check = {
@@ -254,3 +271,4 @@ const struct command cmd_check = {
 const struct command cmd_version = {
 	.flags = {{format_f_flags, 0}}, .opts_size = sizeof(struct format_opts), .run = version_run};
 const struct command cmd_upgrade = {.max = 1, .complete = "file", .run = upgrade_run};
+const struct command cmd_shutdown = {.run = shutdown_run};

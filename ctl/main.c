@@ -65,6 +65,8 @@ const struct entry entries[] = {
 	{"info", HOST, "[FLAGS]", "berthd, its folders and counts", &cmd_info},
 	{"check", HOST, "[FLAGS]", "what this host can and cannot do, and the remedy", &cmd_check},
 	{"upgrade", HOST, "[BINARY]", "berthd executes its new binary; containers do not notice", &cmd_upgrade},
+	{"shutdown", HOST, "", "the host goes down: stop all containers, start none until berthd starts again",
+	 &cmd_shutdown},
 	{"version", HOST, "[FLAGS]", "of this tool and of berthd", &cmd_version},
 	{"completion", HOST, "bash|zsh", "a completion script for the shell", &cmd_completion},
 	{"help", HOST, "[COMMAND]", "this, or about one command", &cmd_help},

@@ -77,7 +77,7 @@ static action act_stored, act_undo, act_start, act_start_running, act_start_join
 	act_running_unwanted, act_running_deleted, act_failed, act_failed_unwanted, act_exited, act_exited_deleted,
 	act_shim_lost, act_shim_lost_launching, act_shim_left, act_shim_gone_deleted, act_no_answer, act_timer_launch,
 	act_timer_running, act_timer_stop, act_timer_retry, act_timer_deleting, act_allowed, act_boot, act_launching,
-	act_filled;
+	act_filled, act_down, act_down_created, act_down_launch, act_down_stopping, act_down_retry, act_down_unknown;
 
 static state shim_lost_ended(struct container *c);
 static state stay_ended(struct container *c, bool asked);
@@ -87,9 +87,8 @@ struct row {
 	action *act; /* NULL: there is no such row */
 };
 
-static const struct row rows[STATE_N][EV_N_] =
-	{
-		/* clang-format off */
+static const struct row rows[STATE_N][EV_N_] = {
+	/* clang-format off */
 	[S(CREATING)] = {
 		[EV_STORED]	  = { S(CREATED),  act_stored },
 		[EV_STORE_FAILED] = { S(DELETING), act_undo },
@@ -115,6 +114,7 @@ static const struct row rows[STATE_N][EV_N_] =
 		[EV_BOOT]	  = { S(CREATED),   act_boot },
 		[EV_POD_FAILED]	  = { S(ERROR),    act_failed },
 		[EV_LAUNCHING]	  = { S(STARTING), act_launching },
+		[EV_DOWN]	  = { S(CREATED),  act_down_created },
 	},
 	[S(STARTING)] = {
 		[EV_STORED]	  = { S(STARTING), act_stored },
@@ -134,6 +134,7 @@ static const struct row rows[STATE_N][EV_N_] =
 		[EV_NO_ANSWER]	  = { S(UNKNOWN),  act_no_answer },
 		[EV_TIMER]	  = { S(ERROR),    act_timer_launch },
 		[EV_BOOT]	  = { S(EXITED),   act_boot },
+		[EV_DOWN]	  = { S(STOPPING), act_down_launch },
 	},
 	[S(RUNNING)] = {
 		[EV_STORED]	  = { S(RUNNING),  act_stored },
@@ -156,6 +157,7 @@ static const struct row rows[STATE_N][EV_N_] =
 		[EV_TIMER]	  = { S(RUNNING),  act_timer_running },
 		[EV_BOOT]	  = { S(EXITED),   act_boot },
 		[EV_LAUNCHING]	  = { S(STARTING), act_launching },
+		[EV_DOWN]	  = { S(STOPPING), act_down },
 	},
 	[S(PAUSED)] = {
 		[EV_STORED]	  = { S(PAUSED),   act_stored },
@@ -175,6 +177,7 @@ static const struct row rows[STATE_N][EV_N_] =
 		[EV_NO_ANSWER]	  = { S(UNKNOWN),  act_no_answer },
 		[EV_BOOT]	  = { S(EXITED),   act_boot },
 		[EV_LAUNCHING]	  = { S(STARTING), act_launching },
+		[EV_DOWN]	  = { S(STOPPING), act_down },
 	},
 	[S(STOPPING)] = {
 		[EV_STORED]	  = { S(STOPPING), act_stored },
@@ -193,6 +196,7 @@ static const struct row rows[STATE_N][EV_N_] =
 		[EV_NO_ANSWER]	  = { S(UNKNOWN),  act_no_answer },
 		[EV_TIMER]	  = { S(STOPPING), act_timer_stop },
 		[EV_BOOT]	  = { S(STOPPED),   act_boot },
+		[EV_DOWN]	  = { S(STOPPING), act_down_stopping },
 	},
 	[S(EXITED)] = {
 		[EV_STORED]	  = { S(EXITED),   act_stored },
@@ -232,6 +236,7 @@ static const struct row rows[STATE_N][EV_N_] =
 		[EV_FAILED]	  = { S(ERROR),    act_failed },
 		[EV_POD_FAILED]	  = { S(ERROR),    act_failed },
 		[EV_LAUNCHING]	  = { S(STARTING), act_launching },
+		[EV_DOWN]	  = { S(BACKOFF),  act_down_retry },
 	},
 	[S(STOPPED)] = {
 		[EV_STORED]	  = { S(STOPPED),  act_stored },
@@ -294,8 +299,9 @@ static const struct row rows[STATE_N][EV_N_] =
 		[EV_SHIM_GONE]	  = { S(STOPPING), act_shim_lost },
 		[EV_BOOT]	  = { S(EXITED),   act_boot },
 		[EV_LAUNCHING]	  = { S(STARTING), act_launching },
+		[EV_DOWN]	  = { S(STOPPING), act_down_unknown },
 	},
-		/* clang-format on */
+	/* clang-format on */
 };
 static_assert(ARRAY_SIZE(rows) == STATE_N, "a state without its rows");
 
@@ -549,7 +555,8 @@ static state start(struct container *c, state waits_in)
 	int r;
 
 	timer_del(&c->timer);
-	r = pod_admit(c->pod, c, why, sizeof why, &e);
+	snprintf(why, sizeof why, "the host is going down");
+	r = c->sv->going_down ? 0 : pod_admit(c->pod, c, why, sizeof why, &e);
 	if (r > 0)
 		return launch(c, false);
 	if (r < 0) {
@@ -948,23 +955,28 @@ static state act_stop_again(struct container *c, struct event *ev)
 }
 
 /* Perhaps nothing is in its group yet: then it runs in a moment, and act_running_unwanted kills it. */
-static state act_stop_launch(struct container *c, struct event *ev)
+static state launch_cancel(struct container *c, struct event *ev, const char *why)
 {
 	struct err e;
 
-	end_is_wanted(c, ev);
-	/* A person has taken it in hand: it stays, whatever the create wanted. */
+	/* Whatever the create wanted: it stays. */
 	SET(c->obj, start_or_remove, 0);
-	err_set(&e, 0, "stop", "stopped before it ran");
+	err_set(&e, 0, "start", "%s", why);
 	waiters_fail(c, WAIT_BIT(WAIT_STARTED), BERTH__ERROR__CODE__CONFLICT, &e);
 	if (c->launch_when_gone || fill_pending(c)) { /* nothing of it is there yet */
 		c->launch_when_gone = false;
-		c->asked_until_ns = UINT64_MAX;
 		fill_forget(c);
 		return act_failed_unwanted(c, ev);
 	}
 	kill_all(c);
 	return 0;
+}
+
+static state act_stop_launch(struct container *c, struct event *ev)
+{
+	end_is_wanted(c, ev);
+	c->asked_until_ns = UINT64_MAX;
+	return launch_cancel(c, ev, "stopped before it ran");
 }
 
 static state act_running_unwanted(struct container *c, struct event *ev)
@@ -1135,6 +1147,55 @@ static state act_timer_stop(struct container *c, struct event *ev)
 	}
 }
 
+/* ---------------------------------------------------------------- the host goes down: what is wanted stays as it is */
+
+static state act_down(struct container *c, struct event *ev)
+{
+	set_text(&c->obj->status->status_reason, "stopped because the host goes down");
+	container_touch(c);
+	stop_begin(c, c->obj->spec->stop_timeout_s * NS_PER_S);
+	return 0;
+}
+
+/* What is held before its exec is a process too. */
+static state act_down_created(struct container *c, struct event *ev)
+{
+	if (!c->held)
+		return 0;
+	kill_all(c);
+	return S(STOPPING);
+}
+
+static state act_down_launch(struct container *c, struct event *ev)
+{
+	return launch_cancel(c, ev, "the host is going down");
+}
+
+/* A stop that somebody asked for goes on; of a restart the second half is left to the policy at boot. */
+static state act_down_stopping(struct container *c, struct event *ev)
+{
+	if (!c->start_after)
+		return 0;
+	c->start_after = false;
+	SET(c->obj->status, stop_requested, 0);
+	container_touch(c);
+	return 0;
+}
+
+static state act_down_retry(struct container *c, struct event *ev)
+{
+	timer_del(&c->timer);
+	return 0;
+}
+
+static state act_down_unknown(struct container *c, struct event *ev)
+{
+	kill_all(c);
+	if (c->shim)
+		shimlink_kill(c->shim);
+	return 0;
+}
+
 /* ---------------------------------------------------------------- pausing */
 
 static state freeze_look(struct container *c)
@@ -1277,7 +1338,10 @@ static struct ending ending_of(const struct container *c, bool asked)
 
 static state stay_ended(struct container *c, bool asked)
 {
-	SET(c->obj->status, desired_running, 0);
+	Berth__ContainerStatus *st = c->obj->status;
+	bool again = c->sv->going_down && !asked && policy_starts_at_boot(c->obj->spec->restart, st->desired_running);
+
+	SET(st, desired_running, again);
 	answer(c, WAIT_BIT(WAIT_NOT_RUNNING));
 	if (asked)
 		container_publish(c, "stop", NULL, NULL);
@@ -1334,6 +1398,11 @@ static state act_exited(struct container *c, struct event *ev)
 		c->by_person = true;
 		start_is_wanted(c);
 		return start(c, S(STOPPED));
+	}
+	if (c->sv->going_down && !asked) {
+		set_text(&c->obj->status->restart_decision,
+			 "the host goes down: the policy decides when it is up again");
+		return stay_ended(c, false);
 	}
 	end = ending_of(c, asked);
 	getrandom(&jitter, sizeof jitter, GRND_NONBLOCK);
@@ -1421,7 +1490,7 @@ static state act_boot(struct container *c, struct event *ev)
 	Berth__ContainerStatus *st = c->obj->status;
 	state now = container_state(c);
 	bool lived = container_has_process(c) || now == S(UNKNOWN);
-	bool wanted = policy_starts_at_boot(c->obj->spec->restart, st->desired_running, st->stop_requested);
+	bool wanted = policy_starts_at_boot(c->obj->spec->restart, st->desired_running);
 
 	/* Never started is not to be restarted; but a start that was accepted and waited for its pod is owed. */
 	if (now == S(CREATED))

@@ -42,6 +42,7 @@ enum container_event_type {
 	EV_SHIM_GONE,  /* the shim's process has ended */
 	EV_NO_ANSWER,  /* at re-adoption: there is a shim and it does not speak */
 	EV_BOOT,       /* the host was restarted: whatever ran does not run */
+	EV_DOWN,       /* the host goes down */
 	EV_TIMER,      /* c->timer */
 	EV_DELETED,    /* the row is gone */
 	EV_N_,

@@ -473,14 +473,19 @@ static void on_row_deleted(void *arg, int result)
 	pod_free(p);
 }
 
+void pod_holder_bye(struct pod *p)
+{
+	if (p->holder && !p->bye_sent)
+		shimlink_bye(p->holder);
+	p->bye_sent = p->holder != NULL;
+}
+
 void pod_remove_continue(struct pod *p)
 {
 	if (!list_empty(&p->containers) || p->row_deleting || !p->stored)
 		return;
 	if (p->holder) {
-		if (!p->bye_sent)
-			shimlink_bye(p->holder);
-		p->bye_sent = true;
+		pod_holder_bye(p);
 		timer_in(&p->sv->loop, &p->timer, BYE_DEADLINE_NS, on_pod_timer);
 		return;
 	}

@@ -58,4 +58,5 @@ Berth__Pod *pod_object_new(const char *uuid); /* with a meta; NULL without memor
 int pod_create_row(struct supervisor *sv, Berth__Pod *obj, struct pod **ret, store_done *done,
 		   struct err *e);		      /* takes obj */
 void pod_remove(struct pod *p, struct parked parked); /* with everything in it */
+void pod_holder_bye(struct pod *p); /* nobody needs its namespaces any more */
 void pod_remove_continue(struct pod *p);

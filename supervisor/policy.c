@@ -109,14 +109,14 @@ struct decision policy_decide(const Berth__RestartPolicy *p, const struct histor
 	return d;
 }
 
-bool policy_starts_at_boot(const Berth__RestartPolicy *p, bool desired_running, bool stop_requested)
+bool policy_starts_at_boot(const Berth__RestartPolicy *p, bool desired_running)
 {
 	switch (p && p->has_kind ? p->kind : BERTH__RESTART_POLICY__KIND__NO) {
 	case BERTH__RESTART_POLICY__KIND__ALWAYS:
 		return true;
 	case BERTH__RESTART_POLICY__KIND__UNLESS_STOPPED:
 	case BERTH__RESTART_POLICY__KIND__ON_FAILURE:
-		return desired_running && !stop_requested;
+		return desired_running;
 	case BERTH__RESTART_POLICY__KIND__NO:
 	default:
 		return false;

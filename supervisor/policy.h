@@ -37,7 +37,8 @@ struct decision {
 /* jitter: a random number that the caller draws; spreads the delay by up to 10 %. */
 struct decision policy_decide(const Berth__RestartPolicy *p, const struct history *h, const struct ending *e,
 			      uint32_t jitter);
-/* At berthd's start after a reboot (no shim can be alive): does it start? always: yes; unless-stopped: if it was wanted running; on-failure: if it was running; no: no. */
-bool policy_starts_at_boot(const Berth__RestartPolicy *p, bool desired_running, bool stop_requested);
+/* At berthd's start after a reboot (no shim can be alive): does it start? always: yes; unless-stopped and on-failure: if it was
+ * wanted running, which nobody wants of one that was stopped; no: no. */
+bool policy_starts_at_boot(const Berth__RestartPolicy *p, bool desired_running);
 /* Is a retry that waits for its time still wanted? The policy may have been changed meanwhile. */
 bool policy_retries(const Berth__RestartPolicy *p, const struct history *h);

@@ -28,10 +28,11 @@
 #define CASE(name)	       [BERTH__ENVELOPE__BODY_##name]
 
 static const struct request_row rows[] = {
-	CASE(CONTAINER_CREATE) = {CHANGES(on_container_create, "create", 120)},
-	CASE(CONTAINER_START) = {ENDS(on_container_start, "start"), .deadline_ms = SECONDS(120), .revision = true},
+	CASE(CONTAINER_CREATE) = {CHANGES(on_container_create, "create", 120), .starts = true},
+	CASE(CONTAINER_START) = {ENDS(on_container_start, "start"), .deadline_ms = SECONDS(120), .revision = true,
+				 .starts = true},
 	CASE(CONTAINER_STOP) = {ENDS(on_container_stop, "stop"), .revision = true},
-	CASE(CONTAINER_RESTART) = {ENDS(on_container_restart, "restart"), .revision = true},
+	CASE(CONTAINER_RESTART) = {ENDS(on_container_restart, "restart"), .revision = true, .starts = true},
 	CASE(CONTAINER_KILL) = {ENDS(on_container_kill, "kill"), .revision = true, .deadline_ms = SECONDS(120)},
 	CASE(CONTAINER_PAUSE) = {ENDS(on_container_pause, "pause"), .revision = true, .deadline_ms = SECONDS(120)},
 	CASE(CONTAINER_UNPAUSE) = {ENDS(on_container_unpause, "unpause"), .revision = true,
@@ -69,6 +70,7 @@ static const struct request_row rows[] = {
 	CASE(INFO) = {LOOKS(on_info)},
 	CASE(CHECK) = {LOOKS(on_check), .deadline_ms = SECONDS(60)},
 	CASE(UPGRADE) = {.fn = on_upgrade, .perm = PERM_ADMIN, .verb = "upgrade", .deadline_ms = SECONDS(60)},
+	CASE(SHUTDOWN) = {.fn = on_shutdown, .perm = PERM_ADMIN, .verb = "shutdown"},
 };
 
 const struct request_row *request_row_of(Berth__Envelope__BodyCase body)
@@ -146,6 +148,11 @@ static int request_admit(struct client *c, const Berth__Envelope *env, const str
 			      "%s takes %u file descriptors, %u came with it", envelope_body_name(env), row->min_fds,
 			      n_fds);
 		return -EINVAL;
+	}
+	if (row->starts && c->sv->going_down) {
+		client_refuse(c, env->id, BERTH__ERROR__CODE__CONFLICT, NULL,
+			      "the host is going down: nothing is started any more");
+		return -ESHUTDOWN;
 	}
 	if (env->has_if_revision && !row->revision) {
 		client_refuse(c, env->id, BERTH__ERROR__CODE__INVALID, "if_revision",

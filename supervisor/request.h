@@ -20,6 +20,7 @@ struct request_row {
 	request_fn *fn;
 	enum permission perm;
 	uint8_t min_fds, max_fds;
+	bool starts;			/* refused while the host goes down */
 	bool stores;			/* refused while the store cannot be written */
 	bool answer_fd;			/* its answer carries a descriptor: cannot be repeated under a client_token */
 	bool revision;			/* honours if_revision */
@@ -45,4 +46,4 @@ request_fn on_events, on_actions, on_cancel;
 request_fn on_pod_create, on_pod_inspect, on_pod_list, on_pod_remove;
 request_fn on_image_import, on_image_list, on_image_inspect, on_image_remove;
 request_fn on_volume_create, on_volume_list, on_volume_inspect, on_volume_remove;
-request_fn on_info, on_check, on_upgrade;
+request_fn on_info, on_check, on_upgrade, on_shutdown;

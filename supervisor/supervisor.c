@@ -18,6 +18,7 @@
 #include "supervisor/replay.h"
 #include "supervisor/seccomp.h"
 #include "supervisor/shimlink.h"
+#include "supervisor/shutdown.h"
 #include "supervisor/spare.h"
 #include "supervisor/store.h"
 #include "supervisor/upgrade.h"
@@ -272,7 +273,10 @@ static int open_signals(struct supervisor *sv, struct err *e)
 
 static void turn_end(struct loop *l)
 {
-	container_step_all(container_of(l, struct supervisor, loop));
+	struct supervisor *sv = container_of(l, struct supervisor, loop);
+
+	container_step_all(sv);
+	shutdown_step(sv);
 }
 
 static int open_loop(struct supervisor *sv, struct err *e)
@@ -290,6 +294,7 @@ static void supervisor_init(struct supervisor *sv)
 	list_init(&sv->dirty);
 	list_init(&sv->waiters);
 	list_init(&sv->strangers);
+	list_init(&sv->shutdown_askers);
 	list_init(&sv->leaving);
 	list_init(&sv->containers.all);
 	list_init(&sv->pods.all);
@@ -370,6 +375,7 @@ static void close_store(struct supervisor *sv)
 void supervisor_close(struct supervisor *sv)
 {
 	upgrade_free(sv);
+	shutdown_fini(sv);
 	spares_close(sv);
 	close_store(sv);
 	close_objects(sv);

@@ -36,6 +36,8 @@ struct supervisor {
 	char boot_id[40];
 	uint32_t generation; /* in-place upgrades */
 	bool stopping;
+	bool going_down; /* the host: nothing is started any more; supervisor/shutdown.h */
+	struct list shutdown_askers;
 
 	struct cg_tree cg;
 	struct cg_graveyard graveyard;

@@ -184,6 +184,10 @@ void upgrade_start(struct supervisor *sv, const char *binary, struct parked p)
 	struct err e = {0};
 	char why[600];
 
+	if (sv->going_down) {
+		refuse(sv, p, BERTH__ERROR__CODE__CONFLICT, "the host is going down");
+		return;
+	}
 	if (sv->upgrade) {
 		refuse(sv, p, BERTH__ERROR__CODE__CONFLICT, "one is under way");
 		return;

@@ -2,7 +2,7 @@
 
 _berth_commands() {
 	case $1 in
-	"") echo "run create start stop restart kill pause unpause exec attach wait rename update rm ps inspect logs top stats events actions pod image volume info check upgrade version completion help " ;;
+	"") echo "run create start stop restart kill pause unpause exec attach wait rename update rm ps inspect logs top stats events actions pod image volume info check upgrade shutdown version completion help " ;;
 	pod) echo "create ls inspect rm " ;;
 	image) echo "import ls inspect rm " ;;
 	volume) echo "create ls inspect rm " ;;
@@ -48,6 +48,7 @@ _berth_flags() {
 	"info") echo "-f --format --help" ;;
 	"check") echo "-f --format --help" ;;
 	"upgrade") echo "--help" ;;
+	"shutdown") echo "--help" ;;
 	"version") echo "-f --format --help" ;;
 	"completion") echo "--help" ;;
 	"help") echo "--help" ;;
