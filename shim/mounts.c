@@ -57,6 +57,13 @@ static int set_attr(int fd, uint64_t attr, uint64_t clear, uint64_t propagation,
 	return sys_mount_setattr(fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &a);
 }
 
+static int map_ids(int fd, int userns_fd, bool recursive)
+{
+	struct mount_attr a = {.attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)userns_fd};
+
+	return sys_mount_setattr(fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &a);
+}
+
 static int open_bind(const Shim__MountStep *m)
 {
 	return sys_open_tree(AT_FDCWD, m->source,
@@ -97,6 +104,8 @@ static int open_mount(struct child *c, const Shim__Step *s, size_t i, struct err
 		return fail(e, errno, "bind", m->source);
 	if (set_attr(fd, m->attr, m->from_pod ? MOUNT_ATTR_RDONLY & ~m->attr : 0, m->propagation, m->recursive) < 0)
 		return fail(e, errno, "set the attributes of", m->source);
+	if (m->id_mapped && c->user_fd >= 0 && map_ids(fd, c->user_fd, m->recursive) < 0)
+		return fail(e, errno, "map the ids of", m->source);
 	c->sources[i] = take_fd(&fd);
 	return 0;
 }

@@ -377,6 +377,8 @@ static void add_person_mount(struct builder *b, size_t i)
 	m->has_recursive = m->has_make_source = 1;
 	m->recursive = !in->non_recursive;
 	m->make_source = in->type == BERTH__MOUNT__TYPE__VOLUME;
+	/* A volume is the container's own, as its rootfs is; a path of the host stays the host's. */
+	m->id_mapped = m->has_id_mapped = m->make_source && b->f->userns_count;
 	m->propagation = propagation_of(in->propagation);
 	m->has_propagation = m->propagation != 0;
 }

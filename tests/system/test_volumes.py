@@ -112,6 +112,15 @@ def test_extended_attributes_and_file_capabilities_come_along(host, www):
     os.removexattr(layer_dir + "/tool", "user.note")
 
 
+def test_a_user_namespace_of_its_own_sees_the_owners_that_the_image_has(host, www):
+    userns = ["run", "--rm", "--userns", "auto"]
+    r = host.berth(*userns, "-v", "data:/srv/www", www, "sh", "-c", "touch /srv/www/new; chown 5 /srv/www/new; cd /srv/www; stat -c '%n %u:%g' . secret new")
+    assert r.lines == [". 33:33", "secret 1000:1000", "new 5:33"]
+    assert os.stat(folder(host, "data") + "/new").st_uid == 5
+    assert host.run_("-v", "data:/v", "--", "stat", "-c", "%u", "/v/new").text == "5"
+    assert host.berth(*userns, "-v", "empty:/v", "busybox", "sh", "-c", "touch /v/x && stat -c %u /v /v/x").lines == ["0", "0"]
+
+
 def test_what_cannot_be_filled_does_not_start_and_says_why(host, www):
     host.berth("volume", "create", "data")
     path = folder(host, "data")
