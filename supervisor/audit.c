@@ -224,6 +224,7 @@ struct asking {
 	struct parked parked;
 	uint32_t limit;
 	char ref[256];
+	char request_id[64]; /* "": of any request */
 	bool newest_first;
 	bool known; /* the reference names a living object */
 	uint64_t after_id;
@@ -237,9 +238,15 @@ static void on_actions_found(void *arg, int result, Berth__Action **actions, siz
 	struct asking *ask = arg;
 	Berth__Envelope env = BERTH__ENVELOPE__INIT;
 	Berth__ActionsReply body = BERTH__ACTIONS_REPLY__INIT;
+	AUTO_FREE Berth__Action **shown = NULL;
 
 	if (result == 0 && !n && *ask->uuid && uuid_query(ask) == 0)
 		return;
+	if (result == 0) {
+		shown = calloc(n + 1, sizeof(*shown));
+		if (!shown)
+			result = -ENOMEM;
+	}
 	if (result < 0) {
 		reply_error(ask->sv, ask->parked, BERTH__ERROR__CODE__INTERNAL, NULL, "read the actions: %s",
 			    strerror(-result));
@@ -252,8 +259,11 @@ static void on_actions_found(void *arg, int result, Berth__Action **actions, siz
 			body.has_next_after_id = true;
 			body.next_after_id = actions[n - 1]->id;
 		}
-		body.actions = actions;
-		body.n_actions = n;
+		for (size_t i = 0; i < n; i++)
+			if (!*ask->request_id ||
+			    (actions[i]->request_id && !strcmp(actions[i]->request_id, ask->request_id)))
+				shown[body.n_actions++] = actions[i];
+		body.actions = shown;
 		env.body_case = BERTH__ENVELOPE__BODY_ACTIONS_REPLY;
 		env.actions_reply = &body;
 		reply(ask->sv, ask->parked, &env, NULL, 0);
@@ -327,7 +337,14 @@ void on_actions(struct request *rq)
 		free(ask);
 		return;
 	}
+	if (a->request_id && strlen(a->request_id) >= sizeof ask->request_id) {
+		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__INVALID, "request_id", "longer than %zu bytes",
+			    sizeof ask->request_id - 1);
+		free(ask);
+		return;
+	}
 	snprintf(ask->ref, sizeof ask->ref, "%s", a->ref ? a->ref : "");
+	snprintf(ask->request_id, sizeof ask->request_id, "%s", a->request_id ? a->request_id : "");
 	ask->after_id = a->after_id;
 	r = actions_query(ask, rq->who.project);
 	if (r < 0) {

@@ -292,6 +292,8 @@ static int check_process(Berth__ContainerSpec *spec, struct err *e)
 	if (r == 0)
 		r = field_labels("spec.labels", spec->labels, &spec->n_labels, e);
 	if (r == 0)
+		r = field_labels("spec.annotations", spec->annotations, &spec->n_annotations, e);
+	if (r == 0)
 		r = check_stop_signal(spec, e);
 	if (r == 0)
 		r = field_window("spec.tty_rows", spec->tty, spec->tty_rows, spec->tty_cols, e);

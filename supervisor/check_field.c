@@ -256,18 +256,18 @@ int field_labels(const char *field, Berth__KeyValue **labels, size_t *n, struct 
 	char at[FIELD_SIZE];
 
 	if (*n > LABELS_MAX)
-		return field_bad(e, field, "%zu labels: at most %u", *n, LABELS_MAX);
+		return field_bad(e, field, "%zu of them: at most %u", *n, LABELS_MAX);
 	for (size_t i = 0; i < *n; i++) {
 		Berth__KeyValue *kv = labels[i];
 
 		field_at(at, "%s[%zu]", field, i);
 		if (!kv->key || !*kv->key)
-			return field_bad(e, at, "a label without a key");
+			return field_bad(e, at, "there is no key");
 		if (strlen(kv->key) > LABEL_KEY_MAX || strpbrk(kv->key, "= \t\n"))
 			return field_bad(e, at, "'%.100s' is no key: at most %u bytes, without = and blanks", kv->key,
 					 LABEL_KEY_MAX);
 		if (!kv->value && field_set(&kv->value, "") < 0)
-			return err_set(e, ENOMEM, at, "keep the label");
+			return err_set(e, ENOMEM, at, "keep it");
 		if (strlen(kv->value) > LABEL_VALUE_MAX)
 			return field_bad(e, at, "the value has more than %u bytes", LABEL_VALUE_MAX);
 	}

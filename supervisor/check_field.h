@@ -26,5 +26,5 @@ int field_args(const char *field, char **args, size_t n, struct err *e);
 int field_user(const char *field, char **user, struct err *e);
 int field_hostname(const char *field, char **hostname, struct err *e);
 int field_window(const char *field, bool tty, uint32_t rows, uint32_t cols, struct err *e);
-/* Of equal keys the last one stays. */
+/* Labels or annotations. Of equal keys the last one stays. */
 int field_labels(const char *field, Berth__KeyValue **labels, size_t *n, struct err *e);

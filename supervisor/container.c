@@ -372,6 +372,46 @@ static void answer_now(struct container *c)
 		waiters_answer(c, kinds);
 }
 
+/* What is being done to it now, for a person: the verb that was asked for, else what the state says. */
+static const char *task_now(const struct container *c)
+{
+	switch (container_state(c)) {
+	case S(CREATING):
+		return "create";
+	case S(STARTING):
+		return c->task ? c->task : c->obj->status->restart_count ? "restart" : "start";
+	case S(STOPPING):
+		return c->task ? c->task : "stop";
+	case S(DELETING):
+		return "remove";
+	default:
+		if (c->freezing)
+			return "pause";
+		return c->phase ? (c->task ? c->task : "kill") : NULL;
+	}
+}
+
+static void task_set(struct container *c, const struct event *ev)
+{
+	static const unsigned tasks = 1u << EV_START | 1u << EV_STOP | 1u << EV_RESTART | 1u << EV_KILL | 1u << EV_PAUSE |
+				      1u << EV_UNPAUSE | 1u << EV_REMOVE | 1u << EV_REMOVE_FORCE;
+	Berth__ContainerStatus *st = c->obj->status;
+	const char *task;
+
+	if (ev->verb && tasks >> ev->type & 1)
+		c->task = ev->verb;
+	task = task_now(c);
+	if (!task)
+		c->task = NULL;
+	if (task ? st->task && !strcmp(st->task, task) : !st->task)
+		return;
+	if (task)
+		set_text(&st->task, "%s", task);
+	else
+		set_null(&st->task);
+	container_touch(c);
+}
+
 int container_event(struct container *c, struct event *ev, struct err *e)
 {
 	state now = container_state(c), next;
@@ -385,6 +425,7 @@ int container_event(struct container *c, struct event *ev, struct err *e)
 	}
 	next = row->act(c, ev);
 	set_state(c, next ? next : row->next);
+	task_set(c, ev);
 	answer_now(c);
 	/* What the action did not take. */
 	close_fd(&ev->session_fd);

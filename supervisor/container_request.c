@@ -5,6 +5,7 @@
 #include "cgroup/limits.h"
 #include "proto/envelope.h"
 #include "supervisor/check.h"
+#include "supervisor/check_field.h"
 #include "supervisor/limiter.h"
 #include "supervisor/names.h"
 #include "supervisor/set.h"
@@ -133,6 +134,20 @@ void on_container_remove(struct request *rq)
 	tell(rq, ask->ref, ev);
 }
 
+static void container_set_name(struct container *c, const char *name)
+{
+	char old[260];
+
+	snprintf(old, sizeof old, "%s", c->obj->meta->name);
+	if (!strcmp(old, name))
+		return;
+	names_del(c->sv->names, c);
+	set_text(&c->obj->meta->name, "%s", name);
+	names_add(c->sv->names, c);
+	container_publish(c, "rename", NULL, (const char *const[]){"old_name", old, NULL});
+	container_touch(c);
+}
+
 static void wait_until(struct request *rq, struct container *c, enum waiter_kind kind)
 {
 	if (waiter_add(c, kind, rq->parked, -1) < 0)
@@ -170,7 +185,6 @@ void on_container_rename(struct request *rq)
 	const Berth__ContainerRename *ask = rq->env->container_rename;
 	struct event ev = EVENT(EV_RENAME);
 	struct container *c = request_container(rq, ask->ref), *other;
-	char old[260];
 	struct err e;
 	unsigned n;
 
@@ -188,12 +202,7 @@ void on_container_rename(struct request *rq)
 	}
 	if (!request_event(rq, c, &ev))
 		return;
-	snprintf(old, sizeof old, "%s", c->obj->meta->name);
-	names_del(rq->sv->names, c);
-	set_text(&c->obj->meta->name, "%s", ask->name);
-	names_add(rq->sv->names, c);
-	container_publish(c, "rename", NULL, (const char *const[]){"old_name", old, NULL});
-	container_touch(c);
+	container_set_name(c, ask->name);
 	wait_until(rq, c, WAIT_STORED);
 }
 
@@ -224,36 +233,24 @@ static Berth__Resources *resources_merge(Berth__Resources *old, const Berth__Res
 	return merged;
 }
 
-static void update_done(struct container *c, Berth__Resources *resources, Berth__RestartPolicy *restart,
-			struct parked p)
-{
-	Berth__ContainerSpec *spec = c->obj->spec;
-
-	if (resources) {
-		if (spec->resources)
-			berth__resources__free_unpacked(spec->resources, NULL);
-		spec->resources = resources;
-	}
-	if (restart) {
-		if (spec->restart)
-			berth__restart_policy__free_unpacked(spec->restart, NULL);
-		spec->restart = restart;
-	}
-	SET(c->obj->meta, generation, c->obj->meta->generation + 1);
-	SET(c->obj->meta, observed_generation, c->obj->meta->generation);
-	container_publish(c, "update", NULL, NULL);
-	container_touch(c);
-	if (waiter_add(c, WAIT_STORED, p, -1) < 0)
-		reply_error(c->sv, p, BERTH__ERROR__CODE__EXHAUSTED, NULL, "no memory");
-}
-
-struct update { /* limits of a running container are being written */
+struct update { /* checked; the limits of a running container are written before the rest is changed */
 	struct supervisor *sv;
 	struct parked parked;
-	Berth__Resources *resources;
+	Berth__Resources *resources; /* owned, as all below; NULL or none: stays as it is */
 	Berth__RestartPolicy *restart;
+	char *name;
+	Berth__KeyValue **annotations; /* all that there shall be, if `annotated` */
+	size_t n_annotations;
+	bool annotated;
 	char uuid[UUID_SIZE];
 };
+
+static void pairs_free(Berth__KeyValue **list, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		berth__key_value__free_unpacked(list[i], NULL);
+	free(list);
+}
 
 static void update_free(struct update *u)
 {
@@ -261,7 +258,40 @@ static void update_free(struct update *u)
 		berth__resources__free_unpacked(u->resources, NULL);
 	if (u->restart)
 		berth__restart_policy__free_unpacked(u->restart, NULL);
+	pairs_free(u->annotations, u->n_annotations);
+	free(u->name);
 	free(u);
+}
+
+/* All at once: one row is written, so that either everything of the request is there after a crash or nothing. */
+static void update_done(struct container *c, struct update *u)
+{
+	Berth__ContainerSpec *spec = c->obj->spec;
+
+	if (u->resources) {
+		if (spec->resources)
+			berth__resources__free_unpacked(spec->resources, NULL);
+		spec->resources = take_ptr(u->resources);
+	}
+	if (u->restart) {
+		if (spec->restart)
+			berth__restart_policy__free_unpacked(spec->restart, NULL);
+		spec->restart = take_ptr(u->restart);
+	}
+	if (u->annotated) {
+		pairs_free(spec->annotations, spec->n_annotations);
+		spec->annotations = take_ptr(u->annotations);
+		spec->n_annotations = u->n_annotations;
+		u->n_annotations = 0;
+	}
+	if (u->name)
+		container_set_name(c, u->name);
+	SET(c->obj->meta, generation, c->obj->meta->generation + 1);
+	SET(c->obj->meta, observed_generation, c->obj->meta->generation);
+	container_publish(c, "update", NULL, NULL);
+	container_touch(c);
+	if (waiter_add(c, WAIT_STORED, u->parked, -1) < 0)
+		reply_error(c->sv, u->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "no memory");
 }
 
 static void on_limits_written(void *arg, const struct err *e)
@@ -269,17 +299,57 @@ static void on_limits_written(void *arg, const struct err *e)
 	struct update *u = arg;
 	struct table_node *n = table_find(&u->sv->containers, u->uuid);
 
-	if (!n) {
+	if (!n)
 		reply_error(u->sv, u->parked, BERTH__ERROR__CODE__NOT_FOUND, NULL,
 			    "the container was removed meanwhile");
-	} else if (e) {
+	else if (e)
 		reply_err(u->sv, u->parked, error_code_of(e), e);
-	} else {
-		update_done(container_of(n, struct container, node), u->resources, u->restart, u->parked);
-		u->resources = NULL;
-		u->restart = NULL;
-	}
+	else
+		update_done(container_of(n, struct container, node), u);
 	update_free(u);
+}
+
+static bool pair_named(Berth__KeyValue *const *list, size_t n, const char *key)
+{
+	for (size_t i = 0; i < n; i++)
+		if (key && list[i]->key && !strcmp(list[i]->key, key))
+			return true;
+	return false;
+}
+
+static int pair_add(struct update *u, const char *key, const char *value)
+{
+	Berth__KeyValue *kv = malloc(sizeof *kv);
+
+	if (!kv)
+		return -ENOMEM;
+	berth__key_value__init(kv);
+	kv->key = strdup(key);
+	kv->value = strdup(value);
+	u->annotations[u->n_annotations++] = kv;
+	return kv->key && kv->value ? 0 : -ENOMEM;
+}
+
+/* What stays of the old ones, then the new ones; one without a value takes its key away. */
+static int update_annotations(struct container *c, const Berth__ContainerUpdate *ask, struct update *u, struct err *e)
+{
+	const Berth__ContainerSpec *old = c->obj->spec;
+	int r = 0;
+
+	u->annotated = true;
+	u->annotations = calloc(old->n_annotations + ask->n_annotations + 1, sizeof(*u->annotations));
+	if (!u->annotations)
+		return err_set(e, ENOMEM, "annotations", "no memory");
+	for (size_t i = 0; i < old->n_annotations && r == 0; i++)
+		if (!pair_named(ask->annotations, ask->n_annotations, old->annotations[i]->key))
+			r = pair_add(u, old->annotations[i]->key, old->annotations[i]->value);
+	for (size_t i = 0; i < ask->n_annotations && r == 0; i++)
+		if (ask->annotations[i]->value)
+			r = pair_add(u, ask->annotations[i]->key ? ask->annotations[i]->key : "",
+				     ask->annotations[i]->value);
+	if (r < 0)
+		return err_set(e, ENOMEM, "annotations", "no memory");
+	return field_labels("annotations", u->annotations, &u->n_annotations, e);
 }
 
 static int update_begin(struct container *c, const Berth__ContainerUpdate *ask, struct update *u, struct err *e)
@@ -297,7 +367,15 @@ static int update_begin(struct container *c, const Berth__ContainerUpdate *ask, 
 		u->restart = data ? berth__restart_policy__unpack(NULL, len, data) : NULL;
 		r = u->restart ? check_restart(u->restart, e) : err_set(e, ENOMEM, "", "no memory");
 	}
-	if (!r && !ask->restart && !ask->resources)
+	if (!r && ask->name) {
+		r = check_name("name", ask->name, e);
+		u->name = r ? NULL : strdup(ask->name);
+		if (!r && !u->name)
+			r = err_set(e, ENOMEM, "name", "no memory");
+	}
+	if (!r && ask->n_annotations)
+		r = update_annotations(c, ask, u, e);
+	if (!r && !ask->restart && !ask->resources && !ask->name && !ask->n_annotations)
 		r = err_set(e, EINVAL, "update", "nothing is to be changed");
 	if (!r && ask->restart && c->obj->spec->auto_remove && u->restart->kind != BERTH__RESTART_POLICY__KIND__NO)
 		r = err_set(e, EINVAL, "restart", "a container that is removed when it ends cannot be restarted");

@@ -1,5 +1,5 @@
-/* supervisor/list.c - ContainerList and ContainerInspect: what the tables know, at once. Newest first; a list that does not fit
- * a record is cut, and says from where to go on. */
+/* supervisor/list.c - ContainerList and ContainerInspect: what the tables know, at once. Newest first unless asked otherwise; a
+ * list that does not fit a record (whole objects: a page) is cut, and says from where to go on. */
 #include "supervisor/container.h"
 #include "supervisor/filter.h"
 #include "supervisor/pod.h"
@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LIST_BYTES 49152u
+#define LIST_BYTES 49152u     /* of lines: one record */
+#define FULL_BYTES (1u << 20) /* of whole objects: they come in a memfd anyway */
 
 struct listing {
 	const char *project;
@@ -272,59 +273,101 @@ static bool listing_check(struct request *rq, struct listing *l)
 	return listing_references(rq, l);
 }
 
+/* A page of the list while it is made. */
+struct page {
+	struct line {
+		Berth__ContainerSummary s;
+		char command[128];
+	} * lines;			 /* owned; NULL for whole objects */
+	Berth__ContainerSummary **shown; /* owned; of lines */
+	Berth__Container **full;	 /* owned; theirs are the containers' */
+	size_t n, size, bytes, max_bytes;
+	uint64_t last_id;
+};
+
+static bool page_init(struct page *p, size_t n_containers, bool full)
+{
+	/* An entry has at least its uuid: no more than this many can fit. */
+	*p = (struct page){.max_bytes = full ? FULL_BYTES : LIST_BYTES};
+	p->size = p->max_bytes / 64 < n_containers ? p->max_bytes / 64 : n_containers;
+	if (full)
+		p->full = calloc(p->size + 1, sizeof(*p->full));
+	else
+		p->lines = calloc(p->size + 1, sizeof(*p->lines));
+	p->shown = p->lines ? calloc(p->size + 1, sizeof(*p->shown)) : NULL;
+	return full ? p->full != NULL : p->shown != NULL;
+}
+
+static void page_fini(struct page *p)
+{
+	free(p->lines);
+	free(p->shown);
+	free(p->full);
+}
+
+/* False: it does not fit any more. The first always does. */
+static bool page_add(struct page *p, const struct container *c)
+{
+	struct line *line = p->lines ? &p->lines[p->n] : NULL;
+
+	if (p->n == p->size)
+		return false;
+	if (line) {
+		command_text(c->obj, line->command, sizeof line->command);
+		summary_fill(&line->s, c, line->command);
+		p->bytes += berth__container_summary__get_packed_size(&line->s) + 4;
+		p->shown[p->n] = &line->s;
+	} else {
+		p->bytes += berth__container__get_packed_size(c->obj) + 4;
+		p->full[p->n] = c->obj;
+	}
+	if (p->bytes > p->max_bytes && p->n)
+		return false;
+	p->n++;
+	p->last_id = c->node.id;
+	return true;
+}
+
 void on_container_list(struct request *rq)
 {
 	const Berth__ContainerList *a = rq->env->container_list;
 	struct supervisor *sv = rq->sv;
 	struct listing l = {.project = rq->who.project, .ask = a, .any_state = a->all};
+	struct list *all = &sv->containers.all;
 	Berth__Envelope env = BERTH__ENVELOPE__INIT;
 	Berth__ContainerListReply body = BERTH__CONTAINER_LIST_REPLY__INIT;
-	struct line {
-		Berth__ContainerSummary s;
-		char command[128];
-	} * lines;
-	size_t bytes = 0, size = 0;
+	struct page p;
 
 	if (!listing_check(rq, &l))
 		return;
-	/* A line has at least its uuid: no more than this many can fit. */
-	size = LIST_BYTES / 64 < sv->containers.n ? LIST_BYTES / 64 : sv->containers.n;
-	AUTO_FREE struct line *lines_own = lines = calloc(size + 1, sizeof *lines);
-	AUTO_FREE Berth__ContainerSummary **list = calloc(size + 1, sizeof *list);
-	if (!lines_own || !list) {
+	if (!page_init(&p, sv->containers.n, a->full)) {
 		reply_error(sv, rq->parked, BERTH__ERROR__CODE__INTERNAL, NULL, "out of memory");
+		page_fini(&p);
 		return;
 	}
-	for (struct list *at = sv->containers.all.prev; at != &sv->containers.all; at = at->prev) {
+	for (struct list *at = a->oldest_first ? all->next : all->prev; at != all;
+	     at = a->oldest_first ? at->next : at->prev) {
 		const struct container *c = container_of_node(list_entry(at, struct table_node, link));
-		struct line *line = &lines[body.n_containers];
 
-		if ((a->after_id && c->node.id >= a->after_id) || !container_listed(&l, c))
+		if (a->after_id && (a->oldest_first ? c->node.id <= a->after_id : c->node.id >= a->after_id))
 			continue;
-		if (body.n_containers) {
-			body.next_after_id = list[body.n_containers - 1]->meta->id;
-			body.has_next_after_id =
-				body.n_containers == size || (a->limit && body.n_containers >= a->limit);
-		}
-		if (body.has_next_after_id)
-			break;
-		command_text(c->obj, line->command, sizeof line->command);
-		summary_fill(&line->s, c, line->command);
-		bytes += berth__container_summary__get_packed_size(&line->s) + 4;
-		if (bytes > LIST_BYTES && body.n_containers) {
+		if (!container_listed(&l, c))
+			continue;
+		if ((a->limit && p.n >= a->limit) || !page_add(&p, c)) {
 			body.has_next_after_id = true;
+			body.next_after_id = p.last_id;
 			break;
 		}
-		list[body.n_containers++] = &line->s;
 	}
-	if (!body.has_next_after_id)
-		body.next_after_id = 0;
-	body.containers = list;
+	body.containers = p.shown;
+	body.full = p.full;
+	*(a->full ? &body.n_full : &body.n_containers) = p.n;
 	body.has_revision = true;
 	body.revision = supervisor_revision(sv);
 	env.body_case = BERTH__ENVELOPE__BODY_CONTAINER_LIST_REPLY;
 	env.container_list_reply = &body;
 	reply(sv, rq->parked, &env, NULL, 0);
+	page_fini(&p);
 }
 
 void on_container_inspect(struct request *rq)

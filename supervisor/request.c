@@ -167,28 +167,8 @@ static int request_unfinished(struct client *c, const Berth__Envelope *env)
 {
 	const char *field = env->accept ? "accept" : NULL;
 
-	switch (env->body_case) {
-	case BERTH__ENVELOPE__BODY_CONTAINER_CREATE:
-		if (env->container_create->spec && env->container_create->spec->n_annotations)
-			field = "spec.annotations";
-		break;
-	case BERTH__ENVELOPE__BODY_CONTAINER_UPDATE:
-		if (env->container_update->name || env->container_update->n_annotations)
-			field = env->container_update->name ? "name" : "annotations";
-		break;
-	case BERTH__ENVELOPE__BODY_CONTAINER_LIST:
-		if (env->container_list->full || env->container_list->all_projects || env->container_list->oldest_first)
-			field = env->container_list->full	    ? "full"
-				: env->container_list->all_projects ? "all_projects"
-								    : "oldest_first";
-		break;
-	case BERTH__ENVELOPE__BODY_ACTIONS:
-		if (env->actions->request_id)
-			field = "request_id";
-		break;
-	default:
-		break;
-	}
+	if (env->body_case == BERTH__ENVELOPE__BODY_CONTAINER_LIST && env->container_list->all_projects)
+		field = "all_projects";
 	if (!field)
 		return 0;
 	client_refuse(c, env->id, BERTH__ERROR__CODE__UNSUPPORTED, field, "%s is not available in this version", field);

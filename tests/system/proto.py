@@ -170,7 +170,7 @@ class ProtocolError(Exception):
 
 class Refused(Exception):
     def __init__(self, error):
-        self.code, self.text = error.get("code"), error.get("text", "")
+        self.code, self.text, self.field = error.get("code"), error.get("text", ""), error.get("field", "")
         super().__init__("%s: %s" % (self.code, self.text))
 
 

@@ -112,7 +112,7 @@ static const struct row rows[] = {
 	{SPEC(.stop_signal = "SIGFOO"), "spec.stop_signal", "'SIGFOO' is not a signal", 0},
 	{SPEC(.stop_signal = "0"), "spec.stop_signal", "'0' is not a signal", 0},
 	{SPEC(.stop_signal = "65"), "spec.stop_signal", "'65' is not a signal", 0},
-	{SPEC(.n_labels = 1, .labels = LIST(Berth__KeyValue, KV("", "x"))), "spec.labels[0]", "without a key", 0},
+	{SPEC(.n_labels = 1, .labels = LIST(Berth__KeyValue, KV("", "x"))), "spec.labels[0]", "there is no key", 0},
 	{SPEC(.n_labels = 1, .labels = LIST(Berth__KeyValue, KV("a=b", "x"))), "spec.labels[0]", "is no key", 0},
 	{SPEC(HAS(tty_rows, 24), HAS(tty_cols, 80)), "spec.tty_rows", "a window size without a tty", 0},
 	{SPEC(HAS(tty, 1), HAS(tty_rows, 24)), NULL, NULL, 0},
