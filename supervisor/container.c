@@ -1388,6 +1388,7 @@ static state stay_ended(struct container *c, bool asked)
 		container_publish(c, "stop", NULL, NULL);
 	bye(c);
 	pod_member_ended(c->pod, c);
+	c->goes_by_itself = c->ran && c->obj->spec->auto_remove;
 	if (c->obj->spec->auto_remove)
 		return remove_own(c);
 	return asked ? S(STOPPED) : S(EXITED);

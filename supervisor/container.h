@@ -103,6 +103,7 @@ struct container {
 	bool freezing;		 /* a pause is under way */
 	bool newer;		 /* the shim is further than the row was: its incarnation was started later */
 	bool adopting;		 /* no hello since berthd started */
+	bool goes_by_itself;	 /* it ended and is removed for that, to which its row as it stands on disk leads again */
 	bool removing_volumes;	 /* with the container go its anonymous volumes */
 	bool held;		 /* its process exists, stopped before exec */
 	bool hold;		 /* the present launch is to stop before exec */

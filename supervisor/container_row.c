@@ -246,6 +246,9 @@ static void flush(struct container *c)
 	/* Nothing follows the deletion of a row, and nothing overtakes its first write. */
 	if (c->row_deleting || (!c->stored && !c->row_queued))
 		return;
+	/* Its deletion follows in a moment, and need not wait for a commit before its own. */
+	if (c->goes_by_itself && c->stored && !waiter_any(c, WAIT_BIT(WAIT_STORED)))
+		return;
 	/* At berthd's end there is no later. */
 	if ((c->store_inflight && !c->sv->stopping) || c->row_queued) {
 		c->store_again = true;

@@ -40,6 +40,16 @@ static int folder_rename(void *arg)
 	return m->renamed;
 }
 
+/* Last of all: should berthd die before the row is gone, the next one finds how it ended. */
+static void forget_exit(struct container *c)
+{
+	char path[160];
+
+	path_exit(c->sv, c->node.uuid, path, sizeof path);
+	unlink(path);
+	container_post(c, EV_DELETED);
+}
+
 static void on_retry(struct timer *t)
 {
 	remove_continue(container_of(t, struct container, timer));
@@ -56,7 +66,7 @@ static void on_row_deleted(void *arg, int result)
 		if (m->renamed < 0)
 			log_error("move %s into the trash: %s", m->from, strerror(-m->renamed));
 		c->stored = false;
-		container_post(c, EV_DELETED);
+		forget_exit(c);
 		job_sweep_trash(c->sv);
 	} else {
 		err_set(&e, -result, "store", "the container cannot be removed from the store now; it is tried again");
@@ -114,8 +124,6 @@ static void bury(struct container *c)
 	cg_bury(&c->sv->graveyard, c->sv->cg.root_fd, path);
 	path_shim(c->sv, c->node.uuid, path, sizeof path);
 	unlink(path);
-	path_exit(c->sv, c->node.uuid, path, sizeof path);
-	unlink(path);
 }
 
 static void on_look(struct timer *t)
@@ -123,6 +131,9 @@ static void on_look(struct timer *t)
 	struct container *c = container_of(t, struct container, timer);
 	struct event ev = EVENT(EV_TIMER);
 
+	/* It takes its time after all: then what is going on is written down. */
+	c->goes_by_itself = false;
+	container_touch(c);
 	container_event(c, &ev, NULL);
 }
 
@@ -144,7 +155,7 @@ void remove_continue(struct container *c)
 	if (c->stored)
 		row_delete(c);
 	else
-		container_post(c, EV_DELETED);
+		forget_exit(c);
 }
 
 Berth__ContainerState remove_begin(struct container *c)
