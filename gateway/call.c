@@ -26,6 +26,7 @@ struct call_inside {
 	char base[300];
 	struct call_answer answer;
 	struct question question;
+	unsigned asked; /* questions so far: each that changes something is one of its own */
 	call_reply_fn *reply;
 	void (*refused)(struct call *c, const Berth__Error *error);
 	struct stream stream;
@@ -528,6 +529,7 @@ void call_ask_with(struct call *c, Berth__Envelope__BodyCase body_case, const vo
 {
 	Berth__Envelope env = BERTH__ENVELOPE__INIT;
 	unsigned deadline_ms = o->deadline_ms ? o->deadline_ms : UPSTREAM_DEADLINE_MS;
+	char client_token[sizeof c->id + 12];
 	struct fault f = {0};
 	int r;
 
@@ -535,7 +537,8 @@ void call_ask_with(struct call *c, Berth__Envelope__BodyCase body_case, const vo
 	env.token = (char *)(uintptr_t)c->token;
 	env.project = (char *)(uintptr_t)o->project;
 	env.request_id = c->id;
-	env.client_token = body_changes(body_case) && !o->once ? c->id : NULL;
+	snprintf(client_token, sizeof client_token, "%s.%u", c->id, c->in->asked++);
+	env.client_token = body_changes(body_case) && !o->once ? client_token : NULL;
 	env.has_deadline_ms = true;
 	env.deadline_ms = deadline_ms;
 	env.body_case = body_case;

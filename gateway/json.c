@@ -136,3 +136,8 @@ void jw_null(struct jw *j, const char *key)
 {
 	buf_adds(next(j, key), "null");
 }
+
+void jw_raw(struct jw *j, const char *key, const char *json, size_t len)
+{
+	buf_add(next(j, key), json, len);
+}

@@ -38,3 +38,4 @@ void jw_uint(struct jw *j, const char *key, uint64_t value);
 void jw_real(struct jw *j, const char *key, double value); /* 1.0 stays 1.0; what is not finite is null */
 void jw_bool(struct jw *j, const char *key, bool value);
 void jw_null(struct jw *j, const char *key);
+void jw_raw(struct jw *j, const char *key, const char *json, size_t len); /* JSON that another writer has made */

@@ -14,8 +14,18 @@
 
 static uint8_t piece[65536];
 
+/* What is over `most` makes it drop all but the last max bytes. */
+static void tail_cut(struct stream *s, size_t most)
+{
+	if (s->kind != STREAM_TAIL || s->out.len <= most)
+		return;
+	buf_drop(&s->out, s->out.len - s->max);
+	s->cut = true;
+}
+
 static void stream_end(struct stream *s, enum stream_end how)
 {
+	tail_cut(s, s->max);
 	source_del(&s->source);
 	timer_del(&s->timer);
 	close_fd(&s->fd);
@@ -25,13 +35,14 @@ static void stream_end(struct stream *s, enum stream_end how)
 
 static void output_add(struct stream *s, const void *data, size_t len)
 {
-	size_t room = s->max - s->out.len;
+	size_t room = s->kind == STREAM_TAIL ? len : s->max - s->out.len;
 
 	if (len > room) {
 		s->cut = true;
 		len = room;
 	}
 	buf_add(&s->out, data, len);
+	tail_cut(s, 2 * s->max); /* so that a byte is moved once, on average */
 }
 
 /* True while there may be more to read. */
@@ -120,7 +131,7 @@ int stream_open(struct stream *s, struct loop *l, int fd, enum stream_kind kind,
 	int r = fd_set_nonblock(fd);
 
 	*s = (struct stream){.fd = fd, .kind = kind, .max = max, .done = done};
-	buf_init(&s->out, max);
+	buf_init(&s->out, kind == STREAM_TAIL ? 0 : max);
 	if (r >= 0 && kind == STREAM_SESSION)
 		r = session_begin(fd);
 	if (r >= 0)

@@ -1,5 +1,5 @@
 /* gateway/stream.h - a descriptor that came with an answer of berthd, read to its end: a log, or the session of an exec. The output is
- * bounded: what is more is read and forgotten, and `cut` says so. */
+ * bounded: what is more is read and forgotten (or what came before it is), and `cut` says so. */
 #pragma once
 
 #include "base/buf.h"
@@ -10,6 +10,7 @@
 
 enum stream_kind {
 	STREAM_BYTES,	/* a pipe or socket, to its end of file */
+	STREAM_TAIL,	/* the same, but of more than max bytes the last ones are kept */
 	STREAM_SESSION, /* proto/session.h: stdout and stderr as they come, and how it ended */
 };
 
