@@ -46,4 +46,6 @@ struct dialect {
 	int (*fail)(struct call *c, const struct fault *f);
 	/* Last before an answer leaves, also one of the core's: headers such as a request id. May be NULL. */
 	void (*finish)(struct call *c, int status);
+	/* Further tables of its own, as members of the object that --routes prints for it. May be NULL. */
+	void (*describe)(struct jw *j);
 };

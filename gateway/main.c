@@ -2,26 +2,32 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/own.h"
+#include "gateway/describe.h"
 #include "gateway/gateway.h"
 #include "gateway/listen.h"
 #include "gateway/self.h"
 #include "gateway/server.h"
+#include "gateway/zun/zun.h"
 
 #include <argp.h>
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
 
-static const struct dialect *const dialects[] = {&self_dialect, NULL};
+static const struct dialect *const dialects[] = {&self_dialect, &zun_dialect, NULL};
 
 const char *argp_program_version = "berth-gateway " BERTH_VERSION;
+
+#define OPTION_ROUTES 256
 
 static const struct argp_option options[] = {
 	{"control", 'c', "SOCKET", 0, "berthd's socket (/run/berth/api.sock)", 0},
 	{"listen", 'l', "WHERE", 0, "ADDR:PORT or unix:PATH, more than once (127.0.0.1:9517)", 0},
 	{"debug", 'd', NULL, 0, "Say more in the log", 0},
+	{"routes", OPTION_ROUTES, NULL, 0, "Print what can be asked, as JSON, and exit", 0},
 	{0},
 };
 
@@ -30,7 +36,7 @@ static const struct argp_option options[] = {
 struct arguments {
 	const char *control, *listen[LISTEN_MAX];
 	unsigned n_listen;
-	bool debug;
+	bool debug, routes;
 };
 
 static error_t option_parse(int key, char *arg, struct argp_state *state)
@@ -48,6 +54,9 @@ static error_t option_parse(int key, char *arg, struct argp_state *state)
 		break;
 	case 'd':
 		a->debug = true;
+		break;
+	case OPTION_ROUTES:
+		a->routes = true;
 		break;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -95,6 +104,18 @@ static int gateway_open(struct gateway *gw, const struct arguments *a, struct so
 	return 0;
 }
 
+static int routes_print(void)
+{
+	struct jw j;
+	bool done;
+
+	jw_init(&j, 0);
+	describe(&j, dialects);
+	done = !j.buf.failed && puts(j.buf.data) >= 0 && fflush(stdout) == 0;
+	jw_fini(&j);
+	return done ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct argp argp = {options, option_parse, NULL, "Speaks HTTP for berthd.", NULL, NULL, NULL};
@@ -105,6 +126,8 @@ int main(int argc, char **argv)
 	int r;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &a);
+	if (a.routes)
+		return routes_print();
 	log_init("berth-gateway", a.debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
 	if (!a.n_listen)
 		a.listen[a.n_listen++] = "127.0.0.1:9517";

@@ -6,7 +6,7 @@
 #   make check-system (tests/system/system.mk), check-vm (tests/vm/vm.mk)
 #
 # A test or harness is linked with the folder that its noun lives in (test_str: base/str.c, so base; test_shim_x, test_ctl_x, test_job_x
-# and test_gateway_x: that program) and those below it, main.c left out; UNIT_DIRS_<name> says otherwise where that does not fit.
+# test_gateway_x and test_zun_x: that program) and those below it, main.c left out; UNIT_DIRS_<name> says otherwise where that does not fit.
 # UNIT_WRAP_<name> names functions to be wrapped (ld --wrap), UNIT_PKGS_<name> further libraries. A noun found in no folder gets all of berthd.
 
 T            ?=
@@ -30,6 +30,7 @@ LAYER_shim       := shim proto base
 LAYER_job        := job image proto base
 LAYER_ctl        := ctl proto base
 LAYER_gateway    := $(filter-out base proto,$(GATEWAY_DIRS)) proto base
+LAYER_zun        := $(LAYER_gateway)
 
 PKGS_proto      := libprotobuf-c
 PKGS_cgroup     := libcgroup
@@ -40,7 +41,7 @@ PKGS_ctl        := $(CTL_PKGS)
 PKGS_gateway    := $(GATEWAY_PKGS)
 
 # The folder of a noun: its program by prefix, else the first that has a file of that name.
-noun_folder = $(firstword $(filter $(firstword $(subst _, ,$(1))),shim ctl job gateway) \
+noun_folder = $(firstword $(filter $(firstword $(subst _, ,$(1))),shim ctl job gateway zun) \
 	$(foreach d,base proto cgroup image supervisor,$(if $(wildcard $(d)/$(1).[ch]),$(d))) supervisor)
 noun_dirs   = $(or $(UNIT_DIRS_$(1)),$(LAYER_$(call noun_folder,$(1))))
 # Libraries of these folders and of the test itself (UNIT_PKGS_<name>).
