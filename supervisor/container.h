@@ -92,7 +92,7 @@ struct container {
 	uint64_t step_at_ns;	 /* of a stop, pause or removal: when its present step began */
 	uint64_t removal_action; /* of a removal that berthd decided on; 0 = none */
 	uint32_t poll_ms;	 /* pause of the present polling */
-	uint8_t phase;		 /* of an end that was asked for: enum end_phase in container.c */
+	uint8_t phase;		 /* of an end that was asked for: enum end_phase in container_act.h */
 	const char *task;	 /* what a person asked for and is under way: "stop"; static text, NULL = nothing */
 	bool group_ahead;	 /* the group of its first incarnation came with the shim (spare.h) */
 	bool start_after;	 /* STOPPING on the way to a restart */

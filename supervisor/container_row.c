@@ -190,22 +190,6 @@ struct container *container_find(struct supervisor *sv, const char *project, con
 	return c;
 }
 
-/* ---------------------------------------------------------------- its group */
-
-void container_group_path(const struct container *c, char *buf, unsigned size)
-{
-	snprintf(buf, size, "shared/%s/%s.%llu", c->obj->pod_uuid, c->node.uuid,
-		 (unsigned long long)c->obj->status->incarnation);
-}
-
-int container_group_open(const struct container *c, int *ret_fd)
-{
-	char path[160];
-
-	container_group_path(c, path, sizeof path);
-	return cg_open(c->sv->cg.root_fd, path, ret_fd);
-}
-
 /* ---------------------------------------------------------------- storing and telling */
 
 void container_publish(struct container *c, const char *type, const char *reason, const char *const *attributes)
