@@ -31,7 +31,9 @@ static int text_set(char *to, const struct setting *k, const char *value, struct
 static int number_set(void *to, const struct setting *k, const char *value, struct err *e)
 {
 	uint64_t n;
-	int r = k->type == SETTING_DURATION ? str_to_duration_ns(value, &n) : str_to_u64(value, &n);
+	int r = k->type == SETTING_DURATION ? str_to_duration_ns(value, &n)
+		: k->type == SETTING_BYTES  ? str_to_bytes(value, &n)
+					    : str_to_u64(value, &n);
 
 	if (r < 0 && k->type == SETTING_DURATION)
 		return err_set(e, EINVAL, k->name, "%s: '%s' is not a duration like 12h or 7d", k->name, value);
@@ -81,6 +83,7 @@ int settings_set(const struct settings *s, void *object, const char *key, const 
 		return text_set(to, k, value, e);
 	case SETTING_DURATION:
 	case SETTING_NUMBER:
+	case SETTING_BYTES:
 		return number_set(to, k, value, e);
 	case SETTING_BOOL:
 		return bool_set(to, k, value, e);

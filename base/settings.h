@@ -17,6 +17,7 @@ enum setting_type {
 	SETTING_TEXT,
 	SETTING_DURATION, /* uint64_t, ns */
 	SETTING_NUMBER,	  /* uint32_t or uint64_t */
+	SETTING_BYTES,	  /* the same, as "64m" */
 	SETTING_BOOL,
 };
 

@@ -3,6 +3,8 @@
 
 #include "base/log.h"
 #include "base/own.h"
+#include "gateway/memory.h"
+#include "gateway/server.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -12,6 +14,7 @@
 
 #define RETRY_AFTER_S 2
 #define TOKEN_MAX     255
+#define OUT_SMALL     4096 /* an answer that is never refused for want of memory: connections have a ceiling too */
 
 struct call_inside {
 	void *owner;
@@ -23,11 +26,14 @@ struct call_inside {
 	const struct header *headers;
 	unsigned n_headers;
 	struct buf body;
+	size_t charged_body, charged_out; /* gateway/memory.h */
+	uint64_t began_ns;
 	char base[300];
 	struct call_answer answer;
 	struct question question;
 	unsigned asked; /* questions so far: each that changes something is one of its own */
 	call_reply_fn *reply;
+	void (*who_done)(struct call *c);
 	void (*refused)(struct call *c, const Berth__Error *error);
 	struct stream stream;
 	call_stream_fn *stream_done;
@@ -81,6 +87,13 @@ static void call_cleanup(struct call *c)
 		cleanup(c);
 }
 
+static void body_forget(struct call_inside *in)
+{
+	buf_fini(&in->body);
+	memory_give(in->charged_body);
+	in->charged_body = 0;
+}
+
 void call_free(struct call *c)
 {
 	struct call_inside *in = c->in;
@@ -90,7 +103,8 @@ void call_free(struct call *c)
 	free(c->state);
 	free(in->target);
 	path_free(&in->path);
-	buf_fini(&in->body);
+	body_forget(in);
+	memory_give(in->charged_out);
 	jw_fini(&c->out);
 	for (unsigned i = 0; i < in->answer.n_headers; i++) {
 		free((char *)(uintptr_t)in->answer.header[i].name);
@@ -145,6 +159,8 @@ const char *call_base(struct call *c)
 {
 	const char *host = call_header(c, "Host");
 
+	if (*c->gw->cfg.base_url)
+		return c->gw->cfg.base_url;
 	if (!*c->in->base)
 		snprintf(c->in->base, sizeof c->in->base, "http://%s", host && is_host(host) ? host : "localhost");
 	return c->in->base;
@@ -203,16 +219,49 @@ static bool header_is_set(const struct call *c, const char *name)
 	return false;
 }
 
+/* The answer's memory is its own until its reader has taken it. */
+static bool out_charge(struct call *c)
+{
+	size_t n = c->out.buf.size;
+
+	memory_give(c->in->charged_out);
+	c->in->charged_out = 0;
+	if (!memory_take(n)) {
+		if (n > OUT_SMALL && !server_relieve(c->gw->server, n))
+			return false;
+		memory_force(n);
+	}
+	c->in->charged_out = n;
+	return true;
+}
+
+static bool out_check(struct call *c, struct fault *f)
+{
+	if (c->in->failing)
+		return out_charge(c) || true; /* refusals are short */
+	if (c->out.buf.failed)
+		return fault_set(f, FAULT_INTERNAL, NULL, "the answer is too large, or memory ran out");
+	return out_charge(c) ||
+	       fault_set(f, FAULT_BUSY, NULL, "too much is under way to be answered; ask for less, or later");
+}
+
+static void answer_record(struct call *c, int status)
+{
+	uint64_t ns = now_ns() - c->in->began_ns;
+
+	metrics_answer(&c->gw->metrics, c->dialect, c->route, status, ns);
+	if (c->gw->cfg.log_requests)
+		log_info("%s %s %s: %d in %.1f ms", c->id, c->method, c->in->target, status, (double)ns / 1e6);
+}
+
 void call_reply(struct call *c, int status)
 {
 	struct call_inside *in = c->in;
+	struct fault f = {0};
 
 	if (in->answer.done)
 		return; /* a dialect's fault, harmless to the client */
-	if (c->out.buf.failed && !in->failing) {
-		struct fault f = {0};
-
-		fault_set(&f, FAULT_INTERNAL, NULL, "the answer is too large, or memory ran out");
+	if (!out_check(c, &f)) {
 		call_fail(c, &f);
 		return;
 	}
@@ -222,7 +271,10 @@ void call_reply(struct call *c, int status)
 		call_set(c, "Content-Type", "application/json");
 	if (c->dialect && c->dialect->finish)
 		c->dialect->finish(c, status);
+	else
+		call_set(c, "X-Request-Id", "%s", c->id);
 	call_cleanup(c);
+	answer_record(c, status);
 	in->done(c);
 }
 
@@ -244,7 +296,9 @@ void call_fail(struct call *c, const struct fault *f)
 
 	if (c->in->answer.done)
 		return;
-	jw_reset(&c->out);
+	/* What was written so far may be large. */
+	jw_fini(&c->out);
+	jw_init(&c->out, CALL_OUT_MAX);
 	if (f->status == 503)
 		call_set(c, "Retry-After", "%d", RETRY_AFTER_S);
 	c->in->failing = true;
@@ -315,6 +369,8 @@ static bool begin(struct call *c, struct fault *f)
 {
 	struct call_inside *in = c->in;
 	char allow[128];
+	const char *length;
+	uint64_t n;
 	bool clean = path_parse(&in->path, in->target, strlen(in->target), f);
 
 	/* Also a bad path is refused in the words of the dialect that it begins with. */
@@ -334,6 +390,10 @@ static bool begin(struct call *c, struct fault *f)
 	}
 	if (!c->token && !(c->route->flags & ROUTE_PUBLIC))
 		return fault_set(f, FAULT_TOKEN, NULL, "a token is needed");
+	/* Said before it is read, to those who ask (Expect). */
+	length = call_header(c, "Content-Length");
+	if (length && (str_to_u64(length, &n) < 0 || n > CALL_BODY_MAX))
+		return fault_set(f, FAULT_BODY_SIZE, NULL, "a body may have %u bytes", CALL_BODY_MAX);
 	return true;
 }
 
@@ -345,24 +405,30 @@ void call_head(struct call *c, const char *method, const struct header *headers,
 	c->in->headers = headers;
 	c->in->n_headers = n_headers;
 	c->token = token_find(c);
+	c->in->began_ns = now_ns();
 	if (!begin(c, &f))
 		call_fail(c, &f);
 }
 
 bool call_body(struct call *c, const void *data, size_t len)
 {
+	struct call_inside *in = c->in;
 	struct fault f = {0};
 
-	if (c->in->answer.done)
+	if (in->answer.done)
 		return false;
-	buf_add(&c->in->body, data, len);
-	if (!c->in->body.failed)
-		return true;
-	c->in->answer.close = true;
-	if (c->in->body.len + len > CALL_BODY_MAX)
+	if (len > CALL_BODY_MAX - in->body.len)
 		fault_set(&f, FAULT_BODY_SIZE, NULL, "a body may have %u bytes", CALL_BODY_MAX);
-	else
+	else if (!memory_take(len))
+		fault_set(&f, FAULT_BUSY, NULL, "too much is under way to take a body of this size");
+	if (!f.kind) {
+		in->charged_body += len;
+		buf_add(&in->body, data, len);
+		if (!in->body.failed)
+			return true;
 		fault_set(&f, FAULT_BUSY, NULL, "no memory for the body");
+	}
+	body_forget(in);
 	call_fail(c, &f);
 	return false;
 }
@@ -412,8 +478,41 @@ static bool args_read(struct call *c, struct fault *f)
 		c->args = params_read(c->route->args, c->version, query, body, f);
 	json_decref(query);
 	json_decref(body);
-	buf_fini(&c->in->body);
+	body_forget(c->in);
 	return c->args;
+}
+
+static void on_who(struct call *c, const Berth__Envelope *reply, struct wire_fds *fds)
+{
+	if (reply->body_case == BERTH__ENVELOPE__BODY_TOKEN_REPLY && reply->token_reply->token) {
+		const Berth__AccessToken *t = reply->token_reply->token;
+
+		snprintf(c->who.project, sizeof c->who.project, "%s", t->project ? t->project : "");
+		snprintf(c->who.user, sizeof c->who.user, "%s", t->user ? t->user : "");
+		c->who.admin = t->role == BERTH__ACCESS_TOKEN__ROLE__ADMIN;
+		c->who.expires_at = t->expires_at;
+	}
+	c->in->who_done(c);
+}
+
+void call_who(struct call *c, void (*fn)(struct call *c))
+{
+	Berth__TokenCheck m = BERTH__TOKEN_CHECK__INIT;
+
+	c->in->who_done = fn;
+	call_ask(c, BERTH__ENVELOPE__BODY_TOKEN_CHECK, &m, on_who);
+}
+
+static void admin_only(struct call *c)
+{
+	struct fault f = {0};
+
+	if (c->who.admin || !(c->route->flags & ROUTE_ADMIN)) {
+		c->route->handle(c);
+		return;
+	}
+	fault_set(&f, FAULT_ADMIN, NULL, "only an admin's token may do this");
+	call_fail(c, &f);
 }
 
 void call_end_of_body(struct call *c)
@@ -422,6 +521,7 @@ void call_end_of_body(struct call *c)
 
 	if (c->in->answer.done)
 		return;
+	c->in->began_ns = now_ns();
 	if (!args_read(c, &f)) {
 		call_fail(c, &f);
 		return;
@@ -430,9 +530,11 @@ void call_end_of_body(struct call *c)
 	if (!c->state) {
 		fault_set(&f, FAULT_BUSY, NULL, "no memory");
 		call_fail(c, &f);
-		return;
+	} else if (c->route->flags & (ROUTE_WHO | ROUTE_ADMIN)) {
+		call_who(c, admin_only);
+	} else {
+		c->route->handle(c);
 	}
-	c->route->handle(c);
 }
 
 /* ---------------------------------------------------------------- questions to berthd */
@@ -468,6 +570,11 @@ static void refused(struct call *c, const Berth__Error *error)
 {
 	struct fault f = {0};
 
+	if (error->code == BERTH__ERROR__CODE__UNAUTHENTICATED) {
+		fault_set(&f, FAULT_TOKEN, NULL, "the token is unknown, expired or revoked");
+		call_fail(c, &f);
+		return;
+	}
 	fault_set(&f, FAULT_REFUSED, error->field, "%s", error->text ? error->text : "berthd refused");
 	f.status = error_status(error);
 	f.error = error;
@@ -518,6 +625,7 @@ static bool body_changes(Berth__Envelope__BodyCase body)
 	case BERTH__ENVELOPE__BODY_VOLUME_LIST:
 	case BERTH__ENVELOPE__BODY_INFO:
 	case BERTH__ENVELOPE__BODY_CHECK:
+	case BERTH__ENVELOPE__BODY_TOKEN_CHECK:
 		return false;
 	default:
 		return true;

@@ -30,9 +30,10 @@ struct call {
 	unsigned version; /* set by the dialect's begin(), 0 before */
 	json_t *args;	  /* an object; see params.h */
 	void *state;	  /* route->state bytes, zeroed at first, freed with the call */
-	struct {	  /* with ROUTE_WHO or ROUTE_ADMIN: whose token it is */
+	struct {	  /* with ROUTE_WHO or ROUTE_ADMIN, or after call_who: whose token it is */
 		char project[256], user[256];
 		bool admin;
+		int64_t expires_at; /* 0: never */
 	} who;
 	struct jw out; /* the answer's body */
 
@@ -47,7 +48,7 @@ const char *call_header(const struct call *c, const char *name);
 char *call_param(const struct call *c,
 		 const char *name);	     /* what {name} of the route's path stood for; not to be written */
 const char *call_path(const struct call *c); /* as it came, without query */
-/* "http://HOST", by the Host header (or X-Forwarded-Proto and -Host from a trusted front), for links. */
+/* "http://HOST", by the Host header or the setting base_url, for links. */
 const char *call_base(struct call *c);
 
 /* A header of the answer; one of the same name is replaced. */
@@ -62,6 +63,9 @@ void call_refuse(struct call *c, int status, int code, const char *fmt, ...) __a
 
 /* Asks berthd; fn gets its reply. body is the message of that case, packed before this returns. One question at a time. */
 void call_ask(struct call *c, Berth__Envelope__BodyCase body_case, const void *body, call_reply_fn *fn);
+
+/* Asks whose c->token is: then fn, with c->who filled. ROUTE_WHO does it before the handler. */
+void call_who(struct call *c, void (*fn)(struct call *c));
 
 struct ask_options {
 	/* Called instead of the dialect's fail() when berthd refuses. */

@@ -19,7 +19,6 @@ struct call_answer {
 	struct header header[16]; /* owned */
 	unsigned n_headers;
 	bool done;
-	bool close; /* the connection ends with it: what of the request was not read stands in the way */
 };
 
 /* target is path and query as they came. NULL: out of memory. */

@@ -12,8 +12,10 @@ enum fault_kind {
 	FAULT_METHOD,	   /* 405: the path has no such method; Allow is set */
 	FAULT_VERSION,	   /* 406: not in this version of the dialect (route.since, until), or a bad version */
 	FAULT_TOKEN,	   /* 401: no token, or berthd does not know it */
+	FAULT_ADMIN,	   /* 403: the route is for admins (ROUTE_ADMIN) */
 	FAULT_BODY_TYPE,   /* 415 */
 	FAULT_BODY_SIZE,   /* 413 */
+	FAULT_HEAD_SIZE,   /* 431 */
 	FAULT_SYNTAX,	   /* 400: no JSON, no object, bad escapes in path or query */
 	FAULT_ARG_UNKNOWN, /* 400: `field` is not known here */
 	FAULT_ARG_MISSING, /* 400: `field` is required */

@@ -6,6 +6,7 @@
 
 #include "base/own.h"
 #include "base/str.h"
+#include "gateway/memory.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -14,7 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEPTH_MAX 16
+#define DEPTH_MAX     16
+#define JSON_TREE_MAX (16u << 20) /* of a body of 1 MiB: "[[],[],…" would become sixty */
 
 struct walk {
 	struct fault *f;
@@ -31,9 +33,8 @@ static void value_show(json_t *value, char *out, size_t size)
 	if (json_is_string(value)) {
 		snprintf(out, size, "%s", json_string_value(value));
 	} else {
-		AUTO_FREE char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(15));
-
-		snprintf(out, size, "%s", text ? text : "");
+		memset(out, 0, size);
+		(void)json_dumpb(value, out, size - 1, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(15));
 	}
 	/* Cut between characters. */
 	while (*out && !str_is_utf8(out, strlen(out)))
@@ -50,7 +51,7 @@ static void value_show(json_t *value, char *out, size_t size)
 
 static json_t *no_memory(struct walk *w)
 {
-	fault_set(w->f, FAULT_INTERNAL, NULL, "out of memory");
+	fault_set(w->f, FAULT_BUSY, NULL, "no memory for the arguments");
 	return NULL;
 }
 
@@ -466,7 +467,7 @@ static bool query_add(json_t *query, char *pair, size_t len, struct fault *f)
 	if (json_object_get(query, pair))
 		return fault_set(f, FAULT_ARG_VALUE, pair, "is given twice");
 	if (json_object_set_new(query, pair, json_string(value)) < 0)
-		return fault_set(f, FAULT_INTERNAL, NULL, "out of memory");
+		return fault_set(f, FAULT_BUSY, NULL, "no memory for the query");
 	f->in_query = false;
 	return true;
 }
@@ -479,7 +480,7 @@ json_t *params_query(const char *text, struct fault *f)
 
 	if (!copy || !query) {
 		json_decref(query);
-		fault_set(f, FAULT_INTERNAL, NULL, "out of memory");
+		fault_set(f, FAULT_BUSY, NULL, "no memory for the query");
 		return NULL;
 	}
 	while (*pair) {
@@ -499,9 +500,13 @@ json_t *params_query(const char *text, struct fault *f)
 json_t *params_json(const char *text, size_t len, struct fault *f)
 {
 	json_error_t error;
-	json_t *value = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+	json_t *value;
 
-	if (!value)
+	memory_tree_begin(JSON_TREE_MAX);
+	value = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+	if (memory_tree_end() && !value)
+		fault_set(f, FAULT_BODY_SIZE, NULL, "the body has too many values");
+	else if (!value)
 		fault_set(f, FAULT_SYNTAX, NULL, "the body is no JSON: line %d, column %d: %s", error.line,
 			  error.column, error.text);
 	return value;

@@ -51,7 +51,7 @@ bool path_parse(struct path *p, const char *raw, size_t len, struct fault *f)
 
 	*p = (struct path){.text = malloc(len + ROUTE_SEGMENTS_MAX + 1)};
 	if (!p->text)
-		return fault_set(f, FAULT_INTERNAL, NULL, "out of memory");
+		return fault_set(f, FAULT_BUSY, NULL, "no memory for the path");
 	to = p->text;
 	while (raw < end) {
 		const char *slash = memchr(raw, '/', (size_t)(end - raw));

@@ -17,30 +17,19 @@ static void healthcheck(struct call *c)
 	call_reply(c, 200);
 }
 
-static void container_reply(struct call *c, const Berth__Envelope *reply, struct wire_fds *fds)
+static void metrics(struct call *c)
 {
-	const Berth__Container *k = reply->container_reply->container;
-
-	jw_object(&c->out, NULL);
-	jw_str(&c->out, "uuid", k->meta->uuid);
-	jw_str(&c->out, "name", k->meta->name);
-	jw_end(&c->out);
+	call_set(c, "Content-Type", "text/plain; version=0.0.4");
+	metrics_write(c->gw, &c->out.buf);
 	call_reply(c, 200);
 }
 
-static void container(struct call *c)
-{
-	Berth__ContainerInspect m = BERTH__CONTAINER_INSPECT__INIT;
-
-	m.ref = call_param(c, "id");
-	call_ask(c, BERTH__ENVELOPE__BODY_CONTAINER_INSPECT, &m, container_reply);
-}
-
-static const char *const roots[] = {"/healthcheck", "/metrics", "/berth", NULL};
+static const char *const roots[] = {"/healthcheck", "/metrics", NULL};
 
 static const struct route routes[] = {
 	{.method = "GET", .path = "/healthcheck", .handle = healthcheck, .flags = ROUTE_PUBLIC},
-	{.method = "GET", .path = "/berth/containers/{id}", .handle = container},
+	{.method = "HEAD", .path = "/healthcheck", .handle = healthcheck, .flags = ROUTE_PUBLIC},
+	{.method = "GET", .path = "/metrics", .handle = metrics, .flags = ROUTE_ADMIN},
 	{0},
 };
 

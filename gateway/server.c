@@ -16,6 +16,8 @@
 #include "base/own.h"
 #include "base/str.h"
 #include "gateway/calls.h"
+#include "gateway/memory.h"
+#include "gateway/peers.h"
 
 #include <errno.h>
 #include <microhttpd.h>
@@ -25,16 +27,14 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define HEADERS_MAX	  64
-#define CONNECTION_MEMORY (32u << 10)
-#define CONNECTIONS_MAX	  4096
+#define HEADERS_MAX	  100
+#define HEAD_MAX	  (16u << 10) /* bytes; the rest of … */
+#define CONNECTION_MEMORY (32u << 10) /* … is the library's, for the head of the answer above all */
 #define ACCEPT_PER_WAKEUP 16
-#define BODY_READ_AWAY                                                                                                 \
-	(16u << 20) /* a body too long, or of a refused request, is read and forgotten up to here, then refused */
-#define HEAD_TIMEOUT_MS	  60000 /* from the connection, or the last answer, to the end of the next head */
-#define BODY_TIMEOUT_MS	  60000
-#define ANSWER_TIMEOUT_MS 60000 /* and a second more for each … */
-#define ANSWER_PER_S	  16384 /* … bytes */
+#define BODY_READ_AWAY	  (16u << 20) /* of a refused request: so that its client comes to read the answer */
+#define ANSWER_PER_S	  16384	      /* bytes that a reader must take, above answer_timeout */
+#define HANDLER_MAX_MS	  120000 /* questions and streams have deadlines of their own: this is for what was forgotten */
+#define SLOW_NS		  (2 * NS_PER_S)
 
 struct listener {
 	struct list link; /* server->listeners */
@@ -43,62 +43,169 @@ struct listener {
 	int fd;
 };
 
+/* What a connection is about. Each has its list, those that came first in front, and its time. */
+enum conn_state {
+	CONN_IDLE,    /* before the end of a head */
+	CONN_BODY,    /* reading a body */
+	CONN_WAITING, /* the handler has not answered yet: suspended */
+	CONN_ANSWERING,
+	CONN_N_,
+};
+
 struct server {
 	struct gateway *gw;
 	struct MHD_Daemon *mhd;
 	struct source source; /* the library's epoll */
 	struct timer pending; /* it has more to do */
 	struct list listeners;
-	struct list conns;
-	unsigned n_conns;
+	struct list conns[CONN_N_];
+	unsigned n[CONN_N_], n_conns;
+	struct peers peers;
+	bool draining;
 };
 
 struct conn {
-	struct list link; /* server->conns */
+	struct list link; /* server->conns[state] */
 	struct server *server;
 	struct MHD_Connection *mhd;
 	int fd;
-	struct source watch; /* while suspended */
+	enum conn_state state;
+	uint64_t since_ns;
 	struct timer deadline;
-	struct call *call; /* the request under way */
-	struct header headers[HEADERS_MAX];
+	struct source watch; /* while suspended */
+	struct peer_key peer;
+	struct call *call;	/* the request under way */
+	struct header *headers; /* of it */
 	unsigned n_headers;
+	size_t answer_len;
+	uint64_t read_away;
 	bool headed, ran; /* call_head, call_end_of_body were called */
 	bool suspended;
-	bool gone; /* the client went away, or its time is up */
-	uint64_t read_away;
+	bool gone;  /* the client went away */
+	bool ended; /* by us: shut down, and not counted any more */
 };
 
-/* ---------------------------------------------------------------- time */
+static void on_pending(struct timer *t);
+
+/* The library will find something to do, but nothing wakes it. */
+static void server_wake(struct server *s)
+{
+	(void)!timer_in(&s->gw->loop, &s->pending, 0, on_pending);
+}
+
+/* ---------------------------------------------------------------- states and their time */
+
+static void conn_uncount(struct conn *cn)
+{
+	struct server *s = cn->server;
+
+	if (cn->ended)
+		return;
+	cn->ended = true;
+	list_del(&cn->link);
+	timer_del(&cn->deadline);
+	s->n[cn->state]--;
+	s->n_conns--;
+	peers_del(&s->peers, cn->peer);
+}
+
+/* From outside of the library: it sees the shutdown as the client's end, in its next turn. */
+static void conn_end(struct conn *cn)
+{
+	conn_uncount(cn);
+	shutdown(cn->fd, SHUT_RDWR);
+	server_wake(cn->server);
+}
 
 static void on_deadline(struct timer *t)
 {
 	struct conn *cn = container_of(t, struct conn, deadline);
+	struct fault f = {0};
 
-	shutdown(cn->fd, SHUT_RDWR);
+	if (cn->state == CONN_WAITING) {
+		fault_set(&f, FAULT_TIMEOUT, NULL, "no answer was found in time");
+		call_fail(cn->call, &f);
+		return;
+	}
+	cn->server->gw->metrics.timed_out++;
+	conn_end(cn);
 }
 
-static void deadline_set(struct conn *cn, uint64_t ms)
+static uint64_t state_time_ns(const struct conn *cn, enum conn_state state)
 {
-	if (timer_in(&cn->server->gw->loop, &cn->deadline, ms * NS_PER_MS, on_deadline) < 0)
-		shutdown(cn->fd, SHUT_RDWR); /* no memory for its timer: then no connection */
+	const struct config *cfg = &cn->server->gw->cfg;
+
+	switch (state) {
+	case CONN_IDLE:
+		return cfg->head_timeout_ns;
+	case CONN_BODY:
+		return cfg->body_timeout_ns;
+	case CONN_ANSWERING:
+		return cfg->answer_timeout_ns + cn->answer_len / ANSWER_PER_S * NS_PER_S;
+	default:
+		return HANDLER_MAX_MS * NS_PER_MS;
+	}
+}
+
+static void conn_enter(struct conn *cn, enum conn_state state)
+{
+	struct server *s = cn->server;
+
+	if (cn->ended)
+		return;
+	list_del(&cn->link);
+	s->n[cn->state]--;
+	cn->state = state;
+	cn->since_ns = now_ns();
+	s->n[state]++;
+	list_push(&s->conns[state], &cn->link);
+	if (timer_at(&s->gw->loop, &cn->deadline, cn->since_ns + state_time_ns(cn, state), on_deadline) < 0)
+		conn_end(cn); /* no memory for its timer: then no connection */
+}
+
+/* Ends the connection that was idle longest, of this peer or of all (NULL). False: there is none. */
+static bool evict_idle(struct server *s, const struct peer_key *peer)
+{
+	struct conn *cn;
+
+	list_each (cn, &s->conns[CONN_IDLE], link) {
+		if (peer && (peer->id != cn->peer.id || peer->family != cn->peer.family))
+			continue;
+		s->gw->metrics.evicted++;
+		conn_end(cn);
+		return true;
+	}
+	return false;
+}
+
+bool server_relieve(struct server *s, size_t need)
+{
+	uint64_t now = now_ns();
+	struct conn *cn;
+	size_t freed = 0;
+
+	if (!s)
+		return false;
+	list_each (cn, &s->conns[CONN_ANSWERING], link) {
+		if (freed >= need || now - cn->since_ns < SLOW_NS)
+			break;
+		freed += cn->answer_len;
+		s->gw->metrics.evicted++;
+		conn_end(cn);
+	}
+	return freed >= need;
 }
 
 /* ---------------------------------------------------------------- waiting for berthd */
 
-static void on_pending(struct timer *t);
-
 static void conn_resume(struct conn *cn)
 {
-	struct server *s = cn->server;
-
 	if (!cn->suspended)
 		return;
 	cn->suspended = false;
 	source_del(&cn->watch);
 	MHD_resume_connection(cn->mhd);
-	/* Without threads that wakes nobody. */
-	(void)!timer_in(&s->gw->loop, &s->pending, 0, on_pending);
+	server_wake(cn->server);
 }
 
 static void on_watch(struct source *src, uint32_t events)
@@ -106,17 +213,21 @@ static void on_watch(struct source *src, uint32_t events)
 	struct conn *cn = container_of(src, struct conn, watch);
 
 	cn->gone = true;
+	cn->server->gw->metrics.given_up++;
 	call_free(take_ptr(cn->call));
 	conn_resume(cn);
 }
 
 static void conn_suspend(struct conn *cn)
 {
-	timer_del(&cn->deadline);
+	int r;
+
 	MHD_suspend_connection(cn->mhd);
 	cn->suspended = true;
-	if (source_add(&cn->server->gw->loop, &cn->watch, cn->fd, EPOLLRDHUP, on_watch) < 0)
-		log_warn("a waiting client is not watched: %s", strerror(errno));
+	conn_enter(cn, CONN_WAITING);
+	r = source_add(&cn->server->gw->loop, &cn->watch, cn->fd, EPOLLRDHUP, on_watch);
+	if (r < 0)
+		log_warn("a waiting client is not watched: %s", strerror(-r));
 }
 
 /* May come from within the handler, then the connection is not suspended and the handler goes on to answer. */
@@ -125,7 +236,7 @@ static void on_call_done(struct call *c)
 	conn_resume(call_owner(c));
 }
 
-/* ---------------------------------------------------------------- the library's callbacks */
+/* ---------------------------------------------------------------- one request */
 
 static struct conn *conn_of(struct MHD_Connection *mhd)
 {
@@ -148,46 +259,82 @@ static void *on_target(void *cls, const char *target, struct MHD_Connection *mhd
 	return cn;
 }
 
-static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
-{
-	struct conn *cn = cls;
-
-	if (cn->n_headers == HEADERS_MAX)
-		return MHD_NO;
-	cn->headers[cn->n_headers++] = (struct header){name, value};
-	return MHD_YES;
-}
-
 static enum MHD_Result answer(struct conn *cn)
 {
 	struct call *c = cn->call;
 	const struct call_answer *a = call_answer(c);
 	size_t len = c->out.buf.len;
+	/* Without memory it does not take the text. */
+	char *text = len ? c->out.buf.data : (char *)(uintptr_t) "";
 	struct MHD_Response *r =
-		MHD_create_response_from_buffer(len, len ? take_ptr(c->out.buf.data) : (char *)(uintptr_t) "",
-						len ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+		MHD_create_response_from_buffer(len, text, len ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
 	enum MHD_Result result;
 
 	if (!r)
 		return MHD_NO;
+	if (len)
+		(void)!take_ptr(c->out.buf.data);
 	for (unsigned i = 0; i < a->n_headers; i++)
 		MHD_add_response_header(r, a->header[i].name, a->header[i].value);
-	if (a->close)
+	if (cn->server->draining)
 		MHD_add_response_header(r, "Connection", "close");
-	deadline_set(cn, ANSWER_TIMEOUT_MS + 1000 * len / ANSWER_PER_S);
+	cn->answer_len = len;
+	conn_enter(cn, CONN_ANSWERING);
 	result = MHD_queue_response(cn->mhd, (unsigned)a->status, r);
 	MHD_destroy_response(r);
 	return result;
 }
 
+static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	struct conn *cn = cls;
+
+	cn->headers[cn->n_headers++] = (struct header){name, value};
+	return MHD_YES;
+}
+
+/* False: there are too many or they are too long. */
+static bool headers_collect(struct conn *cn)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(cn->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+	int n = MHD_get_connection_values(cn->mhd, MHD_HEADER_KIND, NULL, NULL);
+
+	cn->n_headers = 0;
+	free(take_ptr(cn->headers));
+	if (n > HEADERS_MAX || !info || info->header_size > HEAD_MAX)
+		return false;
+	cn->headers = calloc((size_t)n + 1, sizeof *cn->headers);
+	if (!cn->headers)
+		return false;
+	MHD_get_connection_values(cn->mhd, MHD_HEADER_KIND, on_header, cn);
+	return true;
+}
+
+/* True: the refusal cannot wait for the end of the body, since that is too long, or does not come before the client heard from us. */
+static bool is_urgent(const struct call *c)
+{
+	const char *length = call_header(c, "Content-Length");
+	uint64_t n;
+
+	return call_header(c, "Expect") || (length && (str_to_u64(length, &n) < 0 || n > BODY_READ_AWAY));
+}
+
 static enum MHD_Result head(struct conn *cn, const char *method)
 {
+	struct call *c = cn->call;
+	struct fault f = {0};
+	bool fits = headers_collect(cn);
+
 	cn->headed = true;
-	cn->n_headers = 0;
-	MHD_get_connection_values(cn->mhd, MHD_HEADER_KIND, on_header, cn);
-	deadline_set(cn, BODY_TIMEOUT_MS);
-	call_head(cn->call, method, cn->headers, cn->n_headers);
-	return MHD_YES;
+	conn_enter(cn, CONN_BODY);
+	call_head(c, method, cn->headers, cn->n_headers);
+	if (!fits) {
+		fault_set(&f, FAULT_HEAD_SIZE, NULL, "the head may have %u bytes and %d headers", HEAD_MAX,
+			  HEADERS_MAX);
+		call_fail(c, &f);
+	}
+	return call_answer(c)->done && is_urgent(c) ? answer(cn) : MHD_YES;
 }
 
 static enum MHD_Result body(struct conn *cn, const char *data, size_t *len)
@@ -219,6 +366,15 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
 	return MHD_YES;
 }
 
+static void conn_request_end(struct conn *cn)
+{
+	if (cn->call)
+		call_free(take_ptr(cn->call));
+	free(take_ptr(cn->headers));
+	cn->n_headers = 0;
+	cn->answer_len = 0;
+}
+
 static void on_completed(void *cls, struct MHD_Connection *mhd, void **con_cls, enum MHD_RequestTerminationCode why)
 {
 	struct conn *cn = *con_cls;
@@ -226,38 +382,52 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **con_cls, 
 	if (!cn)
 		return;
 	*con_cls = NULL;
-	if (cn->call)
-		call_free(take_ptr(cn->call));
-	deadline_set(cn, HEAD_TIMEOUT_MS);
+	if (cn->call && !call_answer(cn->call)->done)
+		cn->server->gw->metrics.given_up++;
+	conn_request_end(cn);
+	conn_enter(cn, CONN_IDLE);
 }
+
+/* ---------------------------------------------------------------- connections */
 
 static void conn_open(struct server *s, struct MHD_Connection *mhd, void **context)
 {
-	const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD),
+				       *from = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
 	struct conn *cn = calloc(1, sizeof *cn);
 
-	if (!cn || !info) {
+	if (!cn || !info || !from) {
 		free(cn);
 		return; /* on_request refuses */
 	}
 	cn->server = s;
 	cn->mhd = mhd;
 	cn->fd = info->connect_fd;
-	list_push(&s->conns, &cn->link);
+	cn->peer = peer_key_of(cn->fd, from->client_addr);
+	peers_add(&s->peers, cn->peer);
+	list_init(&cn->link);
+	s->n[CONN_IDLE]++;
 	s->n_conns++;
+	s->gw->metrics.connections++;
 	*context = cn;
-	deadline_set(cn, HEAD_TIMEOUT_MS);
+	conn_enter(cn, CONN_IDLE);
+}
+
+static void server_drained(struct server *s)
+{
+	if (s->draining && !s->n_conns)
+		loop_stop(&s->gw->loop, 0);
 }
 
 static void conn_close(struct conn *cn)
 {
+	struct server *s = cn->server;
+
 	source_del(&cn->watch);
-	timer_del(&cn->deadline);
-	if (cn->call)
-		call_free(cn->call);
-	list_del(&cn->link);
-	cn->server->n_conns--;
+	conn_uncount(cn);
+	conn_request_end(cn);
 	free(cn);
+	server_drained(s);
 }
 
 static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
@@ -268,6 +438,53 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
 	else if (*context)
 		conn_close(take_ptr(*context));
 }
+
+/* Room for one more, of this peer too? An idle connection makes it, if there is none. */
+static bool room_make(struct server *s, struct peer_key peer)
+{
+	const struct config *cfg = &s->gw->cfg;
+
+	if (peers_count(&s->peers, peer) >= cfg->max_per_peer && !evict_idle(s, &peer))
+		return false;
+	return s->n_conns < cfg->max_connections || evict_idle(s, NULL);
+}
+
+static void refuse(int fd)
+{
+	static const char text[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\nConnection: close\r\n"
+				   "Content-Type: application/json\r\nContent-Length: 81\r\n\r\n"
+				   "{\"error\":{\"code\":503,\"title\":\"Service Unavailable\","
+				   "\"message\":\"too many connections\"}}\n";
+
+	/* If it does not go at once, it does not go. */
+	(void)!send(fd, text, sizeof text - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+	close(fd);
+}
+
+static void on_listener(struct source *src, uint32_t events)
+{
+	struct listener *l = container_of(src, struct listener, source);
+	struct server *s = l->server;
+	struct sockaddr_storage from;
+
+	for (int i = 0; i < ACCEPT_PER_WAKEUP; i++) {
+		socklen_t len = sizeof from;
+		int fd;
+
+		memset(&from, 0, sizeof from);
+		fd = accept4(l->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd < 0)
+			return;
+		if (room_make(s, peer_key_of(fd, (struct sockaddr *)&from))) {
+			MHD_add_connection(s->mhd, fd, (struct sockaddr *)&from, len);
+			continue;
+		}
+		s->gw->metrics.refused++;
+		refuse(fd);
+	}
+}
+
+/* ---------------------------------------------------------------- the library and the loop */
 
 __attribute__((format(printf, 2, 0))) static void on_log(void *cls, const char *fmt, va_list ap)
 {
@@ -284,14 +501,12 @@ static void on_panic(void *cls, const char *file, unsigned line, const char *rea
 	abort();
 }
 
-/* ---------------------------------------------------------------- the loop's side */
-
 static void server_run(struct server *s)
 {
 	MHD_UNSIGNED_LONG_LONG ms;
 
 	MHD_run(s->mhd);
-	if (MHD_get_timeout(s->mhd, &ms) == MHD_YES)
+	if (MHD_get_timeout(s->mhd, &ms) == MHD_YES && !timer_armed(&s->pending))
 		(void)!timer_in(&s->gw->loop, &s->pending, ms * NS_PER_MS, on_pending);
 }
 
@@ -303,21 +518,6 @@ static void on_pending(struct timer *t)
 static void on_epoll(struct source *src, uint32_t events)
 {
 	server_run(container_of(src, struct server, source));
-}
-
-static void on_listener(struct source *src, uint32_t events)
-{
-	struct listener *l = container_of(src, struct listener, source);
-	struct sockaddr_storage from;
-
-	for (int i = 0; i < ACCEPT_PER_WAKEUP; i++) {
-		socklen_t len = sizeof from;
-		int fd = accept4(l->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-		if (fd < 0)
-			return;
-		MHD_add_connection(l->server->mhd, fd, (struct sockaddr *)&from, len);
-	}
 }
 
 int server_listen(struct server *s, int listen_fd, struct err *e)
@@ -340,6 +540,8 @@ int server_open(struct gateway *gw, struct err *e)
 {
 	struct server *s = calloc(1, sizeof *s);
 	const union MHD_DaemonInfo *info;
+	/* Those that were ended live on for a moment. */
+	unsigned limit = gw->cfg.max_connections * 2;
 	int r;
 
 	if (!s)
@@ -347,14 +549,17 @@ int server_open(struct gateway *gw, struct err *e)
 	gw->server = s;
 	s->gw = gw;
 	list_init(&s->listeners);
-	list_init(&s->conns);
+	for (int i = 0; i < CONN_N_; i++)
+		list_init(&s->conns[i]);
+	if (peers_init(&s->peers, limit) < 0)
+		return err_set(e, ENOMEM, "server", "the table of peers");
 	MHD_set_panic_func(on_panic, NULL);
 	s->mhd = MHD_start_daemon(
 		MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
 		on_request, s, MHD_OPTION_EXTERNAL_LOGGER, on_log, s, MHD_OPTION_URI_LOG_CALLBACK, on_target, s,
 		MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
-		MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-		(size_t)CONNECTION_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
+		MHD_OPTION_CONNECTION_LIMIT, limit, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
 	if (!s->mhd)
 		return err_set(e, 0, "server", "libmicrohttpd cannot start");
 	info = MHD_get_daemon_info(s->mhd, MHD_DAEMON_INFO_EPOLL_FD);
@@ -362,19 +567,42 @@ int server_open(struct gateway *gw, struct err *e)
 	return r < 0 ? err_set(e, -r, "server", "the server's epoll") : 0;
 }
 
-void server_close(struct server *s)
+void server_count(const struct server *s, struct buf *b)
+{
+	static const char *const names[CONN_N_] = {"idle", "body", "waiting", "answering"};
+
+	for (int i = 0; s && i < CONN_N_; i++)
+		buf_printf(b, "berth_gateway_connections{state=\"%s\"} %u\n", names[i], s->n[i]);
+}
+
+static void listeners_close(struct server *s)
 {
 	struct listener *l;
-	struct conn *cn;
 
-	if (!s)
-		return;
 	while ((l = list_pop(&s->listeners, struct listener, link))) {
 		source_del(&l->source);
 		close(l->fd);
 		free(l);
 	}
-	list_each (cn, &s->conns, link) {
+}
+
+void server_drain(struct server *s)
+{
+	s->draining = true;
+	listeners_close(s);
+	while (evict_idle(s, NULL))
+		;
+	server_drained(s);
+}
+
+void server_close(struct server *s)
+{
+	struct conn *cn;
+
+	if (!s)
+		return;
+	listeners_close(s);
+	list_each (cn, &s->conns[CONN_WAITING], link) {
 		cn->gone = true;
 		conn_resume(cn);
 	}
@@ -384,5 +612,6 @@ void server_close(struct server *s)
 		MHD_run(s->mhd);
 		MHD_stop_daemon(s->mhd);
 	}
+	peers_fini(&s->peers);
 	free(s);
 }

@@ -20,6 +20,7 @@
 #define BACKOFF_LAST_MS	 500
 #define BUSY_PAUSE_MS	 50
 #define ID_MAX		 11 /* bytes of a packed id */
+#define VERSION_OLDEST	 2  /* of the control protocol: before it there were no tokens, and no accept */
 
 static void upstream_connect(struct upstream *u);
 static void upstream_flush(struct upstream *u);
@@ -236,7 +237,7 @@ static void upstream_greeted(struct upstream *u, const Berth__Hello *hello)
 {
 	struct question *q;
 
-	if (hello->oldest > ENVELOPE_VERSION || hello->version < ENVELOPE_OLDEST) {
+	if (hello->oldest > ENVELOPE_VERSION || hello->version < VERSION_OLDEST) {
 		log_error("%s speaks versions %u to %u of the control protocol, we %d to %d",
 			  hello->software ? hello->software : "berthd", hello->oldest, hello->version, ENVELOPE_OLDEST,
 			  ENVELOPE_VERSION);
@@ -330,7 +331,7 @@ static int hello_send(struct upstream *u)
 
 	hello.has_version = hello.has_oldest = true;
 	hello.version = ENVELOPE_VERSION;
-	hello.oldest = ENVELOPE_OLDEST;
+	hello.oldest = VERSION_OLDEST;
 	hello.software = (char *)(uintptr_t)("berth-gateway " BERTH_VERSION);
 	env.body_case = BERTH__ENVELOPE__BODY_HELLO;
 	env.hello = &hello;

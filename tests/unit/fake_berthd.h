@@ -14,7 +14,8 @@ struct fake {
 	int listen_fd;
 	struct source source;
 	struct peer peer;
-	bool hello; /* answer it */
+	bool hello;	 /* answer it */
+	unsigned oldest; /* version that it speaks; 0: as it is */
 	unsigned requests, connections;
 	/* What it does with a request; env is freed afterwards. */
 	void (*script)(struct fake *f, const Berth__Envelope *env);
@@ -66,7 +67,8 @@ static int fake_record(struct peer *p, const void *data, size_t len, struct wire
 	assert_non_null(env);
 	if (env->body_case == BERTH__ENVELOPE__BODY_HELLO) {
 		hello.has_version = hello.has_oldest = true;
-		hello.version = hello.oldest = 1;
+		hello.version = ENVELOPE_VERSION;
+		hello.oldest = f->oldest ? f->oldest : ENVELOPE_OLDEST;
 		if (f->hello)
 			fake_send(f, 0, BERTH__ENVELOPE__BODY_HELLO, &hello, NULL, 0);
 	} else {

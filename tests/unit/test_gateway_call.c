@@ -3,6 +3,7 @@
 #include "tests/unit/unit.h"
 
 #include "gateway/calls.h"
+#include "gateway/memory.h"
 
 #include <strings.h>
 
@@ -44,6 +45,25 @@ static void huge(struct call *c)
 	jw_array(&c->out, NULL);
 	for (int i = 0; i < 40; i++)
 		jw_str(&c->out, NULL, text);
+	jw_end(&c->out);
+	call_reply(c, 200);
+}
+
+static void large(struct call *c)
+{
+	static char text[1 << 20];
+
+	memset(text, 'x', sizeof text - 1);
+	jw_str(&c->out, NULL, text);
+	call_reply(c, 200);
+}
+
+static void whoami(struct call *c)
+{
+	jw_object(&c->out, NULL);
+	jw_str(&c->out, "project", c->who.project);
+	jw_str(&c->out, "user", c->who.user);
+	jw_bool(&c->out, "admin", c->who.admin);
 	jw_end(&c->out);
 	call_reply(c, 200);
 }
@@ -95,9 +115,18 @@ static bool begin(struct call *c, struct fault *f)
 	return !refuse_version || fault_set(f, FAULT_VERSION, NULL, "version %s", "x");
 }
 
+static const char *const kinds[FAULT_N_] = {
+	[FAULT_ROUTE] = "route",	 [FAULT_METHOD] = "method",	  [FAULT_VERSION] = "version",
+	[FAULT_TOKEN] = "token",	 [FAULT_ADMIN] = "admin",	  [FAULT_BODY_TYPE] = "type",
+	[FAULT_BODY_SIZE] = "size",	 [FAULT_HEAD_SIZE] = "head",	  [FAULT_SYNTAX] = "syntax",
+	[FAULT_ARG_UNKNOWN] = "unknown", [FAULT_ARG_MISSING] = "missing", [FAULT_ARG_VALUE] = "value",
+	[FAULT_REFUSED] = "refused",	 [FAULT_BUSY] = "busy",		  [FAULT_UPSTREAM] = "upstream",
+	[FAULT_TIMEOUT] = "timeout",	 [FAULT_INTERNAL] = "internal",	  [FAULT_DIALECT] = "dialect",
+};
+
 static int on_fail(struct call *c, const struct fault *f)
 {
-	buf_printf(&c->out.buf, "%d|%d|%s|%s", f->kind, f->code, f->field, f->text);
+	buf_printf(&c->out.buf, "%s|%d|%s|%s", kinds[f->kind], f->code, f->field, f->text);
 	call_set(c, "Content-Type", "text/plain");
 	return f->status == 503 ? 503 : f->status;
 }
@@ -120,6 +149,9 @@ static const struct route own_routes[] = {
 	{.method = "PUT", .path = "/greet", .handle = greet, .args = &greet_args, .flags = ROUTE_JSON},
 	{.method = "DELETE", .path = "/greet", .handle = greet, .args = &greet_args, .flags = ROUTE_NO_BODY},
 	{.method = "GET", .path = "/huge", .handle = huge},
+	{.method = "GET", .path = "/large", .handle = large},
+	{.method = "GET", .path = "/who", .handle = whoami, .flags = ROUTE_WHO},
+	{.method = "GET", .path = "/admin", .handle = whoami, .flags = ROUTE_ADMIN},
 	{.method = "GET", .path = "/refusal", .handle = own_refusal},
 	{.method = "POST", .path = "/c/{id}/stop", .handle = stop, .state = 100},
 	{.method = "GET", .path = "/log", .handle = logs},
@@ -259,6 +291,9 @@ static int setup(void **state)
 	fake_init(&fake, &gw.loop, echo);
 	upstream_init(&gw.upstream, &gw.loop, fake.path);
 	upstream_open(&gw.upstream);
+	memory_init(64u << 20);
+	if (metrics_init(&gw.metrics, dialects) < 0)
+		return -1;
 	cleanups = late_replies = 0;
 	refuse_version = false;
 	n_headers = 0;
@@ -273,6 +308,8 @@ static int teardown(void **state)
 	upstream_fini(&gw.upstream);
 	fake_kill(&fake);
 	loop_fini(&gw.loop);
+	metrics_fini(&gw.metrics);
+	assert_int_equal(memory_used(), 0);
 	assert_int_equal(open_fds(), fds_before);
 	return 0;
 }
@@ -291,7 +328,7 @@ static void a_second_dialect_needs_nothing_of_the_core(void **state)
 
 static void the_core_refuses_before_the_handler(void **state)
 {
-	static char long_token[300], big[CALL_BODY_MAX + 2];
+	static char long_token[300], big[CALL_BODY_MAX + 2], many[CALL_BODY_MAX];
 	static const struct {
 		const char *token, *type, *method, *target, *body;
 		int status;
@@ -306,32 +343,36 @@ static void the_core_refuses_before_the_handler(void **state)
 		{"t", "application/octet-stream", "POST", "/greet", "", 201, "{\"n\":7,\"name\":null}"},
 		{"t", "text/plain", "DELETE", "/greet", "zzz", 201, "{\"n\":7,\"name\":null}"},
 		{"t", NULL, "POST", "/greet", "null", 201, "{\"n\":7,\"name\":null}"},
-		{"t", NULL, "GET", "/nothing", NULL, 404, "1|0||there is nothing of this path"},
-		{NULL, NULL, "GET", "/nothing", NULL, 404, "1|0||there is nothing of this path"},
+		{"t", NULL, "GET", "/nothing", NULL, 404, "route|0||there is nothing of this path"},
+		{NULL, NULL, "GET", "/nothing", NULL, 404, "route|0||there is nothing of this path"},
 		{"t", NULL, "PATCH", "/greet", NULL, 405,
-		 "2|0||PATCH is not possible here, but GET, POST, PUT, DELETE"},
-		{"t", NULL, "GET", "/later", NULL, 406, "3|0||not in the version that was asked for"},
-		{NULL, NULL, "POST", "/greet", "{", 401, "4|0||a token is needed"},
-		{"", NULL, "POST", "/greet", NULL, 401, "4|0||a token is needed"},
-		{"a b", NULL, "POST", "/greet", NULL, 401, "4|0||a token is needed"},
-		{"\xc3\xa9", NULL, "POST", "/greet", NULL, 401, "4|0||a token is needed"},
-		{long_token, NULL, "POST", "/greet", NULL, 401, "4|0||a token is needed"},
-		{"t", NULL, "PUT", "/greet", "{}", 415, "5|0||Content-Type must be application/json"},
-		{"t", "application/jsonx", "PUT", "/greet", "{}", 415, "5|0||Content-Type must be application/json"},
-		{"t", "text/plain", "POST", "/greet", "{}", 415, "5|0||Content-Type must be application/json"},
-		{"t", NULL, "POST", "/greet", big, 413, "6|0||a body may have 1048576 bytes"},
-		{"t", NULL, "POST", "/greet", "[]", 400, "7|0||the body must be a JSON object"},
-		{"t", NULL, "POST", "/greet", "\"x\"", 400, "7|0||the body must be a JSON object"},
+		 "method|0||PATCH is not possible here, but GET, POST, PUT, DELETE"},
+		{"t", NULL, "GET", "/later", NULL, 406, "version|0||not in the version that was asked for"},
+		{NULL, NULL, "POST", "/greet", "{", 401, "token|0||a token is needed"},
+		{"", NULL, "POST", "/greet", NULL, 401, "token|0||a token is needed"},
+		{"a b", NULL, "POST", "/greet", NULL, 401, "token|0||a token is needed"},
+		{"\xc3\xa9", NULL, "POST", "/greet", NULL, 401, "token|0||a token is needed"},
+		{long_token, NULL, "POST", "/greet", NULL, 401, "token|0||a token is needed"},
+		{"t", NULL, "PUT", "/greet", "{}", 415, "type|0||Content-Type must be application/json"},
+		{"t", "application/jsonx", "PUT", "/greet", "{}", 415, "type|0||Content-Type must be application/json"},
+		{"t", "text/plain", "POST", "/greet", "{}", 415, "type|0||Content-Type must be application/json"},
+		{"t", NULL, "POST", "/greet", big, 413, "size|0||a body may have 1048576 bytes"},
+		{"t", NULL, "POST", "/greet", many, 413, "size|0||the body has too many values"},
+		{"t", NULL, "POST", "/greet", "[]", 400, "syntax|0||the body must be a JSON object"},
+		{"t", NULL, "POST", "/greet", "\"x\"", 400, "syntax|0||the body must be a JSON object"},
 		{"t", NULL, "GET", "/gr%zz", NULL, 400,
-		 "7|0||a % in the path is not followed by two hexadecimal digits"},
-		{"t", NULL, "POST", "/greet", "{\"z\":1}", 400, "8|0|z|is not known here"},
-		{"t", NULL, "GET", "/greet?n=10", NULL, 400, "10|0|n|10 is greater than the maximum of 9"},
-		{"t", NULL, "GET", "/huge", NULL, 500, "16|0||the answer is too large, or memory ran out"},
-		{"t", NULL, "GET", "/refusal", NULL, 409, "17|77||not in state Paused"},
+		 "syntax|0||a % in the path is not followed by two hexadecimal digits"},
+		{"t", NULL, "POST", "/greet", "{\"z\":1}", 400, "unknown|0|z|is not known here"},
+		{"t", NULL, "GET", "/greet?n=10", NULL, 400, "value|0|n|10 is greater than the maximum of 9"},
+		{"t", NULL, "GET", "/huge", NULL, 500, "internal|0||the answer is too large, or memory ran out"},
+		{"t", NULL, "GET", "/refusal", NULL, 409, "dialect|77||not in state Paused"},
 	};
 
 	memset(long_token, 'x', sizeof long_token - 1);
 	memset(big, ' ', sizeof big - 1);
+	for (size_t i = 1; i + 3 < sizeof many; i += 3)
+		memcpy(many + i, "[],", 3);
+	many[0] = '[';
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		int status;
 
@@ -344,7 +385,6 @@ static void the_core_refuses_before_the_handler(void **state)
 			fail_msg("row %zu: %d %s", i, status, call->out.buf.data);
 		if (rows[i].status == 405)
 			assert_string_equal(answer_header("Allow"), "GET, POST, PUT, DELETE");
-		assert_row(call_answer(call)->close == (status == 413), i);
 	}
 	assert_int_equal(fake.requests, 0);
 }
@@ -406,7 +446,7 @@ static void berthds_refusals_have_their_status(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		refusal = rows[i].code;
 		assert_row(ask_as("t", "POST", "/c/x/stop", NULL) == rows[i].status, i);
-		assert_row(!strcmp(call->out.buf.data, "12|0|spec.x|because"), i);
+		assert_row(!strcmp(call->out.buf.data, "refused|0|spec.x|because"), i);
 		assert_row(!*answer_header("Retry-After") == (rows[i].status != 503), i);
 	}
 	assert_int_equal(cleanups, ARRAY_SIZE(rows));
@@ -441,6 +481,97 @@ static void a_descriptor_is_read_to_its_end_within_bounds(void **state)
 	assert_string_equal(answer_header("X-Stream"), "1 1");
 }
 
+static void who(struct fake *f, const Berth__Envelope *env)
+{
+	Berth__TokenReply m = BERTH__TOKEN_REPLY__INIT;
+	Berth__AccessToken t = BERTH__ACCESS_TOKEN__INIT;
+
+	note(env);
+	if (env->body_case != BERTH__ENVELOPE__BODY_TOKEN_CHECK) {
+		echo(f, env);
+		return;
+	}
+	if (strcmp(env->token, "admin") && strcmp(env->token, "member")) {
+		fake_error(f, env->id, BERTH__ERROR__CODE__UNAUTHENTICATED, NULL, "no");
+		return;
+	}
+	m.token = &t;
+	t.project = t.user = env->token;
+	t.has_role = true;
+	t.role = strcmp(env->token, "admin") ? BERTH__ACCESS_TOKEN__ROLE__MEMBER : BERTH__ACCESS_TOKEN__ROLE__ADMIN;
+	fake_send(f, env->id, BERTH__ENVELOPE__BODY_TOKEN_REPLY, &m, NULL, 0);
+}
+
+static void whose_token_it_is_is_asked_before_the_handler(void **state)
+{
+	fake.script = who;
+	assert_int_equal(ask_as("member", "GET", "/who", NULL), 200);
+	assert_string_equal(call->out.buf.data, "{\"project\":\"member\",\"user\":\"member\",\"admin\":false}");
+	assert_int_equal(ask_as("admin", "GET", "/who", NULL), 200);
+	assert_string_equal(call->out.buf.data, "{\"project\":\"admin\",\"user\":\"admin\",\"admin\":true}");
+	assert_int_equal(ask_as("stranger", "GET", "/who", NULL), 401);
+	assert_string_equal(call->out.buf.data, "token|0||the token is unknown, expired or revoked");
+	assert_int_equal(ask_as("admin", "GET", "/admin", NULL), 200);
+	assert_int_equal(ask_as("member", "GET", "/admin", NULL), 403);
+	assert_string_equal(call->out.buf.data, "admin|0||only an admin's token may do this");
+}
+
+static void what_all_requests_hold_has_a_ceiling(void **state)
+{
+	static char big[1 << 20];
+	struct call *held[100];
+	size_t n = 0;
+
+	memory_init(8u << 20);
+	memset(big, ' ', sizeof big - 1);
+	/* Bodies that do not end. */
+	for (done = false; !done; n++) {
+		assert_true(n < ARRAY_SIZE(held));
+		header("X-Auth-Token", "t");
+		held[n] = call_new(&gw, "/greet", on_done, &gw);
+		call_head(held[n], "POST", headers, n_headers);
+		call_body(held[n], big, sizeof big - 1);
+		n_headers = 0;
+	}
+	assert_int_equal(n, 8);
+	assert_int_equal(call_answer(held[7])->status, 503);
+	assert_string_equal(held[7]->out.buf.data, "busy|0||too much is under way to take a body of this size");
+	/* Nor is there room for an answer of some size, but for a small one. */
+	assert_int_equal(ask_as("t", "GET", "/large", NULL), 503);
+	assert_int_equal(ask_as("t", "GET", "/greet", NULL), 201);
+	for (size_t i = 0; i < n; i++)
+		call_free(held[i]);
+	assert_int_equal(ask_as("t", "GET", "/large", NULL), 200);
+}
+
+static void answers_are_counted_by_route_and_status(void **state)
+{
+	struct buf b;
+
+	ask("GET", "/greet", NULL);
+	ask("GET", "/greet", NULL);
+	ask("GET", "/greet?n=x", NULL);
+	ask("GET", "/nothing", NULL);
+	ask("GET", "/toy/none", NULL);
+	buf_init(&b, 0);
+	metrics_write(&gw, &b);
+	static const char *const lines[] = {
+		"\nberth_gateway_requests_total{dialect=\"own\",route=\"GET /greet\",status=\"201\"} 2\n",
+		"\nberth_gateway_requests_total{dialect=\"own\",route=\"GET /greet\",status=\"400\"} 1\n",
+		"\nberth_gateway_requests_total{dialect=\"own\",route=\"none\",status=\"404\"} 1\n",
+		"\nberth_gateway_requests_total{dialect=\"toy\",route=\"none\",status=\"404\"} 1\n",
+		"\nberth_gateway_request_seconds_count{dialect=\"own\",route=\"GET /greet\"} 3\n",
+		"\nberth_gateway_request_seconds_bucket{dialect=\"own\",route=\"GET /greet\",le=\"+Inf\"} 3\n",
+		"\n# TYPE berth_gateway_request_seconds histogram\n",
+		"\nberth_gateway_upstream_up 0\n",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++)
+		assert_row(strstr(b.data, lines[i]), i);
+	assert_null(strstr(b.data, "POST /greet"));
+	buf_fini(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -453,6 +584,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(berthds_refusals_have_their_status, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_berthd_the_answer_says_when_to_come_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_call_that_its_client_gave_up_hears_nothing_more, setup, teardown),
+		cmocka_unit_test_setup_teardown(whose_token_it_is_is_asked_before_the_handler, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_all_requests_hold_has_a_ceiling, setup, teardown),
+		cmocka_unit_test_setup_teardown(answers_are_counted_by_route_and_status, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_descriptor_is_read_to_its_end_within_bounds, setup, teardown),
 	};
 
