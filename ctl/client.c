@@ -42,6 +42,8 @@ static bool body_changes(Berth__Envelope__BodyCase body)
 	case BERTH__ENVELOPE__BODY_IMAGE_LIST:
 	case BERTH__ENVELOPE__BODY_IMAGE_INSPECT:
 	case BERTH__ENVELOPE__BODY_VOLUME_LIST:
+	case BERTH__ENVELOPE__BODY_TOKEN_LIST:
+	case BERTH__ENVELOPE__BODY_TOKEN_CHECK:
 	case BERTH__ENVELOPE__BODY_INFO:
 	case BERTH__ENVELOPE__BODY_CHECK:
 		return false;
@@ -283,6 +285,7 @@ static int ask_send(struct client *c, struct ask *a, struct err *e)
 	a->env.request_id = a->id;
 	a->env.client_token = a->changes && !a->once ? a->id : NULL;
 	a->env.project = (char *)(uintptr_t)c->project;
+	a->env.token = (char *)(uintptr_t)c->token;
 	r = record_send(c, &a->env, a->fds, a->n_fds);
 	if (r == -E2BIG || r == -EMSGSIZE)
 		return err_set(e, E2BIG, "send", "the request is larger than berthd takes");

@@ -16,7 +16,8 @@
 
 struct client {
 	const char *path;    /* of the socket */
-	const char *project; /* NULL: berthd's default */
+	const char *project; /* NULL: the token's, or berthd's default */
+	const char *token;   /* an access token's secret; NULL: the credentials of this process */
 	int fd;
 	unsigned connections; /* made so far: berthd was restarted when it grows */
 	uint64_t last_id;

@@ -10,7 +10,7 @@
 /* Not the name of a kind, for which there is a function: the words themselves. */
 static bool is_words(const char *complete)
 {
-	static const char *const kinds[] = {"container", "image", "pod", "volume", "command", "file", "dir"};
+	static const char *const kinds[] = {"container", "image", "pod", "volume", "token", "command", "file", "dir"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
 		if (complete && !strcmp(complete, kinds[i]))
@@ -25,7 +25,7 @@ static const struct flag_table *globals(void)
 	return tables;
 }
 
-/* The first words of two-word commands, each once: "pod", "image", "volume". */
+/* The first words of two-word commands, each once: "pod", "image", "volume" … */
 static bool group_begins(const struct entry *en)
 {
 	size_t len = strcspn(en->name, " ");
@@ -103,6 +103,7 @@ static const char bash_engine[] =
 	"\timage) berth \"${_berth_global[@]}\" image ls --format '{{.names[0]}}' 2>/dev/null ;;\n"
 	"\tpod) berth \"${_berth_global[@]}\" pod ls --format '{{.meta.name}}' 2>/dev/null ;;\n"
 	"\tvolume) berth \"${_berth_global[@]}\" volume ls -q 2>/dev/null ;;\n"
+	"\ttoken) berth \"${_berth_global[@]}\" token ls -q 2>/dev/null ;;\n"
 	"\tcommand) _berth_commands \"\" ;;\n"
 	"\t*) echo \"$1\" ;;\n"
 	"\tesac\n"
@@ -262,6 +263,7 @@ static const char zsh_names[] =
 	"_berth_image() { compadd -- ${(f)\"$(berth image ls --format '{{.names[0]}}' 2>/dev/null)\"} }\n"
 	"_berth_pod() { compadd -- ${(f)\"$(berth pod ls --format '{{.meta.name}}' 2>/dev/null)\"} }\n"
 	"_berth_volume() { compadd -- ${(f)\"$(berth volume ls -q 2>/dev/null)\"} }\n"
+	"_berth_token() { compadd -- ${(f)\"$(berth token ls -q 2>/dev/null)\"} }\n"
 	"_berth_command() { _berth_commands }\n\n";
 
 static void zsh_print(void)

@@ -2,10 +2,12 @@
  *
  * A row names a command, what it is for, and the struct command that has its flags and its function (cmd_*.c). Help, man page
  * synopsis and completions come from these tables. */
+#include "base/file.h"
 #include "ctl/command.h"
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +22,7 @@
 #define POD    "Pods"
 #define IMAGE  "Images"
 #define VOLUME "Volumes"
+#define TOKEN  "Access tokens"
 #define HOST   "berth and its host"
 
 const struct entry entries[] = {
@@ -62,6 +65,12 @@ const struct entry entries[] = {
 	{"volume inspect", VOLUME, "[FLAGS] VOLUME...", "all about volumes, as JSON", &cmd_volume_inspect},
 	{"volume rm", VOLUME, "VOLUME...", "remove volumes and what is in them", &cmd_volume_rm, "volume remove"},
 
+	{"token create", TOKEN, "[FLAGS]", "let a user in, by api.sock or a gateway; prints the secret, once",
+	 &cmd_token_create},
+	{"token ls", TOKEN, "[FLAGS]", "list tokens", &cmd_token_ls, "token list"},
+	{"token revoke", TOKEN, "TOKEN...", "end tokens, at once", &cmd_token_revoke, "token rm, token remove"},
+	{"token check", TOKEN, "[FLAGS]", "who berthd takes you for", &cmd_token_check, "whoami"},
+
 	{"info", HOST, "[FLAGS]", "berthd, its folders and counts", &cmd_info},
 	{"check", HOST, "[FLAGS]", "what this host can and cannot do, and the remedy", &cmd_check},
 	{"upgrade", HOST, "[BINARY]", "berthd executes its new binary; containers do not notice", &cmd_upgrade},
@@ -74,7 +83,7 @@ const struct entry entries[] = {
 };
 
 struct global_opts {
-	const char *socket, *project;
+	const char *socket, *project, *token_file;
 	bool version;
 };
 
@@ -83,6 +92,8 @@ const struct flag global_flags[] = {
 	 offsetof(struct global_opts, socket), .complete = "file"},
 	{0, "project", "NAME", "whose objects; default: BERTH_PROJECT, else berthd's default project", flag_text,
 	 offsetof(struct global_opts, project)},
+	{0, "token-file", "PATH", "a file with an access token; default: BERTH_TOKEN, else who you are on this host",
+	 flag_text, offsetof(struct global_opts, token_file), .complete = "file"},
 	{'v', "version", NULL, "version of this tool", flag_bool, offsetof(struct global_opts, version)},
 	{0},
 };
@@ -230,6 +241,25 @@ static int unknown_command(const char *name)
 	return USAGE_STATUS;
 }
 
+/* A secret is no word of a command line: everybody could read it there. */
+static int token_read(const struct global_opts *g, char *buf, size_t size, struct client *c)
+{
+	const char *given = getenv("BERTH_TOKEN");
+	ssize_t n;
+
+	c->token = given && *given ? given : NULL;
+	if (!g->token_file)
+		return 0;
+	n = file_read(AT_FDCWD, g->token_file, buf, size);
+	if (n < 0) {
+		say("--token-file: %s: %s", g->token_file, strerror(n == -EFBIG ? EINVAL : (int)-n));
+		return USAGE_STATUS;
+	}
+	buf[strcspn(buf, " \t\r\n")] = 0;
+	c->token = buf;
+	return 0;
+}
+
 static int tool_run(struct app *app, int argc, char **argv)
 {
 	static const struct flag_table globals[] = {{global_flags, 0}, {0}};
@@ -237,6 +267,7 @@ static int tool_run(struct app *app, int argc, char **argv)
 	struct strings words = {0};
 	struct err e = {0};
 	const struct entry *en;
+	static char token[256];
 	unsigned used;
 	int r = args_parse(globals, true, &g, argc - 1, argv + 1, &words, &e), status;
 
@@ -254,6 +285,9 @@ static int tool_run(struct app *app, int argc, char **argv)
 		puts("berth " BERTH_VERSION);
 		return 0;
 	}
+	status = token_read(&g, token, sizeof token, &app->client);
+	if (status)
+		return status;
 	/* The words after the global flags are the tail of argv; the copies only say how many there are. */
 	argv += argc - (int)words.n;
 	en = entry_find(argv[0], words.n > 1 ? argv[1] : NULL, &used);

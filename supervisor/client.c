@@ -14,6 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+bool principal_sees(const struct principal *who, const Berth__Meta *object)
+{
+	return principal_sees_all(who) || !strcmp(object->project, who->project);
+}
+
 /* The answer without its addressee, for its client_token. */
 static void answer_replay(struct supervisor *sv, struct replay *t, const Berth__Envelope *env, bool refused)
 {

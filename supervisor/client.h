@@ -15,13 +15,33 @@ struct parked {
 	uint64_t action;	/* id of the action to finish with this answer, 0 = none */
 };
 
+#define PRINCIPAL_SIZE 132
+
+/* What somebody may, each more than the one before it: row by row in request.c. */
+enum role {
+	ROLE_NONE = 0,	/* a peer of api.sock without a token */
+	ROLE_MEMBER,	/* the objects of one project, and nothing that makes him root on the host (check_member_*) */
+	ROLE_ADMIN,	/* all projects, all that an operator may, but tokens */
+	ROLE_OPERATOR,	/* may use the control socket: one of its group */
+	ROLE_ROOT,
+};
+
 struct principal {
-	uint32_t uid, gid;
+	uint32_t uid, gid;	/* of the peer */
 	int pid;
-	char name[64];		/* "root", "uid:1000" */
+	enum role role;
+	uint64_t token;		/* number of the access token that it is by, 0 = by the peer's credentials */
+	char name[PRINCIPAL_SIZE];	/* "root", "uid:1000", "alice@shop" */
 	char project[64];
 	char request_id[64];
 };
+
+/* Everybody else's objects are there for those who look after the host, and not there for the others. */
+static inline bool principal_sees_all(const struct principal *who)
+{
+	return who->role >= ROLE_ADMIN;
+}
+bool principal_sees(const struct principal *who, const Berth__Meta *object);
 
 /* Terminal replies. Also finish the action (result ok / error and the reason). fds are not consumed. */
 void reply_error(struct supervisor *sv, struct parked p, Berth__Error__Code code, const char *field, const char *fmt, ...) __attribute__((format(printf, 5, 6)));

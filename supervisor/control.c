@@ -25,13 +25,20 @@
 #define OPEN_BUCKETS	  1024u
 #define ACCEPT_PER_WAKEUP 16
 
-struct control {
-	struct supervisor *sv;
+/* A socket that is listened on. */
+struct door {
+	struct control *control;
 	struct source source;
 	int fd;
+	bool api;
+	uint32_t n_clients, max_clients;
+};
+
+struct control {
+	struct supervisor *sv;
+	struct door main, api;
 	int spare_fd; /* given up for a moment when descriptors run out, so that a refusal can be said */
 	struct list clients;
-	uint32_t n_clients;
 	uint64_t last_id;
 	uint64_t refused;
 	struct client *by_id[CLIENT_BUCKETS];
@@ -58,7 +65,8 @@ struct open *control_open_find(const struct supervisor *sv, struct parked p)
 	return o;
 }
 
-int control_open_add(struct client *c, uint64_t request, const struct request_row *row, struct open **ret)
+int control_open_add(struct client *c, const struct principal *who, uint64_t request, const struct request_row *row,
+		     struct open **ret)
 {
 	struct control *ctl = c->sv->control;
 	struct open **bucket = &ctl->bucket[open_hash(c->id, request)], *o = calloc(1, sizeof *o);
@@ -67,6 +75,7 @@ int control_open_add(struct client *c, uint64_t request, const struct request_ro
 		return -ENOMEM;
 	o->client = c;
 	o->parked = (struct parked){.client = c->id, .request = request};
+	o->token = who->token;
 	o->row = row;
 	o->next = *bucket;
 	*bucket = o;
@@ -115,12 +124,12 @@ static void open_call_off(struct open *o, bool cancelled)
 		fn(o->on_gone_arg, cancelled);
 }
 
-int control_cancel(struct client *c, uint64_t request)
+int control_cancel(struct client *c, uint64_t request, uint64_t token)
 {
 	struct parked p = {.client = c->id, .request = request};
 	struct open *o = control_open_find(c->sv, p);
 
-	if (!o || !o->client)
+	if (!o || !o->client || (token && o->token != token))
 		return -ENOENT;
 	if (o->row->verb && !o->on_gone)
 		return -EBUSY;
@@ -130,6 +139,35 @@ int control_cancel(struct client *c, uint64_t request)
 	if (o)
 		reply_error(c->sv, o->parked, BERTH__ERROR__CODE__CONFLICT, NULL, "cancelled");
 	return 0;
+}
+
+static bool client_token_ended(struct client *c, uint64_t token)
+{
+	struct open *o;
+
+	list_each (o, &c->open, link) {
+		struct parked p = o->parked;
+
+		if (o->token != token || o->row->verb)
+			continue;
+		open_call_off(o, false);
+		(void)container_cancel(c->sv, p.client, p.request);
+		reply_error(c->sv, p, BERTH__ERROR__CODE__UNAUTHENTICATED, "token",
+			    "the token has expired or was revoked");
+		return true; /* the list may be another one now */
+	}
+	return false;
+}
+
+void control_token_ended(struct supervisor *sv, uint64_t token)
+{
+	struct client *c;
+
+	if (!sv->control)
+		return;
+	list_each (c, &sv->control->clients, link)
+		while (client_token_ended(c, token))
+			;
 }
 
 /* ---------------------------------------------------------------- clients */
@@ -173,7 +211,7 @@ static void client_free(struct client *c)
 	if (*at)
 		*at = c->next;
 	list_del(&c->link);
-	ctl->n_clients--;
+	(c->api ? &ctl->api : &ctl->main)->n_clients--;
 	peer_fini(&c->peer);
 	free(c);
 }
@@ -340,7 +378,7 @@ static const struct peer_ops client_ops = {
 
 /* ---------------------------------------------------------------- accepting */
 
-static int client_principal(struct principal *who, int fd)
+static int client_principal(struct principal *who, int fd, bool api)
 {
 	struct ucred cred;
 	socklen_t len = sizeof cred;
@@ -348,6 +386,7 @@ static int client_principal(struct principal *who, int fd)
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
 		return -errno;
 	*who = (struct principal){.uid = cred.uid, .gid = cred.gid, .pid = cred.pid};
+	who->role = api ? ROLE_NONE : cred.uid == 0 ? ROLE_ROOT : ROLE_OPERATOR;
 	if (cred.uid == 0)
 		snprintf(who->name, sizeof who->name, "root");
 	else
@@ -373,90 +412,130 @@ static void control_refuse(struct control *ctl, int fd, const char *why)
 		log_warn("connection refused (%llu so far): %s", (unsigned long long)ctl->refused, why);
 }
 
-static int client_new(struct control *ctl, int fd)
+/* A user who takes all places of api.sock for himself is told so; the others still get in. */
+static bool door_is_full(const struct door *d, const struct principal *who, char *why, size_t size)
 {
+	const struct client *c;
+	unsigned n = 0;
+
+	if (d->n_clients >= d->max_clients) {
+		snprintf(why, size, "all %u connections that berthd allows %s are in use (max_clients)", d->max_clients,
+			 d->api ? "by api.sock" : "here");
+		return true;
+	}
+	if (!d->api)
+		return false;
+	list_each (c, &d->control->clients, link)
+		n += c->api && c->who.uid == who->uid;
+	snprintf(why, size, "user %u has %u connections: that is the limit", who->uid, n);
+	return n >= API_PER_UID;
+}
+
+static int client_new(struct door *d, int fd)
+{
+	struct control *ctl = d->control;
 	struct client *c = calloc(1, sizeof *c);
 	struct client **bucket;
-	int r = c ? client_principal(&c->who, fd) : -ENOMEM;
+	char why[100];
+	int r = c ? client_principal(&c->who, fd, d->api) : -ENOMEM;
 
+	if (r == 0 && door_is_full(d, &c->who, why, sizeof why)) {
+		control_refuse(ctl, fd, why);
+		free(c);
+		return 0;
+	}
 	if (r < 0) {
 		close(fd);
 		free(c);
 		return r;
 	}
-	r = peer_init(&c->peer, &ctl->sv->loop, fd, &client_ops, CLIENT_OUT_BYTES, CLIENT_OUT_RECORDS);
+	r = peer_init(&c->peer, &ctl->sv->loop, fd, &client_ops, d->api ? API_OUT_BYTES : CLIENT_OUT_BYTES,
+		      d->api ? API_OUT_RECORDS : CLIENT_OUT_RECORDS);
 	if (r < 0) {
 		free(c);
 		return r;
 	}
 	c->sv = ctl->sv;
+	c->api = d->api;
 	c->id = ++ctl->last_id;
 	list_init(&c->open);
 	bucket = &ctl->by_id[c->id % CLIENT_BUCKETS];
 	c->next = *bucket;
 	*bucket = c;
 	list_push(&ctl->clients, &c->link);
-	ctl->n_clients++;
+	d->n_clients++;
 	return client_hello_send(c);
 }
 
 /* No descriptor is left for a new client: the spare one is given up for as long as it takes to say so. Without this a
  * level-triggered listening socket would keep the loop turning. */
-static void control_no_fds(struct control *ctl)
+static void control_no_fds(struct door *d)
 {
+	struct control *ctl = d->control;
 	int fd;
 
 	close_fd(&ctl->spare_fd);
-	fd = accept4(ctl->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	fd = accept4(d->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd >= 0)
 		control_refuse(ctl, fd, "berthd has no file descriptors left");
 	ctl->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-static void on_control(struct source *s, uint32_t events)
+static void on_door(struct source *s, uint32_t events)
 {
-	struct control *ctl = container_of(s, struct control, source);
-	char why[100];
+	struct door *d = container_of(s, struct door, source);
 
 	for (int i = 0; i < ACCEPT_PER_WAKEUP; i++) {
-		int fd = accept4(ctl->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), r;
+		int fd = accept4(d->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), r;
 
 		if (fd < 0) {
 			if (errno == EMFILE || errno == ENFILE)
-				control_no_fds(ctl);
+				control_no_fds(d);
 			return; /* nothing there, or a client that left already */
 		}
-		if (ctl->n_clients >= ctl->sv->cfg.max_clients) {
-			snprintf(why, sizeof why, "all %u connections that berthd allows are in use (max_clients)",
-				 ctl->sv->cfg.max_clients);
-			control_refuse(ctl, fd, why);
-			continue;
-		}
-		r = client_new(ctl, fd);
+		r = client_new(d, fd);
 		if (r < 0 && r != -ENOBUFS)
 			log_warn("a new client could not be taken: %s", strerror(-r));
 	}
 }
 
-/* Mode 0660 with the group; without the group only root gets in, and the log says so. */
-static int control_listen(const struct supervisor *sv, struct err *e)
+/* control.sock has mode 0660 with the group; without the group only root gets in, and the log says so. */
+static int door_listen(const struct supervisor *sv, bool api, struct err *e)
 {
 	char path[sizeof sv->cfg.run_dir + 32];
-	struct group *g = *sv->cfg.socket_group ? getgrnam(sv->cfg.socket_group) : NULL;
+	struct group *g = !api && *sv->cfg.socket_group ? getgrnam(sv->cfg.socket_group) : NULL;
 	AUTO_FD fd = -1;
 
-	snprintf(path, sizeof path, "%s/control.sock", sv->cfg.run_dir);
-	fd = wire_listen(path, 0660, 256);
+	snprintf(path, sizeof path, "%s/%s.sock", sv->cfg.run_dir, api ? "api" : "control");
+	fd = wire_listen(path, api ? 0666 : 0660, 256);
 	if (fd == -EADDRINUSE)
 		return err_set(e, EADDRINUSE, "control", "another berthd answers on %s", path);
 	if (fd < 0)
 		return err_set(e, -fd, "control", "listen on %s", path);
 	if (g && chown(path, 0, g->gr_gid) < 0)
 		return err_set(e, errno, "control", "give %s to group %s", path, sv->cfg.socket_group);
-	if (!g)
+	if (!g && !api)
 		log_warn("there is no group '%s' (groupadd --system %s): only root may use %s", sv->cfg.socket_group,
 			 sv->cfg.socket_group, path);
 	return take_fd(&fd);
+}
+
+static int door_open(struct control *ctl, struct door *d, int fd, struct err *e)
+{
+	int r;
+
+	d->control = ctl;
+	d->fd = fd < 0 ? door_listen(ctl->sv, d->api, e) : fd;
+	if (d->fd < 0)
+		return d->fd;
+	r = source_add(&ctl->sv->loop, &d->source, d->fd, EPOLLIN, on_door);
+	return r < 0 ? err_set(e, -r, "control", "watch the control socket") : 0;
+}
+
+static void door_close(struct door *d)
+{
+	source_del(&d->source);
+	close_fd(&d->fd);
 }
 
 int control_open(struct supervisor *sv, int fd, struct err *e)
@@ -469,19 +548,18 @@ int control_open(struct supervisor *sv, int fd, struct err *e)
 		return err_set(e, ENOMEM, "control", "open the control socket");
 	}
 	ctl->sv = sv;
-	ctl->fd = fd;
+	ctl->api.api = true;
+	ctl->api.fd = -1;
+	ctl->main.max_clients = sv->cfg.max_clients;
+	ctl->api.max_clients = sv->cfg.max_clients;
 	ctl->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	list_init(&ctl->clients);
-	if (ctl->fd < 0)
-		ctl->fd = control_listen(sv, e);
-	r = ctl->fd;
-	if (r >= 0) {
-		r = source_add(&sv->loop, &ctl->source, ctl->fd, EPOLLIN, on_control);
-		if (r < 0)
-			(void)err_set(e, -r, "control", "watch the control socket");
-	}
+	r = door_open(ctl, &ctl->main, fd, e);
+	if (r == 0)
+		r = door_open(ctl, &ctl->api, -1, e);
 	if (r < 0) {
-		close_fd(&ctl->fd);
+		door_close(&ctl->main);
+		door_close(&ctl->api);
 		close_fd(&ctl->spare_fd);
 		free(ctl);
 		return r;
@@ -507,13 +585,15 @@ void control_close(struct supervisor *sv)
 
 	if (!ctl)
 		return;
-	source_del(&ctl->source);
+	source_del(&ctl->main.source);
+	source_del(&ctl->api.source);
 	while ((c = list_first(&ctl->clients, struct client, link)))
 		client_close(c);
 	for (unsigned i = 0; i < OPEN_BUCKETS; i++)
 		while (ctl->bucket[i])
 			control_open_end(sv, ctl->bucket[i]);
-	close_fd(&ctl->fd);
+	door_close(&ctl->main);
+	door_close(&ctl->api);
 	close_fd(&ctl->spare_fd);
 	sv->control = NULL;
 	free(ctl);
@@ -521,10 +601,10 @@ void control_close(struct supervisor *sv)
 
 int control_listen_fd(const struct supervisor *sv)
 {
-	return sv->control ? sv->control->fd : -1;
+	return sv->control ? sv->control->main.fd : -1;
 }
 
 uint32_t control_clients(const struct supervisor *sv)
 {
-	return sv->control ? sv->control->n_clients : 0;
+	return sv->control ? sv->control->main.n_clients + sv->control->api.n_clients : 0;
 }

@@ -36,7 +36,7 @@ struct import {
 	struct job *job; /* NULL: it waits, or has ended */
 	int source_fd;	 /* owned until the job has it */
 	char name[REFERENCE_SIZE];
-	char project[64], owner[64];
+	char project[64], owner[PRINCIPAL_SIZE];
 	Berth__ImageReply *found; /* owned: the job's result */
 	Berth__Error *error;	  /* owned: or why there is none */
 	struct list changes;	  /* of struct change */

@@ -22,7 +22,7 @@ struct waiting {
 /* Whoever has client_tokens. */
 struct holder {
 	struct list link; /* replays.holders */
-	char principal[64];
+	char principal[PRINCIPAL_SIZE];
 	uint32_t n;
 	struct list answered; /* of struct replay.in_holder, longest answered first */
 };
@@ -77,7 +77,7 @@ static struct replay *replay_find(struct replays *ts, const char *principal, con
 	return t;
 }
 
-/* Principals are few: root and the members of a group. */
+/* Principals are few: root, the members of a group, the users of tokens that change something within an hour. */
 static struct holder *holder_get(struct replays *ts, const char *principal, bool make)
 {
 	struct holder *h;

@@ -9,6 +9,7 @@
 #include "supervisor/control.h"
 #include "supervisor/replay.h"
 #include "supervisor/store.h"
+#include "supervisor/token.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -22,55 +23,65 @@
  *
  * CHANGES needs room on the store's disk and is refused when there is none. Starting, stopping and removing are tried all the
  * same: supervision goes on, and removing is what makes room. */
-#define LOOKS(f)	       .fn = f, .perm = PERM_OBSERVE
-#define CHANGES(f, v, seconds) .fn = f, .perm = PERM_OPERATE, .verb = v, .stores = true, .deadline_ms = SECONDS(seconds)
-#define ENDS(f, v)	       .fn = f, .perm = PERM_OPERATE, .verb = v
+#define LOOKS(f)	       .fn = f
+#define CHANGES(f, v, seconds) .fn = f, .verb = v, .stores = true, .deadline_ms = SECONDS(seconds)
+#define ENDS(f, v)	       .fn = f, .verb = v
+#define MEMBER		       .least = ROLE_MEMBER /* its handler shows and touches what principal_sees alone */
+#define OPERATOR	       .least = ROLE_OPERATOR
 #define CASE(name)	       [BERTH__ENVELOPE__BODY_##name]
 
 static const struct request_row rows[] = {
-	CASE(CONTAINER_CREATE) = {CHANGES(on_container_create, "create", 120), .starts = true},
-	CASE(CONTAINER_START) = {ENDS(on_container_start, "start"), .deadline_ms = SECONDS(120), .revision = true,
-				 .starts = true},
-	CASE(CONTAINER_STOP) = {ENDS(on_container_stop, "stop"), .revision = true},
-	CASE(CONTAINER_RESTART) = {ENDS(on_container_restart, "restart"), .revision = true, .starts = true},
-	CASE(CONTAINER_KILL) = {ENDS(on_container_kill, "kill"), .revision = true, .deadline_ms = SECONDS(120)},
-	CASE(CONTAINER_PAUSE) = {ENDS(on_container_pause, "pause"), .revision = true, .deadline_ms = SECONDS(120)},
-	CASE(CONTAINER_UNPAUSE) = {ENDS(on_container_unpause, "unpause"), .revision = true,
+	CASE(CONTAINER_CREATE) = {MEMBER, CHANGES(on_container_create, "create", 120), .starts = true},
+	CASE(CONTAINER_START) = {MEMBER, ENDS(on_container_start, "start"), .deadline_ms = SECONDS(120),
+				 .revision = true, .starts = true},
+	CASE(CONTAINER_STOP) = {MEMBER, ENDS(on_container_stop, "stop"), .revision = true},
+	CASE(CONTAINER_RESTART) = {MEMBER, ENDS(on_container_restart, "restart"), .revision = true, .starts = true},
+	CASE(CONTAINER_KILL) = {MEMBER, ENDS(on_container_kill, "kill"), .revision = true, .deadline_ms = SECONDS(120)},
+	CASE(CONTAINER_PAUSE) = {MEMBER, ENDS(on_container_pause, "pause"), .revision = true,
+				 .deadline_ms = SECONDS(120)},
+	CASE(CONTAINER_UNPAUSE) = {MEMBER, ENDS(on_container_unpause, "unpause"), .revision = true,
 				   .deadline_ms = SECONDS(120)},
-	CASE(CONTAINER_RENAME) = {CHANGES(on_container_rename, "rename", 120), .revision = true},
-	CASE(CONTAINER_REMOVE) = {ENDS(on_container_remove, "remove"), .deadline_ms = SECONDS(600), .revision = true},
-	CASE(CONTAINER_UPDATE) = {CHANGES(on_container_update, "update", 120), .revision = true},
-	CASE(CONTAINER_WAIT) = {LOOKS(on_container_wait)},
-	CASE(CONTAINER_INSPECT) = {LOOKS(on_container_inspect)},
-	CASE(CONTAINER_LIST) = {LOOKS(on_container_list)},
-	CASE(CONTAINER_LOGS) = {LOOKS(on_container_logs), .deadline_ms = SECONDS(30), .answer_fd = true},
-	CASE(CONTAINER_ATTACH) = {ENDS(on_container_attach, "attach"), .deadline_ms = SECONDS(30), .answer_fd = true},
-	CASE(CONTAINER_EXEC) = {ENDS(on_container_exec, "exec"), .deadline_ms = SECONDS(60), .answer_fd = true},
-	CASE(CONTAINER_TOP) = {LOOKS(on_container_top), .deadline_ms = SECONDS(15)},
-	CASE(CONTAINER_STATS) = {LOOKS(on_container_stats), .deadline_ms = SECONDS(30)},
-	CASE(EVENTS) = {LOOKS(on_events)},
-	CASE(ACTIONS) = {LOOKS(on_actions), .deadline_ms = SECONDS(30)},
-	CASE(CANCEL) = {LOOKS(on_cancel)},
+	CASE(CONTAINER_RENAME) = {MEMBER, CHANGES(on_container_rename, "rename", 120), .revision = true},
+	CASE(CONTAINER_REMOVE) = {MEMBER, ENDS(on_container_remove, "remove"), .deadline_ms = SECONDS(600),
+				  .revision = true},
+	CASE(CONTAINER_UPDATE) = {MEMBER, CHANGES(on_container_update, "update", 120), .revision = true},
+	CASE(CONTAINER_WAIT) = {MEMBER, LOOKS(on_container_wait)},
+	CASE(CONTAINER_INSPECT) = {MEMBER, LOOKS(on_container_inspect)},
+	CASE(CONTAINER_LIST) = {MEMBER, LOOKS(on_container_list)},
+	CASE(CONTAINER_LOGS) = {MEMBER, LOOKS(on_container_logs), .deadline_ms = SECONDS(30), .once = true},
+	CASE(CONTAINER_ATTACH) = {MEMBER, ENDS(on_container_attach, "attach"), .deadline_ms = SECONDS(30),
+				  .once = true},
+	CASE(CONTAINER_EXEC) = {MEMBER, ENDS(on_container_exec, "exec"), .deadline_ms = SECONDS(60), .once = true},
+	CASE(CONTAINER_TOP) = {MEMBER, LOOKS(on_container_top), .deadline_ms = SECONDS(15)},
+	CASE(CONTAINER_STATS) = {MEMBER, LOOKS(on_container_stats), .deadline_ms = SECONDS(30)},
+	CASE(EVENTS) = {MEMBER, LOOKS(on_events)},
+	CASE(ACTIONS) = {MEMBER, LOOKS(on_actions), .deadline_ms = SECONDS(30)},
+	CASE(CANCEL) = {MEMBER, LOOKS(on_cancel)},
 
-	CASE(POD_CREATE) = {CHANGES(on_pod_create, "create", 120)},
-	CASE(POD_INSPECT) = {LOOKS(on_pod_inspect)},
-	CASE(POD_LIST) = {LOOKS(on_pod_list)},
-	CASE(POD_REMOVE) = {ENDS(on_pod_remove, "remove"), .deadline_ms = SECONDS(600), .revision = true},
+	CASE(POD_CREATE) = {MEMBER, CHANGES(on_pod_create, "create", 120)},
+	CASE(POD_INSPECT) = {MEMBER, LOOKS(on_pod_inspect)},
+	CASE(POD_LIST) = {MEMBER, LOOKS(on_pod_list)},
+	CASE(POD_REMOVE) = {MEMBER, ENDS(on_pod_remove, "remove"), .deadline_ms = SECONDS(600), .revision = true},
 
 	CASE(IMAGE_IMPORT) = {CHANGES(on_image_import, "import", 0), .min_fds = 1, .max_fds = 1},
-	CASE(IMAGE_LIST) = {LOOKS(on_image_list)},
-	CASE(IMAGE_INSPECT) = {LOOKS(on_image_inspect)},
+	CASE(IMAGE_LIST) = {MEMBER, LOOKS(on_image_list)},
+	CASE(IMAGE_INSPECT) = {MEMBER, LOOKS(on_image_inspect)},
 	CASE(IMAGE_REMOVE) = {ENDS(on_image_remove, "remove"), .deadline_ms = SECONDS(120), .revision = true},
 
-	CASE(VOLUME_CREATE) = {CHANGES(on_volume_create, "create", 120)},
-	CASE(VOLUME_LIST) = {LOOKS(on_volume_list)},
-	CASE(VOLUME_INSPECT) = {LOOKS(on_volume_inspect)},
-	CASE(VOLUME_REMOVE) = {ENDS(on_volume_remove, "remove"), .deadline_ms = SECONDS(120), .revision = true},
+	CASE(VOLUME_CREATE) = {MEMBER, CHANGES(on_volume_create, "create", 120)},
+	CASE(VOLUME_LIST) = {MEMBER, LOOKS(on_volume_list)},
+	CASE(VOLUME_INSPECT) = {MEMBER, LOOKS(on_volume_inspect)},
+	CASE(VOLUME_REMOVE) = {MEMBER, ENDS(on_volume_remove, "remove"), .deadline_ms = SECONDS(120), .revision = true},
 
-	CASE(INFO) = {LOOKS(on_info)},
+	CASE(TOKEN_CREATE) = {OPERATOR, CHANGES(on_token_create, "create", 120), .once = true},
+	CASE(TOKEN_LIST) = {OPERATOR, LOOKS(on_token_list)},
+	CASE(TOKEN_REVOKE) = {OPERATOR, ENDS(on_token_revoke, "revoke"), .deadline_ms = SECONDS(120)},
+	CASE(TOKEN_CHECK) = {MEMBER, LOOKS(on_token_check)},
+
+	CASE(INFO) = {MEMBER, LOOKS(on_info)},
 	CASE(CHECK) = {LOOKS(on_check), .deadline_ms = SECONDS(60)},
-	CASE(UPGRADE) = {.fn = on_upgrade, .perm = PERM_ADMIN, .verb = "upgrade", .deadline_ms = SECONDS(60)},
-	CASE(SHUTDOWN) = {.fn = on_shutdown, .perm = PERM_ADMIN, .verb = "shutdown"},
+	CASE(UPGRADE) = {.fn = on_upgrade, .least = ROLE_ROOT, .verb = "upgrade", .deadline_ms = SECONDS(60)},
+	CASE(SHUTDOWN) = {.fn = on_shutdown, .least = ROLE_ROOT, .verb = "shutdown"},
 };
 
 const struct request_row *request_row_of(Berth__Envelope__BodyCase body)
@@ -80,11 +91,9 @@ const struct request_row *request_row_of(Berth__Envelope__BodyCase body)
 
 /* ---------------------------------------------------------------- before the handler */
 
-/* Everybody who can connect is root or of the group, and whoever may start containers can become root: observers come with
- * tokens, which this version does not have. */
-static enum permission permission_of(const struct principal *who)
+static enum role least_role(const struct request_row *row)
 {
-	return who->uid == 0 ? PERM_ADMIN : PERM_OPERATE;
+	return row->least ? row->least : ROLE_ADMIN;
 }
 
 static bool is_word(const char *s, size_t max)
@@ -99,30 +108,63 @@ static bool is_word(const char *s, size_t max)
 	return true;
 }
 
-static int request_principal(struct client *c, const Berth__Envelope *env, struct principal *who)
+/* A token counts instead of the peer's credentials, wherever it came in. */
+static int request_token(struct client *c, const Berth__Envelope *env, struct principal *who)
 {
 	*who = c->who;
-	if (env->token) {
-		client_refuse(c, env->id, BERTH__ERROR__CODE__UNSUPPORTED, "token",
-			      "tokens are not available in this version: who asks is known by the socket");
+	if (env->token && token_principal(c->sv, env->token, who) < 0) {
+		client_refuse(c, env->id, BERTH__ERROR__CODE__UNAUTHENTICATED, "token",
+			      "the token is unknown, has expired or was revoked");
 		return -EACCES;
 	}
-	if (env->project && *env->project && !str_is_name(env->project)) {
+	if (who->role == ROLE_NONE) {
+		client_refuse(c, env->id, BERTH__ERROR__CODE__UNAUTHENTICATED, "token",
+			      "a token is needed here (berth token create)");
+		return -EACCES;
+	}
+	return 0;
+}
+
+/* Whose objects: a token has its project, and only an admin's may name another. */
+static int request_project(struct client *c, const Berth__Envelope *env, struct principal *who)
+{
+	if (!env->project || !*env->project) {
+		if (!*who->project)
+			snprintf(who->project, sizeof who->project, "default");
+		return 0;
+	}
+	if (!str_is_name(env->project)) {
 		client_refuse(c, env->id, BERTH__ERROR__CODE__INVALID, "project", "'%.80s' is not a project's name",
 			      env->project);
 		return -EINVAL;
 	}
-	if (env->project && strlen(env->project) >= sizeof who->project) {
+	if (strlen(env->project) >= sizeof who->project) {
 		client_refuse(c, env->id, BERTH__ERROR__CODE__INVALID, "project", "longer than %zu bytes",
 			      sizeof who->project - 1);
 		return -EINVAL;
 	}
+	if (!principal_sees_all(who) && strcmp(env->project, who->project) != 0) {
+		client_refuse(c, env->id, BERTH__ERROR__CODE__DENIED, "project", "the token is for project %s",
+			      who->project);
+		return -EACCES;
+	}
+	snprintf(who->project, sizeof who->project, "%s", env->project);
+	return 0;
+}
+
+static int request_principal(struct client *c, const Berth__Envelope *env, struct principal *who)
+{
+	int r = request_token(c, env, who);
+
+	if (r == 0)
+		r = request_project(c, env, who);
+	if (r < 0)
+		return r;
 	if (env->request_id && !is_word(env->request_id, sizeof who->request_id - 1)) {
 		client_refuse(c, env->id, BERTH__ERROR__CODE__INVALID, "request_id",
 			      "must be 1 to %zu printable characters without blanks", sizeof who->request_id - 1);
 		return -EINVAL;
 	}
-	snprintf(who->project, sizeof who->project, "%s", env->project && *env->project ? env->project : "default");
 	if (env->request_id)
 		snprintf(who->request_id, sizeof who->request_id, "%s", env->request_id);
 	else
@@ -130,17 +172,41 @@ static int request_principal(struct client *c, const Berth__Envelope *env, struc
 	return 0;
 }
 
-/* May it be asked, by this client, with these descriptors? */
-static int request_admit(struct client *c, const Berth__Envelope *env, const struct request_row *row, unsigned n_fds)
+/* A connection of api.sock speaks for many, of whom none may take it all. */
+static int request_room(struct client *c, const Berth__Envelope *env, const struct principal *who)
 {
-	if (c->n_open >= CLIENT_OPEN_MAX) {
-		client_refuse(c, env->id, BERTH__ERROR__CODE__EXHAUSTED, NULL,
-			      "%u requests of this connection are not answered yet: that is the limit", c->n_open);
-		return -ENOBUFS;
+	const struct open *o;
+	unsigned n = c->n_open;
+
+	if (n < CLIENT_OPEN_MAX)
+		return 0;
+	if (c->api && n < API_OPEN_MAX) {
+		n = 0;
+		list_each (o, &c->open, link)
+			n += o->token == who->token;
+		if (n < CLIENT_OPEN_MAX)
+			return 0;
 	}
-	if (permission_of(&c->who) < row->perm) {
-		client_refuse(c, env->id, BERTH__ERROR__CODE__DENIED, NULL, "%s may not ask for %s", c->who.name,
-			      envelope_body_name(env));
+	client_refuse(c, env->id, BERTH__ERROR__CODE__EXHAUSTED, NULL,
+		      "%u requests of this %s are not answered yet: that is the limit", n,
+		      c->api && n < API_OPEN_MAX ? "token" : "connection");
+	return -ENOBUFS;
+}
+
+/* May it be asked, by this one, with these descriptors? */
+static int request_admit(struct client *c, const Berth__Envelope *env, const struct request_row *row,
+			 const struct principal *who, unsigned n_fds)
+{
+	int r = request_room(c, env, who);
+
+	if (r < 0)
+		return r;
+	if (who->role < least_role(row)) {
+		client_refuse(c, env->id, BERTH__ERROR__CODE__DENIED, NULL, "%s may not ask for %s%s", who->name,
+			      envelope_body_name(env),
+			      who->token && row->least > ROLE_ADMIN
+				      ? " under a token: that is done on the control socket"
+				      : "");
 		return -EACCES;
 	}
 	if (n_fds < row->min_fds || n_fds > row->max_fds) {
@@ -198,9 +264,9 @@ static int request_store_admit(struct client *c, const Berth__Envelope *env, con
 
 /* ---------------------------------------------------------------- asked before? */
 
-static bool answer_has_fd(const Berth__Envelope *env, const struct request_row *row)
+static bool answer_is_once(const Berth__Envelope *env, const struct request_row *row)
 {
-	return row->answer_fd ||
+	return row->once ||
 	       (env->body_case == BERTH__ENVELOPE__BODY_CONTAINER_CREATE && env->container_create->attach) ||
 	       (env->body_case == BERTH__ENVELOPE__BODY_CONTAINER_START && env->container_start->attach);
 }
@@ -289,10 +355,11 @@ static bool request_is_new(struct request *rq, struct open *o)
 			    "must be 1 to %d printable characters without blanks", REPLAY_SIZE - 1);
 		return false;
 	}
-	if (answer_has_fd(env, o->row)) {
-		reply_error(sv, rq->parked, BERTH__ERROR__CODE__INVALID, "client_token",
-			    "the answer to this request carries a descriptor and could not be repeated: ask without a "
-			    "client_token");
+	if (answer_is_once(env, o->row)) {
+		reply_error(
+			sv, rq->parked, BERTH__ERROR__CODE__INVALID, "client_token",
+			"the answer to this request carries a descriptor or a secret and could not be repeated: ask "
+			"without a client_token");
 		return false;
 	}
 	r = replay_take(sv->replays, rq->who.name, env->client_token, replay_hash(env), rq->parked, &t);
@@ -363,15 +430,17 @@ int request_handle(struct client *c, const Berth__Envelope *env, struct wire_fds
 			      "berthd is going down or upgrading: connect again and ask again");
 		return 0;
 	}
+	if (request_principal(c, env, &rq.who) < 0)
+		return 0;
 	if (!row) {
 		client_refuse(c, env->id, BERTH__ERROR__CODE__UNSUPPORTED, NULL,
 			      "this version of berthd does not know this request");
 		return 0;
 	}
-	if (request_admit(c, env, row, fds->n) < 0 || request_principal(c, env, &rq.who) < 0 ||
-	    request_unfinished(c, env) < 0 || request_store_admit(c, env, row) < 0)
+	if (request_admit(c, env, row, &rq.who, fds->n) < 0 || request_unfinished(c, env) < 0 ||
+	    request_store_admit(c, env, row) < 0)
 		return 0;
-	if (control_open_add(c, env->id, row, &o) < 0) {
+	if (control_open_add(c, &rq.who, env->id, row, &o) < 0) {
 		client_refuse(c, env->id, BERTH__ERROR__CODE__INTERNAL, NULL, "out of memory");
 		return 0;
 	}
@@ -393,7 +462,7 @@ void on_cancel(struct request *rq)
 {
 	struct client *c = control_client_find(rq->sv, rq->parked.client);
 	uint64_t id = rq->env->cancel->id;
-	int r = id == rq->parked.request ? -ENOENT : control_cancel(c, id);
+	int r = id == rq->parked.request ? -ENOENT : control_cancel(c, id, rq->who.token);
 
 	if (r == -ENOENT)
 		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__NOT_FOUND, "id", "request %llu is not open",

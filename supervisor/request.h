@@ -14,15 +14,13 @@ struct request {
 
 typedef void request_fn(struct request *rq);
 
-enum permission { PERM_OBSERVE = 1, PERM_OPERATE, PERM_ADMIN };	/* everybody who may connect may operate; admin is root */
-
 struct request_row {
 	request_fn *fn;
-	enum permission perm;
+	enum role least;		/* who may ask; what says nothing is for ROLE_ADMIN and above */
 	uint8_t min_fds, max_fds;
 	bool starts;			/* refused while the host goes down */
 	bool stores;			/* refused while the store cannot be written */
-	bool answer_fd;			/* its answer carries a descriptor: cannot be repeated under a client_token */
+	bool once;			/* its answer carries a descriptor or a secret: cannot be repeated under a client_token */
 	bool revision;			/* honours if_revision */
 	const char *verb;		/* of the audit log; NULL = only looks */
 	uint32_t deadline_ms;		/* when the asker names none; 0 = none */
@@ -47,3 +45,4 @@ request_fn on_pod_create, on_pod_inspect, on_pod_list, on_pod_remove;
 request_fn on_image_import, on_image_list, on_image_inspect, on_image_remove;
 request_fn on_volume_create, on_volume_list, on_volume_inspect, on_volume_remove;
 request_fn on_info, on_check, on_upgrade, on_shutdown;
+request_fn on_token_create, on_token_list, on_token_revoke, on_token_check;

@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum store_kind { STORE_CONTAINER = 1, STORE_POD, STORE_IMAGE, STORE_VOLUME };
+enum store_kind { STORE_CONTAINER = 1, STORE_POD, STORE_IMAGE, STORE_VOLUME, STORE_TOKEN };
 
 struct store;
 typedef void store_done(void *arg, int result);	/* 0 = committed; negative errno */

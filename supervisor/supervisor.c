@@ -21,6 +21,7 @@
 #include "supervisor/shutdown.h"
 #include "supervisor/spare.h"
 #include "supervisor/store.h"
+#include "supervisor/token.h"
 #include "supervisor/upgrade.h"
 #include "supervisor/volume.h"
 #include "supervisor/watch.h"
@@ -309,9 +310,10 @@ int supervisor_open(struct supervisor *sv, int listen_fd, struct err *e)
 {
 	/* In this order: what stands below uses what stands above. */
 	static int (*const steps[])(struct supervisor *, struct err *) = {
-		open_loop,	 open_signals,	open_boot_id, open_folders,   open_mount_points, open_cgroups,
-		open_shim_image, open_apparmor, open_tables,  open_state,     open_logs,	 jobs_open,
-		image_load,	 volume_load,	pod_load,     container_load, recover_run,	 spares_open,
+		open_loop,    open_signals,    open_boot_id,  open_folders, open_mount_points,
+		open_cgroups, open_shim_image, open_apparmor, open_tables,  open_state,
+		open_logs,    jobs_open,       tokens_open,   image_load,   volume_load,
+		pod_load,     container_load,  recover_run,   spares_open,
 	};
 
 	supervisor_init(sv);
@@ -363,6 +365,7 @@ static void close_store(struct supervisor *sv)
 	container_step_all(sv);
 	store_close(sv->store);
 	sv->store = NULL;
+	tokens_close(sv);
 	if (sv->replays)
 		replays_close(sv);
 	if (sv->audit)

@@ -47,6 +47,7 @@ struct supervisor {
 	struct store *store;	     /* supervisor/store.h */
 	struct watch *watch;	     /* supervisor/watch.h */
 	struct audit *audit;	     /* supervisor/audit.h: actions that have not ended */
+	struct tokens *tokens;	     /* supervisor/token.h: who may ask */
 	struct replays *replays;	     /* supervisor/replay.h */
 	struct followers *followers; /* supervisor/logs.h: readers of logs that follow */
 	uint64_t next_id, revision;

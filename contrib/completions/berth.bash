@@ -2,16 +2,17 @@
 
 _berth_commands() {
 	case $1 in
-	"") echo "run create start stop restart kill pause unpause exec attach wait rename update rm ps inspect logs top stats events actions pod image volume info check upgrade shutdown version completion help " ;;
+	"") echo "run create start stop restart kill pause unpause exec attach wait rename update rm ps inspect logs top stats events actions pod image volume token info check upgrade shutdown version completion help " ;;
 	pod) echo "create ls inspect rm " ;;
 	image) echo "import ls inspect rm " ;;
 	volume) echo "create ls inspect rm " ;;
+	token) echo "create ls revoke check " ;;
 	esac
 }
 
 _berth_flags() {
 	case $1 in
-	"") echo "--socket --project -v --version --help" ;;
+	"") echo "--socket --project --token-file -v --version --help" ;;
 	"run") echo "-d --detach --name --cidfile --detach-keys --sig-proxy -e --env --env-file -w --workdir -u --user -l --label --label-file -h --hostname --entrypoint --stop-signal --stop-timeout --init -i --interactive -t --tty --rm --read-only -v --volume --mount --tmpfs --device --cap-add --cap-drop --privileged --security-opt --userns --ulimit --sysctl --shm-size --oom-score-adj --network --pid --ipc --pod --pod-init --log-opt -m --memory --memory-high --memory-swap --cpus --cpu-weight --cpuset-cpus --cpuset-mems --pids-limit --io-weight --io-max --oom-group --restart --help" ;;
 	"create") echo "--name --cidfile -e --env --env-file -w --workdir -u --user -l --label --label-file -h --hostname --entrypoint --stop-signal --stop-timeout --init -i --interactive -t --tty --rm --read-only -v --volume --mount --tmpfs --device --cap-add --cap-drop --privileged --security-opt --userns --ulimit --sysctl --shm-size --oom-score-adj --network --pid --ipc --pod --pod-init --log-opt -m --memory --memory-high --memory-swap --cpus --cpu-weight --cpuset-cpus --cpuset-mems --pids-limit --io-weight --io-max --oom-group --restart --help" ;;
 	"start") echo "-a --attach -i --interactive --detach-keys --sig-proxy --help" ;;
@@ -45,6 +46,10 @@ _berth_flags() {
 	"volume ls") echo "-f --filter --format -q --quiet --no-trunc --help" ;;
 	"volume inspect") echo "-f --format --help" ;;
 	"volume rm") echo "--help" ;;
+	"token create") echo "-u --user -p --project -r --role -e --expires --format --help" ;;
+	"token ls") echo "--format -q --quiet --no-trunc --help" ;;
+	"token revoke") echo "--help" ;;
+	"token check") echo "--format --help" ;;
 	"info") echo "-f --format --help" ;;
 	"check") echo "-f --format --help" ;;
 	"upgrade") echo "--help" ;;
@@ -59,6 +64,7 @@ _berth_value() {
 	case $1 in
 	" --socket") echo "file" ;;
 	" --project") echo "-" ;;
+	" --token-file") echo "file" ;;
 	"run --name") echo "-" ;;
 	"run --cidfile") echo "file" ;;
 	"run --detach-keys") echo "-" ;;
@@ -206,6 +212,13 @@ _berth_value() {
 	"volume ls --filter"|"volume ls -f") echo "-" ;;
 	"volume ls --format") echo "json table" ;;
 	"volume inspect --format"|"volume inspect -f") echo "json" ;;
+	"token create --user"|"token create -u") echo "-" ;;
+	"token create --project"|"token create -p") echo "-" ;;
+	"token create --role"|"token create -r") echo "member admin" ;;
+	"token create --expires"|"token create -e") echo "-" ;;
+	"token create --format") echo "json table" ;;
+	"token ls --format") echo "json table" ;;
+	"token check --format") echo "json table" ;;
 	"info --format"|"info -f") echo "json table" ;;
 	"check --format"|"check -f") echo "json table" ;;
 	"version --format"|"version -f") echo "json table" ;;
@@ -240,6 +253,7 @@ _berth_operand() {
 	"image rm") echo "image" ;;
 	"volume inspect") echo "volume" ;;
 	"volume rm") echo "volume" ;;
+	"token revoke") echo "token" ;;
 	"upgrade") echo "file" ;;
 	"completion") echo "bash zsh" ;;
 	"help") echo "command" ;;
@@ -252,6 +266,7 @@ _berth_names() {
 	image) berth "${_berth_global[@]}" image ls --format '{{.names[0]}}' 2>/dev/null ;;
 	pod) berth "${_berth_global[@]}" pod ls --format '{{.meta.name}}' 2>/dev/null ;;
 	volume) berth "${_berth_global[@]}" volume ls -q 2>/dev/null ;;
+	token) berth "${_berth_global[@]}" token ls -q 2>/dev/null ;;
 	command) _berth_commands "" ;;
 	*) echo "$1" ;;
 	esac
