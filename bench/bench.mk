@@ -14,7 +14,8 @@ $(B)/bench/driver: $(B)/o/bench/driver.o $(call objects,base proto) $(GEN_OBJS)
 BENCH_TOOLS := crun runc podman conmon
 bench: $(PROGRAMS) $(B)/guest $(B)/bench/floor $(B)/bench/driver
 	@missing=; for t in $(BENCH_TOOLS); do command -v $$t >/dev/null || missing="$$missing $$t"; done; \
-		[ -z "$$missing" ] || apt-get install -y --no-install-recommends $$missing
+		[ -z "$$missing" ] || DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $$missing || \
+		echo "bench: without$$missing, which could not be installed"
 	bench/run $(B) $(BENCH)
 
 .PHONY: bench

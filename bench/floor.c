@@ -2,7 +2,7 @@
  * cgroup, net), the rootfs bound and pivoted to, /proc and /dev mounted, exec, wait. No confinement, no overlay, no records,
  * nobody to tell: nothing that runs a container can be faster than this.
  *
- *   floor [-n COUNT] [-c CGROUP_DIR] [-b] ROOTFS PROGRAM [ARGUMENT...]
+ *   floor [-n COUNT] [-c CGROUP_DIR] [-p PAUSE_MS] [-b] ROOTFS PROGRAM [ARGUMENT...]
  *
  * -b is barer still: no namespaces, no rootfs; a clone3, an exec, a wait. */
 #include <errno.h>
@@ -50,7 +50,7 @@ static _Noreturn void child(const char *rootfs, char **argv, bool bare)
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: floor [-n COUNT] [-c CGROUP_DIR] [-b] ROOTFS PROGRAM [ARGUMENT...]\n");
+	fprintf(stderr, "usage: floor [-n COUNT] [-c CGROUP_DIR] [-p PAUSE_MS] [-b] ROOTFS PROGRAM [ARGUMENT...]\n");
 	return 64;
 }
 
@@ -58,14 +58,16 @@ int main(int argc, char **argv)
 {
 	struct samples samples = {0};
 	int cgroup = -1, opt;
-	long count = 1000;
+	long count = 1000, pause_ms = 0;
 	bool bare = false;
 
-	while ((opt = getopt(argc, argv, "+n:c:b")) != -1) {
+	while ((opt = getopt(argc, argv, "+n:c:p:b")) != -1) {
 		if (opt == 'n')
 			count = atol(optarg);
 		else if (opt == 'c')
 			cgroup = open(optarg, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		else if (opt == 'p')
+			pause_ms = atol(optarg);
 		else if (opt == 'b')
 			bare = true;
 		else
@@ -98,6 +100,8 @@ int main(int argc, char **argv)
 		}
 		samples_add(&samples, samples_now() - start);
 		close(pidfd);
+		if (pause_ms)
+			usleep((useconds_t)pause_ms * 1000);
 	}
 	samples_print(&samples, bare ? "bare" : "floor");
 	return 0;
