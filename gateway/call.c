@@ -647,6 +647,7 @@ void call_ask_with(struct call *c, Berth__Envelope__BodyCase body_case, const vo
 	env.request_id = c->id;
 	snprintf(client_token, sizeof client_token, "%s.%u", c->id, c->in->asked++);
 	env.client_token = body_changes(body_case) && !o->once ? client_token : NULL;
+	env.has_accept = env.accept = o->accept;
 	env.has_deadline_ms = true;
 	env.deadline_ms = deadline_ms;
 	env.body_case = body_case;

@@ -19,6 +19,7 @@ static const struct setting table[] = {
 	TIMEOUT("head_timeout", head_timeout_ns),
 	TIMEOUT("body_timeout", body_timeout_ns),
 	TIMEOUT("answer_timeout", answer_timeout_ns),
+	TIMEOUT("exec_timeout", exec_timeout_ns),
 	TIMEOUT("stop_timeout", stop_timeout_ns),
 	KEY(log_requests, SETTING_BOOL, 0, 0),
 	KEY(debug, SETTING_BOOL, 0, 0),
@@ -38,6 +39,7 @@ void config_defaults(struct config *c)
 		.head_timeout_ns = 60 * NS_PER_S,
 		.body_timeout_ns = 60 * NS_PER_S,
 		.answer_timeout_ns = 60 * NS_PER_S,
+		.exec_timeout_ns = 5 * NS_PER_S,
 		.stop_timeout_ns = 20 * NS_PER_S,
 	};
 }

@@ -17,6 +17,7 @@ struct config {
 	uint64_t head_timeout_ns; /* from the connection, or the last answer, to the end of the next head */
 	uint64_t body_timeout_ns;
 	uint64_t answer_timeout_ns; /* and more for a long one: server.c */
+	uint64_t exec_timeout_ns;   /* of a command whose end is waited for; then it is killed */
 	uint64_t stop_timeout_ns;   /* for requests under way when we are told to end */
 	bool log_requests, debug;
 };

@@ -205,6 +205,9 @@ void zun_error_of(struct zun_error *e, const struct fault *f, const struct zun_e
 	case FAULT_REFUSED:
 		of_berthd(e, f->error, about);
 		break;
+	case FAULT_ADMIN:
+		set(e, ZUN_E_POLICY, "Policy doesn't allow this to be performed: %s.", f->text);
+		break;
 	case FAULT_BUSY:
 	case FAULT_UPSTREAM:
 		set(e, ZUN_E_UNAVAILABLE, "%s", f->text);
@@ -218,6 +221,7 @@ void zun_error_of(struct zun_error *e, const struct fault *f, const struct zun_e
 	case FAULT_METHOD:
 	case FAULT_BODY_TYPE:
 	case FAULT_BODY_SIZE:
+	case FAULT_HEAD_SIZE:
 		set_router(e, f->status, f->text);
 		break;
 	default:

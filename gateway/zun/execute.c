@@ -3,6 +3,7 @@
  * A command that takes too long is killed with all that it started (berthd's timeout on its group; Zun would leave it running) and
  * the answer is Zun's 409. Output beyond OUTPUT_MAX is read and left out, so that the program neither stops nor fills our memory.
  * Zun merges stdout and stderr. */
+#include "gateway/gateway.h"
 #include "gateway/zun/handlers.h"
 #include "gateway/zun/words.h"
 
@@ -11,9 +12,13 @@
 #include <errno.h>
 #include <string.h>
 
-#define TIMEOUT_MS 5000
 #define GRACE_MS   5000 /* from its timeout to the news of its end */
 #define OUTPUT_MAX (1u << 20)
+
+static uint32_t timeout_ms(const struct call *c)
+{
+	return (uint32_t)(c->gw->cfg.exec_timeout_ns / NS_PER_MS);
+}
 
 static void answer(struct call *c, const char *output, size_t len, int exit_code)
 {
@@ -63,7 +68,7 @@ static void on_session(struct call *c, const Berth__Envelope *reply, struct wire
 	if (fd < 0)
 		zun_refuse_upstream(c, "session");
 	else
-		call_stream(c, fd, STREAM_SESSION, OUTPUT_MAX, TIMEOUT_MS + GRACE_MS, on_ended);
+		call_stream(c, fd, STREAM_SESSION, OUTPUT_MAX, timeout_ms(c) + GRACE_MS, on_ended);
 }
 
 static void execute_found(struct call *c, const Berth__Container *obj)
@@ -81,7 +86,7 @@ static void execute_found(struct call *c, const Berth__Container *obj)
 	}
 	spec.command = words;
 	spec.has_timeout_ms = true;
-	spec.timeout_ms = TIMEOUT_MS;
+	spec.timeout_ms = timeout_ms(c);
 	m.ref = ((struct target *)c->state)->uuid;
 	m.exec = &spec;
 	call_ask_with(c, BERTH__ENVELOPE__BODY_CONTAINER_EXEC, &m, on_session, &once);

@@ -91,6 +91,6 @@ void zun_show(struct call *c, const Berth__Container *obj, bool created)
 				   .host = host.nodename,
 				   .now_ns = wall_ns(),
 				   .admin = c->who.admin,
-				   .created = created,
+				   .created = created ? c->args : NULL,
 			   });
 }

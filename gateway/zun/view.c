@@ -7,6 +7,7 @@
 
 #include "base/own.h"
 #include "base/str.h"
+#include "gateway/params.h"
 #include "gateway/zun/state.h"
 #include "gateway/zun/value.h"
 
@@ -55,9 +56,15 @@ static void texts(struct jw *j, const char *key, char *const *list, size_t n)
 	jw_end(j);
 }
 
+/* In the answer to the creation: nobody has said what it is to be. */
+static bool unsaid(const struct zun_view *v, const char *key)
+{
+	return v->created && !arg_given(v->created, key);
+}
+
 static void empty(struct jw *j, const char *key, const struct zun_view *v, bool is_array)
 {
-	if (v->created) {
+	if (unsaid(v, key)) {
 		jw_null(j, key);
 		return;
 	}
@@ -69,20 +76,27 @@ static void empty(struct jw *j, const char *key, const struct zun_view *v, bool 
 }
 
 /* Zun shows what was asked for; once the container is made, what the image says in its place. */
-static void command_and_entrypoint(struct jw *j, const Berth__Container *obj, const struct zun_view *v)
+static void command(struct jw *j, const Berth__Container *obj, const struct zun_view *v)
 {
 	const Berth__ContainerSpec *spec = obj->spec;
-	const Berth__ImageConfig *image = v->created ? NULL : obj->image_config;
+	const Berth__ImageConfig *image = obj->image_config;
 
-	if (spec->n_command)
+	if (spec->n_command && !unsaid(v, "command"))
 		texts(j, "command", spec->command, spec->n_command);
-	else if (image && !spec->entrypoint_set)
+	else if (image && !v->created && !spec->entrypoint_set)
 		texts(j, "command", image->command, image->n_command);
 	else
 		empty(j, "command", v, true);
-	if (spec->entrypoint_set)
+}
+
+static void entrypoint(struct jw *j, const Berth__Container *obj, const struct zun_view *v)
+{
+	const Berth__ContainerSpec *spec = obj->spec;
+	const Berth__ImageConfig *image = obj->image_config;
+
+	if (spec->entrypoint_set && !unsaid(v, "entrypoint"))
 		texts(j, "entrypoint", spec->entrypoint, spec->n_entrypoint);
-	else if (image)
+	else if (image && !v->created)
 		texts(j, "entrypoint", image->entrypoint, image->n_entrypoint);
 	else
 		empty(j, "entrypoint", v, true);
@@ -266,7 +280,8 @@ void zun_view_container(struct jw *j, const char *key, const Berth__Container *o
 	jw_str(j, "user_id", meta->owner);
 	jw_str(j, "image", spec->image);
 	jw_str(j, "image_driver", "docker");
-	command_and_entrypoint(j, obj, v);
+	command(j, obj, v);
+	entrypoint(j, obj, v);
 	resources(j, spec);
 	status(j, obj->status, v);
 	environment(j, obj, v);

@@ -4,6 +4,7 @@
 #include "gateway/json.h"
 #include "proto/berth.pb-c.h"
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -16,8 +17,8 @@ struct zun_view {
 	const char *host; /* of berthd: admins see it */
 	int64_t now_ns;
 	bool admin;
-	bool listed;  /* an entry of a list: without links */
-	bool created; /* the answer to its creation: what was not given is null */
+	bool listed;	       /* an entry of a list: without links */
+	const json_t *created; /* the answer to its creation, from these arguments: what was not given is null */
 };
 
 void zun_view_container(struct jw *j, const char *key, const Berth__Container *obj, const struct zun_view *v);

@@ -127,24 +127,37 @@ static void what_was_not_given_is_null_at_first_and_empty_later(void **state)
 		{"created_at", "\"2026-11-22 00:31:57.353379\"", "\"2026-11-22 00:31:57.353379\""},
 	};
 	struct zun_view created = member;
+	json_t *args = json_pack("{s:s}", "image", "cirros");
 
-	created.created = true;
+	created.created = args;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		key_is(&created, rows[i].key, rows[i].at_first);
 		key_is(&member, rows[i].key, rows[i].later);
 	}
+	json_object_set_new(args, "labels", json_object());
+	key_is(&created, "labels", "{}");
+	json_decref(args);
 }
 
 static void the_image_says_what_was_not_said(void **state)
 {
 	char *cmd[] = {(char *)"sh"}, *entry[] = {(char *)"/init"}, *own[] = {(char *)"sleep", (char *)"1"};
 	char *ports[] = {(char *)"80/tcp", (char *)"53/udp"};
+	json_t *args = json_pack("{s:s}", "image", "cirros");
+	struct zun_view created = member;
 
 	t.image.command = cmd;
 	t.image.entrypoint = entry;
 	t.image.exposed_ports = ports;
 	t.image.n_command = t.image.n_entrypoint = 1;
 	t.image.n_exposed_ports = 2;
+	created.created = args;
+	key_is(&created, "command", "null");
+	key_is(&created, "entrypoint", "null");
+	t.spec.command = cmd; /* as berthd completes it */
+	t.spec.n_command = 1;
+	key_is(&created, "command", "null");
+	json_decref(args);
 	key_is(&member, "command", "[\"sh\"]");
 	key_is(&member, "entrypoint", "[\"/init\"]");
 	key_is(&member, "ports", "[80,53]");
@@ -167,6 +180,7 @@ static void what_the_image_brought_is_not_shown_as_asked_for(void **state)
 			*labels[] = {&of_image, &own};
 	char *image_env[] = {(char *)"PATH=/bin", (char *)"A=1"},
 	     *env[] = {(char *)"B=2", (char *)"PATH=/bin", (char *)"A=3"};
+	json_t *args = json_pack("{s:s}", "image", "cirros");
 	struct zun_view created = member;
 
 	t.image.env = image_env;
@@ -174,8 +188,9 @@ static void what_the_image_brought_is_not_shown_as_asked_for(void **state)
 	t.spec.env = image_env;
 	t.spec.n_env = 2;
 	key_is(&member, "environment", "{}");
-	created.created = true;
+	created.created = args;
 	key_is(&created, "environment", "null");
+	json_decref(args);
 	t.spec.env = env;
 	t.spec.n_env = 3;
 	key_is(&member, "environment", "{\"B\":\"2\",\"A\":\"3\"}");
