@@ -176,6 +176,17 @@ void *message_unpack(const ProtobufCMessageDescriptor *d, const void *data, size
 	return protobuf_c_message_unpack(d, &allocator, len, data);
 }
 
+void *message_copy(const ProtobufCMessage *m)
+{
+	size_t len = protobuf_c_message_get_packed_size(m);
+	AUTO_FREE uint8_t *data = malloc(len ? len : 1);
+
+	if (!data)
+		return NULL;
+	protobuf_c_message_pack(m, data);
+	return protobuf_c_message_unpack(m->descriptor, NULL, len, data);
+}
+
 /* ---------------------------------------------------------------- envelopes */
 
 int envelope_spill(void *data, size_t *len, int *ret_memfd)

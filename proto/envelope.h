@@ -29,6 +29,8 @@ const char *envelope_body_name(const Berth__Envelope *env);
 /* Any message from foreign bytes: strings checked as above, memory bounded by the length. NULL if bad or out of memory.
  * protobuf_c_message_free_unpacked(m, NULL). */
 void *message_unpack(const ProtobufCMessageDescriptor *d, const void *data, size_t len);
+/* A copy of one in memory, to outlive the envelope that it came in. NULL: out of memory. protobuf_c_message_free_unpacked(m, NULL). */
+void *message_copy(const ProtobufCMessage *m);
 /* Packed bytes of a message: every string valid UTF-8 without a NUL. protobuf-c checks neither, and hides a NUL once unpacked. */
 bool message_check_packed(const ProtobufCMessageDescriptor *d, const void *data, size_t len);
 /* Walks a message in memory by its descriptor: every string valid UTF-8, else -EILSEQ. */

@@ -19,18 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A copy of our own: the envelope goes with the request. */
-static void *message_copy(const ProtobufCMessage *m)
-{
-	size_t len = protobuf_c_message_get_packed_size(m);
-	AUTO_FREE uint8_t *data = malloc(len ? len : 1);
-
-	if (!data)
-		return NULL;
-	protobuf_c_message_pack(m, data);
-	return protobuf_c_message_unpack(m->descriptor, NULL, len, data);
-}
-
 /* ---------------------------------------------------------------- completed from the image */
 
 static bool env_names(char *const *env, size_t n, const char *entry)

@@ -1,0 +1,44 @@
+/* supervisor/image_own.h - the inside of the images, for image*.c only: the index and what is under way with it. */
+#pragma once
+
+#include "supervisor/image.h"
+
+/* What is under way. Imports and sweeps exclude each other: a sweep is told what to keep when it starts, so nothing may be added
+ * while it runs. */
+struct imports {
+	struct supervisor *sv;
+	struct list all; /* of struct import.link */
+	unsigned n, n_running;
+	struct import *storing; /* one at a time: each sees the names as the one before left them */
+	unsigned n_removals;	/* on their way to the disk: nothing is stored beside them, for the same reason */
+	bool sweeping;
+	bool sweep_again; /* when nothing else runs */
+	struct timer sweep_soon;
+};
+
+/* image.c: the index. */
+static inline struct image *image_of(struct table_node *n)
+{
+	return container_of(n, struct image, node);
+}
+
+void image_obj_free(Berth__Image *obj); /* NULL is harmless */
+bool image_has_name(const Berth__Image *obj, const char *name);
+void image_drop_name(Berth__Image *obj, const char *name);
+/* Its revision and name after a change of names: meta.name is the first, or nothing when it has lost all of them. */
+int image_touch(struct supervisor *sv, Berth__Image *obj);
+/* Puts obj in the place of the image of its uuid, or adds it. Takes obj. */
+int image_set(struct supervisor *sv, Berth__Image *obj);
+void image_free(struct supervisor *sv, struct image *im);
+/* By the whole image id. */
+struct image *image_by_config(struct supervisor *sv, const char *image_id);
+
+/* image_import.c */
+int imports_new(struct supervisor *sv);
+void imports_free(struct imports *im); /* NULL is harmless */
+/* Starts what may start now: first what was imported is stored, then a sweep if nothing runs, then the imports that wait. */
+void imports_go_on(struct imports *im);
+
+/* image_sweep.c */
+void imports_sweep(struct imports *im);
+int imports_sweep_soon(struct imports *im);

@@ -1,0 +1,105 @@
+/* supervisor/image_sweep.c - the sweep: a job removes the layers that no image and no container needs. */
+#include "supervisor/image_own.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/own.h"
+#include "supervisor/container.h"
+#include "supervisor/job.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SWEEP_AT_START_NS (2 * NS_PER_S)
+#define SWEEP_DEADLINE_NS (3600 * NS_PER_S)
+
+static void on_sweep_record(void *arg, const Berth__Envelope *env)
+{
+	if (env->body_case == BERTH__ENVELOPE__BODY_DONE && env->done->text && *env->done->text)
+		log_info("images: %s", env->done->text);
+	else if (env->body_case == BERTH__ENVELOPE__BODY_ERROR)
+		log_warn("sweeping images failed: %s", env->error->text ? env->error->text : "");
+}
+
+static void on_sweep_done(void *arg, int status)
+{
+	struct imports *im = arg;
+
+	im->sweeping = false;
+	if (status != 0)
+		log_warn("the sweep of unused image layers ended with status %d", status);
+	imports_go_on(im);
+}
+
+/* Everything that an image or a container needs. A container's layers count by themselves: its image may have been removed. */
+static int sweep_keep(struct supervisor *sv, int *ret_fd)
+{
+	size_t n = sv->images.n + sv->containers.n, k = 0;
+	AUTO_FREE Berth__Image **all = calloc(n ? n : 1, sizeof *all);
+	AUTO_FREE Berth__Image *of_containers = calloc(sv->containers.n ? sv->containers.n : 1, sizeof *of_containers);
+	Berth__ImageReply body = BERTH__IMAGE_REPLY__INIT;
+	Berth__Envelope env = BERTH__ENVELOPE__INIT;
+	AUTO_FREE uint8_t *data = NULL;
+	struct table_node *node;
+	size_t len;
+
+	if (!all || !of_containers)
+		return -ENOMEM;
+	list_each (node, &sv->images.all, link)
+		all[body.n_images++] = image_of(node)->obj;
+	list_each (node, &sv->containers.all, link) {
+		const Berth__Container *c = container_of(node, struct container, node)->obj;
+
+		berth__image__init(&of_containers[k]);
+		of_containers[k].layers = c->layers;
+		of_containers[k].n_layers = c->n_layers;
+		all[body.n_images++] = &of_containers[k++];
+	}
+	body.images = all;
+	env.body_case = BERTH__ENVELOPE__BODY_IMAGE_REPLY;
+	env.image_reply = &body;
+	len = berth__envelope__get_packed_size(&env);
+	data = malloc(len ? len : 1);
+	if (!data)
+		return -ENOMEM;
+	berth__envelope__pack(&env, data);
+	*ret_fd = memfd_sealed("berth-keep", data, len);
+	return *ret_fd < 0 ? *ret_fd : 0;
+}
+
+void imports_sweep(struct imports *im)
+{
+	static const struct job_ops ops = {.record = on_sweep_record, .done = on_sweep_done};
+	struct supervisor *sv = im->sv;
+	char dir[sizeof sv->cfg.state_dir + 16];
+	const char *argv[] = {"sweep", dir, NULL};
+	AUTO_FD keep_fd = -1;
+	struct err e = {0};
+	int r = sweep_keep(sv, &keep_fd);
+
+	im->sweep_again = false;
+	if (r < 0) {
+		log_error("unused image layers are not swept now: %s", strerror(-r));
+		return;
+	}
+	snprintf(dir, sizeof dir, "%s/images", sv->cfg.state_dir);
+	if (job_start(sv, argv, &keep_fd, 1, SWEEP_DEADLINE_NS, &ops, im, NULL, &e) < 0)
+		log_err(&e, "unused image layers are not swept now");
+	else
+		im->sweeping = true;
+}
+
+static void on_sweep_soon(struct timer *t)
+{
+	struct imports *im = container_of(t, struct imports, sweep_soon);
+
+	im->sweep_again = true;
+	imports_go_on(im);
+}
+
+int imports_sweep_soon(struct imports *im)
+{
+	return timer_in(&im->sv->loop, &im->sweep_soon, SWEEP_AT_START_NS, on_sweep_soon);
+}
