@@ -356,13 +356,19 @@ static bool token_is_clean(const char *s)
 	return len > 0 && len <= TOKEN_MAX;
 }
 
+bool call_token(struct call *c, const char *token)
+{
+	c->token = token_is_clean(token) ? token : NULL;
+	return c->token;
+}
+
 static const char *token_find(const struct call *c)
 {
 	const char *token = call_header(c, "X-Auth-Token"), *bearer = call_header(c, "Authorization");
 
 	if (!token && bearer && !strncasecmp(bearer, "Bearer ", 7))
 		token = bearer + 7 + strspn(bearer + 7, " ");
-	return token && token_is_clean(token) ? token : NULL;
+	return token;
 }
 
 static bool begin(struct call *c, struct fault *f)
@@ -399,12 +405,15 @@ static bool begin(struct call *c, struct fault *f)
 
 void call_head(struct call *c, const char *method, const struct header *headers, unsigned n_headers)
 {
+	const char *token;
 	struct fault f = {0};
 
 	c->method = method;
 	c->in->headers = headers;
 	c->in->n_headers = n_headers;
-	c->token = token_find(c);
+	token = token_find(c);
+	if (token)
+		call_token(c, token);
 	c->in->began_ns = now_ns();
 	if (!begin(c, &f))
 		call_fail(c, &f);

@@ -51,6 +51,9 @@ const char *call_path(const struct call *c); /* as it came, without query */
 /* "http://HOST", by the Host header or the setting base_url, for links. */
 const char *call_base(struct call *c);
 
+/* Acts with this token from now on: for routes where it comes by other ways than a header. False: that is no token at all. */
+bool call_token(struct call *c, const char *token);
+
 /* A header of the answer; one of the same name is replaced. */
 void call_set(struct call *c, const char *name, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 

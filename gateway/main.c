@@ -7,6 +7,7 @@
 #include "gateway/describe.h"
 #include "gateway/drop.h"
 #include "gateway/gateway.h"
+#include "gateway/keystone/keystone.h"
 #include "gateway/listen.h"
 #include "gateway/memory.h"
 #include "gateway/self.h"
@@ -21,7 +22,7 @@
 #include <string.h>
 #include <sys/signalfd.h>
 
-static const struct dialect *const dialects[] = {&self_dialect, &zun_dialect, NULL};
+static const struct dialect *const dialects[] = {&self_dialect, &keystone_dialect, &zun_dialect, NULL};
 
 const char *argp_program_version = "berth-gateway " BERTH_VERSION;
 

@@ -7,12 +7,8 @@
 
 #include <strings.h>
 
-#include "tests/unit/fake_berthd.h"
+#include "tests/unit/gateway_caller.h"
 #include "tests/unit/toy_dialect.h"
-
-static struct gateway gw;
-static struct fake fake;
-static int fds_before;
 
 /* ---------------------------------------------------------------- a dialect with an opinion on everything */
 
@@ -166,88 +162,7 @@ static const struct dialect own_dialect = {.name = "own",
 					   .finish = finish};
 static const struct dialect *const dialects[] = {&own_dialect, &toy_dialect, NULL};
 
-/* ---------------------------------------------------------------- calls */
-
-static struct call *call;
-static bool done;
-static struct header headers[8];
-static unsigned n_headers;
-
-static void on_done(struct call *c)
-{
-	assert_ptr_equal(call_owner(c), &gw);
-	assert_false(done);
-	done = true;
-}
-
-static void header(const char *name, const char *value)
-{
-	headers[n_headers++] = (struct header){name, value};
-}
-
-static void turn_end(struct loop *l)
-{
-	if (done)
-		loop_stop(l, 0);
-}
-
-static void on_limit(struct timer *t)
-{
-	fail_msg("no answer");
-}
-
-static void begin_call(const char *method, const char *target, const char *body)
-{
-	if (call)
-		call_free(call);
-	done = false;
-	call = call_new(&gw, target, on_done, &gw);
-	call_head(call, method, headers, n_headers);
-	if (body)
-		call_body(call, body, strlen(body));
-	call_end_of_body(call);
-	n_headers = 0;
-}
-
-static int ask(const char *method, const char *target, const char *body)
-{
-	struct timer limit = {0};
-
-	begin_call(method, target, body);
-	gw.loop.turn_end = turn_end;
-	timer_in(&gw.loop, &limit, 10 * NS_PER_S, on_limit);
-	if (!done)
-		loop_run(&gw.loop);
-	timer_del(&limit);
-	return call_answer(call)->status;
-}
-
-static int ask_as(const char *token, const char *method, const char *target, const char *body)
-{
-	header("X-Auth-Token", token);
-	return ask(method, target, body);
-}
-
-static const char *answer_header(const char *name)
-{
-	const struct call_answer *a = call_answer(call);
-
-	for (unsigned i = 0; i < a->n_headers; i++)
-		if (!strcasecmp(a->header[i].name, name))
-			return a->header[i].value;
-	return "";
-}
-
 /* ---------------------------------------------------------------- scripts */
-
-static char last_token[300], last_client_token[64], last_request_id[64];
-
-static void note(const Berth__Envelope *env)
-{
-	snprintf(last_token, sizeof last_token, "%s", env->token ? env->token : "none");
-	snprintf(last_client_token, sizeof last_client_token, "%s", env->client_token ? env->client_token : "none");
-	snprintf(last_request_id, sizeof last_request_id, "%s", env->request_id ? env->request_id : "none");
-}
 
 static void echo(struct fake *f, const Berth__Envelope *env)
 {
@@ -284,34 +199,9 @@ static void give_log(struct fake *f, const Berth__Envelope *env)
 
 static int setup(void **state)
 {
-	fds_before = open_fds();
-	gw = (struct gateway){.dialects = dialects};
-	if (loop_init(&gw.loop) < 0)
-		return -1;
-	fake_init(&fake, &gw.loop, echo);
-	upstream_init(&gw.upstream, &gw.loop, fake.path);
-	upstream_open(&gw.upstream);
-	memory_init(64u << 20);
-	if (metrics_init(&gw.metrics, dialects) < 0)
-		return -1;
 	cleanups = late_replies = 0;
 	refuse_version = false;
-	n_headers = 0;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	if (call)
-		call_free(call);
-	call = NULL;
-	upstream_fini(&gw.upstream);
-	fake_kill(&fake);
-	loop_fini(&gw.loop);
-	metrics_fini(&gw.metrics);
-	assert_int_equal(memory_used(), 0);
-	assert_int_equal(open_fds(), fds_before);
-	return 0;
+	return caller_init(dialects, echo);
 }
 
 static void a_second_dialect_needs_nothing_of_the_core(void **state)
@@ -481,30 +371,9 @@ static void a_descriptor_is_read_to_its_end_within_bounds(void **state)
 	assert_string_equal(answer_header("X-Stream"), "1 1");
 }
 
-static void who(struct fake *f, const Berth__Envelope *env)
-{
-	Berth__TokenReply m = BERTH__TOKEN_REPLY__INIT;
-	Berth__AccessToken t = BERTH__ACCESS_TOKEN__INIT;
-
-	note(env);
-	if (env->body_case != BERTH__ENVELOPE__BODY_TOKEN_CHECK) {
-		echo(f, env);
-		return;
-	}
-	if (strcmp(env->token, "admin") && strcmp(env->token, "member")) {
-		fake_error(f, env->id, BERTH__ERROR__CODE__UNAUTHENTICATED, NULL, "no");
-		return;
-	}
-	m.token = &t;
-	t.project = t.user = env->token;
-	t.has_role = true;
-	t.role = strcmp(env->token, "admin") ? BERTH__ACCESS_TOKEN__ROLE__MEMBER : BERTH__ACCESS_TOKEN__ROLE__ADMIN;
-	fake_send(f, env->id, BERTH__ENVELOPE__BODY_TOKEN_REPLY, &m, NULL, 0);
-}
-
 static void whose_token_it_is_is_asked_before_the_handler(void **state)
 {
-	fake.script = who;
+	fake.script = who_is;
 	assert_int_equal(ask_as("member", "GET", "/who", NULL), 200);
 	assert_string_equal(call->out.buf.data, "{\"project\":\"member\",\"user\":\"member\",\"admin\":false}");
 	assert_int_equal(ask_as("admin", "GET", "/who", NULL), 200);
@@ -575,19 +444,20 @@ static void answers_are_counted_by_route_and_status(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_second_dialect_needs_nothing_of_the_core, setup, teardown),
-		cmocka_unit_test_setup_teardown(the_core_refuses_before_the_handler, setup, teardown),
-		cmocka_unit_test_setup_teardown(the_dialects_headers_are_on_every_answer, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_header_is_set_once_and_carries_nothing_else_along, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_second_dialect_needs_nothing_of_the_core, setup, caller_fini),
+		cmocka_unit_test_setup_teardown(the_core_refuses_before_the_handler, setup, caller_fini),
+		cmocka_unit_test_setup_teardown(the_dialects_headers_are_on_every_answer, setup, caller_fini),
+		cmocka_unit_test_setup_teardown(a_header_is_set_once_and_carries_nothing_else_along, setup,
+						caller_fini),
 		cmocka_unit_test_setup_teardown(token_and_request_id_go_along_and_changes_have_a_client_token, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(berthds_refusals_have_their_status, setup, teardown),
-		cmocka_unit_test_setup_teardown(without_berthd_the_answer_says_when_to_come_back, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_call_that_its_client_gave_up_hears_nothing_more, setup, teardown),
-		cmocka_unit_test_setup_teardown(whose_token_it_is_is_asked_before_the_handler, setup, teardown),
-		cmocka_unit_test_setup_teardown(what_all_requests_hold_has_a_ceiling, setup, teardown),
-		cmocka_unit_test_setup_teardown(answers_are_counted_by_route_and_status, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_descriptor_is_read_to_its_end_within_bounds, setup, teardown),
+						caller_fini),
+		cmocka_unit_test_setup_teardown(berthds_refusals_have_their_status, setup, caller_fini),
+		cmocka_unit_test_setup_teardown(without_berthd_the_answer_says_when_to_come_back, setup, caller_fini),
+		cmocka_unit_test_setup_teardown(a_call_that_its_client_gave_up_hears_nothing_more, setup, caller_fini),
+		cmocka_unit_test_setup_teardown(whose_token_it_is_is_asked_before_the_handler, setup, caller_fini),
+		cmocka_unit_test_setup_teardown(what_all_requests_hold_has_a_ceiling, setup, caller_fini),
+		cmocka_unit_test_setup_teardown(answers_are_counted_by_route_and_status, setup, caller_fini),
+		cmocka_unit_test_setup_teardown(a_descriptor_is_read_to_its_end_within_bounds, setup, caller_fini),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
