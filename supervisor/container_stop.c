@@ -330,6 +330,7 @@ state act_down_stopping(struct container *c, struct event *ev)
 state act_down_retry(struct container *c, struct event *ev)
 {
 	timer_del(&c->timer);
+	container_bye(c); /* its shim waits for the next launch */
 	return 0;
 }
 

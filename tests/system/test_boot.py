@@ -96,6 +96,7 @@ def test_pain_15_host_shutdown_gives_every_container_its_signal_and_its_time(hos
     assert host.status("deaf")["last_exit"]["signal"] == 9
     assert "gone" not in states(host)
     eventually(lambda: "populated 0" in open(host.cgroup_dir + "/shared/cgroup.events").read(), "no group has a process")
+    eventually(lambda: host.ask("info").get("shims", 0) == 0, "no shim is left")
     for args in (["start", "never"], ["restart", "always"], ["run", "busybox", "true"], ["upgrade"]):
         host.refused(*args, text="going down", code=None)
     time.sleep(0.3)

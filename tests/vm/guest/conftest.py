@@ -17,6 +17,28 @@ SOCKET = "/run/berth/control.sock"
 TREE = "/sys/fs/cgroup/berth.slice/berth-tree.service"
 
 
+def nothing_is_stale(berth):
+    """What there is on /run, in the tree and in the state folder belongs to containers that there are; spare shims aside."""
+    with Client(SOCKET, timeout=20 * SLOW) as c:
+        known = {x["meta"]["uuid"] for x in c.request("container_list", {"all": True})[0].get("containers", [])}
+        pods = {p["meta"]["uuid"] for p in c.request("pod_list")[0].get("pods", [])}
+
+    def strangers(folder, of):
+        return {d for d in os.listdir(folder) if os.path.isdir(folder + "/" + d) or "run" in folder} - of
+
+    def left():
+        spares = c_info()["spare_shims"]
+        found = {"groups": strangers(TREE + "/shared", known | pods), "shims": strangers("/run/berth/shims", known | pods),
+                 "folders": strangers("/var/lib/berth/containers", known)}
+        return {k: v for k, v in found.items() if len(v) > spares} or os.listdir("/var/lib/berth/trash")
+
+    def c_info():
+        with Client(SOCKET, timeout=20 * SLOW) as c:
+            return c.request("info")[0]
+    eventually(lambda: not left(), left)
+    assert not c_info().get("cgroups_undead"), c_info()
+
+
 def run(*args, code=0, input=None):
     p = subprocess.run([str(a) for a in args], input=input or "", capture_output=True, text=True, timeout=60 * SLOW)
     if code is not None:
@@ -39,7 +61,7 @@ def eventually(question, what, seconds=20.0):
         answer = question()
         if answer:
             return answer
-        assert time.monotonic() < end, "not within %g s: %s" % (seconds * SLOW, what)
+        assert time.monotonic() < end, "not within %g s: %s" % (seconds * SLOW, what() if callable(what) else what)
         time.sleep(0.05)
 
 
@@ -72,6 +94,13 @@ class Berth:
         except (FileNotFoundError, ConnectionError, EOFError):
             return None
 
+    def state(self, name):
+        return self.status(name)["state"].replace("CONTAINER_STATE_", "").lower()
+
+    def wait_state(self, name, *states):
+        eventually(lambda: self.state(name) in states, lambda: "%s is %s, not %s" % (name, self.state(name), states))
+        return self.status(name)
+
     def log(self, name):
         return self("logs", name).stdout
 
@@ -81,7 +110,8 @@ def machine():
     b = Berth()
     assert systemctl("is-active", "berthd", code=None) == "active", run("journalctl", "-n", "50", "-u", "berthd").stdout
     eventually(b.answers, "berthd answers")
-    b("image", "import", os.path.join(os.path.dirname(TESTS), "busybox"))
+    if "busybox" not in b("image", "ls").stdout:
+        b("image", "import", os.path.join(os.path.dirname(TESTS), "busybox"))
     return b
 
 
