@@ -1,5 +1,6 @@
-/* supervisor/client.c - see supervisor/client.h. Every terminal answer goes through answer(): it ends the action, answers those
- * who joined by a client_token, and closes the open request. Whoever has gone is not found and misses nothing else. */
+/* supervisor/client.c - see supervisor/client.h. Every terminal answer goes through answer_send(): it answers the asker and those
+ * who joined by a client_token, and closes the open request. Whoever has gone is not found and misses nothing else. answer() also
+ * ends the action; who only wanted to know that it was accepted has had his answer when that happens. */
 #include "supervisor/client.h"
 
 #include "base/log.h"
@@ -71,13 +72,11 @@ static void answer_client(struct open *o, Berth__Envelope *env, const int *fds, 
 	}
 }
 
-static void answer(struct supervisor *sv, struct parked p, Berth__Envelope *env, const int *fds, unsigned n_fds)
+static void answer_send(struct supervisor *sv, struct parked p, Berth__Envelope *env, const int *fds, unsigned n_fds)
 {
-	bool ok = env->body_case != BERTH__ENVELOPE__BODY_ERROR;
 	struct open *o = control_open_find(sv, p);
 	struct replay *t = o ? o->replay : NULL;
 
-	audit_finish(sv, p.action, ok, ok ? NULL : env->error->text);
 	if (!o)
 		return;
 	o->replay = NULL;
@@ -88,22 +87,51 @@ static void answer(struct supervisor *sv, struct parked p, Berth__Envelope *env,
 		answer_replay(sv, t, env, answer_is_refusal(env));
 }
 
+static void answer(struct supervisor *sv, struct parked p, Berth__Envelope *env, const int *fds, unsigned n_fds)
+{
+	bool ok = env->body_case != BERTH__ENVELOPE__BODY_ERROR;
+
+	audit_finish(sv, p.action, ok, ok ? NULL : env->error->text);
+	answer_send(sv, p, env, fds, n_fds);
+}
+
 void reply(struct supervisor *sv, struct parked p, Berth__Envelope *body, const int *fds, unsigned n_fds)
 {
 	answer(sv, p, body, fds, n_fds);
 }
 
+void reply_accepted(struct supervisor *sv, struct parked p, Berth__Envelope *body)
+{
+	answer_send(sv, p, body, NULL, 0);
+}
+
+static void done_fill(struct supervisor *sv, Berth__Envelope *env, Berth__Done *done, const char *uuid)
+{
+	berth__done__init(done);
+	done->has_revision = true;
+	done->revision = supervisor_revision(sv);
+	done->uuid = (char *)(uintptr_t)uuid; /* only packed */
+	berth__envelope__init(env);
+	env->body_case = BERTH__ENVELOPE__BODY_DONE;
+	env->done = done;
+}
+
 void reply_done(struct supervisor *sv, struct parked p, const char *uuid)
 {
-	Berth__Envelope env = BERTH__ENVELOPE__INIT;
-	Berth__Done done = BERTH__DONE__INIT;
+	Berth__Envelope env;
+	Berth__Done done;
 
-	done.has_revision = true;
-	done.revision = supervisor_revision(sv);
-	done.uuid = (char *)(uintptr_t)uuid; /* only packed */
-	env.body_case = BERTH__ENVELOPE__BODY_DONE;
-	env.done = &done;
+	done_fill(sv, &env, &done, uuid);
 	answer(sv, p, &env, NULL, 0);
+}
+
+void reply_begun(struct supervisor *sv, struct parked p, const char *uuid)
+{
+	Berth__Envelope env;
+	Berth__Done done;
+
+	done_fill(sv, &env, &done, uuid);
+	answer_send(sv, p, &env, NULL, 0);
 }
 
 static void answer_error(struct supervisor *sv, struct parked p, Berth__Error *error)

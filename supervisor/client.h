@@ -47,6 +47,9 @@ bool principal_sees(const struct principal *who, const Berth__Meta *object);
 void reply_error(struct supervisor *sv, struct parked p, Berth__Error__Code code, const char *field, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 void reply_err(struct supervisor *sv, struct parked p, Berth__Error__Code code, const struct err *e);	/* with step and errno */
 void reply_done(struct supervisor *sv, struct parked p, const char *uuid);
+/* The terminal answer to a request with `accept`, while its action goes on: a later reply only ends the action. reply_begun says Done. */
+void reply_accepted(struct supervisor *sv, struct parked p, Berth__Envelope *body);
+void reply_begun(struct supervisor *sv, struct parked p, const char *uuid);
 void reply(struct supervisor *sv, struct parked p, Berth__Envelope *body, const int *fds, unsigned n_fds);	/* body: only the oneof is set */
 /* Someone still waits for this answer. */
 bool parked_alive(const struct supervisor *sv, struct parked p);

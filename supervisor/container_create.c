@@ -281,7 +281,9 @@ static int creation_pod(struct creation *k)
 	return 0;
 }
 
-static Berth__Container *object_new(bool start)
+/* `accepted`: whoever asked is told before it runs, so that it stays whatever comes of the start, and a berthd that dies now starts it
+ * when it is back. */
+static Berth__Container *object_new(bool start, bool accepted)
 {
 	Berth__Container *obj = calloc(1, sizeof *obj);
 	Berth__Meta *meta = calloc(1, sizeof *meta);
@@ -298,7 +300,8 @@ static Berth__Container *object_new(bool start)
 	berth__container_status__init(status);
 	obj->meta = meta;
 	obj->status = status;
-	SET(obj, start_or_remove, start);
+	SET(obj, start_or_remove, start && !accepted);
+	SET(status, desired_running, start && accepted);
 	SET(status, state, BERTH__CONTAINER_STATE__CONTAINER_STATE_CREATING);
 	return obj;
 }
@@ -307,7 +310,7 @@ static int creation_object(struct creation *k)
 {
 	int r;
 
-	k->obj = object_new(k->ask->start);
+	k->obj = object_new(k->ask->start, k->rq->env->accept);
 	if (!k->obj)
 		return creation_fail(k, BERTH__ERROR__CODE__EXHAUSTED, err_set(&k->e, ENOMEM, "", "no memory"));
 	r = creation_spec(k);
@@ -367,6 +370,8 @@ void on_container_create(struct request *rq)
 	c->shim = spare_take(rq->sv, c->node.uuid, &container_shim_ops, c);
 	c->group_ahead = c->shim != NULL;
 	container_publish(c, "create", NULL, (const char *const[]){"image", c->obj->spec->image, NULL});
+	if (k.ask->start && rq->env->accept && waiter_add(c, WAIT_ACCEPTED, rq->parked, -1) < 0)
+		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "no memory");
 	if (k.ask->start)
 		creation_start(&k, c);
 	else if (waiter_add(c, WAIT_CREATED, rq->parked, -1) < 0)

@@ -41,8 +41,11 @@ bool request_event(struct request *rq, struct container *c, struct event *ev)
 		request_audit(rq, "container", c->obj->meta);
 	ev->verb = rq->verb;
 	ev->parked = rq->parked;
-	if (container_event(c, ev, &e) == 0)
+	if (container_event(c, ev, &e) == 0) {
+		if (rq->env->accept) /* perhaps it has ended already, and said so */
+			reply_begun(rq->sv, rq->parked, c->node.uuid);
 		return true;
+	}
 	reply_err(rq->sv, rq->parked, BERTH__ERROR__CODE__CONFLICT, &e);
 	return false;
 }

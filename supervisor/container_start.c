@@ -160,6 +160,7 @@ state act_stored(struct container *c, struct event *ev)
 {
 	c->stored = true;
 	c->row_queued = false;
+	container_answer(c, WAIT_BIT(WAIT_ACCEPTED));
 	container_answer_started(c);
 	/* hold_before_exec: the process is made now, and stops before exec. */
 	if (container_state(c) == S(CREATING) && c->obj->spec->hold_before_exec)

@@ -28,21 +28,24 @@
 #define ENDS(f, v)	       .fn = f, .verb = v
 #define MEMBER		       .least = ROLE_MEMBER /* its handler shows and touches what principal_sees alone */
 #define OPERATOR	       .least = ROLE_OPERATOR
+#define ACCEPTS		       .accept = true /* accept: its handler makes an event of it, or says itself when it has begun */
 #define CASE(name)	       [BERTH__ENVELOPE__BODY_##name]
 
 static const struct request_row rows[] = {
-	CASE(CONTAINER_CREATE) = {MEMBER, CHANGES(on_container_create, "create", 120), .starts = true},
-	CASE(CONTAINER_START) = {MEMBER, ENDS(on_container_start, "start"), .deadline_ms = SECONDS(120),
+	CASE(CONTAINER_CREATE) = {MEMBER, CHANGES(on_container_create, "create", 120), ACCEPTS, .starts = true},
+	CASE(CONTAINER_START) = {MEMBER, ENDS(on_container_start, "start"), ACCEPTS, .deadline_ms = SECONDS(120),
 				 .revision = true, .starts = true},
-	CASE(CONTAINER_STOP) = {MEMBER, ENDS(on_container_stop, "stop"), .revision = true},
-	CASE(CONTAINER_RESTART) = {MEMBER, ENDS(on_container_restart, "restart"), .revision = true, .starts = true},
-	CASE(CONTAINER_KILL) = {MEMBER, ENDS(on_container_kill, "kill"), .revision = true, .deadline_ms = SECONDS(120)},
-	CASE(CONTAINER_PAUSE) = {MEMBER, ENDS(on_container_pause, "pause"), .revision = true,
+	CASE(CONTAINER_STOP) = {MEMBER, ENDS(on_container_stop, "stop"), ACCEPTS, .revision = true},
+	CASE(CONTAINER_RESTART) = {MEMBER, ENDS(on_container_restart, "restart"), ACCEPTS, .revision = true,
+				   .starts = true},
+	CASE(CONTAINER_KILL) = {MEMBER, ENDS(on_container_kill, "kill"), ACCEPTS, .revision = true,
+				.deadline_ms = SECONDS(120)},
+	CASE(CONTAINER_PAUSE) = {MEMBER, ENDS(on_container_pause, "pause"), ACCEPTS, .revision = true,
 				 .deadline_ms = SECONDS(120)},
-	CASE(CONTAINER_UNPAUSE) = {MEMBER, ENDS(on_container_unpause, "unpause"), .revision = true,
+	CASE(CONTAINER_UNPAUSE) = {MEMBER, ENDS(on_container_unpause, "unpause"), ACCEPTS, .revision = true,
 				   .deadline_ms = SECONDS(120)},
 	CASE(CONTAINER_RENAME) = {MEMBER, CHANGES(on_container_rename, "rename", 120), .revision = true},
-	CASE(CONTAINER_REMOVE) = {MEMBER, ENDS(on_container_remove, "remove"), .deadline_ms = SECONDS(600),
+	CASE(CONTAINER_REMOVE) = {MEMBER, ENDS(on_container_remove, "remove"), ACCEPTS, .deadline_ms = SECONDS(600),
 				  .revision = true},
 	CASE(CONTAINER_UPDATE) = {MEMBER, CHANGES(on_container_update, "update", 120), .revision = true},
 	CASE(CONTAINER_WAIT) = {MEMBER, LOOKS(on_container_wait)},
@@ -193,6 +196,13 @@ static int request_room(struct client *c, const Berth__Envelope *env, const stru
 	return -ENOBUFS;
 }
 
+static bool answer_is_once(const Berth__Envelope *env, const struct request_row *row)
+{
+	return row->once ||
+	       (env->body_case == BERTH__ENVELOPE__BODY_CONTAINER_CREATE && env->container_create->attach) ||
+	       (env->body_case == BERTH__ENVELOPE__BODY_CONTAINER_START && env->container_start->attach);
+}
+
 /* May it be asked, by this one, with these descriptors? */
 static int request_admit(struct client *c, const Berth__Envelope *env, const struct request_row *row,
 			 const struct principal *who, unsigned n_fds)
@@ -220,6 +230,11 @@ static int request_admit(struct client *c, const Berth__Envelope *env, const str
 			      "the host is going down: nothing is started any more");
 		return -ESHUTDOWN;
 	}
+	if (env->accept && (!row->accept || answer_is_once(env, row))) {
+		client_refuse(c, env->id, BERTH__ERROR__CODE__INVALID, "accept",
+			      "%s is not answered before it has ended", envelope_body_name(env));
+		return -EINVAL;
+	}
 	if (env->has_if_revision && !row->revision) {
 		client_refuse(c, env->id, BERTH__ERROR__CODE__INVALID, "if_revision",
 			      "%s has no object whose revision could be compared", envelope_body_name(env));
@@ -231,11 +246,9 @@ static int request_admit(struct client *c, const Berth__Envelope *env, const str
 /* Fields of version 2 of the protocol that this berthd does not honour yet: refused, so that nobody relies on them. */
 static int request_unfinished(struct client *c, const Berth__Envelope *env)
 {
-	const char *field = env->accept ? "accept" : NULL;
+	static const char field[] = "all_projects";
 
-	if (env->body_case == BERTH__ENVELOPE__BODY_CONTAINER_LIST && env->container_list->all_projects)
-		field = "all_projects";
-	if (!field)
+	if (env->body_case != BERTH__ENVELOPE__BODY_CONTAINER_LIST || !env->container_list->all_projects)
 		return 0;
 	client_refuse(c, env->id, BERTH__ERROR__CODE__UNSUPPORTED, field, "%s is not available in this version", field);
 	return -ENOTSUP;
@@ -263,13 +276,6 @@ static int request_store_admit(struct client *c, const Berth__Envelope *env, con
 }
 
 /* ---------------------------------------------------------------- asked before? */
-
-static bool answer_is_once(const Berth__Envelope *env, const struct request_row *row)
-{
-	return row->once ||
-	       (env->body_case == BERTH__ENVELOPE__BODY_CONTAINER_CREATE && env->container_create->attach) ||
-	       (env->body_case == BERTH__ENVELOPE__BODY_CONTAINER_START && env->container_start->attach);
-}
 
 static void request_repeat(struct supervisor *sv, struct parked p, const struct replay *t)
 {

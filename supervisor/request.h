@@ -22,6 +22,7 @@ struct request_row {
 	bool stores;			/* refused while the store cannot be written */
 	bool once;			/* its answer carries a descriptor or a secret: cannot be repeated under a client_token */
 	bool revision;			/* honours if_revision */
+	bool accept;			/* honours accept */
 	const char *verb;		/* of the audit log; NULL = only looks */
 	uint32_t deadline_ms;		/* when the asker names none; 0 = none */
 };

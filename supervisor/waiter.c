@@ -49,16 +49,32 @@ void waiters_move(struct container *c, enum waiter_kind from, enum waiter_kind t
 			w->kind = to;
 }
 
+static void container_reply_fill(const struct container *c, Berth__Envelope *env, Berth__ContainerReply *body)
+{
+	berth__container_reply__init(body);
+	body->container = c->obj;
+	berth__envelope__init(env);
+	env->body_case = BERTH__ENVELOPE__BODY_CONTAINER_REPLY;
+	env->container_reply = body;
+}
+
 void answer_container(struct container *c, struct parked p, int session_fd)
 {
-	Berth__Envelope env = BERTH__ENVELOPE__INIT;
-	Berth__ContainerReply body = BERTH__CONTAINER_REPLY__INIT;
+	Berth__Envelope env;
+	Berth__ContainerReply body;
 	AUTO_FD fd = session_fd;
 
-	body.container = c->obj;
-	env.body_case = BERTH__ENVELOPE__BODY_CONTAINER_REPLY;
-	env.container_reply = &body;
+	container_reply_fill(c, &env, &body);
 	reply(c->sv, p, &env, &fd, fd >= 0);
+}
+
+static void answer_accepted(struct container *c, struct parked p)
+{
+	Berth__Envelope env;
+	Berth__ContainerReply body;
+
+	container_reply_fill(c, &env, &body);
+	reply_accepted(c->sv, p, &env);
 }
 
 void answer_wait(struct container *c, struct parked p)
@@ -82,6 +98,9 @@ static void waiter_answer(struct container *c, struct waiter *w)
 	case WAIT_STORED:
 	case WAIT_STORING:
 		answer_container(c, w->parked, take_fd(&w->session_fd));
+		break;
+	case WAIT_ACCEPTED:
+		answer_accepted(c, w->parked);
 		break;
 	case WAIT_NOT_RUNNING:
 	case WAIT_NEXT_EXIT:

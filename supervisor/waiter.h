@@ -8,6 +8,7 @@ struct container;
 
 enum waiter_kind {
 	WAIT_CREATED,	  /* -> ContainerReply */
+	WAIT_ACCEPTED,	  /* create and start with accept: the row is on disk -> ContainerReply; the action goes on */
 	WAIT_STARTED,	  /* -> ContainerReply (+ session) */
 	WAIT_ENDED,	  /* stop, kill -> Done */
 	WAIT_RESTARTED,	  /* -> ContainerReply */

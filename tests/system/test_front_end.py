@@ -1,7 +1,10 @@
 """What a front end needs of the control protocol: whole objects in lists, its own notes on a container, several changes as one."""
 
+import time
+
 import pytest
 
+from host import SLOW, eventually
 from proto import Refused
 
 
@@ -101,3 +104,89 @@ def test_actions_of_one_request_are_found(host):
     got = host.ask("actions", {"ref": "acted", "request_id": "req-two"})["actions"]
     assert [(a["verb"], a["request_id"]) for a in got] == [("stop", "req-two")]
     assert not host.ask("actions", {"ref": "acted", "request_id": "req-none"}).get("actions")
+
+
+# ---------------------------------------------------------------- accept: answered when it has begun
+
+def verbs(host, name):
+    return [(a["verb"], a.get("result", "")) for a in host.actions(name)]
+
+
+def ended(host, name, verb):
+    def done():
+        got = [a for a in host.actions(name) if a["verb"] == verb]
+        return got and got[-1].get("finished_at") and got[-1]
+    return eventually(done, "the action %s of %s has ended" % (verb, name))
+
+
+def test_accepted_stop_is_answered_at_once_and_its_action_ends_later(host):
+    name = host.detached("--init", "--", "sh", "-c", "trap : TERM; while :; do sleep 0.1; done")
+    start = time.monotonic()
+    reply = host.ask("container_stop", {"ref": name, "timeout_s": 3}, accept=True)
+    assert time.monotonic() - start < 1.5 * SLOW and reply["uuid"] == host.inspect(name)["meta"]["uuid"]
+    assert host.status(name)["task"] == "stop" and ("stop", "") in verbs(host, name)
+    host.wait_state(name, "stopped")
+    assert ended(host, name, "stop")["result"] == "ok"
+
+
+def test_accepted_create_is_on_disk_when_it_is_answered(host):
+    with host.client() as c:
+        reply = c.request("container_create", {"name": "kept", "start": True, "spec": {"image": "busybox", "command": ["sleep", "1000"]}}, accept=True)[0]
+        host.kill()
+    assert reply["container"]["meta"]["name"] == "kept"
+    host.start()
+    host.wait_state("kept", "running")
+    assert len(host.list()) == 1
+
+
+def test_accepted_create_that_cannot_start_stays_in_error_with_the_reason(host):
+    host.ask("container_create", {"name": "broken", "start": True, "spec": {"image": "busybox", "command": ["/nope"]}}, accept=True)
+    status = host.wait_state("broken", "error")
+    assert "exec /nope: No such file or directory" in status["status_reason"]
+    end = ended(host, "broken", "create")
+    assert end["result"] == "error" and "/nope" in end["reason"]
+
+
+def test_what_is_wrong_with_an_accepted_request_is_said_at_once(host):
+    for ask, code in (({"name": "x", "start": True, "spec": {"image": "nosuch"}}, "NOT_FOUND"),
+                      ({"name": "x", "start": True, "spec": {"image": "busybox", "workdir": "../x"}}, "INVALID")):
+        with pytest.raises(Refused) as e:
+            host.ask("container_create", ask, accept=True)
+        assert e.value.code == code
+    created(host, "idle")
+    with pytest.raises(Refused) as e:
+        host.ask("container_pause", {"ref": "idle"}, accept=True)
+    assert e.value.code == "CONFLICT" and "cannot pause: container is Created" in str(e.value)
+    for body, ask in (("container_inspect", {"ref": "idle"}), ("container_rename", {"ref": "idle", "name": "y"}),
+                      ("container_start", {"ref": "idle", "attach": True})):
+        with pytest.raises(Refused) as e:
+            host.ask(body, ask, accept=True)
+        assert e.value.code == "INVALID" and e.value.field == "accept"
+    assert [c["meta"]["name"] for c in host.list()] == ["idle"]
+
+
+def test_an_accepted_create_asked_again_is_the_same_container(host):
+    ask = {"name": "once", "start": True, "spec": {"image": "busybox", "command": ["sleep", "1000"]}}
+    first = host.ask("container_create", ask, accept=True, client_token="t-once")["container"]["meta"]["uuid"]
+    again = host.ask("container_create", ask, accept=True, client_token="t-once")["container"]["meta"]["uuid"]
+    host.restart()
+    third = host.ask("container_create", ask, accept=True, client_token="t-once")["container"]["meta"]["uuid"]
+    assert first == again == third and len(host.list()) == 1
+
+
+@pytest.mark.parametrize("verb", ["start", "restart", "kill", "pause", "unpause", "remove"])
+def test_every_accepted_change_happens_and_is_recorded(host, verb):
+    created(host, "one")
+    if verb != "start":
+        host.berth("start", "one")
+    if verb == "unpause":
+        host.berth("pause", "one")
+    before = host.status("one").get("incarnation")
+    host.ask("container_" + verb, {"ref": "one", **{"remove": {"force": True}, "restart": {"timeout_s": 0}}.get(verb, {})}, accept=True)
+    if verb == "remove":
+        eventually(lambda: not host.list(), "it is gone")
+    elif verb == "restart":
+        eventually(lambda: host.status("one")["incarnation"] == before + 1 and host.state_of("one") == "running", "it runs again")
+    else:
+        host.wait_state("one", {"start": "running", "kill": "exited", "pause": "paused", "unpause": "running"}[verb], "stopped" if verb == "kill" else "")
+    assert ended(host, "one", verb)["result"] == "ok"
