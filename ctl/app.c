@@ -5,6 +5,7 @@
 #include "ctl/command.h"
 #include "ctl/field.h"
 #include "ctl/spec_flags.h"
+#include "ctl/time_text.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -162,8 +163,10 @@ int app_time(const struct app *app, const char *flag, const char *text, protobuf
 	if (!text)
 		return 0;
 	*ret_has = true;
-	if (str_to_time(text, wall_ns(), ret) == 0)
+	if (time_parse(text, wall_ns(), ret) == 0)
 		return 0;
-	return app_usage(app, "%s: \"%s\" is not a time (RFC 3339, @seconds, or how long ago, such as 10m)", flag,
-			 text);
+	return app_usage(app,
+			 "%s: \"%s\" is not a time (such as 2026-11-22T10:00:00Z, 2026-11-22, a unix time, or how long "
+			 "ago: 10m)",
+			 flag, text);
 }

@@ -19,7 +19,7 @@ struct events_opts {
 };
 
 static const struct flag events_flags[] = {
-	{0, "since", "TIME", "RFC 3339, @seconds, or how long ago: 10m", flag_text,
+	{0, "since", "TIME", "a date, a unix time, or how long ago: 10m", flag_text,
 	 offsetof(struct events_opts, since)},
 	{0, "until", "TIME", "the same; it ends then", flag_text, offsetof(struct events_opts, until)},
 	{'f', "filter", "KEY=VALUE", "container, type, event, kind, label, pod, image", flag_list,

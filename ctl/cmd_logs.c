@@ -22,7 +22,7 @@ struct logs_opts {
 static const struct flag logs_flags[] = {
 	{'f', "follow", NULL, "go on with what comes, over restarts", flag_bool, offsetof(struct logs_opts, follow)},
 	{'n', "tail", "N|all", "only the last N lines", flag_text, offsetof(struct logs_opts, tail)},
-	{0, "since", "TIME", "RFC 3339, @seconds, or how long ago: 10m", flag_text, offsetof(struct logs_opts, since)},
+	{0, "since", "TIME", "a date, a unix time, or how long ago: 10m", flag_text, offsetof(struct logs_opts, since)},
 	{0, "until", "TIME", "the same", flag_text, offsetof(struct logs_opts, until)},
 	{'t', "timestamps", NULL, "with the time of each line", flag_bool, offsetof(struct logs_opts, timestamps)},
 	{0, "stdout", NULL, "only what went to standard output", flag_bool, offsetof(struct logs_opts, only_stdout)},

@@ -9,8 +9,11 @@
 #include "ctl/stats_text.h"
 #include "ctl/status_text.h"
 #include "ctl/terminal.h"
+#include "ctl/time_text.h"
 #include "proto/berth.pb-c.h"
 #include "proto/cri.h"
+
+#include <time.h>
 
 #define T0 "2026-11-22T02:09:33.000000001Z"
 
@@ -358,9 +361,52 @@ static void bad_detach_keys_are_refused(void **state)
 		assert_row(detach_keys_parse(&k, rows[i], &e) < 0, i);
 }
 
+static void times_are_read_as_dockers_users_write_them(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t ns; /* 0: refused */
+	} rows[] = {
+		{"2023-11-14T22:13:20Z", 1700000000000000000},
+		{"2023-11-14T22:13:20.5+01:00", 1699996400500000000},
+		{"2023-11-14T22:13:20", 1700007200000000000}, /* two hours behind, below */
+		{"2023-11-14T22:13:20.25", 1700007200250000000},
+		{"2023-11-14 22:13:20", 1700007200000000000},
+		{"2023-11-14T22:13", 1700007180000000000},
+		{"2023-11-14", 1699927200000000000},
+		{"1700000000", 1700000000000000000},
+		{"1700000000.5", 1700000000500000000},
+		{"@1700000000", 1700000000000000000},
+		{"10m", 1799999400000000000},
+		{"1h30m", 1799994600000000000},
+		{"", 0},
+		{"yesterday", 0},
+		{"2023-02-30", 0},
+		{"2023-13-01", 0},
+		{"2023-11-14T22:13.5", 0},
+		{"2023-11-14T22:13:20.", 0},
+		{"2023-11-14x", 0},
+		{"1.2.3", 0},
+		{"99999999999999", 0},
+	};
+
+	setenv("TZ", "UTC+2", 1);
+	tzset();
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		int64_t got = 0;
+		int r = time_parse(rows[i].text, 1800000000000000000, &got);
+
+		assert_row(!rows[i].ns == (r < 0), i);
+		assert_row(r < 0 || got == rows[i].ns, i);
+	}
+	unsetenv("TZ");
+	tzset();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(times_are_read_as_dockers_users_write_them),
 		cmocka_unit_test(log_lines_go_to_the_stream_they_came_from),
 		cmocka_unit_test(parts_are_joined_and_an_open_end_stays_open),
 		cmocka_unit_test(timestamps_stand_before_lines_not_before_parts),
