@@ -18,8 +18,8 @@ struct spawn {
 	unsigned n_fds;
 	int cgroup_fd;		   /* folder of a cgroup v2, or -1 */
 	unsigned long clone_flags; /* extra, e.g. CLONE_NEWNS */
-	int (*before_exec)(
-		void *arg); /* in the child: only async-signal-safe work, on shared memory; negative errno aborts */
+	/* in the child: only async-signal-safe work, on shared memory; negative errno aborts */
+	int (*before_exec)(void *arg);
 	void *arg;
 };
 

@@ -18,5 +18,5 @@ void audit_object(struct supervisor *sv, uint64_t action, const Berth__Meta *obj
 /* reason may be NULL. 0 and unknown numbers are harmless. */
 void audit_finish(struct supervisor *sv, uint64_t action, bool ok, const char *reason);
 /* A decision of berthd itself (principal "berthd"): opened and finished at once, or (finished false) ended by audit_finish. */
-uint64_t audit_own(struct supervisor *sv, const char *verb, const char *kind, const Berth__Meta *object, bool finished, bool ok,
-		   const char *reason);
+uint64_t audit_own(struct supervisor *sv, const char *verb, const char *kind, const Berth__Meta *object, bool finished,
+		   bool ok, const char *reason);

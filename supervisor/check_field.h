@@ -12,8 +12,10 @@
 
 /* "spec.mounts[2].target" into buf; returns buf. */
 const char *field_at(char buf[FIELD_SIZE], const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-int field_bad(struct err *e, const char *field, const char *fmt, ...) __attribute__((format(printf, 3, 4)));	     /* -EINVAL */
-int field_unsupported(struct err *e, const char *field, const char *fmt, ...) __attribute__((format(printf, 3, 4))); /* -ENOTSUP */
+/* -EINVAL. */
+int field_bad(struct err *e, const char *field, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* -ENOTSUP. */
+int field_unsupported(struct err *e, const char *field, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* Text given as "" is as good as absent: freed and set to NULL. */
 void field_empty_is_absent(char **text);

@@ -10,28 +10,29 @@
 #include "supervisor/supervisor.h"
 
 struct parked {
-	uint64_t client;	/* 0 = nobody (the daemon itself asked) */
-	uint64_t request;	/* envelope.id */
-	uint64_t action;	/* id of the action to finish with this answer, 0 = none */
+	uint64_t client;  /* 0 = nobody (the daemon itself asked) */
+	uint64_t request; /* envelope.id */
+	uint64_t action;  /* id of the action to finish with this answer, 0 = none */
 };
 
 #define PRINCIPAL_SIZE 132
 
 /* What somebody may, each more than the one before it: row by row in request.c. */
 enum role {
-	ROLE_NONE = 0,	/* a peer of api.sock without a token */
-	ROLE_MEMBER,	/* the objects of one project, and nothing that makes him root on the host (check_member_*) */
-	ROLE_ADMIN,	/* all projects, all that an operator may, but tokens */
-	ROLE_OPERATOR,	/* may use the control socket: one of its group */
+	ROLE_NONE = 0, /* a peer of api.sock without a token */
+	/* the objects of one project, and nothing that makes him root on the host (check_member_*) */
+	ROLE_MEMBER,
+	ROLE_ADMIN,    /* all projects, all that an operator may, but tokens */
+	ROLE_OPERATOR, /* may use the control socket: one of its group */
 	ROLE_ROOT,
 };
 
 struct principal {
-	uint32_t uid, gid;	/* of the peer */
+	uint32_t uid, gid; /* of the peer */
 	int pid;
 	enum role role;
-	uint64_t token;		/* number of the access token that it is by, 0 = by the peer's credentials */
-	char name[PRINCIPAL_SIZE];	/* "root", "uid:1000", "alice@shop" */
+	uint64_t token;		   /* number of the access token that it is by, 0 = by the peer's credentials */
+	char name[PRINCIPAL_SIZE]; /* "root", "uid:1000", "alice@shop" */
 	char project[64];
 	char request_id[64];
 };
@@ -44,13 +45,16 @@ static inline bool principal_sees_all(const struct principal *who)
 bool principal_sees(const struct principal *who, const Berth__Meta *object);
 
 /* Terminal replies. Also finish the action (result ok / error and the reason). fds are not consumed. */
-void reply_error(struct supervisor *sv, struct parked p, Berth__Error__Code code, const char *field, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
-void reply_err(struct supervisor *sv, struct parked p, Berth__Error__Code code, const struct err *e);	/* with step and errno */
+void reply_error(struct supervisor *sv, struct parked p, Berth__Error__Code code, const char *field, const char *fmt,
+		 ...) __attribute__((format(printf, 5, 6)));
+/* With step and errno. */
+void reply_err(struct supervisor *sv, struct parked p, Berth__Error__Code code, const struct err *e);
 void reply_done(struct supervisor *sv, struct parked p, const char *uuid);
 /* The terminal answer to a request with `accept`, while its action goes on: a later reply only ends the action. reply_begun says Done. */
 void reply_accepted(struct supervisor *sv, struct parked p, Berth__Envelope *body);
 void reply_begun(struct supervisor *sv, struct parked p, const char *uuid);
-void reply(struct supervisor *sv, struct parked p, Berth__Envelope *body, const int *fds, unsigned n_fds);	/* body: only the oneof is set */
+/* body: only the oneof is set. */
+void reply(struct supervisor *sv, struct parked p, Berth__Envelope *body, const int *fds, unsigned n_fds);
 /* Someone still waits for this answer. */
 bool parked_alive(const struct supervisor *sv, struct parked p);
 /* fn is called, once, from the loop, when the client goes away or cancels before the terminal reply. -ENOENT: already gone. */

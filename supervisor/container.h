@@ -70,15 +70,15 @@ struct container {
 	struct list in_pod;	     /* pod.containers, in order of creation */
 	struct container *next_name; /* same bucket of supervisor.names */
 	struct supervisor *sv;
-	Berth__Container *
-		obj; /* owned: meta, spec (checked, never changed but by update/rename), status. What is stored and shown. */
+	/* owned: meta, spec (checked, never changed but by update/rename), status. What is stored and shown. */
+	Berth__Container *obj;
 	struct pod *pod;       /* lives at least as long as we are in its list */
 	struct shimlink *shim; /* owned; NULL when there is no shim */
 	struct fill *fill;     /* the job that fills one of its volumes; fill.c's */
 	unsigned fill_next;    /* the mount that is to be looked at next for that */
 	bool fill_waits;       /* a volume of it is being filled for another container */
-	struct timer
-		timer; /* launch, stop and kill deadlines, backoff, freezing: what it means follows from the state */
+	/* launch, stop and kill deadlines, backoff, freezing: what it means follows from the state */
+	struct timer timer;
 	struct history history;	 /* what policy.c needs */
 	struct list waiters;	 /* of struct waiter.of: answers owed */
 	struct list execs;	 /* of struct exec.link: asked for, not yet started */
@@ -93,61 +93,65 @@ struct container {
 	uint64_t removal_action; /* of a removal that berthd decided on; 0 = none */
 	uint32_t poll_ms;	 /* pause of the present polling */
 	uint8_t phase;		 /* of an end that was asked for: enum end_phase in container_act.h */
-	const char *task;	 /* what a person asked for and is under way: "stop"; static text, NULL = nothing */
-	bool group_ahead;	 /* the group of its first incarnation came with the shim (spare.h) */
-	bool start_after;	 /* STOPPING on the way to a restart */
-	bool by_person;		 /* the present start was asked for by a person */
-	bool waiting;		 /* wanted to run, the pod is not ready for it yet */
-	bool ran;		 /* the present start came as far as exec */
-	bool launch_when_gone;	 /* the next launch waits for the old shim's end */
-	bool freezing;		 /* a pause is under way */
-	bool newer;		 /* the shim is further than the row was: its incarnation was started later */
-	bool adopting;		 /* no hello since berthd started */
-	bool goes_by_itself;	 /* it ended and is removed for that, to which its row as it stands on disk leads again */
-	bool removing_volumes;	 /* with the container go its anonymous volumes */
-	bool held;		 /* its process exists, stopped before exec */
-	bool hold;		 /* the present launch is to stop before exec */
-	bool bye_sent;		 /* this shim was told to end */
-	bool row_queued;	 /* the first write of its row is on the way */
-	bool stored;		 /* … and was committed */
-	bool row_deleting;	 /* the row's deletion is on the way */
+	/* what a person asked for and is under way: "stop"; static text, NULL = nothing */
+	const char *task;
+	bool group_ahead;      /* the group of its first incarnation came with the shim (spare.h) */
+	bool start_after;      /* STOPPING on the way to a restart */
+	bool by_person;	       /* the present start was asked for by a person */
+	bool waiting;	       /* wanted to run, the pod is not ready for it yet */
+	bool ran;	       /* the present start came as far as exec */
+	bool launch_when_gone; /* the next launch waits for the old shim's end */
+	bool freezing;	       /* a pause is under way */
+	bool newer;	       /* the shim is further than the row was: its incarnation was started later */
+	bool adopting;	       /* no hello since berthd started */
+	/* it ended and is removed for that, to which its row as it stands on disk leads again */
+	bool goes_by_itself;
+	bool removing_volumes; /* with the container go its anonymous volumes */
+	bool held;	       /* its process exists, stopped before exec */
+	bool hold;	       /* the present launch is to stop before exec */
+	bool bye_sent;	       /* this shim was told to end */
+	bool row_queued;       /* the first write of its row is on the way */
+	bool stored;	       /* … and was committed */
+	bool row_deleting;     /* the row's deletion is on the way */
 	bool store_inflight, store_again;
 };
 
 /* container_row.c: the object, its row in the store, its place in the tables. */
-int container_new(struct supervisor *sv, Berth__Container *obj, struct container **ret,
-		  struct err *e); /* takes obj, also on failure */
+/* Takes obj, also on failure. */
+int container_new(struct supervisor *sv, Berth__Container *obj, struct container **ret, struct err *e);
 void container_free(struct container *c);
 int container_load(struct supervisor *sv, struct err *e); /* at start: every row of the store */
 
-struct container *container_find(struct supervisor *sv, const char *project, const char *ref,
-				 struct err *e); /* NULL: e->code ENOENT or EEXIST (ambiguous) */
-void container_touch(struct container *c);	 /* something visible changed: store it when the turn ends */
-void container_vanish(struct container *c);	 /* the row is gone: tell, answer, free */
+/* NULL: e->code ENOENT or EEXIST (ambiguous). */
+struct container *container_find(struct supervisor *sv, const char *project, const char *ref, struct err *e);
+void container_touch(struct container *c);  /* something visible changed: store it when the turn ends */
+void container_vanish(struct container *c); /* the row is gone: tell, answer, free */
 void container_flush_all(struct supervisor *sv);
-int container_create_row(
-	struct container *c); /* queues the first write of its row: EV_STORED or EV_STORE_FAILED follows */
-void container_step_all(
-	struct supervisor *sv); /* turn end: posted events until quiet, then what changed to the store */
+/* Queues the first write of its row: EV_STORED or EV_STORE_FAILED follows. */
+int container_create_row(struct container *c);
+/* At the end of a turn: posted events until quiet, then what changed to the store. */
+void container_step_all(struct supervisor *sv);
 const char *container_state_name(Berth__ContainerState s); /* "Running" */
 static inline Berth__ContainerState container_state(const struct container *c)
 {
 	return c->obj->status->state;
 }
-bool container_row_exists(Berth__ContainerState s, enum container_event_type type); /* may it happen in this state? */
+/* May it happen in this state? */
+bool container_row_exists(Berth__ContainerState s, enum container_event_type type);
 bool container_has_process(const struct container *c); /* starting, running, paused or stopping */
 
 /* Handles one event now: 0, or -EBUSY and e = "cannot pause: container is Exited". For a person's event the answer is parked
  * when 0 is returned. Never from within an action: those post. */
 int container_event(struct container *c, struct event *ev, struct err *e);
 void container_post(struct container *c, enum container_event_type type); /* handled when the turn ends */
-void container_rearm(struct container *c); /* the deadline or retry of its state, which an earlier berthd had armed */
+/* The deadline or retry of its state, which an earlier berthd had armed. */
+void container_rearm(struct container *c);
 /* What the shim said, or what was found of it at start. */
 void container_hello(struct container *c, const Shim__ShimHello *h);
 
 void container_publish(struct container *c, const char *type, const char *reason, const char *const *attributes);
-int container_group_open(const struct container *c,
-			 int *ret_fd); /* of the present incarnation; -ENOENT when there is none */
+/* Of the present incarnation; -ENOENT when there is none. */
+int container_group_open(const struct container *c, int *ret_fd);
 void container_group_path(const struct container *c, char *buf, unsigned size); /* below <root>/shared */
 
 /* Called by client.c: nobody waits for the answer to this request any more (gone, cancelled, past its deadline). */

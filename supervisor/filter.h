@@ -10,10 +10,10 @@ struct filter_row {
 	/* listing: whatever the list's owner needs to judge. */
 	bool (*fits)(const void *listing, const void *object, const char *value);
 	const char *values; /* the words that it may be, separated by blanks; NULL: any text */
-	bool (*can)(
-		const char
-			*value); /* instead of that: whether it can be at all; `values` then says in words what can */
-	bool all;		 /* several of this key must all fit */
+	bool (*can)(const char
+			    /* instead of that: whether it can be at all; `values` then says in words what can */
+			    *value);
+	bool all; /* several of this key must all fit */
 };
 
 #define FILTER_SWITCH "true false 1 0"

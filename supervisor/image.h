@@ -5,13 +5,13 @@
 #include "supervisor/supervisor.h"
 
 struct image {
-	struct table_node node;		/* supervisor.images */
-	Berth__Image *obj;		/* owned */
-	bool changing;			/* a write of its row is on the way */
-	bool removing;			/* its row is being deleted: it is not found any more */
+	struct table_node node; /* supervisor.images */
+	Berth__Image *obj;	/* owned */
+	bool changing;		/* a write of its row is on the way */
+	bool removing;		/* its row is being deleted: it is not found any more */
 };
 
-int image_load(struct supervisor *sv, struct err *e);	/* at start */
+int image_load(struct supervisor *sv, struct err *e); /* at start */
 /* By name, id ("sha256:…", or hex prefix of at least 12), or uuid. NULL: e is filled. */
 struct image *image_find(struct supervisor *sv, const char *ref, struct err *e);
 void image_fini(struct supervisor *sv);

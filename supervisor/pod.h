@@ -24,11 +24,12 @@ struct pod {
 	struct shimlink *holder; /* owned; NULL for an implicit pod, and while it is down */
 	int pause_pidfd;	 /* of the holder's pause process; -1 */
 	enum pod_state state;
-	uint64_t incarnation;	   /* of the holder */
-	int64_t holder_started_at; /* of its present incarnation: init containers that ended well since then are done */
-	struct timer timer;	   /* launch deadline of the holder */
-	char failure[200];	   /* why the holder could not be started */
-	bool adopting;		   /* no hello since berthd started */
+	uint64_t incarnation; /* of the holder */
+	/* of its present incarnation: init containers that ended well since then are done */
+	int64_t holder_started_at;
+	struct timer timer; /* launch deadline of the holder */
+	char failure[200];  /* why the holder could not be started */
+	bool adopting;	    /* no hello since berthd started */
 	bool bye_sent;
 	bool removing, row_deleting;
 	bool stored;			 /* its row has been committed */
@@ -36,27 +37,29 @@ struct pod {
 };
 
 int pod_load(struct supervisor *sv, struct err *e); /* at start: every row of the store */
-struct pod *pod_find(struct supervisor *sv, const char *project, const char *ref,
-		     struct err *e); /* explicit ones only; NULL: ENOENT or EEXIST */
+/* Explicit ones only; NULL: ENOENT or EEXIST. */
+struct pod *pod_find(struct supervisor *sv, const char *project, const char *ref, struct err *e);
 int pod_new_implicit(struct supervisor *sv, const char *uuid, struct pod **ret, struct err *e);
 void pod_free(struct pod *p);
 void pod_add(struct pod *p, struct container *c);
 void pod_del(struct pod *p, struct container *c); /* an implicit pod is freed with its container */
 
-int pod_group_open(struct pod *p, int *ret_fd, struct err *e); /* shared/<uuid>, made with its limits when missing */
+/* shared/<uuid>, made with its limits when missing. */
+int pod_group_open(struct pod *p, int *ret_fd, struct err *e);
 
 /* May this member launch now? 1 yes; 0 not yet, with the reason for a person in why (what it waits for has been set going);
  * negative errno: it cannot, e is filled. */
 int pod_admit(struct pod *p, struct container *c, char *why, unsigned size, struct err *e);
-void pod_member_ended(struct pod *p, struct container *c); /* an init container may have been what others wait for */
+/* An init container may have been what others wait for. */
+void pod_member_ended(struct pod *p, struct container *c);
 bool pod_init_done(const struct pod *p, const struct container *init);
 
 void pod_arm(struct pod *p); /* the deadline of a launch */
 extern const struct shimlink_ops pod_shim_ops;
 
 Berth__Pod *pod_object_new(const char *uuid); /* with a meta; NULL without memory */
-int pod_create_row(struct supervisor *sv, Berth__Pod *obj, struct pod **ret, store_done *done,
-		   struct err *e);		      /* takes obj */
+/* Takes obj. */
+int pod_create_row(struct supervisor *sv, Berth__Pod *obj, struct pod **ret, store_done *done, struct err *e);
 void pod_remove(struct pod *p, struct parked parked); /* with everything in it */
-void pod_holder_bye(struct pod *p); /* nobody needs its namespaces any more */
+void pod_holder_bye(struct pod *p);		      /* nobody needs its namespaces any more */
 void pod_remove_continue(struct pod *p);

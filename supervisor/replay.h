@@ -10,15 +10,15 @@
 #include "proto/berth.pb-c.h"
 #include "supervisor/client.h"
 
-#define REPLAY_LIFE_NS	    (3600ull * NS_PER_S)
+#define REPLAY_LIFE_NS	     (3600ull * NS_PER_S)
 #define REPLAY_PER_PRINCIPAL 1024u
-#define REPLAY_SIZE	    128	/* of a client_token, with its NUL */
+#define REPLAY_SIZE	     128 /* of a client_token, with its NUL */
 
 struct replays;
 struct replay;
 
 enum replay_result {
-	REPLAY_NEW = 1,	/* do it; the answer goes to *ret */
+	REPLAY_NEW = 1, /* do it; the answer goes to *ret */
 	REPLAY_JOINED,	/* it runs: the answer will come */
 	REPLAY_REPEAT,	/* *ret has the answer: replay_answer */
 	REPLAY_MADE,	/* a crash ate the answer; what was being made or removed: replay_object_uuid */
@@ -26,12 +26,13 @@ enum replay_result {
 	REPLAY_FULL,	/* too many running */
 };
 
-int replays_open(struct supervisor *sv);	/* loads what the store has */
+int replays_open(struct supervisor *sv); /* loads what the store has */
 void replays_close(struct supervisor *sv);
 
-uint64_t replay_hash(const Berth__Envelope *env);	/* of what was asked: body, project, if_revision */
+uint64_t replay_hash(const Berth__Envelope *env); /* of what was asked: body, project, if_revision */
 /* One of the above or -ENOMEM. p: who waits. */
-int replay_take(struct replays *ts, const char *principal, const char *text, uint64_t hash, struct parked p, struct replay **ret);
+int replay_take(struct replays *ts, const char *principal, const char *text, uint64_t hash, struct parked p,
+		struct replay **ret);
 void replay_object(struct supervisor *sv, struct replay *t, const char *uuid);
 const char *replay_object_uuid(const struct replay *t);
 /* The packed answer; NULL while it runs. */

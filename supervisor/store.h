@@ -19,7 +19,7 @@
 enum store_kind { STORE_CONTAINER = 1, STORE_POD, STORE_IMAGE, STORE_VOLUME, STORE_TOKEN };
 
 struct store;
-typedef void store_done(void *arg, int result);	/* 0 = committed; negative errno */
+typedef void store_done(void *arg, int result); /* 0 = committed; negative errno */
 
 /* Opens, locks (a second berthd on the same folder: -EBUSY), migrates, and starts the thread. */
 int store_open(struct loop *l, const char *dir, struct store **ret, struct err *e);
@@ -29,7 +29,8 @@ void store_close(struct store *st);
 int store_check(const char *dir, struct err *e);
 
 /* At start, before the loop runs: every object of the kind that is not deleted, and the counters. */
-int store_load(struct store *st, enum store_kind kind, int (*fn)(void *arg, const void *blob, size_t len), void *arg, struct err *e);
+int store_load(struct store *st, enum store_kind kind, int (*fn)(void *arg, const void *blob, size_t len), void *arg,
+	       struct err *e);
 int store_load_counters(struct store *st, uint64_t *ret_next_id, uint64_t *ret_revision, struct err *e);
 
 /* What was used of the counters so far (the next values to give): call it on every use, it costs a comparison. A block ahead is
@@ -39,21 +40,29 @@ void store_used(struct store *st, uint64_t next_id, uint64_t revision);
 /* Queue one write. Everything passed is copied. done may be NULL. -ENOBUFS when the queue is full (nothing queued).
  * must_fit true: a status update. It may use the reserve of the queue, and when it fails the store keeps it and tries again
  * until it is written or a newer write of the same object replaces it; done is told of the first failure only. */
-int store_put(struct store *st, enum store_kind kind, const Berth__Meta *meta, const ProtobufCMessage *object, bool must_fit, store_done *done, void *arg);
+int store_put(struct store *st, enum store_kind kind, const Berth__Meta *meta, const ProtobufCMessage *object,
+	      bool must_fit, store_done *done, void *arg);
 int store_delete(struct store *st, enum store_kind kind, const char *uuid, store_done *done, void *arg);
 int store_put_action(struct store *st, const Berth__Action *a, store_done *done, void *arg);
-int store_drop_actions(struct store *st, int64_t finished_before);	/* of objects that are gone; and all but the newest 1000 of each living one */
+/* Of objects that are gone; and all but the newest 1000 of each living one. */
+int store_drop_actions(struct store *st, int64_t finished_before);
 /* Ends, with this reason, what is open of actions up to this id: those of an earlier berthd. */
 int store_end_actions(struct store *st, uint64_t up_to_id, int64_t at, const char *reason);
-int store_put_token(struct store *st, const char *principal, const char *token, uint64_t body_hash, const void *reply, size_t len, int64_t expires_at);
-int store_drop_tokens(struct store *st, const char *principal, const char *token, int64_t expired_before);	/* this one, or (NULL) the expired */
+int store_put_token(struct store *st, const char *principal, const char *token, uint64_t body_hash, const void *reply,
+		    size_t len, int64_t expires_at);
+/* This one, or (NULL) the expired. */
+int store_drop_tokens(struct store *st, const char *principal, const char *token, int64_t expired_before);
 
 /* Actions are not kept in memory: read by the thread. found() runs on the loop with messages that are freed after it.
  * object_uuid may be the beginning of one; either, both or none may be given (then: all). Oldest first, those after after_id; or
  * newest first, those before after_id (0: from the newest). */
-int store_get_actions(struct store *st, const char *object_uuid, const char *object_name, uint64_t after_id, bool newest_first, uint32_t limit,
+int store_get_actions(struct store *st, const char *object_uuid, const char *object_name, uint64_t after_id,
+		      bool newest_first, uint32_t limit,
 		      void (*found)(void *arg, int result, Berth__Action **actions, size_t n), void *arg);
-int store_load_tokens(struct store *st, int (*fn)(void *arg, const char *principal, const char *token, uint64_t body_hash, const void *reply, size_t len, int64_t expires_at), void *arg);
+int store_load_tokens(struct store *st,
+		      int (*fn)(void *arg, const char *principal, const char *token, uint64_t body_hash,
+				const void *reply, size_t len, int64_t expires_at),
+		      void *arg);
 
 /* Disk work that is not SQL, in the thread and in the order of the queue: work(arg) there, then done(arg) here. */
 int store_call(struct store *st, int (*work)(void *arg), void *arg, store_done *done);
@@ -62,8 +71,10 @@ int store_call(struct store *st, int (*work)(void *arg), void *arg, store_done *
  * into the trash) comes when the deletion is committed, not at all if that failed; done gets the first failure. */
 int store_put_after(struct store *st, enum store_kind kind, const Berth__Meta *meta, const ProtobufCMessage *object,
 		    int (*work)(void *arg), store_done *done, void *arg);
-int store_delete_then(struct store *st, enum store_kind kind, const char *uuid, int (*work)(void *arg), store_done *done, void *arg);
+int store_delete_then(struct store *st, enum store_kind kind, const char *uuid, int (*work)(void *arg),
+		      store_done *done, void *arg);
 
-const char *store_error(const struct store *st);	/* "" when the last write succeeded; it is probed once a second while set */
-bool store_full(const struct store *st);		/* the queue takes no more mutations now */
+/* "" when the last write succeeded; it is probed once a second while set. */
+const char *store_error(const struct store *st);
+bool store_full(const struct store *st); /* the queue takes no more mutations now */
 uint64_t store_queued(const struct store *st);

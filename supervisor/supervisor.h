@@ -48,7 +48,7 @@ struct supervisor {
 	struct watch *watch;	     /* supervisor/watch.h */
 	struct audit *audit;	     /* supervisor/audit.h: actions that have not ended */
 	struct tokens *tokens;	     /* supervisor/token.h: who may ask */
-	struct replays *replays;	     /* supervisor/replay.h */
+	struct replays *replays;     /* supervisor/replay.h */
 	struct followers *followers; /* supervisor/logs.h: readers of logs that follow */
 	uint64_t next_id, revision;
 
@@ -60,15 +60,17 @@ struct supervisor {
 	struct control *control; /* supervisor/control.h: listening socket and clients */
 	struct jobs *jobs;	 /* supervisor/job.h: workers */
 	struct imports *imports; /* supervisor/image.h: imports and sweeps under way */
-	struct list steps;   /* of struct container.step: containers with posted events, looked at when the turn ends */
-	struct list dirty;   /* of struct container.dirty: to be stored at the end of this turn */
-	struct list waiters; /* of struct waiter.all: answers owed by containers */
+	/* of struct container.step: containers with posted events, looked at when the turn ends */
+	struct list steps;
+	struct list dirty;	 /* of struct container.dirty: to be stored at the end of this turn */
+	struct list waiters;	 /* of struct waiter.all: answers owed by containers */
 	struct spares *spares;	 /* supervisor/spare.h: shims made ahead */
 	struct names *names;	 /* supervisor/names.h: containers by name */
 	struct upgrade *upgrade; /* supervisor/upgrade.h: an upgrade that is under way, or NULL */
 	struct recover *recover; /* supervisor/recover.h: while living shims are being taken back at start */
 	struct source signals;
-	struct list leaving;   /* of struct shimlink.leaves: shims that nobody needs any more, on their way out */
+	/* of struct shimlink.leaves: shims that nobody needs any more, on their way out */
+	struct list leaving;
 	struct list strangers; /* shims that no row knows, on their way out; supervisor/recover.c */
 	unsigned limiters;     /* changes of limits under way, supervisor/limiter.h */
 	int shim_exe_fd;       /* O_PATH of our berth-shim */
@@ -96,6 +98,6 @@ static inline uint64_t supervisor_revision(const struct supervisor *sv)
 /* RUN/shims/<uuid>, RUN/exits/<uuid>, STATE/containers/<uuid>/<leaf> ("" for the folder itself). */
 void path_shim(const struct supervisor *sv, const char *uuid, char *buf, unsigned size);
 void path_exit(const struct supervisor *sv, const char *uuid, char *buf, unsigned size);
-void path_mount_points(const struct supervisor *sv, const char *leaf, char *buf,
-		       unsigned size); /* STATE/mountpoints<leaf> */
+/* STATE/mountpoints<leaf>. */
+void path_mount_points(const struct supervisor *sv, const char *leaf, char *buf, unsigned size);
 void path_container(const struct supervisor *sv, const char *uuid, const char *leaf, char *buf, unsigned size);

@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 struct table_node {
-	struct list link;	/* table.all, oldest first */
-	struct table_node *next;	/* same bucket */
+	struct list link;	 /* table.all, oldest first */
+	struct table_node *next; /* same bucket */
 	char uuid[UUID_SIZE];
 	uint64_t id;
 };
@@ -19,9 +19,9 @@ struct table {
 	uint32_t n, n_buckets, capacity;
 };
 
-int table_init(struct table *t, uint32_t capacity);	/* -ENOMEM */
-void table_fini(struct table *t);			/* does not free the objects */
-int table_add(struct table *t, struct table_node *n);	/* -EEXIST, -ENOSPC at capacity */
+int table_init(struct table *t, uint32_t capacity);   /* -ENOMEM */
+void table_fini(struct table *t);		      /* does not free the objects */
+int table_add(struct table *t, struct table_node *n); /* -EEXIST, -ENOSPC at capacity */
 void table_del(struct table *t, struct table_node *n);
 struct table_node *table_find(const struct table *t, const char *uuid);
 /* By unambiguous uuid prefix (at least 1 character; the dashes may be left out). NULL with *ret_many true when several fit. */

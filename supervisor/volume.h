@@ -6,14 +6,14 @@
 #include "supervisor/supervisor.h"
 
 struct volume {
-	struct table_node node;		/* supervisor.volumes */
-	Berth__Volume *obj;		/* owned */
-	bool stored;			/* row and folder are there */
-	struct parked *creators;	/* owned: who asked for it meanwhile, and is answered when they are */
+	struct table_node node;	 /* supervisor.volumes */
+	Berth__Volume *obj;	 /* owned */
+	bool stored;		 /* row and folder are there */
+	struct parked *creators; /* owned: who asked for it meanwhile, and is answered when they are */
 	unsigned n_creators;
-	bool filling;			/* a job puts an image's content into it (fill.c) */
-	bool forget;			/* it goes when that is over */
-	bool removing;			/* their deletion is on the way: it is not found any more */
+	bool filling;  /* a job puts an image's content into it (fill.c) */
+	bool forget;   /* it goes when that is over */
+	bool removing; /* their deletion is on the way: it is not found any more */
 };
 
 void volume_fini(struct supervisor *sv);

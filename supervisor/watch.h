@@ -13,4 +13,5 @@ void watch_free(struct watch *w);
 void watch_client_drained(struct supervisor *sv, uint64_t client);
 
 /* Call it while the object is still in its table: labels, image and pod for the filters are looked up there. Copies what it needs. Gives the event its revision and time. attributes: NULL-terminated list of key, value, key, value … */
-void watch_publish(struct supervisor *sv, const char *kind, const char *type, const Berth__Meta *meta, const char *reason, const char *const *attributes);
+void watch_publish(struct supervisor *sv, const char *kind, const char *type, const Berth__Meta *meta,
+		   const char *reason, const char *const *attributes);

@@ -1,7 +1,7 @@
 # All tests. Included by the Makefile.
 #
 #   make check              everything
-#   make check-unit [T=x]   tests/unit/test_*x*: cmocka under ASan and UBSan; with T empty also the layers. Seconds, no root needed
+#   make check-unit [T=x]   tests/unit/test_*x*: cmocka under ASan and UBSan; with T empty also the layers and the format. Seconds, no root needed
 #   make check-fuzz [T=x]   tests/fuzz/fuzz_*x* for FUZZ_SECONDS each; `make fuzz` only builds them
 #   make check-system (tests/system/system.mk), check-vm (tests/vm/vm.mk)
 #
@@ -109,7 +109,7 @@ $(SB)/t/test_$(1): $(SB)/o/tests/unit/test_$(1).o $(call archives,$(SB),$(call n
 endef
 $(foreach u,$(UNIT_ALL),$(eval $(call unit_rule,$(u))))
 
-check-unit: $(if $(T),,check-layers) $(UNITS:%=$(SB)/t/test_%)
+check-unit: $(if $(T),,check-layers $(if $(shell command -v clang-format),check-format)) $(UNITS:%=$(SB)/t/test_%)
 	@$(if $(UNITS),,echo "no unit test is named *$(T)*" >&2; exit 1)
 	@tests/run-unit $(TEST_TIMEOUT) $(UNITS:%=$(SB)/t/test_%)
 
@@ -139,7 +139,8 @@ check-fuzz: fuzz
 # ---------------------------------------------------------------- style
 
 check-format:
-	@git ls-files '*.c' '*.h' | xargs clang-format --dry-run -Werror
+	$(call say,FORMAT,)
+	@find $(LAYERS) tests bench -name '*.[ch]' | xargs clang-format --dry-run -Werror
 
 check-clang:
 	@$(MAKE) --no-print-directory CC=clang B=build-clang all
