@@ -11,8 +11,13 @@ $(B)/bench/driver: $(B)/o/bench/driver.o $(call objects,base proto) $(GEN_OBJS)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(call pc,--libs,libprotobuf-c)
 
+$(B)/bench/http: bench/http.c bench/samples.h
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $<
+
 BENCH_TOOLS := crun runc podman conmon
-bench: $(PROGRAMS) $(B)/guest $(B)/bench/floor $(B)/bench/driver
+bench: $(PROGRAMS) $(B)/guest $(B)/bench/floor $(B)/bench/driver $(B)/bench/http
 	@missing=; for t in $(BENCH_TOOLS); do command -v $$t >/dev/null || missing="$$missing $$t"; done; \
 		[ -z "$$missing" ] || DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $$missing || \
 		echo "bench: without$$missing, which could not be installed"
