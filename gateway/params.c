@@ -7,6 +7,7 @@
 #include "base/own.h"
 #include "base/str.h"
 #include "gateway/memory.h"
+#include "gateway/percent.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -421,49 +422,18 @@ refused:
 
 /* ---------------------------------------------------------------- texts */
 
-static int hex(char c)
-{
-	return c >= '0' && c <= '9'	    ? c - '0'
-	       : isxdigit((unsigned char)c) ? (tolower((unsigned char)c) - 'a') + 10
-					    : -1;
-}
-
-/* In place, "+" is a space. The length, or -1. */
-static ssize_t form_decode(char *text, size_t len)
-{
-	char *out = text;
-
-	for (size_t i = 0; i < len; i++) {
-		if (text[i] == '%') {
-			int high = len - i > 2 ? hex(text[i + 1]) : -1, low = high < 0 ? -1 : hex(text[i + 2]);
-
-			if (low < 0)
-				return -1;
-			*out++ = (char)(high << 4 | low);
-			i += 2;
-		} else {
-			*out++ = text[i] == '+' ? ' ' : text[i];
-		}
-		if (!out[-1])
-			return -1;
-	}
-	*out = 0;
-	return out - text;
-}
-
 /* "name=value" or "name", len bytes at pair, which is ours to change. */
 static bool query_add(json_t *query, char *pair, size_t len, struct fault *f)
 {
 	char *equals = memchr(pair, '=', len), *value = equals ? equals + 1 : pair + len;
 	size_t name_len = (size_t)((equals ? equals : value) - pair);
-	ssize_t n, v = form_decode(value, (size_t)(pair + len - value));
+	ssize_t v = percent_decode(value, value, (size_t)(pair + len - value), true),
+		n = percent_decode(pair, pair, name_len, true);
 
-	n = form_decode(pair, name_len);
 	f->in_query = true;
 	if (n < 0 || v < 0)
-		return fault_set(f, FAULT_SYNTAX, NULL, "the query has a %% without two hexadecimal digits, or a NUL");
-	if (!str_is_utf8(pair, (size_t)n) || !str_is_utf8(value, (size_t)v))
-		return fault_set(f, FAULT_SYNTAX, NULL, "the query is not UTF-8");
+		return fault_set(f, FAULT_SYNTAX, NULL,
+				 "the query has a %% without two hexadecimal digits, a NUL, or no UTF-8");
 	if (json_object_get(query, pair))
 		return fault_set(f, FAULT_ARG_VALUE, pair, "is given twice");
 	if (json_object_set_new(query, pair, json_string(value)) < 0)

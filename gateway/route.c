@@ -1,48 +1,13 @@
 /* gateway/route.c - see gateway/route.h */
 #include "gateway/route.h"
 
-#include "base/str.h"
+#include "gateway/percent.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* ---------------------------------------------------------------- paths */
-
-static int hex(char c)
-{
-	return c >= '0' && c <= '9'	    ? c - '0'
-	       : isxdigit((unsigned char)c) ? (tolower((unsigned char)c) - 'a') + 10
-					    : -1;
-}
-
-/* One segment from..end into *to, with a NUL. */
-static bool segment_decode(const char *from, const char *end, char **to, struct fault *f)
-{
-	char *out = *to;
-
-	for (; from < end; from++) {
-		if (*from == '%') {
-			int high = end - from > 2 ? hex(from[1]) : -1, low = high < 0 ? -1 : hex(from[2]);
-
-			if (low < 0)
-				return fault_set(f, FAULT_SYNTAX, NULL,
-						 "a %% in the path is not followed by two hexadecimal digits");
-			*out++ = (char)(high << 4 | low);
-			from += 2;
-		} else {
-			*out++ = *from;
-		}
-		if (!out[-1])
-			return fault_set(f, FAULT_SYNTAX, NULL, "the path has a NUL");
-	}
-	if (!str_is_utf8(*to, (size_t)(out - *to)))
-		return fault_set(f, FAULT_SYNTAX, NULL, "the path is not UTF-8");
-	*out++ = 0;
-	*to = out;
-	return true;
-}
 
 bool path_parse(struct path *p, const char *raw, size_t len, struct fault *f)
 {
@@ -60,10 +25,14 @@ bool path_parse(struct path *p, const char *raw, size_t len, struct fault *f)
 		if (stop > raw) {
 			if (p->n == ROUTE_SEGMENTS_MAX)
 				return fault_set(f, FAULT_ROUTE, NULL, "the path has too many segments");
-			p->segment[p->n] = to;
-			if (!segment_decode(raw, stop, &to, f))
-				return false;
-			p->n++;
+			ssize_t n = percent_decode(to, raw, (size_t)(stop - raw), false);
+
+			if (n < 0)
+				return fault_set(
+					f, FAULT_SYNTAX, NULL,
+					"the path has a %% without two hexadecimal digits, a NUL, or no UTF-8");
+			p->segment[p->n++] = to;
+			to += n + 1;
 		}
 		raw = stop + 1;
 	}

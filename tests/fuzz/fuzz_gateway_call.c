@@ -69,6 +69,7 @@ static void ask(char *text, size_t len)
 	if (!target)
 		return;
 	*target++ = 0;
+	target[strcspn(target, " ")] = 0;
 	c = call_new(&gw, target, on_done, NULL);
 	if (!c)
 		return;

@@ -251,7 +251,7 @@ static void the_core_refuses_before_the_handler(void **state)
 		{"t", NULL, "POST", "/greet", "[]", 400, "syntax|0||the body must be a JSON object"},
 		{"t", NULL, "POST", "/greet", "\"x\"", 400, "syntax|0||the body must be a JSON object"},
 		{"t", NULL, "GET", "/gr%zz", NULL, 400,
-		 "syntax|0||a % in the path is not followed by two hexadecimal digits"},
+		 "syntax|0||the path has a % without two hexadecimal digits, a NUL, or no UTF-8"},
 		{"t", NULL, "POST", "/greet", "{\"z\":1}", 400, "unknown|0|z|is not known here"},
 		{"t", NULL, "GET", "/greet?n=10", NULL, 400, "value|0|n|10 is greater than the maximum of 9"},
 		{"t", NULL, "GET", "/huge", NULL, 500, "internal|0||the answer is too large, or memory ran out"},
