@@ -24,7 +24,7 @@ show() { printf '   %s$ %s%s\n' "$dim" "$*" "$off"; "$@" 2>&1 | sed 's/^/     /'
 say "Looking for what is needed to build and run (contrib/packages.txt)"
 contrib/packages build run || die "apt-get could not install it"
 note "all there"
-say "Building berthd, berth-shim, berth-job and berth (half a minute the first time)"
+say "Building berthd, berth-shim, berth-job, berth and berth-gateway (half a minute the first time)"
 dir=$(mktemp -d /var/tmp/berth-demo.XXXXXX)
 trap 'rm -rf "$dir"' EXIT
 make -j"$(nproc)" B="$B" all >"$dir/build.log" 2>&1 || { tail -n 30 "$dir/build.log" >&2; die "the build failed"; }
@@ -32,12 +32,14 @@ note "$(berth --version), in $B"
 
 # ---------------------------------------------------------------- folders, and their end
 
-mkdir "$dir/state" "$dir/run"
+chmod 711 "$dir"	# berth-gateway gives up being root before it asks for the socket within
+mkdir "$dir/state"
+mkdir -m 711 "$dir/run"
 log=$dir/berthd.log
 cgroup=/berth-demo-$$
 BERTH_SOCKET=$dir/run/control.sock
 export BERTH_SOCKET
-daemon=
+daemon= gateway=
 mount=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
 if [ -z "$mount" ]; then
 	mkdir -p /sys/fs/cgroup 2>/dev/null || :
@@ -48,6 +50,7 @@ fi
 cleanup() {
 	trap '' INT TERM
 	set +e
+	[ -z "$gateway" ] || kill -9 "$gateway" 2>/dev/null
 	[ -z "$daemon" ] || kill -9 "$daemon" 2>/dev/null
 	if [ -d "$mount$cgroup" ]; then
 		echo 1 >"$mount$cgroup/cgroup.kill" 2>/dev/null
@@ -71,6 +74,23 @@ start_berthd() {
 		sleep 0.05
 	done
 	die "berthd does not answer"
+}
+
+# On the first port that is free: sets $gateway and $url.
+start_gateway() {
+	for port in 9517 19517 29517 39517; do
+		berth-gateway --control "$dir/run/api.sock" --listen "127.0.0.1:$port" 2>>"$log" &
+		gateway=$!
+		for i in $(seq 100); do
+			kill -0 "$gateway" 2>/dev/null || continue 2
+			url=http://127.0.0.1:$port/v1
+			curl -fs -o "$dir/health" "http://127.0.0.1:$port/healthcheck" && return
+			sleep 0.05
+		done
+		die "berth-gateway does not answer"
+	done
+	gateway=
+	die "berth-gateway did not start on any of four ports"
 }
 
 field() { berth inspect --format "$1" "$2"; }
@@ -157,12 +177,37 @@ note "\$ berth run --rm busybox /bin/nothing-here"
 sed 's/^/     /' "$dir/err"
 note "exit code $code"
 
+say "The same by HTTP: berth-gateway speaks OpenStack Zun's API, for whoever shows a token"
+berth token create --project default --user demo --role member >"$dir/token"
+chmod 600 "$dir/token"
+token=$(cat "$dir/token")
+note "\$ berth token create --project default --user demo --role member"
+note "  $(printf %.12s "$token")… (shown once; berthd keeps its hash)"
+start_gateway
+note "berth-gateway runs as pid $gateway, user $(ps -o user= -p "$gateway"), on $url"
+note "\$ curl -H \"X-Auth-Token: \$TOKEN\" $url/containers"
+curl -fsS -H "X-Auth-Token: $token" "$url/containers" >"$dir/list" || die "the gateway refused"
+grep -o '"name":"[^"]*"\|"status":"[^"]*"\|"status_detail":"[^"]*"' "$dir/list" | sed 's/^/     /'
+grep -q '"name":"ticker"' "$dir/list" || die "the container is not in the list"
+if command -v openstack >/dev/null && python=$(command -v /usr/bin/python3) && "$python" -c 'import zunclient' 2>/dev/null; then
+	note "\$ openstack appcontainer list      (the stock client)"
+	"$python" "$(command -v openstack)" --os-auth-type admin_token --os-token "$token" --os-endpoint "$url" \
+		appcontainer list 2>&1 | sed 's/^/     /'
+else
+	note "(with Debian's python3-openstackclient and python3-zunclient, \`openstack appcontainer list\` shows it too: README.md)"
+fi
+kill "$gateway"
+wait "$gateway" 2>/dev/null || :
+gateway=
+
 say "Taking everything away"
+uuid=$(field .meta.uuid ticker)
 show berth stop -t 1 ticker
 show berth rm ticker
-await 10 "the container's group is still there" sh -c "[ -z \"\$(ls -d $mount$cgroup/shared/*/ 2>/dev/null)\" ]"
+await 10 "the container's group is still there" sh -c "[ ! -d $mount$cgroup/shared/$uuid ]"
 kill "$daemon"
 wait "$daemon" 2>/dev/null || :
 daemon=
+await 10 "a process is left" sh -c "[ -z \"\$(find $mount$cgroup -name cgroup.procs -exec cat {} +)\" ]"
 note "no container, no group, no mount, no process is left; $dir is removed"
 printf '\n%sThat was berth.%s  make check runs all its tests; README.md goes on from here.\n' "$bold" "$off"
