@@ -257,9 +257,12 @@ static int session_turn(struct session *s)
 }
 
 /* The keys typed before the detach sequence still go to the program. */
-static int session_flush(struct session *s)
+static int session_leave(struct session *s)
 {
-	return s->end->how == SESSION_DETACHED && s->in_len ? control_send(s, s->in, s->in_len) : 0;
+	static const uint8_t detach[] = {SESSION_DETACH};
+	int r = s->in_len ? control_send(s, s->in, s->in_len) : 0;
+
+	return r ? r : control_send(s, detach, sizeof detach);
 }
 
 int session_run(int sock, const struct session_opts *opts, struct session_end *ret, struct err *e)
@@ -288,8 +291,8 @@ int session_run(int sock, const struct session_opts *opts, struct session_end *r
 		r = terminal_raw(&terminal, 0);
 	while (!r && !s.done)
 		r = session_turn(&s);
-	if (!r)
-		r = session_flush(&s);
+	if (!r && ret->how == SESSION_DETACHED)
+		r = session_leave(&s);
 	terminal_restore(&terminal);
 	sigaction(SIGPIPE, &old_pipe, NULL);
 	sigprocmask(SIG_SETMASK, &old, NULL);

@@ -19,6 +19,8 @@ enum session_type {
 	SESSION_SIGNAL = 7, /* client -> shim: u8 signal to the exec's process (attach: to pid 1) */
 	SESSION_EXIT = 8,   /* shim -> client: struct session_exit; the last record */
 	SESSION_ERROR = 9,  /* shim -> client: text, then SESSION_EXIT with failed set */
+	SESSION_DETACH =
+		10, /* client -> shim, last: it leaves; an exec keeps its terminal, which a lost client hangs up */
 	SESSION_N_,
 };
 

@@ -2,7 +2,7 @@
  *
  * One clone, straight into the exec's own group and the container's pid namespace; the child joins the other namespaces. The
  * client paces the program: its output is read when the client has room. A client that leaves does not end the program, but
- * takes its terminal away (SIGHUP). What the program leaves behind in its group lives on with the container, as Docker's users
+ * takes its terminal away (SIGHUP), unless it detached. What the program leaves behind in its group lives on with the container, as Docker's users
  * expect; the group is removed when it is empty. */
 #include "shim/exec.h"
 
@@ -270,12 +270,13 @@ static void on_gone(struct session *ss)
 	struct exec *x = container_of(ss, struct exec, session);
 
 	session_close(ss);
-	if (x->tty) {
+	if (x->tty && !ss->detached) {
 		stdio_fini(&x->io); /* both ends of ours: the kernel sends SIGHUP */
 		advance(x);
 		return;
 	}
-	stdio_close_in(&x->io);
+	if (!x->tty)
+		stdio_close_in(&x->io);
 	stdio_pause(&x->io, false);
 }
 
@@ -308,7 +309,7 @@ static void take(struct exec *x, const struct sync_record *rec, int fds[2])
 		if (stdio_set_tty(&x->io, fds[0], fds[1]) < 0)
 			log_warn("exec %s: terminal: %s", x->id, strerror(errno));
 		fds[0] = fds[1] = -1;
-		if (x->has_client && x->session.fd < 0)
+		if (x->has_client && x->session.fd < 0 && !x->session.detached)
 			stdio_fini(&x->io); /* the client left before it came */
 		session_resume(&x->session);
 		break;

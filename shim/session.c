@@ -158,6 +158,9 @@ static bool handle(struct session *s, int type, const char *data, size_t len)
 		if (len == 1)
 			s->ops->signal(s, (unsigned char)data[0]);
 		return len == 1;
+	case SESSION_DETACH:
+		s->detached = true;
+		return false;
 	default:
 		return false;
 	}

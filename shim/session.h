@@ -22,9 +22,10 @@ struct session {
 	struct loop *loop;
 	struct source source;
 	const struct session_ops *ops;
-	char *buf;  /* SESSION_MAX bytes to receive into, shared with others */
-	int fd;	    /* owned; -1: no client */
-	bool hello; /* the client has said hello */
+	char *buf;     /* SESSION_MAX bytes to receive into, shared with others */
+	int fd;	       /* owned; -1: no client */
+	bool hello;    /* the client has said hello */
+	bool detached; /* gone() because the client said so, not because it was lost */
 	bool out_wait;
 	char *held; /* stdin that the program had no room for: fresh pages */
 	size_t held_len, held_at;

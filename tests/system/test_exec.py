@@ -107,6 +107,27 @@ def test_exec_it_from_a_real_terminal_passes_size_keys_and_code(host, box):
     os.close(master), os.close(slave)
 
 
+@pytest.mark.parametrize("leave, runs", [("detach", True), ("die", False)])
+def test_exec_it_goes_on_when_its_user_detaches_and_is_hung_up_when_he_is_lost(host, box, leave, runs):
+    master, slave = pty.openpty()
+    p = host.popen("exec", "-it", box, "sh", "-c", "echo ready; sleep 0.5; echo to nobody; exec sleep 602", stdin=slave, stdout=slave, stderr=slave)
+    read_pty(master, b"ready")
+    if leave == "detach":
+        os.write(master, b"\x10\x11")
+        assert p.wait(10 * SLOW) == 0
+    else:
+        p.kill()
+        p.wait()
+
+    def commands():
+        return [r["command"] for r in host.ask("container_top", {"ref": box})["processes"]]
+    if runs:
+        eventually(lambda: "sleep 602" in commands(), "it goes on, and its output is read away")
+    else:
+        eventually(lambda: len(commands()) == 1, "SIGHUP ended it")
+    os.close(master), os.close(slave)
+
+
 def test_exec_it_restores_the_terminal(host, box):
     master, slave = pty.openpty()
     before = termios.tcgetattr(slave)

@@ -401,6 +401,8 @@ static void detach_keys_leave_with_zero_and_a_restored_terminal(void **state)
 	assert_int_equal(write(master, "last\020\021lost", 10), 10);
 	assert_int_equal(shim_recv(&r, record), 5);
 	assert_memory_equal(record, "\002last", 5);
+	assert_int_equal(shim_recv(&r, record), 1);
+	assert_int_equal(record[0], SESSION_DETACH);
 	assert_int_equal(shim_recv(&r, record), 0);
 	assert_int_equal(end(&r), 0);
 	tcgetattr(slave, &after);
