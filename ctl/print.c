@@ -62,17 +62,47 @@ void table_cell(struct table *t, const char *fmt, ...)
 	va_end(ap);
 }
 
+/* libsmartcols prints nothing of a table without lines, and nothing looks like a failure. */
+static void titles_print(struct table *t, FILE *out)
+{
+	struct libscols_iter *at = scols_new_iter(SCOLS_ITER_FORWARD);
+	struct libscols_column *c;
+	const char *blank = "";
+
+	if (!at)
+		abort();
+	while (scols_table_next_column(t->scols, at, &c) == 0) {
+		fprintf(out, "%s%s", blank, scols_cell_get_data(scols_column_get_header(c)));
+		blank = "  ";
+	}
+	fputc('\n', out);
+	scols_free_iter(at);
+}
+
 void table_print(struct table *t)
 {
-	scols_print_table(t->scols);
+	if (scols_table_get_nlines(t->scols))
+		scols_print_table(t->scols);
+	else
+		titles_print(t, stdout);
 }
 
 char *table_text(struct table *t)
 {
 	char *text = NULL;
+	size_t len;
+	FILE *out;
 
-	if (scols_print_table_to_string(t->scols, &text))
+	if (scols_table_get_nlines(t->scols)) {
+		if (scols_print_table_to_string(t->scols, &text))
+			abort();
+		return text;
+	}
+	out = open_memstream(&text, &len);
+	if (!out)
 		abort();
+	titles_print(t, out);
+	fclose(out);
 	return text;
 }
 

@@ -34,6 +34,12 @@ def test_json_of_lists_is_an_array_with_the_names_of_the_protocol(host):
     assert host.berth("info", "--format", "json").json()["containers_running"] == 1
 
 
+def test_an_empty_table_has_its_titles(host):
+    assert host.berth("ps").out == "ID  NAME  IMAGE  COMMAND  STATE  STATUS  RESTARTS\n"
+    assert host.berth("stats", "--no-stream").out.startswith("ID  NAME  CPU %  MEM")
+    assert host.berth("pod", "ls").out.startswith("ID  NAME  STATE") and host.berth("ps", "-q").out == ""
+
+
 def test_templates_fill_in_fields_and_refuse_names_that_are_not_there(host):
     a, b = host.detached("-e", "A=1", "--", "sleep", "60"), host.detached("-l", "a.b=c", "--", "sleep", "60")
     r = host.berth("inspect", "-f", "{{.meta.name}}:{{.status.state}}:{{index}}", a, code=2)
