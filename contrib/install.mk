@@ -12,7 +12,7 @@ ZSHDIR     ?= $(PREFIX)/share/zsh/vendor-completions
 APPARMOR   ?= /etc/apparmor.d
 INSTALL    ?= install
 
-UNITS_IN := berthd berth-tree berth-shutdown
+UNITS_IN := berthd berth-tree berth-shutdown berth-gateway
 into      = $(DESTDIR)$(1)
 
 install: $(PROGRAMS) $(MAN_PAGES)
@@ -24,7 +24,7 @@ install: $(PROGRAMS) $(MAN_PAGES)
 	$(Q)$(INSTALL) -m 0755 contrib/systemd/hold-tree $(call into,$(LIBEXECDIR))
 	$(Q)ln -sfr $(call into,$(LIBEXECDIR))/berthd $(call into,$(SBINDIR))/berthd
 	$(Q)for unit in $(UNITS_IN); do \
-		sed 's,@LIBEXECDIR@,$(LIBEXECDIR),;s,@BINDIR@,$(BINDIR),' contrib/systemd/$$unit.service.in >$(call into,$(UNITDIR))/$$unit.service || exit 1; \
+		sed 's,@LIBEXECDIR@,$(LIBEXECDIR),;s,@BINDIR@,$(BINDIR),;s,@SBINDIR@,$(SBINDIR),' contrib/systemd/$$unit.service.in >$(call into,$(UNITDIR))/$$unit.service || exit 1; \
 		chmod 0644 $(call into,$(UNITDIR))/$$unit.service; done
 	$(Q)$(INSTALL) -m 0644 contrib/systemd/berth.sysusers $(call into,$(SYSUSERS))/berth.conf
 	$(Q)$(INSTALL) -D -m 0644 contrib/apparmor/berth-default $(call into,$(APPARMOR))/berth-default

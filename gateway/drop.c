@@ -22,6 +22,9 @@ static int user_become(const char *user, struct err *e)
 		log_warn("there is no user '%s' (see berth-gateway(8)): running as nobody", user);
 	if (!uid)
 		return err_set(e, EINVAL, "user", "the gateway does not run as root");
+	/* While we may: with the user the right to do it goes. */
+	for (unsigned long n = 0; prctl(PR_CAPBSET_READ, n, 0, 0, 0) >= 0; n++)
+		prctl(PR_CAPBSET_DROP, n, 0, 0, 0);
 	if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
 		return err_set(e, errno, "user", "become %s", user);
 	return 0;

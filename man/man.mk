@@ -3,7 +3,7 @@
 #   make man            build/man/*
 #   make completions    writes contrib/completions anew (committed; check-completions says when they are behind)
 
-MAN_NAMES := berth.1 berthd.8 berthd.conf.5 berth-protocol.7
+MAN_NAMES := berth.1 berthd.8 berth-gateway.8 berthd.conf.5 berth-protocol.7
 MAN_PAGES := $(MAN_NAMES:%=$(B)/man/%)
 
 man: $(MAN_PAGES)
