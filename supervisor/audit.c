@@ -111,7 +111,8 @@ void audit_object(struct supervisor *sv, uint64_t action, const Berth__Meta *obj
 
 void audit_finish(struct supervisor *sv, uint64_t action, bool ok, const char *reason)
 {
-	struct running **at = action ? running_find(sv->audit, action) : NULL, *r;
+	/* Closed: berthd's end answers what containers still owe, and their actions stay open for the next one. */
+	struct running **at = action && sv->audit ? running_find(sv->audit, action) : NULL, *r;
 
 	if (!at || !*at)
 		return;

@@ -1,5 +1,6 @@
 """What a front end needs of the control protocol: whole objects in lists, its own notes on a container, several changes as one."""
 
+import signal
 import time
 
 import pytest
@@ -190,3 +191,12 @@ def test_every_accepted_change_happens_and_is_recorded(host, verb):
     else:
         host.wait_state("one", {"start": "running", "kill": "exited", "pause": "paused", "unpause": "running"}[verb], "stopped" if verb == "kill" else "")
     assert ended(host, "one", verb)["result"] == "ok"
+
+
+def test_berthd_ends_in_order_while_an_accepted_stop_is_under_way(host):
+    name = host.detached("--init", "--", "sh", "-c", "trap : TERM; while :; do sleep 0.1; done")
+    host.ask("container_stop", {"ref": name, "timeout_s": 2}, accept=True)
+    assert host.kill(signal.SIGTERM) == 0
+    host.start()
+    host.wait_state(name, "stopped")
+    assert "interrupted" in ended(host, name, "stop")["reason"]
