@@ -33,8 +33,8 @@ static void import_progress(struct ask *a, const Berth__Envelope *reply)
 	if (reply->body_case != BERTH__ENVELOPE__BODY_EVENT_BATCH || o->quiet)
 		return;
 	for (size_t i = 0; i < batch->n_events; i++)
-		fprintf(stderr, isatty(2) ? "\r\033[K%s" : "%s\n",
-			batch->events[i]->reason ? batch->events[i]->reason : "");
+		if (batch->events[i]->reason)
+			fprintf(stderr, isatty(2) ? "\r\033[K%s" : "%s\n", batch->events[i]->reason);
 	fflush(stderr);
 }
 

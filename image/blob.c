@@ -29,6 +29,19 @@ int blob_open(struct image_store *s, const char *digest, struct err *e)
 	return fd < 0 ? err_set(e, errno, "blob", "%s", digest) : fd;
 }
 
+int blob_part(struct image_store *s, const char *digest, struct source_part *ret, struct err *e)
+{
+	AUTO_FD fd = blob_open(s, digest, e);
+	off_t end = fd < 0 ? -1 : lseek(fd, 0, SEEK_END);
+
+	if (fd < 0)
+		return fd;
+	if (end < 0)
+		return err_set(e, errno, "blob", "%s", digest);
+	*ret = (struct source_part){.fd = take_fd(&fd), .fd_owned = true, .length = (uint64_t)end};
+	return 0;
+}
+
 int blob_read(struct image_store *s, const char *digest, char **ret, size_t *ret_len, struct err *e)
 {
 	char path[96];

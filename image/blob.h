@@ -14,5 +14,6 @@ int blob_put_bytes(struct image_store *s, const void *data, size_t len, char ret
 bool blob_is_there(struct image_store *s, const char *digest, uint64_t length);
 /* O_RDONLY; -ENOENT. */
 int blob_open(struct image_store *s, const char *digest, struct err *e);
+int blob_part(struct image_store *s, const char *digest, struct source_part *ret, struct err *e); /* all of it */
 /* A small one (OCI_JSON_MAX) whole; the caller frees it. */
 int blob_read(struct image_store *s, const char *digest, char **ret, size_t *ret_len, struct err *e);

@@ -322,34 +322,39 @@ void source_part_close(struct source_part *p)
 	p->fd_owned = false;
 }
 
-int image_source_read(struct image_source *s, const char *path, size_t max, char **ret, size_t *ret_len, struct err *e)
+int source_part_read(const struct source_part *p, size_t max, char **ret, size_t *ret_len, struct err *e)
 {
 	AUTO_FREE char *data = NULL;
-	struct source_part part;
 	size_t at = 0;
-	int r = image_source_find(s, path, &part, e);
 
-	if (r < 0)
-		return r;
-	if (part.length > max)
-		r = err_set(e, EFBIG, "source", "%s", path);
-	else if (!(data = malloc(part.length + 1)))
-		r = err_set(e, ENOMEM, "source", "%s", path);
-	while (r == 0 && at < part.length) {
-		ssize_t n = pread(part.fd, data + at, part.length - at, (off_t)(part.offset + at));
+	if (p->length > max)
+		return err_set(e, EFBIG, "source", "%llu bytes", (unsigned long long)p->length);
+	data = malloc(p->length + 1);
+	if (!data)
+		return err_set(e, ENOMEM, "source", "%llu bytes", (unsigned long long)p->length);
+	while (at < p->length) {
+		ssize_t n = pread(p->fd, data + at, p->length - at, (off_t)(p->offset + at));
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			r = err_set(e, n < 0 ? errno : EIO, "source", "%s", path);
-		else
-			at += (size_t)n;
+			return err_set(e, n < 0 ? errno : EIO, "source", "read");
+		at += (size_t)n;
 	}
-	source_part_close(&part);
-	if (r < 0)
-		return r;
 	data[at] = 0;
 	*ret = take_ptr(data);
 	*ret_len = at;
 	return 0;
+}
+
+int image_source_read(struct image_source *s, const char *path, size_t max, char **ret, size_t *ret_len, struct err *e)
+{
+	struct source_part part;
+	int r = image_source_find(s, path, &part, e);
+
+	if (r < 0)
+		return r;
+	r = source_part_read(&part, max, ret, ret_len, e);
+	source_part_close(&part);
+	return r < 0 ? err_wrap(e, "%s", path) : 0;
 }

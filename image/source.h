@@ -21,6 +21,8 @@ struct source_part { /* where the bytes of one file are */
 	int fd;
 	bool fd_owned;
 	uint64_t offset, length;
+	void (*tick)(void *arg, uint64_t at); /* while it is read by layer_unpack: how far. NULL: nobody asks */
+	void *tick_arg;
 };
 
 /* fd is not taken; spool_dir_fd: a folder for the unnamed file. */
@@ -30,5 +32,7 @@ void image_source_close(struct image_source *s);
 bool image_source_has(struct image_source *s, const char *path);
 int image_source_find(struct image_source *s, const char *path, struct source_part *ret, struct err *e);
 void source_part_close(struct source_part *p);
-/* A small file whole, NUL added; the caller frees it. -EFBIG over max. */
+/* A small one whole, NUL added; the caller frees it. -EFBIG over max. */
+int source_part_read(const struct source_part *p, size_t max, char **ret, size_t *ret_len, struct err *e);
+/* The same by name. */
 int image_source_read(struct image_source *s, const char *path, size_t max, char **ret, size_t *ret_len, struct err *e);

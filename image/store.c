@@ -51,6 +51,14 @@ void image_store_close(struct image_store *s)
 	close_fd(&s->lock_fd);
 }
 
+int image_store_share(struct image_store *s, struct err *e)
+{
+	while (flock(s->lock_fd, LOCK_SH) < 0)
+		if (errno != EINTR)
+			return err_set(e, errno, "images", "lock of the images");
+	return 0;
+}
+
 /* ---------------------------------------------------------------- sweep: what is needed */
 
 struct names { /* of 64 hex digits, sorted before they are searched */

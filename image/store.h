@@ -18,12 +18,21 @@ struct image_store {
 
 int image_store_open(struct image_store *s, const char *dir, struct err *e); /* makes what is missing */
 void image_store_close(struct image_store *s);
+/* No sweep while we are at it; until the store is closed. */
+int image_store_share(struct image_store *s, struct err *e);
+
+struct image_progress {
+	const char *part;  /* digest of the blob that this is about, or NULL */
+	const char *state; /* of the part: "waiting", "downloading", "unpacking", "complete" … */
+	uint64_t at, size; /* bytes of it */
+	const char *text;  /* a line for a person, or NULL: only the figures have changed */
+};
+typedef void image_progress_fn(void *arg, const struct image_progress *p);
 
 /* Imports everything found in source (folder or tar, OCI layout or docker-archive, by content). One Berth__Image per image
  * (only names, image_id, manifest_digest, layers, size, config, image_created_at are set), freed by the caller. progress may be NULL. */
-int image_import(struct image_store *s, int source_fd, const char *name_override,
-		 void (*progress)(void *arg, const char *text), void *arg, Berth__Image ***ret, size_t *ret_n,
-		 struct err *e);
+int image_import(struct image_store *s, int source_fd, const char *name_override, image_progress_fn *progress, void *arg,
+		 Berth__Image ***ret, size_t *ret_n, struct err *e);
 /* Removes every blob and layer that no image in the list needs, and tmp/. An image without manifest_digest keeps only its layers.
  * What was made or renewed since listed_ns (wall clock: when the list was made) stays. -EWOULDBLOCK beside an import. */
 int image_sweep(struct image_store *s, const Berth__Image *const *keep, size_t n, int64_t listed_ns,

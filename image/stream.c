@@ -19,7 +19,7 @@ enum format { FORMAT_PLAIN, FORMAT_GZIP, FORMAT_ZSTD };
 
 struct stream {
 	int fd;
-	uint64_t offset, left;
+	uint64_t begin, offset, left;
 	enum format format;
 	bool in_member; /* gzip, zstd: between its first and its last byte */
 	bool in_end;	/* nothing more to read from fd */
@@ -105,7 +105,7 @@ struct stream *stream_open(int fd, uint64_t offset, uint64_t length, struct err 
 		return NULL;
 	}
 	s->fd = fd;
-	s->offset = offset;
+	s->begin = s->offset = offset;
 	s->left = length;
 	s->format = FORMAT_PLAIN;
 	s->in_member = false;
@@ -231,6 +231,11 @@ ssize_t stream_read(struct stream *s, void *buf, size_t size, struct err *e)
 	default:
 		return plain_read(s, buf, size, e);
 	}
+}
+
+uint64_t stream_taken(const struct stream *s)
+{
+	return s->offset - s->begin - s->len;
 }
 
 const char *stream_format(const struct stream *s)

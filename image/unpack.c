@@ -28,7 +28,8 @@
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
-#define READ_SIZE (256u << 10)
+#define READ_SIZE  (256u << 10)
+#define TICK_BYTES (2u << 20)
 #define SLACK                                                                                                          \
 	(1ull << 30) /* bytes of an archive that need not become file content: headers, padding, links with data */
 
@@ -39,7 +40,8 @@ struct unpack {
 	struct digest *sum;
 	struct space space;
 	struct unpack_result result;
-	uint64_t stream_bytes, stream_max;
+	const struct source_part *from;
+	uint64_t stream_bytes, stream_max, ticked; /* ticked: stream_bytes at the last tick */
 	struct err stream_err; /* of the read callback: more precise than what libarchive makes of it */
 
 	/* The parent of the last entry: mostly the next one's too. Kept only if no symlink led there: then no entry in the
@@ -62,6 +64,10 @@ static ssize_t stream_next(struct unpack *u)
 	if (u->stream_bytes > u->stream_max)
 		return err_set(&u->stream_err, ENOSPC, "unpack", "it unpacks to more than there is room for");
 	digest_add(u->sum, u->buf, (size_t)n);
+	if (u->from->tick && u->stream_bytes - u->ticked >= TICK_BYTES) {
+		u->ticked = u->stream_bytes;
+		u->from->tick(u->from->tick_arg, stream_taken(u->stream));
+	}
 	return n;
 }
 
@@ -652,6 +658,7 @@ static int unpack_begin(struct unpack *u, const struct source_part *from, int di
 	int r;
 
 	u->parent_fd = -1;
+	u->from = from;
 	u->sum = digest_new();
 	if (!u->sum)
 		return err_set(e, ENOMEM, "unpack", "digest");

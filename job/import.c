@@ -10,22 +10,10 @@
 
 #define SOURCE_FD 4
 
-static void on_progress(void *arg, const char *text)
+static void on_progress(void *arg, const struct image_progress *p)
 {
 	(void)arg;
-	report_progress(text);
-}
-
-static int images_report(Berth__Image **image, size_t n, struct err *e)
-{
-	Berth__ImageReply reply = BERTH__IMAGE_REPLY__INIT;
-	Berth__Envelope env = BERTH__ENVELOPE__INIT;
-
-	reply.n_images = n;
-	reply.images = image;
-	env.body_case = BERTH__ENVELOPE__BODY_IMAGE_REPLY;
-	env.image_reply = &reply;
-	return report_send(&env, e);
+	report_progress(p);
 }
 
 int verb_import(int argc, char **argv, struct err *e)
@@ -46,7 +34,7 @@ int verb_import(int argc, char **argv, struct err *e)
 		return r;
 	r = image_import(&store, SOURCE_FD, argc > 2 ? argv[2] : NULL, on_progress, NULL, &image, &n, e);
 	if (r == 0) {
-		r = images_report(image, n, e);
+		r = report_images(image, n, e);
 		for (size_t i = 0; i < n; i++)
 			berth__image__free_unpacked(image[i], NULL);
 		free(image);

@@ -29,4 +29,6 @@ verb_fn verb_import, verb_sweep, verb_fill, verb_logs, verb_top, verb_rmtree, ve
 int report_send(Berth__Envelope *env, struct err *e);
 int report_done(const char *text, struct err *e);
 int report_error(const struct err *e);
-void report_progress(const char *text); /* best effort: the result tells whether berthd is there */
+int report_images(Berth__Image **image, size_t n, struct err *e);
+struct image_progress;
+void report_progress(const struct image_progress *p); /* best effort: the result tells whether berthd is there */

@@ -1,10 +1,13 @@
 /* job/report.c - the records that a job sends; see job/job.h */
 #include "job/job.h"
 
+#include "base/own.h"
+#include "image/store.h"
 #include "proto/envelope.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 
 int report_send(Berth__Envelope *env, struct err *e)
@@ -80,19 +83,49 @@ int report_error(const struct err *failure)
 	return report_send(&env, NULL);
 }
 
-void report_progress(const char *text)
+int report_images(Berth__Image **image, size_t n, struct err *e)
+{
+	Berth__ImageReply reply = BERTH__IMAGE_REPLY__INIT;
+	Berth__Envelope env = BERTH__ENVELOPE__INIT;
+
+	reply.n_images = n;
+	reply.images = image;
+	env.body_case = BERTH__ENVELOPE__BODY_IMAGE_REPLY;
+	env.image_reply = &reply;
+	return report_send(&env, e);
+}
+
+/* One event: `reason` for a person, the attributes for a program. */
+void report_progress(const struct image_progress *p)
 {
 	Berth__Event event = BERTH__EVENT__INIT, *list = &event;
 	Berth__EventBatch batch = BERTH__EVENT_BATCH__INIT;
 	Berth__Envelope env = BERTH__ENVELOPE__INIT;
-	char copy[512];
+	Berth__KeyValue attribute[4], *attributes[4];
+	char text[512], part[96], at[24], size[24];
+	const char *const keys[] = {"part", "state", "at_bytes", "size_bytes"};
+	char *const values[] = {part, (char *)p->state, at, size};
 
-	strncpy(copy, text, sizeof copy - 1);
-	copy[sizeof copy - 1] = 0;
-	text_clean(copy);
 	event.kind = (char *)"image";
 	event.type = (char *)"progress";
-	event.reason = copy;
+	if (p->text) {
+		snprintf(text, sizeof text, "%s", p->text);
+		text_clean(text);
+		event.reason = text;
+	}
+	if (p->part) {
+		snprintf(part, sizeof part, "%s", p->part);
+		snprintf(at, sizeof at, "%llu", (unsigned long long)p->at);
+		snprintf(size, sizeof size, "%llu", (unsigned long long)p->size);
+		for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+			berth__key_value__init(&attribute[i]);
+			attribute[i].key = (char *)keys[i];
+			attribute[i].value = values[i];
+			attributes[i] = &attribute[i];
+		}
+		event.attributes = attributes;
+		event.n_attributes = ARRAY_SIZE(keys);
+	}
 	batch.n_events = 1;
 	batch.events = &list;
 	env.has_more = env.more = true;
