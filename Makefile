@@ -23,6 +23,7 @@ say      = $(if $(filter 1,$(V)),,@printf '  %-7s %s\n' '$(1)' '$(2)')
 
 BERTHD_DIRS := base proto cgroup supervisor
 JOB_DIRS    := base proto image job
+FETCH_DIRS  := base proto fetch
 CTL_DIRS    := base proto ctl
 # The core and one folder for each dialect.
 GATEWAY_DIRS := base proto gateway $(patsubst %/,%,$(wildcard gateway/*/))
@@ -34,7 +35,8 @@ pc      = $(shell pkg-config $(1) $(2))
 
 BERTHD_PKGS := libcgroup libseccomp libcap sqlite3 libprotobuf-c jansson
 JOB_PKGS    := libarchive libisal libzstd libcrypto jansson libprotobuf-c
-CTL_PKGS    := smartcols libprotobuf-c
+FETCH_PKGS  := libcurl libcrypto jansson libprotobuf-c
+CTL_PKGS    := smartcols jansson libcrypto libprotobuf-c
 GATEWAY_PKGS := libmicrohttpd jansson libprotobuf-c
 
 # ---------------------------------------------------------------- flags
@@ -53,7 +55,7 @@ SHIM_LDFLAGS := -static -no-pie -Wl,--gc-sections -Wl,-z,noseparate-code -Wl,-z,
 
 # ---------------------------------------------------------------- programs
 
-PROGRAMS := $(B)/berthd $(B)/berth-shim $(B)/berth-job $(B)/berth $(B)/berth-gateway
+PROGRAMS := $(B)/berthd $(B)/berth-shim $(B)/berth-job $(B)/berth-fetch $(B)/berth $(B)/berth-gateway
 all: $(PROGRAMS)
 
 GEN_C := $(PROTOS:%=$(B)/gen/proto/%.pb-c.c)
@@ -62,9 +64,12 @@ GEN_H := $(GEN_C:.c=.h)
 
 objects      = $(patsubst %.c,$(B)/o/%.o,$(foreach d,$(1),$(wildcard $(d)/*.c)))
 GEN_OBJS    := $(PROTOS:%=$(B)/o/gen/%.pb-c.o)
+# Names of images, and whose credentials are for them.
+NAME_OBJS   := $(B)/o/image/reference.o $(B)/o/image/authfile.o
 BERTHD_OBJS := $(call objects,$(BERTHD_DIRS)) $(B)/o/image/reference.o $(GEN_OBJS) $(B)/o/supervisor/shim_blob.o
 JOB_OBJS    := $(call objects,$(JOB_DIRS)) $(GEN_OBJS)
-CTL_OBJS    := $(call objects,$(CTL_DIRS)) $(GEN_OBJS)
+FETCH_OBJS  := $(call objects,$(FETCH_DIRS)) $(NAME_OBJS) $(B)/o/image/space.o $(GEN_OBJS)
+CTL_OBJS    := $(call objects,$(CTL_DIRS)) $(NAME_OBJS) $(GEN_OBJS)
 GATEWAY_OBJS := $(call objects,$(GATEWAY_DIRS)) $(GEN_OBJS)
 SHIM_OBJS   := $(SHIM_FILES:%.c=$(B)/m/%.o) $(B)/m/gen/shim.pb-c.o
 
@@ -75,6 +80,10 @@ $(B)/berthd: $(BERTHD_OBJS)
 $(B)/berth-job: $(JOB_OBJS)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(call pc,--libs,$(JOB_PKGS))
+
+$(B)/berth-fetch: $(FETCH_OBJS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(call pc,--libs,$(FETCH_PKGS))
 
 $(B)/berth: $(CTL_OBJS)
 	$(call say,LINK,$@)

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/audit.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
@@ -43,8 +44,9 @@ static int mounts_confine(const char *dir, struct err *e)
 #define FS_REFER     (1ull << 13) /* ABI 2 */
 #define FS_TRUNCATE  (1ull << 14) /* ABI 3 */
 #define FS_IOCTL_DEV (1ull << 15) /* ABI 5 */
-#define NET_ALL	     3ull	  /* ABI 4: bind and connect TCP */
-#define SCOPE_ALL    3ull	  /* ABI 6: abstract unix sockets, signals */
+#define NET_BIND     1ull	  /* ABI 4: TCP */
+#define NET_CONNECT  2ull
+#define SCOPE_ALL    3ull /* ABI 6: abstract unix sockets, signals */
 
 struct ruleset {
 	uint64_t fs, net, scoped;
@@ -71,7 +73,7 @@ static int landlock_enter(const struct confine *c, struct err *e)
 		return 0; /* not built in, or not switched on at boot */
 	attr.fs |= (abi >= 2 ? FS_REFER : 0) | (abi >= 3 ? FS_TRUNCATE : 0) | (abi >= 5 ? FS_IOCTL_DEV : 0);
 	if (abi >= 4) {
-		attr.net = NET_ALL;
+		attr.net = NET_BIND | (c->network ? 0 : NET_CONNECT);
 		size = offsetof(struct ruleset, scoped);
 	}
 	if (abi >= 6) {
@@ -91,6 +93,12 @@ static int landlock_enter(const struct confine *c, struct err *e)
 	if (c->read_fd > 0 &&
 	    (r = beneath_allow(ruleset, c->read_fd, LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR, e)) < 0)
 		return r;
+	for (const char *const *path = c->read_paths; path && *path; path++) {
+		AUTO_FD fd = open(*path, O_PATH | O_CLOEXEC);
+
+		if (fd >= 0 && (r = beneath_allow(ruleset, fd, LANDLOCK_ACCESS_FS_READ_FILE, e)) < 0)
+			return r;
+	}
 	if (syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
 		return err_set(e, errno, "confine", "Landlock");
 	return 0;
@@ -177,10 +185,36 @@ static const unsigned denied[] = {
 	SYS_nfsservctl,
 };
 
-static int seccomp_enter(bool unix_sockets, struct err *e)
+/* Who connects to others is no server. */
+static const unsigned server_calls[] = {SYS_listen, SYS_accept, SYS_accept4};
+
+/* socket(2): of these families or of none. Netlink is how the resolver looks for addresses of our own. Only the low half of the
+ * argument is compared: the kernel takes an int. Behind the rule the number of the call is loaded again. */
+static unsigned short socket_rule(struct sock_filter *code, const struct confine *c)
+{
+	const unsigned network[] = {AF_INET, AF_INET6, AF_NETLINK}, local[] = {AF_UNIX};
+	unsigned family[ARRAY_SIZE(network) + ARRAY_SIZE(local)];
+	unsigned short n = 0, n_families = 0;
+
+	for (size_t i = 0; c->network && i < ARRAY_SIZE(network); i++)
+		family[n_families++] = network[i];
+	for (size_t i = 0; c->unix_sockets && i < ARRAY_SIZE(local); i++)
+		family[n_families++] = local[i];
+	code[n++] =
+		(struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, (unsigned char)(n_families + 3));
+	code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0]));
+	for (unsigned short i = 0; i < n_families; i++)
+		code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, family[i],
+							 (unsigned char)(n_families - i), 0);
+	code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
+	code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+	return n;
+}
+
+static int seccomp_enter(const struct confine *c, struct err *e)
 {
 #ifdef ARCH_HERE
-	struct sock_filter code[ARRAY_SIZE(denied) + 12];
+	struct sock_filter code[ARRAY_SIZE(denied) + 24];
 	struct sock_fprog program = {.filter = code};
 	unsigned short n = 0;
 
@@ -190,15 +224,14 @@ static int seccomp_enter(bool unix_sockets, struct err *e)
 	code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
 #ifdef __x86_64__
 	/* The x32 calls, which have numbers of their own. */
-	code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000u,
-						 (unsigned char)(ARRAY_SIZE(denied) + 4), 0);
+	code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000u, 0, 1);
+	code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
 #endif
-	/* socket: of one family, or of none (there is no family -1). Only the low half is compared: the kernel takes an int. */
-	code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 2);
-	code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0]));
-	code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, unix_sockets ? AF_UNIX : ~0u,
-						 (unsigned char)(ARRAY_SIZE(denied)),
-						 (unsigned char)(ARRAY_SIZE(denied) + 1));
+	n += socket_rule(code + n, c);
+	for (size_t i = 0; c->network && i < ARRAY_SIZE(server_calls); i++) {
+		code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, server_calls[i], 0, 1);
+		code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(denied); i++)
 		code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, denied[i],
 							 (unsigned char)(ARRAY_SIZE(denied) - i), 0);
@@ -208,8 +241,17 @@ static int seccomp_enter(bool unix_sockets, struct err *e)
 	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0 && errno != EINVAL)
 		return err_set(e, errno, "confine", "seccomp");
 #else
-	(void)e; /* Landlock and capabilities alone on other processors */
+	(void)c, (void)e; /* Landlock and capabilities alone on other processors */
 #endif
+	return 0;
+}
+
+static int user_become(const struct confine *c, struct err *e)
+{
+	if (c->gid && (setgroups(0, NULL) < 0 || setresgid(c->gid, c->gid, c->gid) < 0))
+		return err_set(e, errno, "confine", "group %u", c->gid);
+	if (c->uid && setresuid(c->uid, c->uid, c->uid) < 0)
+		return err_set(e, errno, "confine", "user %u", c->uid);
 	return 0;
 }
 
@@ -227,7 +269,7 @@ int confine_enter(const struct confine *c, struct err *e)
 		return err_set(e, errno, "confine", "no_new_privs");
 	if (!c->all_files && (r = landlock_enter(c, e)) < 0)
 		return r;
-	if ((r = caps_drop(c->caps, e)) < 0)
+	if ((r = user_become(c, e)) < 0 || (r = caps_drop(c->caps, e)) < 0)
 		return r;
-	return seccomp_enter(c->unix_sockets, e);
+	return seccomp_enter(c, e);
 }

@@ -1,5 +1,5 @@
 /* base/confine.h - what a process of ours may still do once it has opened what it needs: a job before it parses archives, the gateway
- * before it reads the first request. */
+ * before it reads the first request, what speaks to registries before it hears the first of them. */
 #pragma once
 
 #include "base/err.h"
@@ -16,8 +16,12 @@ struct confine {
 	int read_fd;	   /* an open folder that may be read; <= 0: none */
 	bool unix_sockets; /* may make those; else no socket of any kind */
 	int all_files; /* no limit on files but that nothing is executed or mounted: for verbs that parse nothing foreign */
+	const char *const
+		*read_paths; /* files that may be read besides, those that are there; NULL ends it, or: none */
+	bool network;	     /* may connect over IP, and make sockets for that; nobody may then listen */
+	uint32_t uid, gid;   /* 0: stays what it is */
 };
 
-/* no_new_privs, capabilities, mount namespace, Landlock (best effort: as much as the kernel knows), seccomp (a list of what none
+/* User, no_new_privs, capabilities, mount namespace, Landlock (best effort: as much as the kernel knows), seccomp (a list of what none
  * of them ever needs), no core dumps. Irrevocable. */
 int confine_enter(const struct confine *c, struct err *e);

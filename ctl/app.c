@@ -89,16 +89,21 @@ int app_connect(struct app *app)
 	return app_fail(app, &e);
 }
 
-int app_ask(struct app *app, struct ask *a, const struct spec_opts *spec)
+int app_ask_raw(struct app *app, struct ask *a)
 {
 	struct err e;
 	int r = app_connect(app);
 
-	if (r)
+	if (r || client_ask(&app->client, a, &e) == 0)
 		return r;
-	if (client_ask(&app->client, a, &e) < 0)
-		return a->lost ? app->failure : app_fail(app, &e);
-	return ask_error(a) ? app_refused(app, ask_error(a), spec) : 0;
+	return a->lost ? app->failure : app_fail(app, &e);
+}
+
+int app_ask(struct app *app, struct ask *a, const struct spec_opts *spec)
+{
+	int r = app_ask_raw(app, a);
+
+	return !r && ask_error(a) ? app_refused(app, ask_error(a), spec) : r;
 }
 
 void *request_new(Berth__Envelope__BodyCase body_case, const char *ref)

@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "ctl/inspect.h"
 #include "ctl/listing.h"
+#include "ctl/progress.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,18 +25,10 @@ static const struct flag import_flags[] = {
 	{0},
 };
 
-/* Progress on stderr: on a terminal one line that is written over. */
 static void import_progress(struct ask *a, const Berth__Envelope *reply)
 {
-	const struct import_opts *o = a->arg;
-	const Berth__EventBatch *batch = reply->event_batch;
-
-	if (reply->body_case != BERTH__ENVELOPE__BODY_EVENT_BATCH || o->quiet)
-		return;
-	for (size_t i = 0; i < batch->n_events; i++)
-		if (batch->events[i]->reason)
-			fprintf(stderr, isatty(2) ? "\r\033[K%s" : "%s\n", batch->events[i]->reason);
-	fflush(stderr);
+	if (reply->body_case == BERTH__ENVELOPE__BODY_EVENT_BATCH)
+		progress_events(a->arg, reply->event_batch);
 }
 
 static int source_open(const struct app *app, const char *path, int *ret)
@@ -69,6 +62,7 @@ static int import_run(struct app *app, void *opts, char **operands, unsigned n)
 {
 	struct import_opts *o = opts;
 	Berth__ImageImport import = BERTH__IMAGE_IMPORT__INIT;
+	struct progress progress;
 	struct ask a;
 	int fd, status;
 
@@ -82,10 +76,12 @@ static int import_run(struct app *app, void *opts, char **operands, unsigned n)
 	a.fds = &source;
 	a.n_fds = 1;
 	a.more = import_progress;
-	a.arg = o;
-	status = app_ask(app, &a, NULL);
-	if (!o->quiet && isatty(2))
-		fputs("\r\033[K", stderr);
+	a.arg = &progress;
+	progress_init(&progress, o->quiet, false);
+	status = app_ask_raw(app, &a);
+	progress_end(&progress);
+	if (!status && ask_error(&a))
+		status = app_refused(app, ask_error(&a), NULL);
 	if (!status)
 		import_print(a.reply->image_reply);
 	ask_fini(&a);

@@ -2,6 +2,7 @@
 #include "base/own.h"
 #include "base/str.h"
 #include "ctl/foreground.h"
+#include "ctl/pull.h"
 #include "ctl/spec_flags.h"
 
 #include <errno.h>
@@ -12,6 +13,7 @@
 struct run_opts {
 	struct spec_opts spec;
 	struct foreground_opts foreground;
+	struct pull_opts pull;
 	const char *name, *cidfile;
 	bool detach;
 };
@@ -19,6 +21,7 @@ struct run_opts {
 static void run_init(void *opts)
 {
 	spec_opts_init(&((struct run_opts *)opts)->spec, &berth__container_spec__descriptor);
+	pull_opts_init(&((struct run_opts *)opts)->pull);
 }
 
 static void run_fini(void *opts)
@@ -146,17 +149,62 @@ static int created(struct app *app, struct creation *n, const char *uuid, const 
 	return status;
 }
 
-static int create_ask(struct app *app, struct creation *n)
+static int given_up(const struct creation *n, int status)
+{
+	if (n->opts->cidfile)
+		unlink(n->opts->cidfile);
+	return status;
+}
+
+static int image_pull(struct app *app, struct creation *n, Berth__PullPolicy policy)
 {
 	struct ask a;
-	int status;
+	int status = pull_ask(app, &n->opts->pull, n->create.spec->image, policy, false, &a);
 
+	ask_fini(&a);
+	return status;
+}
+
+static bool image_is_missing(const struct ask *a)
+{
+	const Berth__Error *error = ask_error(a);
+
+	return error && error->code == BERTH__ERROR__CODE__NOT_FOUND && error->step &&
+	       !strcmp(error->step, "spec.image");
+}
+
+/* Most often the image is there: it is pulled when berthd says that it is not. */
+static int create_ask(struct app *app, struct creation *n)
+{
+	const struct pull_opts *pull = &n->opts->pull;
+	bool pulled = pull_policy_is(pull, "never");
+	struct ask a;
+	int status = 0;
+
+	if (pull_policy_is(pull, "always") || (pull->platform && !pulled)) {
+		pulled = true;
+		status = image_pull(app, n,
+				    pull_policy_is(pull, "always") ? BERTH__PULL_POLICY__PULL_POLICY_ALWAYS
+								   : BERTH__PULL_POLICY__PULL_POLICY_MISSING);
+		if (status)
+			return given_up(n, status);
+	}
 	for (;;) {
 		AUTO_FREE char *uuid = NULL;
 
 		ask_init(&a, BERTH__ENVELOPE__BODY_CONTAINER_CREATE, &n->create);
 		a.once = n->create.attach;
-		status = app_ask(app, &a, &n->opts->spec);
+		status = app_ask_raw(app, &a);
+		if (!status && !pulled && image_is_missing(&a)) {
+			pulled = true;
+			ask_fini(&a);
+			status = image_pull(app, n, BERTH__PULL_POLICY__PULL_POLICY_MISSING);
+			if (status)
+				return given_up(n, status);
+			continue;
+		}
+		if (!status && ask_error(&a))
+			status = app_refused(app, ask_error(&a), &n->opts->spec);
 		if (!a.lost)
 			break;
 		uuid = lost_find(app, &a, &status);
@@ -169,8 +217,8 @@ static int create_ask(struct app *app, struct creation *n)
 		const Berth__Meta *meta = a.reply->container_reply->container->meta;
 
 		status = created(app, n, meta->uuid, meta->name, wire_fds_take(&a.reply_fds, 0));
-	} else if (n->opts->cidfile) {
-		unlink(n->opts->cidfile);
+	} else {
+		status = given_up(n, status);
 	}
 	ask_fini(&a);
 	return status;
@@ -179,9 +227,9 @@ static int create_ask(struct app *app, struct creation *n)
 static int create(struct app *app, struct run_opts *o, bool start, bool attach, const struct session_opts *session)
 {
 	struct creation n = {.opts = o, .create = BERTH__CONTAINER_CREATE__INIT, .session = *session};
-	int status = cidfile_open(app, o->cidfile, &n.cid_fd);
+	int status = pull_opts_check(app, &o->pull);
 
-	if (status)
+	if (status || (status = cidfile_open(app, o->cidfile, &n.cid_fd)))
 		return status;
 	n.create.name = (char *)(uintptr_t)o->name;
 	n.create.spec = spec_of(o);
@@ -233,7 +281,10 @@ static int create_run(struct app *app, void *opts, char **operands, unsigned n)
 	}
 
 const struct command cmd_run = {
-	.flags = {{run_flags, 0}, {foreground_flags, offsetof(struct run_opts, foreground)}, SPEC_TABLES},
+	.flags = {{run_flags, 0},
+		  {foreground_flags, offsetof(struct run_opts, foreground)},
+		  {pull_run_flags, offsetof(struct run_opts, pull)},
+		  SPEC_TABLES},
 	.opts_size = sizeof(struct run_opts),
 	.init = run_init,
 	.fini = run_fini,
@@ -246,7 +297,7 @@ const struct command cmd_run = {
 };
 
 const struct command cmd_create = {
-	.flags = {{create_flags, 0}, SPEC_TABLES},
+	.flags = {{create_flags, 0}, {pull_run_flags, offsetof(struct run_opts, pull)}, SPEC_TABLES},
 	.opts_size = sizeof(struct run_opts),
 	.init = run_init,
 	.fini = run_fini,

@@ -48,6 +48,7 @@ extern const struct command cmd_run, cmd_create, cmd_start, cmd_stop, cmd_restar
 extern const struct command cmd_ps, cmd_inspect, cmd_logs, cmd_attach, cmd_exec, cmd_top, cmd_stats, cmd_events,
 	cmd_actions;
 extern const struct command cmd_pod_create, cmd_pod_ls, cmd_pod_inspect, cmd_pod_rm;
+extern const struct command cmd_pull, cmd_login, cmd_logout;
 extern const struct command cmd_image_import, cmd_image_ls, cmd_image_inspect, cmd_image_rm;
 extern const struct command cmd_volume_create, cmd_volume_ls, cmd_volume_inspect, cmd_volume_rm;
 extern const struct command cmd_token_create, cmd_token_ls, cmd_token_revoke, cmd_token_check;
@@ -65,6 +66,7 @@ int app_refused(const struct app *app, const Berth__Error *error, const struct s
 /* Connects if need be and asks. 0: a->reply is the answer that was asked for; else it was said and this is the exit status. A
  * request that is lost (client.h) is left for the caller to say. */
 int app_ask(struct app *app, struct ask *a, const struct spec_opts *spec);
+int app_ask_raw(struct app *app, struct ask *a); /* the same, but an answer that is a refusal is left to the caller */
 int app_connect(struct app *app);
 
 /* The body of a request about one object: its first field is the ref. On the heap, protobuf_c_message_free_unpacked(m, NULL). */

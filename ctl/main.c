@@ -54,6 +54,9 @@ const struct entry entries[] = {
 	{"pod inspect", POD, "[FLAGS] POD...", "all about pods, as JSON", &cmd_pod_inspect},
 	{"pod rm", POD, "[FLAGS] POD...", "remove pods", &cmd_pod_rm, "pod remove"},
 
+	{"pull", IMAGE, "[FLAGS] NAME[:TAG|@DIGEST]...", "get images from their registry", &cmd_pull, "image pull"},
+	{"login", IMAGE, "[FLAGS] [REGISTRY]", "keep credentials for a registry", &cmd_login},
+	{"logout", IMAGE, "[FLAGS] [REGISTRY]", "forget them", &cmd_logout},
 	{"image import", IMAGE, "[FLAGS] PATH|-", "take in an OCI layout (folder or tar) or a docker-archive",
 	 &cmd_image_import, "load"},
 	{"image ls", IMAGE, "[FLAGS]", "list images", &cmd_image_ls, "images, image list"},

@@ -674,7 +674,6 @@ const struct flag spec_refused_flags[] = {
 	REFUSED(0, "log-driver", "berth writes one format, that of CRI; see --log-opt"),
 	REFUSED(0, "runtime", "berth has no other runtime than its own"),
 	REFUSED(0, "isolation", "berth has one kind of isolation"),
-	REFUSED(0, "platform", "only the host's own platform"),
 	REFUSED(0, "gpus", "use --device"),
 	REFUSED(0, "group-add", "supplementary groups come from the image's /etc/group"),
 	REFUSED(0, "domainname", "use --hostname"),

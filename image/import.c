@@ -57,7 +57,8 @@ static int layout_expect(struct origin *o, const struct oci_descriptor *d, unsig
 
 	for (unsigned i = 0; r == 0 && i < n; i++) {
 		if (!blob_is_there(im->store, d[i].digest, d[i].size))
-			intake_say(&im->in, "layer %u of %u: copying %s", i + 1, n, size_text(d[i].size, text));
+			intake_say_of(&im->in, &(struct image_progress){d[i].digest, "copying", 0, d[i].size, NULL},
+				      "layer %u of %u: copying %s", i + 1, n, size_text(d[i].size, text));
 		r = layout_blob_put(im, &d[i], e);
 	}
 	return r;

@@ -41,17 +41,31 @@ static void report(const struct intake *in, const struct image_progress *p)
 		in->progress(in->arg, p);
 }
 
+static void say(const struct intake *in, struct image_progress p, const char *fmt, va_list ap)
+{
+	char text[512];
+
+	vsnprintf(text, sizeof text, fmt, ap);
+	p.text = text;
+	report(in, &p);
+}
+
 void intake_say(const struct intake *in, const char *fmt, ...)
 {
-	struct image_progress p = {0};
-	char text[512];
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof text, fmt, ap);
+	say(in, (struct image_progress){0}, fmt, ap);
 	va_end(ap);
-	p.text = text;
-	report(in, &p);
+}
+
+void intake_say_of(const struct intake *in, const struct image_progress *p, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(in, *p, fmt, ap);
+	va_end(ap);
 }
 
 const char *size_text(uint64_t bytes, char buf[32])
@@ -180,7 +194,7 @@ static int layer_get(struct intake *in, const struct oci_manifest *m, unsigned i
 		     const char *diff_id, const int *lower, struct err *e)
 {
 	struct ticking ticking = {.in = in, .layer = &m->layer[i]};
-	struct image_progress done = {m->layer[i].digest, "complete", m->layer[i].size, m->layer[i].size, NULL};
+	struct image_progress p = {m->layer[i].digest, "unpacking", 0, m->layer[i].size, NULL};
 	struct source_part blob;
 	char text[32];
 	int fd, r = in->origin->open(in->origin, &m->layer[i], &blob, e);
@@ -188,13 +202,16 @@ static int layer_get(struct intake *in, const struct oci_manifest *m, unsigned i
 	if (r < 0)
 		return r;
 	if (!layer_is_there(in->store, chain))
-		intake_say(in, "layer %u of %u: unpacking %s", i + 1, m->n_layers, size_text(m->layer[i].size, text));
+		intake_say_of(in, &p, "layer %u of %u: unpacking %s", i + 1, m->n_layers,
+			      size_text(m->layer[i].size, text));
 	blob.tick = on_tick;
 	blob.tick_arg = &ticking;
 	fd = layer_make(in->store, chain, diff_id, &blob, lower, i, e);
 	source_part_close(&blob);
+	p.state = "complete";
+	p.at = p.size;
 	if (fd >= 0)
-		report(in, &done);
+		report(in, &p);
 	return fd;
 }
 

@@ -21,6 +21,9 @@ void intake_init(struct intake *in, struct image_store *s, struct origin *o, ima
 void intake_end(struct intake *in, Berth__Image ***ret, size_t *ret_n);
 void intake_say(const struct intake *in, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* The same about one blob: its figures and a line. */
+void intake_say_of(const struct intake *in, const struct image_progress *p, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 const char *size_text(uint64_t bytes, char buf[32]); /* "31.2 MB" */
 
 /* The image of an index or manifest, by its media type; name: what the source calls it, or NULL. */

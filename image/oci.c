@@ -126,7 +126,7 @@ bool oci_is_index(const char *media_type)
 	       !strcmp(media_type, "application/vnd.docker.distribution.manifest.list.v2+json");
 }
 
-static bool is_manifest(const char *media_type)
+bool oci_is_manifest(const char *media_type)
 {
 	return !strcmp(media_type, "application/vnd.oci.image.manifest.v1+json") ||
 	       !strcmp(media_type, "application/vnd.docker.distribution.manifest.v2+json");
@@ -151,6 +151,12 @@ bool oci_is_layer(const char *media_type)
 		if (!strcmp(media_type, types[i]))
 			return true;
 	return false;
+}
+
+bool oci_is_foreign(const char *media_type)
+{
+	return str_starts(media_type, "application/vnd.oci.image.layer.nondistributable.") ||
+	       str_starts(media_type, "application/vnd.docker.image.rootfs.foreign.");
 }
 
 static int descriptor_platform(const json_t *object, struct oci_descriptor *d, struct err *e)
@@ -197,6 +203,7 @@ static int descriptor_parse(const json_t *object, struct oci_descriptor *d, stru
 	if (!size || json_integer_value(size) < 0)
 		return err_set(e, 0, "json", "the size of %s is missing or negative", d->digest);
 	d->size = (uint64_t)json_integer_value(size);
+	d->elsewhere = json_array_size(json_object_get(object, "urls")) > 0;
 	if ((r = descriptor_platform(object, d, e)) < 0)
 		return r;
 	return descriptor_name(object, d, e);
@@ -211,6 +218,28 @@ static int schema_check(const json_t *root, struct err *e)
 		return r;
 	if (!version || json_integer_value(version) != 2)
 		return err_set(e, 0, "json", "schemaVersion is not 2");
+	return 0;
+}
+
+int oci_document_type(const char *json, size_t len, char ret[128], struct err *e)
+{
+	AUTO_JSON *root = object_load("manifest", json, len, e);
+	json_t *version;
+
+	if (!root || member_text(root, "mediaType", ret, 128, e) < 0)
+		return -EINVAL;
+	version = json_object_get(root, "schemaVersion");
+	if (json_is_integer(version) && json_integer_value(version) == 1)
+		return err_set(e, 0, "json",
+			       "a manifest of schema 1, which nobody should use any more: push the image anew");
+	if (!ret[0]) /* OCI does not ask for it */
+		snprintf(ret, 128, "%s",
+			 json_object_get(root, "manifests") ? "application/vnd.oci.image.index.v1+json"
+			 : json_object_get(root, "layers")  ? "application/vnd.oci.image.manifest.v1+json"
+							    : "");
+	if (!oci_is_index(ret) && !oci_is_manifest(ret))
+		return err_set(e, 0, "json", "neither the manifest nor the index of an image (%.80s)",
+			       ret[0] ? ret : "no mediaType");
 	return 0;
 }
 
@@ -275,7 +304,7 @@ static int manifest_read(const json_t *root, struct oci_manifest *m, struct err 
 	    (r = member(root, "config", JSON_OBJECT, &config, e)) < 0 ||
 	    (r = member(root, "layers", JSON_ARRAY, &layers, e)) < 0)
 		return r;
-	if (type[0] && !is_manifest(type))
+	if (type[0] && !oci_is_manifest(type))
 		return err_set(e, 0, "json", "'%s' is not the manifest of an image", type);
 	if (!config || !layers)
 		return err_set(e, 0, "json", "%s is missing", config ? "'layers'" : "'config'");

@@ -21,6 +21,7 @@ struct oci_descriptor {
 	uint64_t size;
 	char name[256]; /* annotation org.opencontainers.image.ref.name, "" */
 	char os[32], architecture[32], variant[32];
+	bool elsewhere; /* it has `urls`: to be fetched from others than the registry */
 };
 
 struct oci_manifest {
@@ -46,8 +47,12 @@ struct oci_docker {   /* one image of a docker-archive's manifest.json */
 
 bool oci_digest_is_valid(const char *digest); /* sha256 alone: nothing else is in use */
 bool oci_is_index(const char *media_type);
-bool oci_is_layer(const char *media_type); /* a tar, compressed or not */
+bool oci_is_manifest(const char *media_type);
+bool oci_is_foreign(const char *media_type); /* a layer that may not be pushed: registries need not have it */
+bool oci_is_layer(const char *media_type);   /* a tar, compressed or not */
 
+/* What a document of a registry is by its own words (mediaType, else what it holds): an index's or a manifest's media type. */
+int oci_document_type(const char *json, size_t len, char ret[128], struct err *e);
 int oci_layout_parse(const char *json, size_t len, struct err *e); /* the file oci-layout: a version we know */
 int oci_index_parse(const char *json, size_t len, struct oci_descriptor **ret, unsigned *ret_n, struct err *e);
 int oci_manifest_parse(const char *json, size_t len, struct oci_manifest *ret, struct err *e);

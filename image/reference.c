@@ -6,6 +6,7 @@
  * Characters are compared as ASCII by hand: the locale must not change what a name is. */
 #include "image/reference.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -192,4 +193,70 @@ int reference_canonical(const char *text, char buf[REFERENCE_SIZE], struct err *
 		     (int)path_len, path, tag || !at ? ":" : "", tag ? (int)strcspn(tag, "@") : (at ? 0 : 6),
 		     tag ? tag : "latest", at ? at : "");
 	return n < 0 || n >= REFERENCE_SIZE ? err_set(e, 0, "reference", "'%.200s' is too long", text) : 0;
+}
+
+static int part_take(char *to, size_t size, const char *from, size_t len, struct err *e)
+{
+	if (len >= size)
+		return err_set(e, 0, "reference", "'%.200s' is too long", from);
+	memcpy(to, from, len);
+	to[len] = 0;
+	return 0;
+}
+
+int reference_split(const char *canonical, struct reference *ret, struct err *e)
+{
+	const char *slash = strchr(canonical, '/'), *at = strchr(canonical, '@'), *end, *tag;
+	int r;
+
+	*ret = (struct reference){0};
+	if (!slash)
+		return err_set(e, 0, "reference", "'%.200s' names no registry", canonical);
+	end = at ? at : canonical + strlen(canonical);
+	tag = memchr(slash, ':', (size_t)(end - slash));
+	if ((r = part_take(ret->registry, sizeof ret->registry, canonical, (size_t)(slash - canonical), e)) < 0 ||
+	    (r = part_take(ret->path, sizeof ret->path, slash + 1, (size_t)((tag ? tag : end) - slash - 1), e)) < 0 ||
+	    (tag && (r = part_take(ret->tag, sizeof ret->tag, tag + 1, (size_t)(end - tag - 1), e)) < 0))
+		return r;
+	return at ? part_take(ret->digest, sizeof ret->digest, at + 1, strlen(at + 1), e) : 0;
+}
+
+const char *reference_host(const char *registry)
+{
+	return strcmp(registry, "docker.io") ? registry : "registry-1.docker.io";
+}
+
+bool reference_is_host(const char *text)
+{
+	return *text && domain_is_valid(text, strlen(text));
+}
+
+int platform_parse(const char *text, char architecture[32], char variant[32], struct err *e)
+{
+	char os[32] = "linux";
+	const char *rest = text;
+	int n = 0;
+
+	if (strchr(text, '/'))
+		if (sscanf(text, "%31[a-z0-9]/%n", os, &n) == 1 && n)
+			rest = text + n;
+	architecture[0] = variant[0] = 0;
+	n = 0;
+	if (sscanf(rest, "%31[a-z0-9_]%n", architecture, &n) == 1 && rest[n] == '/') {
+		rest += n + 1;
+		n = 0;
+		(void)sscanf(rest, "%31[a-z0-9]%n", variant, &n);
+	}
+	if (!n || rest[n])
+		return err_set(e, EINVAL, "platform", "'%.60s' is not OS/ARCHITECTURE[/VARIANT], like linux/arm64",
+			       text);
+	if (strcmp(os, "linux"))
+		return err_set(e, EINVAL, "platform", "images for %s cannot run here", os);
+	if (!strcmp(architecture, "x86_64"))
+		strcpy(architecture, "amd64");
+	if (!strcmp(architecture, "aarch64"))
+		strcpy(architecture, "arm64");
+	if (!strcmp(architecture, "arm64") && !variant[0])
+		strcpy(variant, "v8");
+	return 0;
 }

@@ -6,6 +6,7 @@
 #include "base/own.h"
 #include "image/blob.h"
 #include "image/layer.h"
+#include "image/partial.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -18,7 +19,7 @@
 
 int image_store_open(struct image_store *s, const char *dir, struct err *e)
 {
-	static const char *const folders[] = {"blobs", "blobs/sha256", "layers", "tmp"};
+	static const char *const folders[] = {"blobs", "blobs/sha256", "layers", "partial", "tmp"};
 	int r;
 
 	*s = (struct image_store){.dir_fd = -1, .lock_fd = -1};
@@ -246,6 +247,8 @@ int image_sweep(struct image_store *s, const Berth__Image *const *keep, size_t n
 	r = needed_collect(s, keep, n, &blobs, &layers, e);
 	if (r == 0)
 		r = tmp_sweep(s, e);
+	if (r == 0)
+		r = partial_sweep(s, listed_ns - PARTIAL_KEPT_NS, &w.freed, e);
 	if (r == 0)
 		r = folder_sweep(&w, "blobs/sha256", &blobs, blob_sweep, e);
 	if (r == 0)

@@ -2,8 +2,9 @@
  *
  *   blobs/sha256/<hex>      manifests, configs, compressed layers; written as tmp, verified, fsynced, renamed
  *   layers/<chain hex>/     one unpacked layer; complete or absent (unpacked in tmp/, fsynced, renamed)
+ *   partial/<hex>           blobs on their way from a registry (image/partial.h)
  *   tmp/                    of running jobs; swept at start
- *   lock                    flock: shared by imports, alone for a sweep
+ *   lock                    flock: shared by imports and pulls, alone for a sweep
  *
  * Only jobs (berth-job) write here. berthd keeps what it needs of an image in its own store. */
 #pragma once
@@ -31,9 +32,9 @@ typedef void image_progress_fn(void *arg, const struct image_progress *p);
 
 /* Imports everything found in source (folder or tar, OCI layout or docker-archive, by content). One Berth__Image per image
  * (only names, image_id, manifest_digest, layers, size, config, image_created_at are set), freed by the caller. progress may be NULL. */
-int image_import(struct image_store *s, int source_fd, const char *name_override, image_progress_fn *progress, void *arg,
-		 Berth__Image ***ret, size_t *ret_n, struct err *e);
-/* Removes every blob and layer that no image in the list needs, and tmp/. An image without manifest_digest keeps only its layers.
+int image_import(struct image_store *s, int source_fd, const char *name_override, image_progress_fn *progress,
+		 void *arg, Berth__Image ***ret, size_t *ret_n, struct err *e);
+/* Removes every blob and layer that no image in the list needs, tmp/, and what lies in partial/ for a day. An image without manifest_digest keeps only its layers.
  * What was made or renewed since listed_ns (wall clock: when the list was made) stays. -EWOULDBLOCK beside an import. */
 int image_sweep(struct image_store *s, const Berth__Image *const *keep, size_t n, int64_t listed_ns,
 		uint64_t *ret_freed_bytes, struct err *e);

@@ -19,5 +19,5 @@ void stream_close(struct stream *s);
 
 /* Some bytes (at least one), 0 at the end, negative errno with e filled: a stream that is cut or damaged. */
 ssize_t stream_read(struct stream *s, void *buf, size_t size, struct err *e);
-uint64_t stream_taken(const struct stream *s); /* bytes of the source that were used up */
+uint64_t stream_taken(const struct stream *s);	   /* bytes of the source that were used up */
 const char *stream_format(const struct stream *s); /* "gzip", "zstd", "plain" */

@@ -23,11 +23,13 @@
 /* 0 when the result has been sent. Else negative errno and e filled: main sends it as the result. */
 typedef int verb_fn(int argc, char **argv, struct err *e);
 
-verb_fn verb_import, verb_sweep, verb_fill, verb_logs, verb_top, verb_rmtree, verb_limits, verb_probe;
+verb_fn verb_import, verb_pull, verb_sweep, verb_fill, verb_logs, verb_top, verb_rmtree, verb_limits, verb_probe;
 
 /* Waits until the record is taken. Negative errno: berthd is gone, which ends the job. */
 int report_send(Berth__Envelope *env, struct err *e);
 int report_done(const char *text, struct err *e);
+/* e->step of what a registry is to blame for: its code becomes that of the Error, its text is complete without it. */
+#define STEP_REGISTRY "registry"
 int report_error(const struct err *e);
 int report_images(Berth__Image **image, size_t n, struct err *e);
 struct image_progress;

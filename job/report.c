@@ -50,7 +50,14 @@ int report_error(const struct err *failure)
 	char text[640];
 
 	error.has_code = error.has_sys_errno = true;
+	clean.code = !strcmp(failure->step, STEP_REGISTRY) ? 0 : failure->code; /* its words are complete */
 	switch (failure->code) {
+	case EACCES:
+		error.code = clean.code ? BERTH__ERROR__CODE__INTERNAL : BERTH__ERROR__CODE__DENIED;
+		break;
+	case ETIMEDOUT:
+		error.code = BERTH__ERROR__CODE__TIMEOUT;
+		break;
 	case ENOSPC:
 	case EDQUOT:
 		error.code = BERTH__ERROR__CODE__EXHAUSTED;
@@ -70,9 +77,11 @@ int report_error(const struct err *failure)
 		error.code = BERTH__ERROR__CODE__INVALID;
 		break;
 	default:
-		error.code = BERTH__ERROR__CODE__INTERNAL;
+		error.code = clean.code ? BERTH__ERROR__CODE__INTERNAL : BERTH__ERROR__CODE__INVALID;
 	}
-	error.sys_errno = failure->code;
+	if (!clean.code && failure->code == ENOENT)
+		error.code = BERTH__ERROR__CODE__NOT_FOUND;
+	error.sys_errno = clean.code;
 	err_format(&clean, text, sizeof text);
 	text_clean(text);
 	text_clean(clean.step);

@@ -203,8 +203,8 @@ struct image *image_find(struct supervisor *sv, const char *ref, struct err *e)
 	else if (*bad.text && !str_starts(ref, "sha256:"))
 		(void)err_set(e, EINVAL, "image", "%s", bad.text);
 	else
-		(void)err_set(e, ENOENT, "image", "no image '%.200s' on this host (berth image import brings one in)",
-			      ref);
+		(void)err_set(e, ENOENT, "image",
+			      "no image '%.200s' on this host (berth pull or berth image import brings one in)", ref);
 	return NULL;
 }
 

@@ -1,4 +1,5 @@
-/* supervisor/image_import.c - imports: a job brings images in, what it found is stored, the index follows. */
+/* supervisor/image_import.c - imports and pulls: a job brings images in, what it found is stored, the index follows. Who asks for
+ * what is being pulled already joins: the job is one, and it ends when the last of them has gone. */
 #include "supervisor/image_own.h"
 
 #include "base/own.h"
@@ -16,15 +17,18 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#define IMPORTS_MAX 64u
+#define IMPORTS_MAX   256u
+#define PULLS_RUNNING 6u /* others must get at jobs too */
 
-/* One import on its way: waiting for its turn, running, or being stored. */
+/* One import or pull on its way: waiting for its turn, running, or being stored. */
 struct import {
 	struct list link; /* imports.all */
 	struct supervisor *sv;
-	struct parked parked;
-	struct job *job; /* NULL: it waits, or has ended */
-	int source_fd;	 /* owned until the job has it */
+	struct list askers; /* of struct asker; of an import one */
+	struct job *job;    /* NULL: it waits, or has ended */
+	int source_fd;	    /* owned until the job has it: the archive, or the sealed request of a pull */
+	void *pull; /* owned: the packed request of a pull, by which another is found to be the same; NULL: an import */
+	size_t pull_len;
 	char name[REFERENCE_SIZE];
 	char project[64], owner[PRINCIPAL_SIZE];
 	Berth__ImageReply *found; /* owned: the job's result */
@@ -32,6 +36,12 @@ struct import {
 	struct list changes;	  /* of struct change */
 	unsigned storing;	  /* changes on their way to the disk */
 	int store_result;
+};
+
+struct asker {
+	struct list link; /* import.askers */
+	struct import *import;
+	struct parked parked;
 };
 
 /* What an import or an untag makes of one image. The index is changed when the row is on the disk, not before. */
@@ -51,6 +61,12 @@ static void change_free(struct change *ch)
 	free(ch);
 }
 
+static void asker_free(struct asker *a)
+{
+	list_del(&a->link);
+	free(a);
+}
+
 static void import_free(struct import *imp)
 {
 	struct imports *im = imp->sv->imports;
@@ -62,6 +78,11 @@ static void import_free(struct import *imp)
 		berth__image_reply__free_unpacked(imp->found, NULL);
 	if (imp->error)
 		berth__error__free_unpacked(imp->error, NULL);
+	while (!list_empty(&imp->askers))
+		asker_free(list_first(&imp->askers, struct asker, link));
+	if (imp->pull)
+		explicit_bzero(imp->pull, imp->pull_len); /* credentials */
+	free(imp->pull);
 	close_fd(&imp->source_fd);
 	list_del(&imp->link);
 	im->n--;
@@ -193,7 +214,7 @@ static int import_make_changes(struct import *imp)
 	return 0;
 }
 
-static void import_answer(struct import *imp)
+static void asker_answer(const struct import *imp, struct parked parked)
 {
 	struct supervisor *sv = imp->sv;
 	Berth__Envelope env = BERTH__ENVELOPE__INIT;
@@ -202,11 +223,11 @@ static void import_answer(struct import *imp)
 	if (imp->error) {
 		env.body_case = BERTH__ENVELOPE__BODY_ERROR;
 		env.error = imp->error;
-		reply(sv, imp->parked, &env, NULL, 0);
+		reply(sv, parked, &env, NULL, 0);
 		return;
 	}
 	if (imp->store_result < 0) {
-		reply_error(sv, imp->parked,
+		reply_error(sv, parked,
 			    imp->store_result == -ENOSPC || imp->store_result == -ENOBUFS
 				    ? BERTH__ERROR__CODE__EXHAUSTED
 				    : BERTH__ERROR__CODE__INTERNAL,
@@ -224,8 +245,22 @@ static void import_answer(struct import *imp)
 	env.body_case = BERTH__ENVELOPE__BODY_IMAGE_REPLY;
 	env.image_reply = &body;
 	if (body.n_images)
-		audit_object(sv, imp->parked.action, images[0]->meta);
-	reply(sv, imp->parked, &env, NULL, 0);
+		audit_object(sv, parked.action, images[0]->meta);
+	reply(sv, parked, &env, NULL, 0);
+}
+
+/* Taken off the list before it is answered: an answer that cannot be sent ends its client, who then leaves us. */
+static void import_answer(struct import *imp)
+{
+	struct asker *a;
+
+	while ((a = list_first(&imp->askers, struct asker, link))) {
+		struct parked parked = a->parked;
+
+		(void)parked_on_gone(imp->sv, parked, NULL, NULL);
+		asker_free(a);
+		asker_answer(imp, parked);
+	}
 }
 
 static void import_end(struct import *imp)
@@ -246,7 +281,7 @@ static void on_change_stored(void *arg, int result)
 	struct supervisor *sv = imp->sv;
 
 	if (result == 0) {
-		const char *type = ch->found ? "import" : "untag";
+		const char *type = !ch->found ? "untag" : imp->pull ? "pull" : "import";
 		Berth__Image *obj = take_ptr(ch->obj);
 
 		result = image_set(sv, obj);
@@ -286,6 +321,15 @@ static void import_store(struct import *imp)
 
 /* ---------------------------------------------------------------- the job */
 
+/* One who does not read is dropped by it, and then leaves the list. */
+static void import_progress(struct import *imp, Berth__Envelope *view)
+{
+	struct asker *a;
+
+	list_each (a, &imp->askers, link)
+		(void)reply_more(imp->sv, a->parked, view);
+}
+
 static void on_import_record(void *arg, const Berth__Envelope *env)
 {
 	struct import *imp = arg;
@@ -295,7 +339,7 @@ static void on_import_record(void *arg, const Berth__Envelope *env)
 	case BERTH__ENVELOPE__BODY_EVENT_BATCH:
 		view.body_case = env->body_case;
 		view.event_batch = env->event_batch;
-		(void)reply_more(imp->sv, imp->parked, &view); /* progress: one who does not read is dropped by it */
+		import_progress(imp, &view);
 		break;
 	case BERTH__ENVELOPE__BODY_IMAGE_REPLY:
 		if (!imp->found)
@@ -327,10 +371,10 @@ static void on_import_done(void *arg, int status)
 
 	imp->job = NULL;
 	im->n_running--;
+	im->n_pulls -= imp->pull != NULL;
 	if (!imp->error && (!imp->found || status != 0))
-		imp->error =
-			error_new(BERTH__ERROR__CODE__INTERNAL,
-				  WIFSIGNALED(status) ? "the import was killed" : "the import ended without a result");
+		imp->error = error_new(BERTH__ERROR__CODE__INTERNAL,
+				       WIFSIGNALED(status) ? "it was killed" : "it ended without a result");
 	if (!imp->error && !imp->found) /* no memory even for that */
 		imp->store_result = -ENOMEM;
 	if (imp->error || !imp->found) {
@@ -346,65 +390,115 @@ static void import_start(struct import *imp)
 	static const struct job_ops ops = {.record = on_import_record, .done = on_import_done};
 	struct supervisor *sv = imp->sv;
 	char dir[sizeof sv->cfg.state_dir + 16];
-	const char *argv[] = {"import", dir, *imp->name ? imp->name : NULL, NULL};
+	const char *import_argv[] = {"import", dir, *imp->name ? imp->name : NULL, NULL};
 	struct err e = {0};
+	int r;
 
 	snprintf(dir, sizeof dir, "%s/images", sv->cfg.state_dir);
-	if (job_start(sv, argv, &imp->source_fd, 1, 0, &ops, imp, &imp->job, &e) < 0) {
-		reply_err(sv, imp->parked, error_code_of(&e), &e);
+	r = imp->pull ? image_pull_start(sv, dir, imp->source_fd, &ops, imp, &imp->job, &e)
+		      : job_start(sv, import_argv, &imp->source_fd, 1, 0, &ops, imp, &imp->job, &e);
+	if (r < 0) {
+		imp->error = error_new(error_code_of(&e), e.text);
+		imp->store_result = -ENOMEM; /* no memory even for that */
+		import_answer(imp);
 		import_free(imp);
 		return;
 	}
 	close_fd(&imp->source_fd);
 	sv->imports->n_running++;
+	sv->imports->n_pulls += imp->pull != NULL;
 }
 
-static void on_import_gone(void *arg, bool cancelled)
+static void on_asker_gone(void *arg, bool cancelled)
 {
-	struct import *imp = arg;
+	struct asker *a = arg;
+	struct import *imp = a->import;
+	struct parked parked = a->parked;
 
+	asker_free(a);
+	if (cancelled)
+		reply_error(imp->sv, parked, BERTH__ERROR__CODE__CONFLICT, NULL, "cancelled");
+	else
+		audit_finish(imp->sv, parked.action, false, "nobody waits for it any more");
+	if (!list_empty(&imp->askers))
+		return;
 	if (imp->job)
 		job_cancel(imp->job);
-	else if (!imp->found && !imp->storing) { /* it waited for a sweep */
-		reply_error(imp->sv, imp->parked, BERTH__ERROR__CODE__CONFLICT, NULL, "cancelled");
+	else if (!imp->found && !imp->storing) /* it waited for its turn */
 		import_free(imp);
+}
+
+static struct asker *asker_add(struct import *imp, struct parked parked)
+{
+	struct asker *a = calloc(1, sizeof *a);
+
+	if (!a)
+		return NULL;
+	a->import = imp;
+	a->parked = parked;
+	list_push(&imp->askers, &a->link);
+	(void)parked_on_gone(imp->sv, parked, on_asker_gone, a); /* it is here: this is its request */
+	return a;
+}
+
+void image_import_begin(struct request *rq, const char *name, int source_fd, void *pull, size_t pull_len)
+{
+	struct supervisor *sv = rq->sv;
+	struct imports *im = sv->imports;
+	struct import *imp = im->n < IMPORTS_MAX ? calloc(1, sizeof *imp) : NULL;
+
+	if (!imp) {
+		close_fd(&source_fd);
+		free(pull);
+		reply_error(sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL,
+			    im->n < IMPORTS_MAX ? "out of memory" : "too many imports and pulls are under way");
+		return;
 	}
+	imp->sv = sv;
+	imp->source_fd = source_fd;
+	imp->pull = pull;
+	imp->pull_len = pull_len;
+	snprintf(imp->name, sizeof imp->name, "%s", name);
+	snprintf(imp->project, sizeof imp->project, "%s", rq->who.project);
+	snprintf(imp->owner, sizeof imp->owner, "%s", rq->who.name);
+	list_init(&imp->changes);
+	list_init(&imp->askers);
+	list_push(&im->all, &imp->link);
+	im->n++;
+	if (asker_add(imp, rq->parked)) {
+		imports_go_on(im);
+		return;
+	}
+	import_free(imp);
+	reply_error(sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "out of memory");
+}
+
+bool image_import_join(struct request *rq, const void *pull, size_t len)
+{
+	struct import *imp;
+
+	list_each (imp, &rq->sv->imports->all, link) {
+		if (!imp->pull || imp->pull_len != len || memcmp(imp->pull, pull, len) != 0)
+			continue;
+		if (!asker_add(imp, rq->parked))
+			reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "out of memory");
+		return true;
+	}
+	return false;
 }
 
 void on_image_import(struct request *rq)
 {
 	const Berth__ImageImport *a = rq->env->image_import;
-	struct supervisor *sv = rq->sv;
-	struct imports *im = sv->imports;
+	char name[REFERENCE_SIZE] = "";
 	struct err e = {0};
-	struct import *imp;
 
-	if (im->n >= IMPORTS_MAX) {
-		reply_error(sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL,
-			    "%u imports are under way: that is the limit", im->n);
-		return;
-	}
-	imp = calloc(1, sizeof *imp);
-	if (!imp) {
-		reply_error(sv, rq->parked, BERTH__ERROR__CODE__INTERNAL, NULL, "out of memory");
-		return;
-	}
-	if (a->name && *a->name && reference_canonical(a->name, imp->name, &e) < 0) {
-		reply_error(sv, rq->parked, BERTH__ERROR__CODE__INVALID, "name", "%s", e.text);
-		free(imp);
+	if (a->name && *a->name && reference_canonical(a->name, name, &e) < 0) {
+		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__INVALID, "name", "%s", e.text);
 		return;
 	}
 	request_audit(rq, "image", NULL);
-	imp->sv = sv;
-	imp->parked = rq->parked;
-	imp->source_fd = wire_fds_take(rq->fds, 0);
-	snprintf(imp->project, sizeof imp->project, "%s", rq->who.project);
-	snprintf(imp->owner, sizeof imp->owner, "%s", rq->who.name);
-	list_init(&imp->changes);
-	list_push(&im->all, &imp->link);
-	im->n++;
-	(void)parked_on_gone(sv, rq->parked, on_import_gone, imp); /* it is here: this is its request */
-	imports_go_on(im);
+	image_import_begin(rq, name, wire_fds_take(rq->fds, 0), NULL, 0);
 }
 
 /* ---------------------------------------------------------------- all of them */
@@ -450,6 +544,6 @@ void imports_go_on(struct imports *im)
 	if (im->sweeping)
 		return;
 	list_each (imp, &im->all, link)
-		if (!imp->job && !imp->found)
+		if (!imp->job && !imp->found && (!imp->pull || im->n_pulls < PULLS_RUNNING))
 			import_start(imp);
 }

@@ -7,10 +7,10 @@
  * while it runs. */
 struct imports {
 	struct supervisor *sv;
-	struct list all; /* of struct import.link */
-	unsigned n, n_running;
-	struct import *storing; /* one at a time: each sees the names as the one before left them */
-	unsigned n_removals;	/* on their way to the disk: nothing is stored beside them, for the same reason */
+	struct list all;		/* of struct import.link */
+	unsigned n, n_running, n_pulls; /* n_pulls: of those that run */
+	struct import *storing;		/* one at a time: each sees the names as the one before left them */
+	unsigned n_removals; /* on their way to the disk: nothing is stored beside them, for the same reason */
 	bool sweeping;
 	bool sweep_again; /* when nothing else runs */
 	struct timer sweep_soon;
@@ -33,7 +33,21 @@ void image_free(struct supervisor *sv, struct image *im);
 /* By the whole image id. */
 struct image *image_by_config(struct supervisor *sv, const char *image_id);
 
+/* image_request.c */
+struct request;
+void image_reply(struct request *rq, struct image *im); /* an ImageReply with this one */
+
+/* image_pull.c: its job. */
+struct job;
+struct job_ops;
+int image_pull_start(struct supervisor *sv, const char *dir, int request_fd, const struct job_ops *ops, void *arg,
+		     struct job **ret, struct err *e);
+
 /* image_import.c */
+/* The request is answered when it has ended. Takes source_fd and pull (what makes two pulls the same; NULL: an import). */
+void image_import_begin(struct request *rq, const char *name, int source_fd, void *pull, size_t pull_len);
+/* True: the same pull is under way, and this request will get its answer. */
+bool image_import_join(struct request *rq, const void *pull, size_t len);
 int imports_new(struct supervisor *sv);
 void imports_free(struct imports *im); /* NULL is harmless */
 /* Starts what may start now: first what was imported is stored, then a sweep if nothing runs, then the imports that wait. */

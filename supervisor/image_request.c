@@ -87,6 +87,11 @@ static void reply_images(struct request *rq, Berth__Image **images, size_t n)
 	reply(rq->sv, rq->parked, &env, NULL, 0);
 }
 
+void image_reply(struct request *rq, struct image *im)
+{
+	reply_images(rq, &im->obj, 1);
+}
+
 void on_image_list(struct request *rq)
 {
 	const Berth__ImageList *a = rq->env->image_list;
@@ -129,7 +134,7 @@ void on_image_inspect(struct request *rq)
 	struct image *im = image_wanted(rq, rq->env->image_inspect->ref);
 
 	if (im)
-		reply_images(rq, &im->obj, 1);
+		image_reply(rq, im);
 }
 
 /* ---------------------------------------------------------------- remove */

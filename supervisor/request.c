@@ -19,7 +19,7 @@
 #define SECONDS(n) ((n)*1000u)
 
 /* What waits for an end that may never come (wait, events, a stop whose process hangs in the kernel and which says so itself,
- * an import of any size) has no deadline of its own. Whatever else changes something waits for the disk at most that long.
+ * an import or a pull of any size) has no deadline of its own. Whatever else changes something waits for the disk at most that long.
  *
  * CHANGES needs room on the store's disk and is refused when there is none. Starting, stopping and removing are tried all the
  * same: supervision goes on, and removing is what makes room. */
@@ -67,6 +67,7 @@ static const struct request_row rows[] = {
 	CASE(POD_REMOVE) = {MEMBER, ENDS(on_pod_remove, "remove"), .deadline_ms = SECONDS(600), .revision = true},
 
 	CASE(IMAGE_IMPORT) = {CHANGES(on_image_import, "import", 0), .min_fds = 1, .max_fds = 1},
+	CASE(IMAGE_PULL) = {CHANGES(on_image_pull, "pull", 0)},
 	CASE(IMAGE_LIST) = {MEMBER, LOOKS(on_image_list)},
 	CASE(IMAGE_INSPECT) = {MEMBER, LOOKS(on_image_inspect)},
 	CASE(IMAGE_REMOVE) = {ENDS(on_image_remove, "remove"), .deadline_ms = SECONDS(120), .revision = true},

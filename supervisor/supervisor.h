@@ -21,6 +21,11 @@ struct config {		     /* supervisor/config.c: defaults, file, command line */
 	char config_file[200];
 	char socket_group[64];		   /* "berth" */
 	char job_path[200];		   /* berth-job; default: beside berthd's own file */
+	char plain_http[600];		   /* registries without TLS; fetch/place.h */
+	char mirrors[600];		   /* REGISTRY=HOST[/PATH] … */
+	char certs_dir[200];		   /* /etc/berth/certs.d: CAs and client certificates by registry */
+	char auth_file[200];		   /* /etc/berth/auth.json: credentials of the host */
+	uint64_t pull_stall_ns;		   /* so long without bytes: 30 s */
 	uint64_t action_keep_ns;	   /* how long actions outlive their object: 7 days */
 	uint32_t max_containers;	   /* capacity of the tables: 16384 */
 	uint32_t max_clients;		   /* 1024 */

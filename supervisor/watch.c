@@ -253,7 +253,7 @@ static bool filter_image(const void *watch, const void *en, const char *value)
 #define KINDS "container pod image volume host"
 #define TYPES                                                                                                          \
 	"create start start_failed die oom stop kill stuck pause unpause restart rename update exec_start exec_die "   \
-	"destroy import remove untag"
+	"destroy import pull remove untag"
 
 static const struct filter_row filters[] = {
 	{"container", filter_container}, {"type", filter_type, TYPES " " KINDS}, {"event", filter_event, TYPES},

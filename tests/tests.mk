@@ -28,7 +28,8 @@ LAYER_image      := image proto base
 LAYER_supervisor := supervisor cgroup image proto base
 LAYER_shim       := shim proto base
 LAYER_job        := job image proto base
-LAYER_ctl        := ctl proto base
+LAYER_fetch      := fetch image proto base
+LAYER_ctl        := ctl image proto base
 LAYER_gateway    := $(filter-out base proto,$(GATEWAY_DIRS)) proto base
 LAYER_zun        := $(LAYER_gateway)
 
@@ -37,11 +38,12 @@ PKGS_cgroup     := libcgroup
 PKGS_image      := libarchive libisal libzstd libcrypto jansson
 PKGS_supervisor := $(BERTHD_PKGS)
 PKGS_job        := $(JOB_PKGS)
+PKGS_fetch      := $(FETCH_PKGS)
 PKGS_ctl        := $(CTL_PKGS)
 PKGS_gateway    := $(GATEWAY_PKGS)
 
 # The folder of a noun: its program by prefix, else the first that has a file of that name.
-noun_folder = $(firstword $(filter $(firstword $(subst _, ,$(1))),shim ctl job gateway zun) \
+noun_folder = $(firstword $(filter $(firstword $(subst _, ,$(1))),shim ctl job fetch gateway zun) \
 	$(foreach d,base proto cgroup image supervisor,$(if $(wildcard $(d)/$(1).[ch]),$(d))) supervisor)
 noun_dirs   = $(or $(UNIT_DIRS_$(1)),$(LAYER_$(call noun_folder,$(1))))
 # Libraries of these folders and of the test itself (UNIT_PKGS_<name>).
@@ -56,7 +58,7 @@ UNIT_PKGS_json := jansson
 # It looks at each filter that is made smaller.
 UNIT_WRAP_seccomp_reduce := seccomp_reduce
 
-LAYERS := base proto cgroup image supervisor shim job ctl $(filter-out base proto,$(GATEWAY_DIRS))
+LAYERS := base proto cgroup image supervisor shim job fetch ctl $(filter-out base proto,$(GATEWAY_DIRS))
 
 # ---------------------------------------------------------------- two kinds of objects: sanitizers, sanitizers and fuzzer
 

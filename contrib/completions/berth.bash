@@ -2,7 +2,7 @@
 
 _berth_commands() {
 	case $1 in
-	"") echo "run create start stop restart kill pause unpause exec attach wait rename update rm ps inspect logs top stats events actions pod image volume token info check upgrade shutdown version completion help " ;;
+	"") echo "run create start stop restart kill pause unpause exec attach wait rename update rm ps inspect logs top stats events actions pod pull login logout image volume token info check upgrade shutdown version completion help " ;;
 	pod) echo "create ls inspect rm " ;;
 	image) echo "import ls inspect rm " ;;
 	volume) echo "create ls inspect rm " ;;
@@ -13,8 +13,8 @@ _berth_commands() {
 _berth_flags() {
 	case $1 in
 	"") echo "--socket --project --token-file -v --version --help" ;;
-	"run") echo "-d --detach --name --cidfile --detach-keys --sig-proxy -e --env --env-file -w --workdir -u --user -l --label --label-file -h --hostname --entrypoint --stop-signal --stop-timeout --init -i --interactive -t --tty --rm --read-only -v --volume --mount --tmpfs --device --cap-add --cap-drop --privileged --security-opt --userns --ulimit --sysctl --shm-size --oom-score-adj --network --pid --ipc --pod --pod-init --log-opt -m --memory --memory-high --memory-swap --cpus --cpu-weight --cpuset-cpus --cpuset-mems --pids-limit --io-weight --io-max --oom-group --restart --help" ;;
-	"create") echo "--name --cidfile -e --env --env-file -w --workdir -u --user -l --label --label-file -h --hostname --entrypoint --stop-signal --stop-timeout --init -i --interactive -t --tty --rm --read-only -v --volume --mount --tmpfs --device --cap-add --cap-drop --privileged --security-opt --userns --ulimit --sysctl --shm-size --oom-score-adj --network --pid --ipc --pod --pod-init --log-opt -m --memory --memory-high --memory-swap --cpus --cpu-weight --cpuset-cpus --cpuset-mems --pids-limit --io-weight --io-max --oom-group --restart --help" ;;
+	"run") echo "-d --detach --name --cidfile --detach-keys --sig-proxy --pull --platform --tls-verify --authfile --quiet -e --env --env-file -w --workdir -u --user -l --label --label-file -h --hostname --entrypoint --stop-signal --stop-timeout --init -i --interactive -t --tty --rm --read-only -v --volume --mount --tmpfs --device --cap-add --cap-drop --privileged --security-opt --userns --ulimit --sysctl --shm-size --oom-score-adj --network --pid --ipc --pod --pod-init --log-opt -m --memory --memory-high --memory-swap --cpus --cpu-weight --cpuset-cpus --cpuset-mems --pids-limit --io-weight --io-max --oom-group --restart --help" ;;
+	"create") echo "--name --cidfile --pull --platform --tls-verify --authfile --quiet -e --env --env-file -w --workdir -u --user -l --label --label-file -h --hostname --entrypoint --stop-signal --stop-timeout --init -i --interactive -t --tty --rm --read-only -v --volume --mount --tmpfs --device --cap-add --cap-drop --privileged --security-opt --userns --ulimit --sysctl --shm-size --oom-score-adj --network --pid --ipc --pod --pod-init --log-opt -m --memory --memory-high --memory-swap --cpus --cpu-weight --cpuset-cpus --cpuset-mems --pids-limit --io-weight --io-max --oom-group --restart --help" ;;
 	"start") echo "-a --attach -i --interactive --detach-keys --sig-proxy --help" ;;
 	"stop") echo "-t --time --help" ;;
 	"restart") echo "-t --time --help" ;;
@@ -38,6 +38,9 @@ _berth_flags() {
 	"pod ls") echo "-f --filter --format -q --quiet --no-trunc --help" ;;
 	"pod inspect") echo "-f --format --help" ;;
 	"pod rm") echo "-f --force --help" ;;
+	"pull") echo "--platform --tls-verify --authfile -q --quiet --format --help" ;;
+	"login") echo "-u --username --password-stdin --authfile --help" ;;
+	"logout") echo "--authfile --help" ;;
 	"image import") echo "-t --name -q --quiet --help" ;;
 	"image ls") echo "-f --filter --format -q --quiet --no-trunc --help" ;;
 	"image inspect") echo "-f --format --help" ;;
@@ -68,6 +71,9 @@ _berth_value() {
 	"run --name") echo "-" ;;
 	"run --cidfile") echo "file" ;;
 	"run --detach-keys") echo "-" ;;
+	"run --pull") echo "always missing never" ;;
+	"run --platform") echo "-" ;;
+	"run --authfile") echo "file" ;;
 	"run --env"|"run -e") echo "-" ;;
 	"run --env-file") echo "file" ;;
 	"run --workdir"|"run -w") echo "-" ;;
@@ -108,6 +114,9 @@ _berth_value() {
 	"run --restart") echo "no on-failure always unless-stopped" ;;
 	"create --name") echo "-" ;;
 	"create --cidfile") echo "file" ;;
+	"create --pull") echo "always missing never" ;;
+	"create --platform") echo "-" ;;
+	"create --authfile") echo "file" ;;
 	"create --env"|"create -e") echo "-" ;;
 	"create --env-file") echo "file" ;;
 	"create --workdir"|"create -w") echo "-" ;;
@@ -205,6 +214,12 @@ _berth_value() {
 	"pod ls --filter"|"pod ls -f") echo "-" ;;
 	"pod ls --format") echo "json table" ;;
 	"pod inspect --format"|"pod inspect -f") echo "json" ;;
+	"pull --platform") echo "-" ;;
+	"pull --authfile") echo "file" ;;
+	"pull --format") echo "json table" ;;
+	"login --username"|"login -u") echo "-" ;;
+	"login --authfile") echo "file" ;;
+	"logout --authfile") echo "file" ;;
 	"image import --name"|"image import -t") echo "-" ;;
 	"image ls --filter"|"image ls -f") echo "-" ;;
 	"image ls --format") echo "json table" ;;
@@ -248,6 +263,7 @@ _berth_operand() {
 	"actions") echo "container" ;;
 	"pod inspect") echo "pod" ;;
 	"pod rm") echo "pod" ;;
+	"pull") echo "image" ;;
 	"image import") echo "file" ;;
 	"image inspect") echo "image" ;;
 	"image rm") echo "image" ;;

@@ -1,0 +1,161 @@
+/* ctl/pull.c - see ctl/pull.h. Credentials are looked for in --authfile, REGISTRY_AUTH_FILE, what `berth login` wrote and what
+ * Docker's wrote, in this order; the first file that has some for the registry counts. They travel in the request, over the control
+ * socket: no command line and no log has them. */
+#include "ctl/pull.h"
+
+#include "base/file.h"
+#include "base/own.h"
+#include "image/authfile.h"
+#include "image/reference.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PULL_ROWS(letter)                                                                                              \
+	{0,                                                                                                            \
+	 "platform",                                                                                                   \
+	 "OS/ARCH[/VARIANT]",                                                                                          \
+	 "for another processor than the host's, such as linux/arm64",                                                 \
+	 flag_text,                                                                                                    \
+	 offsetof(struct pull_opts, platform)},                                                                        \
+		{0,	    "tls-verify",                                                                              \
+		 NULL,	    "false: any certificate of its registry will do, or plain HTTP",                           \
+		 flag_bool, offsetof(struct pull_opts, tls_verify)},                                                   \
+		{0,                                                                                                    \
+		 "authfile",                                                                                           \
+		 "FILE",                                                                                               \
+		 "credentials, as Docker's config.json",                                                               \
+		 flag_text,                                                                                            \
+		 offsetof(struct pull_opts, authfile),                                                                 \
+		 .complete = "file"},                                                                                  \
+	{                                                                                                              \
+		letter, "quiet", NULL, "no progress", flag_bool, offsetof(struct pull_opts, quiet)                     \
+	}
+
+const struct flag pull_flags[] = {PULL_ROWS('q'), {0}};
+const struct flag pull_run_flags[] = {
+	{0, "pull", "POLICY", "get the image: missing (default), always or never", flag_text,
+	 offsetof(struct pull_opts, policy), .complete = "always missing never"},
+	PULL_ROWS(0),
+	{0},
+};
+
+void pull_opts_init(struct pull_opts *o)
+{
+	o->tls_verify = true;
+}
+
+bool pull_policy_is(const struct pull_opts *o, const char *policy)
+{
+	const char *p = o->policy ? o->policy : "missing";
+
+	return !strcmp(!strcmp(p, "ifnotpresent") ? "missing" : p, policy);
+}
+
+int pull_opts_check(const struct app *app, const struct pull_opts *o)
+{
+	if (pull_policy_is(o, "missing") || pull_policy_is(o, "always") || pull_policy_is(o, "never"))
+		return 0;
+	return app_usage(app, "--pull: \"%s\" is none of missing, always and never", o->policy);
+}
+
+/* ---------------------------------------------------------------- credentials */
+
+char *auth_file_own(const char *option)
+{
+	const char *env = getenv("REGISTRY_AUTH_FILE"), *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+
+	if (option || (env && *env))
+		return mem_text(option ? option : env);
+	if (config && *config)
+		return mem_printf("%s/berth/auth.json", config);
+	return mem_printf("%s/.config/berth/auth.json", home && *home ? home : "/root");
+}
+
+static char *auth_file_dockers(void)
+{
+	const char *config = getenv("DOCKER_CONFIG"), *home = getenv("HOME");
+
+	return config && *config ? mem_printf("%s/config.json", config)
+				 : mem_printf("%s/.docker/config.json", home && *home ? home : "/root");
+}
+
+/* must: the user named it. 1: it has some. */
+static int file_look(const char *path, bool must, const struct reference *ref, struct auth *ret, struct err *e)
+{
+	char *json = NULL;
+	ssize_t len = file_read_all(AT_FDCWD, path, AUTHFILE_MAX, &json);
+	int r;
+
+	if (len < 0)
+		return len == -ENOENT && !must ? 0 : err_set(e, (int)-len, "credentials", "%s", path);
+	r = authfile_find(json, (size_t)len, ref->registry, ref->path, ret, e);
+	explicit_bzero(json, (size_t)len);
+	free(json);
+	if (r < 0)
+		return err_wrap(e, "%s", path);
+	return (ret->user && ret->password) || ret->identity_token;
+}
+
+static int auth_look(const struct pull_opts *o, const struct reference *ref, struct auth *ret, struct err *e)
+{
+	AUTO_FREE char *own = auth_file_own(o->authfile);
+	AUTO_FREE char *dockers = auth_file_dockers();
+	int r;
+
+	*ret = (struct auth){0};
+	r = file_look(own, o->authfile, ref, ret, e);
+	if (r || o->authfile)
+		return r;
+	auth_free(ret);
+	return file_look(dockers, false, ref, ret, e);
+}
+
+/* ---------------------------------------------------------------- asking */
+
+static void on_more(struct ask *a, const Berth__Envelope *reply)
+{
+	if (reply->body_case == BERTH__ENVELOPE__BODY_EVENT_BATCH)
+		progress_events(a->arg, reply->event_batch);
+}
+
+int pull_ask(struct app *app, const struct pull_opts *o, const char *name, Berth__PullPolicy policy, bool json,
+	     struct ask *a)
+{
+	Berth__ImagePull pull = BERTH__IMAGE_PULL__INIT;
+	Berth__RegistryAuth auth = BERTH__REGISTRY_AUTH__INIT;
+	char canonical[REFERENCE_SIZE];
+	struct reference ref;
+	struct progress progress;
+	struct auth found;
+	struct err e = {0};
+	int status;
+
+	ask_init(a, BERTH__ENVELOPE__BODY_IMAGE_PULL, &pull);
+	if (reference_canonical(name, canonical, &e) < 0 || reference_split(canonical, &ref, &e) < 0)
+		return app_usage(app, "%s", e.text);
+	if (auth_look(o, &ref, &found, &e) < 0)
+		return app_fail(app, &e);
+	auth.username = found.user;
+	auth.password = found.password;
+	auth.identity_token = found.identity_token;
+	if (found.user || found.identity_token)
+		pull.auth = &auth;
+	pull.name = (char *)(uintptr_t)name;
+	pull.platform = (char *)(uintptr_t)o->platform;
+	pull.has_policy = pull.has_tls_verify = true;
+	pull.policy = policy;
+	pull.tls_verify = o->tls_verify;
+	progress_init(&progress, o->quiet, json);
+	a->more = on_more;
+	a->arg = &progress;
+	status = app_ask_raw(app, a);
+	progress_end(&progress);
+	auth_free(&found);
+	if (!status && ask_error(a))
+		status = app_refused(app, ask_error(a), NULL);
+	return status;
+}

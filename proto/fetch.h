@@ -1,0 +1,33 @@
+/* proto/fetch.h - between `berth-job pull` and berth-fetch, records on a socket. Both are of one build: plain structs.
+ *
+ * The job says what it wants and gives a descriptor to write it to; berth-fetch, which alone speaks to the network and may do
+ * nothing else, says how far it is. What it says is checked: text ends, numbers are those that were given. What it wrote is
+ * believed only after its digest. */
+#pragma once
+
+#include <stdint.h>
+
+enum fetch_kind { FETCH_MANIFEST = 1, FETCH_BLOB };
+
+struct fetch_order { /* with one descriptor, written from `at` on */
+	uint32_t kind, id;
+	uint64_t at;   /* bytes that are there already */
+	uint64_t size; /* of all; of a manifest whose size is not known: at most */
+	uint32_t size_known;
+	char digest[72]; /* "": what the reference names */
+};
+
+enum fetch_state {
+	FETCH_MOVED = 1, /* `at` has grown, or fallen when it had to begin again */
+	FETCH_SAID,	 /* text: a retry, another mirror; id may be 0 */
+	FETCH_DONE,	 /* at = size; type */
+	FETCH_FAILED,	 /* text, code */
+};
+
+struct fetch_news {
+	uint32_t state, id;
+	uint64_t at;
+	int32_t code; /* an errno, as in struct err */
+	char type[128];
+	char text[400];
+};
