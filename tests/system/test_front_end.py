@@ -13,6 +13,13 @@ def annotations(host, name):
     return {kv["key"]: kv.get("value", "") for kv in host.inspect(name)["spec"].get("annotations", [])}
 
 
+def stubborn(host):
+    """A container that does not end on SIGTERM."""
+    name = host.detached("--init", "--", "sh", "-c", "trap : TERM; echo ready; while :; do sleep 0.1; done")
+    host.wait_log(name, "ready")
+    return name
+
+
 def created(host, name, **spec):
     return host.ask("container_create", {"name": name, "spec": {"image": "busybox", "command": ["sleep", "1000"], **spec}})["container"]
 
@@ -81,7 +88,7 @@ def test_an_update_is_all_or_nothing(host):
 
 
 def test_the_task_says_what_is_under_way(host):
-    name = host.detached("--init", "--", "sh", "-c", "trap : TERM; while :; do sleep 0.1; done")
+    name = stubborn(host)
     assert not host.status(name).get("task")
     stop = host.popen("stop", "-t", "2", name)
     seen = set()
@@ -121,7 +128,7 @@ def ended(host, name, verb):
 
 
 def test_accepted_stop_is_answered_at_once_and_its_action_ends_later(host):
-    name = host.detached("--init", "--", "sh", "-c", "trap : TERM; while :; do sleep 0.1; done")
+    name = stubborn(host)
     start = time.monotonic()
     reply = host.ask("container_stop", {"ref": name, "timeout_s": 3}, accept=True)
     assert time.monotonic() - start < 1.5 * SLOW and reply["uuid"] == host.inspect(name)["meta"]["uuid"]
@@ -194,7 +201,7 @@ def test_every_accepted_change_happens_and_is_recorded(host, verb):
 
 
 def test_berthd_ends_in_order_while_an_accepted_stop_is_under_way(host):
-    name = host.detached("--init", "--", "sh", "-c", "trap : TERM; while :; do sleep 0.1; done")
+    name = stubborn(host)
     host.ask("container_stop", {"ref": name, "timeout_s": 2}, accept=True)
     assert host.kill(signal.SIGTERM) == 0
     host.start()
