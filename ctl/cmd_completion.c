@@ -18,6 +18,33 @@ static bool is_words(const char *complete)
 	return complete != NULL;
 }
 
+/* "name= id=": what follows the sign is typed on, so no blank may come behind it. */
+static bool is_keys(const char *complete)
+{
+	return is_words(complete) && strchr(complete, '=');
+}
+
+/* `container stop` is `stop`. */
+static bool is_container_verb(const struct entry *en)
+{
+	const char *kind = en->command->complete;
+
+	return !strchr(en->name, ' ') && ((kind && !strcmp(kind, "container")) || !strcmp(en->name, "run") ||
+					  !strcmp(en->name, "create") || !strcmp(en->name, "ps"));
+}
+
+/* The other names of a command, one after the other: *p begins as its aliases. */
+static const char *alias_next(const char **p, size_t *len)
+{
+	const char *alias = *p;
+
+	if (!alias || !*alias)
+		return NULL;
+	*len = strcspn(alias, ",");
+	*p = alias + *len + strspn(alias + *len, ", ");
+	return alias;
+}
+
 static const struct flag_table *globals(void)
 {
 	static const struct flag_table tables[] = {{global_flags, 0}, {0}};
@@ -33,6 +60,31 @@ static bool group_begins(const struct entry *en)
 	if (!en->name[len])
 		return false;
 	return en == entries || strncmp(en[-1].name, en->name, len + 1) != 0;
+}
+
+/* What may stand as the next word: NULL for the first; else that of a group. */
+static bool is_offered(const struct entry *en, const char *group)
+{
+	size_t len = group ? strlen(group) : 0;
+
+	if (!group)
+		return !strchr(en->name, ' ') || group_begins(en);
+	if (!strcmp(group, "container"))
+		return is_container_verb(en);
+	return !strncmp(en->name, group, len) && en->name[len] == ' ';
+}
+
+/* "container" and the first words of two-word commands. */
+static void groups_each(void (*fn)(const char *group))
+{
+	fn("container");
+	for (const struct entry *en = entries; en->name; en++) {
+		char group[32];
+
+		snprintf(group, sizeof group, "%.*s", (int)strcspn(en->name, " "), en->name);
+		if (group_begins(en))
+			fn(group);
+	}
 }
 
 /* ---------------------------------------------------------------- bash */
@@ -68,24 +120,37 @@ static void bash_values(const char *name, const struct flag_table *tables)
 	}
 }
 
-static void bash_commands(void)
+static void bash_offer(const char *group)
 {
-	printf("\t\"\") echo \"");
-	for (const struct entry *en = entries; en->name; en++)
-		if (!strchr(en->name, ' ') || group_begins(en))
-			printf("%.*s ", (int)strcspn(en->name, " "), en->name);
-	puts("\" ;;");
-	for (const struct entry *group = entries; group->name; group++) {
-		size_t len = strcspn(group->name, " ");
+	printf("\t\"%s\") echo \"", group ? group : "");
+	for (const struct entry *en = entries; en->name; en++) {
+		const char *blank = strchr(en->name, ' '), *name = blank && group ? blank + 1 : en->name;
 
-		if (!group_begins(group))
-			continue;
-		printf("\t%.*s) echo \"", (int)len, group->name);
-		for (const struct entry *en = entries; en->name; en++)
-			if (!strncmp(en->name, group->name, len + 1))
-				printf("%s ", en->name + len + 1);
-		puts("\" ;;");
+		if (is_offered(en, group))
+			printf("%.*s ", (int)strcspn(name, " "), name);
 	}
+	puts("\" ;;");
+}
+
+/* From what may be typed to a command's name, or to the first word of some. */
+static void bash_resolve(void)
+{
+	puts("\tcontainer) echo container ;;");
+	for (const struct entry *en = entries; en->name; en++) {
+		const char *p = en->aliases, *alias;
+		size_t len;
+
+		if (group_begins(en))
+			printf("\t%.*s) echo %.*s ;;\n", (int)strcspn(en->name, " "), en->name,
+			       (int)strcspn(en->name, " "), en->name);
+		printf("\t\"%s\"", en->name);
+		while ((alias = alias_next(&p, &len)))
+			printf("|\"%.*s\"", (int)len, alias);
+		if (is_container_verb(en))
+			printf("|\"container %s\"", en->name);
+		printf(") echo \"%s\" ;;\n", en->name);
+	}
+	puts("\t*) return 1 ;;");
 }
 
 static void bash_operands(void)
@@ -100,7 +165,9 @@ static const char bash_engine[] =
 	"_berth_names() {\n"
 	"\tcase $1 in\n"
 	"\tcontainer) berth \"${_berth_global[@]}\" ps -a --format '{{.meta.name}}' 2>/dev/null ;;\n"
-	"\timage) berth \"${_berth_global[@]}\" image ls --format '{{.names[0]}}' 2>/dev/null ;;\n"
+	"\timage) berth \"${_berth_global[@]}\" image ls 2>/dev/null | while read -r name _; do\n"
+	"\t\t[[ $name == *:* ]] && echo \"$name\" \"${name#docker.io/library/}\"\n"
+	"\tdone ;;\n"
 	"\tpod) berth \"${_berth_global[@]}\" pod ls --format '{{.meta.name}}' 2>/dev/null ;;\n"
 	"\tvolume) berth \"${_berth_global[@]}\" volume ls -q 2>/dev/null ;;\n"
 	"\ttoken) berth \"${_berth_global[@]}\" token ls -q 2>/dev/null ;;\n"
@@ -114,35 +181,60 @@ static const char bash_engine[] =
 	"\tfile) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- \"$2\") ;;\n"
 	"\tdir) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- \"$2\") ;;\n"
 	"\t-) COMPREPLY=() ;;\n"
-	"\t*) mapfile -t COMPREPLY < <(compgen -W \"$(_berth_names \"$1\")\" -- \"$2\") ;;\n"
+	"\t*)\n"
+	"\t\tmapfile -t COMPREPLY < <(compgen -W \"$(_berth_names \"$1\")\" -- \"$2\")\n"
+	"\t\tif [[ ${COMPREPLY[0]} == *= ]]; then compopt -o nospace; fi ;;\n"
 	"\tesac\n"
 	"}\n"
 	"\n"
+	"# Words as the shell sees them, not as readline cuts them at = and :\n"
 	"_berth() {\n"
-	"\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} command= operands=0 i word kind\n"
+	"\tlocal line=${COMP_LINE:0:COMP_POINT} words cur prev command= operands=0 i word kind next follows=\n"
+	"\tread -r -a words <<<\"$line\"\n"
+	"\t[[ $line == *[[:space:]] ]] && words+=(\"\")\n"
+	"\tcur=${words[-1]} prev=${words[-2]}\n"
 	"\t_berth_global=()\n"
-	"\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
-	"\t\tword=${COMP_WORDS[i]}\n"
+	"\tfor ((i = 1; i < ${#words[@]} - 1; i++)); do\n"
+	"\t\tword=${words[i]}\n"
+	"\t\tif [[ $follows ]]; then break; fi\n"
 	"\t\tcase $word in\n"
 	"\t\t--) [[ $command ]] && operands=99 ;;\n"
 	"\t\t-*)\n"
 	"\t\t\tif [[ $word != *=* && $(_berth_value \"$command $word\") ]]; then\n"
-	"\t\t\t\t[[ $command ]] || _berth_global+=(\"$word\" \"${COMP_WORDS[i+1]}\")\n"
+	"\t\t\t\t[[ $command ]] || _berth_global+=(\"$word\" \"${words[i+1]}\")\n"
 	"\t\t\t\t((i++))\n"
+	"\t\t\telif [[ -z $command ]]; then\n"
+	"\t\t\t\t_berth_global+=(\"$word\")\n"
 	"\t\t\tfi ;;\n"
 	"\t\t*)\n"
-	"\t\t\tif [[ $(_berth_commands \"$command\") ]]; then command=${command:+$command }$word; else ((operands++)); "
-	"fi ;;\n"
+	"\t\t\tif ((!operands)) && next=$(_berth_resolve \"${command:+$command }$word\"); then\n"
+	"\t\t\t\tcommand=$next\n"
+	"\t\t\telse\n"
+	"\t\t\t\t((operands++))\n"
+	"\t\t\t\t[[ $(_berth_operand \"$command\") == *' once' ]] && follows=1\n"
+	"\t\t\tfi ;;\n"
 	"\t\tesac\n"
 	"\tdone\n"
 	"\tkind=$(_berth_value \"$command $prev\")\n"
-	"\tif [[ $kind && $prev == -* ]]; then _berth_offer \"$kind\" \"$cur\"; return; fi\n"
-	"\tif [[ $cur == -* ]]; then _berth_offer \"$(_berth_flags \"$command\")\" \"$cur\"; return; fi\n"
-	"\tif [[ $(_berth_commands \"$command\") ]]; then _berth_offer \"$(_berth_commands \"$command\")\" \"$cur\"; "
-	"return; fi\n"
-	"\tkind=$(_berth_operand \"$command\")\n"
-	"\tif [[ $kind == *' once' ]] && ((operands)); then _berth_offer file \"$cur\"; return; fi\n"
-	"\t_berth_offer \"${kind% once}\" \"$cur\"\n"
+	"\tif [[ $follows ]]; then\n"
+	"\t\t_berth_offer file \"$cur\"\n"
+	"\telif [[ $kind && $prev == -* ]]; then\n"
+	"\t\t_berth_offer \"$kind\" \"$cur\"\n"
+	"\telif [[ $cur == --*=* ]]; then\n"
+	"\t\t_berth_offer \"$(_berth_value \"$command ${cur%%=*}\")\" \"${cur#*=}\"\n"
+	"\t\t[[ $COMP_WORDBREAKS == *=* ]] || COMPREPLY=(\"${COMPREPLY[@]/#/${cur%%=*}=}\")\n"
+	"\telif [[ $cur == -* ]]; then\n"
+	"\t\t_berth_offer \"$(_berth_flags \"$command\")\" \"$cur\"\n"
+	"\telif ((!operands)) && [[ $(_berth_commands \"$command\") ]]; then\n"
+	"\t\t_berth_offer \"$(_berth_commands \"$command\")\" \"$cur\"\n"
+	"\telse\n"
+	"\t\tkind=$(_berth_operand \"$command\")\n"
+	"\t\t_berth_offer \"${kind% once}\" \"$cur\"\n"
+	"\tfi\n"
+	"\t# What readline takes for a word of its own is not repeated.\n"
+	"\tif [[ $COMP_WORDBREAKS == *:* && $cur == *:* ]]; then\n"
+	"\t\tCOMPREPLY=(\"${COMPREPLY[@]#\"${cur%\"${cur##*:}\"}\"}\")\n"
+	"\tfi\n"
 	"}\n"
 	"\n"
 	"complete -F _berth berth\n";
@@ -151,7 +243,10 @@ static void bash_print(void)
 {
 	puts("# bash completion of berth, written by `berth completion bash`\n");
 	puts("_berth_commands() {\n\tcase $1 in");
-	bash_commands();
+	bash_offer(NULL);
+	groups_each(bash_offer);
+	puts("\tesac\n}\n\n_berth_resolve() {\n\tcase $1 in");
+	bash_resolve();
 	puts("\tesac\n}\n\n_berth_flags() {\n\tcase $1 in");
 	bash_flags("", globals());
 	for (const struct entry *en = entries; en->name; en++)
@@ -185,6 +280,8 @@ static void zsh_action(const char *complete)
 {
 	if (!complete)
 		putchar(' ');
+	else if (is_keys(complete))
+		printf("{compadd -S \"\" -- %s}", complete);
 	else if (is_words(complete))
 		printf("(%s)", complete);
 	else if (!strcmp(complete, "file"))
@@ -221,19 +318,16 @@ static void zsh_flags(const struct flag_table *tables, const char *indent)
 	printf("%s'--help[about the command]'", indent);
 }
 
-static void zsh_describe(const char *function, const char *group)
+static void zsh_describe(const char *group)
 {
-	size_t len = strlen(group);
-
-	printf("%s() {\n\tlocal -a list=(\n", function);
+	printf("_berth_commands%s%s() {\n\tlocal -a list=(\n", group ? "_" : "", group ? group : "");
 	for (const struct entry *en = entries; en->name; en++) {
-		const char *blank = strchr(en->name, ' ');
+		const char *blank = strchr(en->name, ' '), *name = blank && group ? blank + 1 : en->name;
 
-		if (*group ? strncmp(en->name, group, len) || en->name[len] != ' ' : blank && !group_begins(en))
+		if (!is_offered(en, group))
 			continue;
-		printf("\t\t'%.*s:", *group || !blank ? (int)strlen(en->name) : (int)(blank - en->name),
-		       *group ? en->name + len + 1 : en->name);
-		zsh_text(!*group && blank ? en->group : en->help);
+		printf("\t\t'%.*s:", (int)strcspn(name, " "), name);
+		zsh_text(!group && blank ? en->group : en->help);
 		puts("'");
 	}
 	printf("\t)\n\t_describe command list\n}\n\n");
@@ -243,7 +337,15 @@ static void zsh_command(const struct entry *en)
 {
 	const struct command *c = en->command;
 
-	printf("\t'%s')\n\t\t_arguments -s -S \\\n", en->name);
+	const char *p = en->aliases, *alias;
+	size_t len;
+
+	printf("\t'%s'", en->name);
+	while ((alias = alias_next(&p, &len)))
+		printf("|'%.*s'", (int)len, alias);
+	if (is_container_verb(en))
+		printf("|'container %s'", en->name);
+	puts(")\n\t\t_arguments -s -S \\");
 	zsh_flags(c->flags, "\t\t\t");
 	if (c->max) {
 		fputs(" \\\n\t\t\t'", stdout);
@@ -258,32 +360,33 @@ static void zsh_command(const struct entry *en)
 	puts(" ;;");
 }
 
-static const char zsh_names[] =
-	"_berth_container() { compadd -- ${(f)\"$(berth ps -a --format '{{.meta.name}}' 2>/dev/null)\"} }\n"
-	"_berth_image() { compadd -- ${(f)\"$(berth image ls --format '{{.names[0]}}' 2>/dev/null)\"} }\n"
-	"_berth_pod() { compadd -- ${(f)\"$(berth pod ls --format '{{.meta.name}}' 2>/dev/null)\"} }\n"
-	"_berth_volume() { compadd -- ${(f)\"$(berth volume ls -q 2>/dev/null)\"} }\n"
-	"_berth_token() { compadd -- ${(f)\"$(berth token ls -q 2>/dev/null)\"} }\n"
-	"_berth_command() { _berth_commands }\n\n";
+static const char zsh_names[] = "typeset -ga _berth_global\n"
+				"_berth_lines() { compadd -- ${(f)\"$(berth $_berth_global \"$@\" 2>/dev/null)\"} }\n"
+				"_berth_container() { _berth_lines ps -a --format '{{.meta.name}}' }\n"
+				"_berth_pod() { _berth_lines pod ls --format '{{.meta.name}}' }\n"
+				"_berth_volume() { _berth_lines volume ls -q }\n"
+				"_berth_token() { _berth_lines token ls -q }\n"
+				"_berth_image() {\n"
+				"\tlocal -a names\n"
+				"\tnames=(${${(f)\"$(berth $_berth_global image ls 2>/dev/null)\"}%% *})\n"
+				"\tnames=(${(M)names:#*:*})\n"
+				"\tcompadd -- ${names#docker.io/library/} $names\n"
+				"}\n"
+				"_berth_command() { _berth_commands }\n"
+				"\n";
 
 static void zsh_print(void)
 {
 	puts("#compdef berth\n# zsh completion of berth, written by `berth completion zsh`\n");
 	fputs(zsh_names, stdout);
-	zsh_describe("_berth_commands", "");
-	for (const struct entry *en = entries; en->name; en++) {
-		char function[64], group[32];
-
-		if (!group_begins(en))
-			continue;
-		snprintf(group, sizeof group, "%.*s", (int)strcspn(en->name, " "), en->name);
-		snprintf(function, sizeof function, "_berth_commands_%s", group);
-		zsh_describe(function, group);
-	}
+	zsh_describe(NULL);
+	groups_each(zsh_describe);
 	puts("_berth() {\n\tlocal curcontext=$curcontext state line command\n\t_arguments -C -s -S \\");
 	zsh_flags(globals(), "\t\t");
 	puts(" \\\n\t\t'1: :_berth_commands' \\\n\t\t'*:: :->rest' && return\n"
 	     "\t[[ $state == rest ]] || return\n"
+	     "\t_berth_global=(${opt_args[--socket]:+--socket} ${(Q)opt_args[--socket]} ${opt_args[--project]:+--project}"
+	     " ${(Q)opt_args[--project]})\n"
 	     "\tcommand=$words[1]\n"
 	     "\tif (( $+functions[_berth_commands_$command] )); then\n"
 	     "\t\tif (( CURRENT == 2 )); then _berth_commands_$command; return; fi\n"

@@ -23,7 +23,7 @@ static const struct flag events_flags[] = {
 	 offsetof(struct events_opts, since)},
 	{0, "until", "TIME", "the same; it ends then", flag_text, offsetof(struct events_opts, until)},
 	{'f', "filter", "KEY=VALUE", "container, type, event, kind, label, pod, image", flag_list,
-	 offsetof(struct events_opts, filters)},
+	 offsetof(struct events_opts, filters), .complete = "container= type= event= kind= label= pod= image="},
 	{0},
 };
 

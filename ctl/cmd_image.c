@@ -91,7 +91,8 @@ static int import_run(struct app *app, void *opts, char **operands, unsigned n)
 /* ---------------------------------------------------------------- ls */
 
 static const struct flag ls_flags[] = {
-	{'f', "filter", "KEY=VALUE", "name, id, label, dangling", flag_list, offsetof(struct listing_opts, filters)},
+	{'f', "filter", "KEY=VALUE", "name, id, label, dangling", flag_list, offsetof(struct listing_opts, filters),
+	 .complete = "name= id= label= dangling="},
 	{0},
 };
 

@@ -52,7 +52,8 @@ static int create_run(struct app *app, void *opts, char **operands, unsigned n)
 /* ---------------------------------------------------------------- ls */
 
 static const struct flag ls_flags[] = {
-	{'f', "filter", "KEY=VALUE", "name, id, state, label", flag_list, offsetof(struct listing_opts, filters)},
+	{'f', "filter", "KEY=VALUE", "name, id, state, label", flag_list, offsetof(struct listing_opts, filters),
+	 .complete = "name= id= state= label="},
 	{0},
 };
 

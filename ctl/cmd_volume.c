@@ -14,7 +14,8 @@ static int rm_run(struct app *app, void *opts, char **operands, unsigned n)
 }
 
 static const struct flag ls_flags[] = {
-	{'f', "filter", "KEY=VALUE", "name, dangling", flag_list, offsetof(struct listing_opts, filters)},
+	{'f', "filter", "KEY=VALUE", "name, dangling", flag_list, offsetof(struct listing_opts, filters),
+	 .complete = "name= dangling="},
 	{0},
 };
 

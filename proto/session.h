@@ -10,17 +10,16 @@
 #define SESSION_MAX	32768 /* bytes of one record, the type byte included */
 
 enum session_type {
-	SESSION_HELLO = 1,  /* u8 version */
-	SESSION_STDIN = 2,  /* client -> shim: bytes */
-	SESSION_STDOUT = 3, /* shim -> client: bytes */
-	SESSION_STDERR = 4, /* shim -> client: bytes */
-	SESSION_CLOSE = 5,  /* u8 stream (0 stdin, 1 stdout, 2 stderr): no more bytes on it */
-	SESSION_RESIZE = 6, /* client -> shim: u16 rows, u16 cols, host byte order */
-	SESSION_SIGNAL = 7, /* client -> shim: u8 signal to the exec's process (attach: to pid 1) */
-	SESSION_EXIT = 8,   /* shim -> client: struct session_exit; the last record */
-	SESSION_ERROR = 9,  /* shim -> client: text, then SESSION_EXIT with failed set */
-	SESSION_DETACH =
-		10, /* client -> shim, last: it leaves; an exec keeps its terminal, which a lost client hangs up */
+	SESSION_HELLO = 1,   /* u8 version */
+	SESSION_STDIN = 2,   /* client -> shim: bytes */
+	SESSION_STDOUT = 3,  /* shim -> client: bytes */
+	SESSION_STDERR = 4,  /* shim -> client: bytes */
+	SESSION_CLOSE = 5,   /* u8 stream (0 stdin, 1 stdout, 2 stderr): no more bytes on it */
+	SESSION_RESIZE = 6,  /* client -> shim: u16 rows, u16 cols, host byte order */
+	SESSION_SIGNAL = 7,  /* client -> shim: u8 signal to the exec's process (attach: to pid 1) */
+	SESSION_EXIT = 8,    /* shim -> client: struct session_exit; the last record */
+	SESSION_ERROR = 9,   /* shim -> client: text, then SESSION_EXIT with failed set */
+	SESSION_DETACH = 10, /* client -> shim, last: it leaves, and an exec keeps its terminal */
 	SESSION_N_,
 };
 

@@ -3,10 +3,69 @@
 _berth_commands() {
 	case $1 in
 	"") echo "run create start stop restart kill pause unpause exec attach wait rename update rm ps inspect logs top stats events actions pod pull login logout image volume token info check upgrade shutdown version completion help " ;;
-	pod) echo "create ls inspect rm " ;;
-	image) echo "import ls inspect rm " ;;
-	volume) echo "create ls inspect rm " ;;
-	token) echo "create ls revoke check " ;;
+	"container") echo "run create start stop restart kill pause unpause exec attach wait rename update rm ps inspect logs top stats actions " ;;
+	"pod") echo "create ls inspect rm " ;;
+	"image") echo "import ls inspect rm " ;;
+	"volume") echo "create ls inspect rm " ;;
+	"token") echo "create ls revoke check " ;;
+	esac
+}
+
+_berth_resolve() {
+	case $1 in
+	container) echo container ;;
+	"run"|"container run") echo "run" ;;
+	"create"|"container create") echo "create" ;;
+	"start"|"container start") echo "start" ;;
+	"stop"|"container stop") echo "stop" ;;
+	"restart"|"container restart") echo "restart" ;;
+	"kill"|"container kill") echo "kill" ;;
+	"pause"|"container pause") echo "pause" ;;
+	"unpause"|"container unpause") echo "unpause" ;;
+	"exec"|"container exec") echo "exec" ;;
+	"attach"|"container attach") echo "attach" ;;
+	"wait"|"container wait") echo "wait" ;;
+	"rename"|"container rename") echo "rename" ;;
+	"update"|"container update") echo "update" ;;
+	"rm"|"container rm"|"container remove"|"container rm") echo "rm" ;;
+	"ps"|"container ls"|"container list"|"ls"|"container ps") echo "ps" ;;
+	"inspect"|"container inspect") echo "inspect" ;;
+	"logs"|"container logs") echo "logs" ;;
+	"top"|"container top") echo "top" ;;
+	"stats"|"container stats") echo "stats" ;;
+	"events") echo "events" ;;
+	"actions"|"container actions") echo "actions" ;;
+	pod) echo pod ;;
+	"pod create") echo "pod create" ;;
+	"pod ls"|"pod list"|"pod ps") echo "pod ls" ;;
+	"pod inspect") echo "pod inspect" ;;
+	"pod rm"|"pod remove") echo "pod rm" ;;
+	"pull"|"image pull") echo "pull" ;;
+	"login") echo "login" ;;
+	"logout") echo "logout" ;;
+	image) echo image ;;
+	"image import"|"load") echo "image import" ;;
+	"image ls"|"images"|"image list") echo "image ls" ;;
+	"image inspect") echo "image inspect" ;;
+	"image rm"|"rmi"|"image remove") echo "image rm" ;;
+	volume) echo volume ;;
+	"volume create") echo "volume create" ;;
+	"volume ls"|"volume list") echo "volume ls" ;;
+	"volume inspect") echo "volume inspect" ;;
+	"volume rm"|"volume remove") echo "volume rm" ;;
+	token) echo token ;;
+	"token create") echo "token create" ;;
+	"token ls"|"token list") echo "token ls" ;;
+	"token revoke"|"token rm"|"token remove") echo "token revoke" ;;
+	"token check"|"whoami") echo "token check" ;;
+	"info") echo "info" ;;
+	"check") echo "check" ;;
+	"upgrade") echo "upgrade" ;;
+	"shutdown") echo "shutdown" ;;
+	"version") echo "version" ;;
+	"completion") echo "completion" ;;
+	"help") echo "help" ;;
+	*) return 1 ;;
 	esac
 }
 
@@ -179,7 +238,7 @@ _berth_value() {
 	"update --io-weight") echo "-" ;;
 	"update --io-max") echo "file" ;;
 	"update --restart") echo "no on-failure always unless-stopped" ;;
-	"ps --filter"|"ps -f") echo "-" ;;
+	"ps --filter"|"ps -f") echo "name= id= label= state= status= pod= image= exited= volume= before= since=" ;;
 	"ps --last"|"ps -n") echo "-" ;;
 	"ps --format") echo "json table" ;;
 	"inspect --format"|"inspect -f") echo "json" ;;
@@ -190,7 +249,7 @@ _berth_value() {
 	"stats --format") echo "json table" ;;
 	"events --since") echo "-" ;;
 	"events --until") echo "-" ;;
-	"events --filter"|"events -f") echo "-" ;;
+	"events --filter"|"events -f") echo "container= type= event= kind= label= pod= image=" ;;
 	"events --format") echo "json table" ;;
 	"actions --last"|"actions -n") echo "-" ;;
 	"actions --format") echo "json table" ;;
@@ -211,7 +270,7 @@ _berth_value() {
 	"pod create --pids-limit") echo "-" ;;
 	"pod create --io-weight") echo "-" ;;
 	"pod create --io-max") echo "file" ;;
-	"pod ls --filter"|"pod ls -f") echo "-" ;;
+	"pod ls --filter"|"pod ls -f") echo "name= id= state= label=" ;;
 	"pod ls --format") echo "json table" ;;
 	"pod inspect --format"|"pod inspect -f") echo "json" ;;
 	"pull --platform") echo "-" ;;
@@ -221,10 +280,10 @@ _berth_value() {
 	"login --authfile") echo "file" ;;
 	"logout --authfile") echo "file" ;;
 	"image import --name"|"image import -t") echo "-" ;;
-	"image ls --filter"|"image ls -f") echo "-" ;;
+	"image ls --filter"|"image ls -f") echo "name= id= label= dangling=" ;;
 	"image ls --format") echo "json table" ;;
 	"image inspect --format"|"image inspect -f") echo "json" ;;
-	"volume ls --filter"|"volume ls -f") echo "-" ;;
+	"volume ls --filter"|"volume ls -f") echo "name= dangling=" ;;
 	"volume ls --format") echo "json table" ;;
 	"volume inspect --format"|"volume inspect -f") echo "json" ;;
 	"token create --user"|"token create -u") echo "-" ;;
@@ -279,7 +338,9 @@ _berth_operand() {
 _berth_names() {
 	case $1 in
 	container) berth "${_berth_global[@]}" ps -a --format '{{.meta.name}}' 2>/dev/null ;;
-	image) berth "${_berth_global[@]}" image ls --format '{{.names[0]}}' 2>/dev/null ;;
+	image) berth "${_berth_global[@]}" image ls 2>/dev/null | while read -r name _; do
+		[[ $name == *:* ]] && echo "$name" "${name#docker.io/library/}"
+	done ;;
 	pod) berth "${_berth_global[@]}" pod ls --format '{{.meta.name}}' 2>/dev/null ;;
 	volume) berth "${_berth_global[@]}" volume ls -q 2>/dev/null ;;
 	token) berth "${_berth_global[@]}" token ls -q 2>/dev/null ;;
@@ -293,33 +354,60 @@ _berth_offer() {
 	file) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$2") ;;
 	dir) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- "$2") ;;
 	-) COMPREPLY=() ;;
-	*) mapfile -t COMPREPLY < <(compgen -W "$(_berth_names "$1")" -- "$2") ;;
+	*)
+		mapfile -t COMPREPLY < <(compgen -W "$(_berth_names "$1")" -- "$2")
+		if [[ ${COMPREPLY[0]} == *= ]]; then compopt -o nospace; fi ;;
 	esac
 }
 
+# Words as the shell sees them, not as readline cuts them at = and :
 _berth() {
-	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} command= operands=0 i word kind
+	local line=${COMP_LINE:0:COMP_POINT} words cur prev command= operands=0 i word kind next follows=
+	read -r -a words <<<"$line"
+	[[ $line == *[[:space:]] ]] && words+=("")
+	cur=${words[-1]} prev=${words[-2]}
 	_berth_global=()
-	for ((i = 1; i < COMP_CWORD; i++)); do
-		word=${COMP_WORDS[i]}
+	for ((i = 1; i < ${#words[@]} - 1; i++)); do
+		word=${words[i]}
+		if [[ $follows ]]; then break; fi
 		case $word in
 		--) [[ $command ]] && operands=99 ;;
 		-*)
 			if [[ $word != *=* && $(_berth_value "$command $word") ]]; then
-				[[ $command ]] || _berth_global+=("$word" "${COMP_WORDS[i+1]}")
+				[[ $command ]] || _berth_global+=("$word" "${words[i+1]}")
 				((i++))
+			elif [[ -z $command ]]; then
+				_berth_global+=("$word")
 			fi ;;
 		*)
-			if [[ $(_berth_commands "$command") ]]; then command=${command:+$command }$word; else ((operands++)); fi ;;
+			if ((!operands)) && next=$(_berth_resolve "${command:+$command }$word"); then
+				command=$next
+			else
+				((operands++))
+				[[ $(_berth_operand "$command") == *' once' ]] && follows=1
+			fi ;;
 		esac
 	done
 	kind=$(_berth_value "$command $prev")
-	if [[ $kind && $prev == -* ]]; then _berth_offer "$kind" "$cur"; return; fi
-	if [[ $cur == -* ]]; then _berth_offer "$(_berth_flags "$command")" "$cur"; return; fi
-	if [[ $(_berth_commands "$command") ]]; then _berth_offer "$(_berth_commands "$command")" "$cur"; return; fi
-	kind=$(_berth_operand "$command")
-	if [[ $kind == *' once' ]] && ((operands)); then _berth_offer file "$cur"; return; fi
-	_berth_offer "${kind% once}" "$cur"
+	if [[ $follows ]]; then
+		_berth_offer file "$cur"
+	elif [[ $kind && $prev == -* ]]; then
+		_berth_offer "$kind" "$cur"
+	elif [[ $cur == --*=* ]]; then
+		_berth_offer "$(_berth_value "$command ${cur%%=*}")" "${cur#*=}"
+		[[ $COMP_WORDBREAKS == *=* ]] || COMPREPLY=("${COMPREPLY[@]/#/${cur%%=*}=}")
+	elif [[ $cur == -* ]]; then
+		_berth_offer "$(_berth_flags "$command")" "$cur"
+	elif ((!operands)) && [[ $(_berth_commands "$command") ]]; then
+		_berth_offer "$(_berth_commands "$command")" "$cur"
+	else
+		kind=$(_berth_operand "$command")
+		_berth_offer "${kind% once}" "$cur"
+	fi
+	# What readline takes for a word of its own is not repeated.
+	if [[ $COMP_WORDBREAKS == *:* && $cur == *:* ]]; then
+		COMPREPLY=("${COMPREPLY[@]#"${cur%"${cur##*:}"}"}")
+	fi
 }
 
 complete -F _berth berth
