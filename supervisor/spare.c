@@ -18,7 +18,8 @@
 #include <string.h>
 
 #define START_NS (20 * NS_PER_MS) /* a start may take, before spares are made beside it */
-#define AFTER_NS (1 * NS_PER_MS)  /* from the report of a start, unless the next one has begun */
+#define AFTER_NS (10 * NS_PER_MS) /* from the report of a start, unless the next one has begun */
+#define HURRY_NS (1 * NS_PER_MS)  /* … when few are left */
 #define NEXT_NS	 (1 * NS_PER_MS)  /* from one spare to the next */
 
 struct kind {
@@ -397,8 +398,10 @@ struct shimlink *spare_take(struct supervisor *sv, const char *uuid, const struc
 
 void spares_refill(struct supervisor *sv)
 {
-	if (sv->spares && timer_armed(&sv->spares->timer))
-		refill_in(sv->spares, AFTER_NS);
+	struct spares *s = sv->spares;
+
+	if (s && timer_armed(&s->timer))
+		refill_in(s, s->n > sv->cfg.spare_shims / 2 ? AFTER_NS : HURRY_NS);
 }
 
 bool spare_has(const struct supervisor *sv, const char *uuid)
