@@ -10,7 +10,6 @@
 #include "shim/confine.h"
 #include "shim/mounts.h"
 #include "shim/ns.h"
-#include "shim/overlay.h"
 #include "shim/program.h"
 #include "shim/rootfs.h"
 #include "shim/sys.h"
@@ -417,17 +416,25 @@ void child_launch(struct child *c)
 
 /* ---------------------------------------------------------------- ahead of a launch */
 
-void child_prepare(struct child *c, const Shim__Overlay *o)
+static int prepare(struct child *c, struct err *e)
+{
+	step(c, "setup");
+	umask(0);
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		return err_set(e, errno, "setup", "tie the process to the shim");
+	step(c, "rootfs");
+	TRY(rootfs_prepare(c, e));
+	/* sysfs shows the network namespace that it was mounted in. */
+	if (c->net_fd >= 0 && setns(c->net_fd, CLONE_NEWNET) < 0)
+		return err_set(e, errno, "namespaces", "join the container's network namespace");
+	return mounts_hand_over(c, e);
+}
+
+void child_prepare(struct child *c)
 {
 	struct err e = {0};
-	int r = prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ? err_set(&e, errno, "setup", "tie the process to the shim") : 0;
 
-	umask(0);
-	if (r == 0)
-		r = rootfs_private(&e);
-	if (r == 0)
-		r = overlay_mount(c, o, &e);
-	if (r < 0)
+	if (prepare(c, &e) < 0)
 		leave(c, &e);
 	_exit(0);
 }

@@ -15,11 +15,12 @@ struct child {
 	const Shim__ProcessPlan *process; /* may be NULL for PAUSE */
 	struct progress *progress;
 	int sync_fd;
-	int io[3];   /* 0, 1, 2 of the program; -1: the terminal's */
-	int pod_fd;  /* pidfd of the pod's pause process, or -1 */
-	int user_fd; /* user namespace to enter, or -1 */
-	int net_fd;  /* network namespace that earlier incarnations had, or -1 */
-	int kept_fd; /* overlay of the last incarnation, attached nowhere, or -1 */
+	int io[3];		   /* 0, 1, 2 of the program; -1: the terminal's */
+	int pod_fd;		   /* pidfd of the pod's pause process, or -1 */
+	int user_fd;		   /* user namespace to enter, or -1 */
+	int net_fd;		   /* network namespace that earlier incarnations had, or -1 */
+	const struct ahead *ahead; /* mounts made before, or NULL */
+	int kept_fd;		   /* overlay of the last incarnation, attached nowhere, or -1 */
 	const char *kept_key;
 	int target_fd;	    /* exec: pidfd of the container's first process */
 	unsigned target_ns; /* exec: its namespaces to enter, CLONE_NEW* */
@@ -64,7 +65,7 @@ struct child {
 
 _Noreturn void child_launch(struct child *c);
 _Noreturn void child_exec(struct child *c);
-_Noreturn void child_prepare(struct child *c, const Shim__Overlay *o); /* mounts it at c->root_path and hands it over */
+_Noreturn void child_prepare(struct child *c); /* makes what the steps of c->plan say, and hands it over */
 
 /* An optional step failed: said to the shim, and on we go. Returns 0. */
 int child_skip(struct child *c, const char *step, const struct err *e);

@@ -196,6 +196,7 @@ static int launch(struct shim *s, const Shim__LaunchPlan *l, int pod_fd, struct 
 	c.process = l->program == SHIM__LAUNCH_PLAN__PROGRAM__EXEC ? l->process : NULL;
 	c.pod_fd = pod_fd;
 	c.net_fd = l->net == SHIM__LAUNCH_PLAN__NET__NET_NEW ? s->net_fd : -1;
+	c.ahead = &s->ahead;
 	c.kept_fd = s->root_fd;
 	c.kept_key = s->root_key;
 	c.first_id = l->userns_first_id;
@@ -210,6 +211,7 @@ static int launch(struct shim *s, const Shim__LaunchPlan *l, int pod_fd, struct 
 		close_fd(&c.io[i]);
 	if (own_user)
 		close(c.user_fd);
+	ahead_close(&s->ahead); /* each can be placed once */
 	return r;
 }
 

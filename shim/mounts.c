@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/own.h"
+#include "shim/ahead.h"
 #include "shim/plan.h"
 #include "shim/rootfs.h"
 #include "shim/sys.h"
@@ -281,6 +282,17 @@ static int write_all(int fd, const uint8_t *data, size_t len)
 	return 0;
 }
 
+static int apply_tree(struct child *c, const Shim__Step *s, int source, struct err *e)
+{
+	const Shim__TreeStep *t = s->tree;
+
+	if (source >= 0)
+		return mount_place(c, source, t->path, e);
+	for (size_t i = 0; i < t->n_steps; i++)
+		TRY(kind_of(t->steps[i])->apply(c, t->steps[i], -1, e));
+	return 0;
+}
+
 static int open_file(struct child *c, const Shim__Step *s, size_t i, struct err *e)
 {
 	const Shim__FileStep *f = s->file;
@@ -424,6 +436,7 @@ static const struct step_kind kinds[] = {
 	[SHIM__STEP__WHAT_MASK] = {"mask", NULL, apply_mask},
 	[SHIM__STEP__WHAT_READONLY_PATH] = {"read-only", NULL, apply_readonly_path},
 	[SHIM__STEP__WHAT_SYSCTL] = {"sysctl", NULL, apply_sysctl},
+	[SHIM__STEP__WHAT_TREE] = {"tree", NULL, apply_tree},
 };
 
 static const struct step_kind *kind_of(const Shim__Step *s)
@@ -463,7 +476,7 @@ static int open_steps(struct child *c, bool files, struct err *e)
 	for (size_t i = 0; i < c->plan->n_steps; i++) {
 		const Shim__Step *s = c->plan->steps[i];
 
-		if (!kind_of(s)->open || (s->what_case == SHIM__STEP__WHAT_FILE) != files)
+		if (!kind_of(s)->open || (s->what_case == SHIM__STEP__WHAT_FILE) != files || c->sources[i] >= 0)
 			continue;
 		progress_step(c->progress, step_name(s, buf, sizeof buf), s->timeout_ms);
 		TRY(step_done(c, s, i, kind_of(s)->open(c, s, i, e), e));
@@ -478,7 +491,7 @@ int mounts_open_sources(struct child *c, struct err *e)
 	if (!c->sources)
 		return err_set(e, ENOMEM, "mount", "memory for %zu steps", c->plan->n_steps);
 	for (size_t i = 0; i < c->plan->n_steps; i++)
-		c->sources[i] = -1;
+		c->sources[i] = ahead_find(c->ahead, c->plan->steps[i]);
 	return open_steps(c, false, e);
 }
 
@@ -499,6 +512,31 @@ int mounts_apply(struct child *c, Shim__Step__Stage stage, struct err *e)
 		progress_step(c->progress, step_name(s, buf, sizeof buf), s->timeout_ms);
 		TRY(step_done(c, s, i, kind_of(s)->apply(c, s, c->sources[i], e), e));
 		close_fd(&c->sources[i]);
+	}
+	return 0;
+}
+
+/* A tree is made where it belongs, over the rootfs, and taken from there as a whole. */
+static int tree_take(struct child *c, const Shim__Step *s, int *ret_fd, struct err *e)
+{
+	AUTO_FD at = -1;
+
+	TRY(apply_tree(c, s, -1, e));
+	at = root_open(c, s->tree->path, O_PATH | O_DIRECTORY);
+	*ret_fd = at < 0 ? -1 : sys_open_tree(at, "", CLONE_MOUNT | AT_RECURSIVE);
+	return *ret_fd < 0 ? err_set(e, at < 0 ? at : errno, "mount", "take %s", s->tree->path) : 0;
+}
+
+int mounts_hand_over(struct child *c, struct err *e)
+{
+	for (size_t i = 0; i < c->plan->n_steps; i++) {
+		const Shim__Step *s = c->plan->steps[i];
+		AUTO_FD fd = take_fd(&c->sources[i]);
+
+		if (s->what_case == SHIM__STEP__WHAT_TREE)
+			TRY(tree_take(c, s, &fd, e));
+		if (fd >= 0)
+			sync_send_ahead(c->sync_fd, (int)i, fd);
 	}
 	return 0;
 }

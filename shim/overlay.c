@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/own.h"
+#include "shim/ahead.h"
 #include "shim/confine.h"
 #include "shim/sys.h"
 
@@ -157,15 +158,6 @@ static int mount_new(struct child *c, const Shim__Overlay *o, struct err *e)
 
 /* ---------------------------------------------------------------- one that is there already */
 
-static uint64_t hash(uint64_t h, const void *data, size_t len)
-{
-	const unsigned char *at = data;
-
-	while (len--)
-		h = (h ^ *at++) * 0x100000001b3ull; /* FNV-1a */
-	return h;
-}
-
 /* The folder itself, not only its name: an upper layer may have been made anew. */
 static int hash_folder(uint64_t *h, const char *path, struct err *e)
 {
@@ -173,20 +165,20 @@ static int hash_folder(uint64_t *h, const char *path, struct err *e)
 
 	if (stat(path, &st) < 0)
 		return err_set(e, errno, "overlay", "open %s", path);
-	*h = hash(*h, path, strlen(path) + 1);
-	*h = hash(*h, &st.st_dev, sizeof st.st_dev);
-	*h = hash(*h, &st.st_ino, sizeof st.st_ino);
+	*h = fnv(*h, path, strlen(path) + 1);
+	*h = fnv(*h, &st.st_dev, sizeof st.st_dev);
+	*h = fnv(*h, &st.st_ino, sizeof st.st_ino);
 	return 0;
 }
 
 /* What an overlay is made of, in a word. */
 static int make_key(struct child *c, const Shim__Overlay *o, char key[OVERLAY_KEY_SIZE], struct err *e)
 {
-	uint64_t h = 0xcbf29ce484222325ull;
+	uint64_t h = FNV_BASIS;
 	uint32_t first = c->user_fd >= 0 ? c->first_id : 0, no_sync = o->no_sync != 0;
 
-	h = hash(h, &first, sizeof first);
-	h = hash(h, &no_sync, sizeof no_sync);
+	h = fnv(h, &first, sizeof first);
+	h = fnv(h, &no_sync, sizeof no_sync);
 	for (size_t i = 0; i < o->n_layers; i++)
 		TRY(hash_folder(&h, o->layers[i], e));
 	if (o->upper) {

@@ -109,6 +109,8 @@ const char *plan_step_target(const Shim__Step *s)
 		return s->mask->path;
 	case SHIM__STEP__WHAT_READONLY_PATH:
 		return s->readonly_path->path;
+	case SHIM__STEP__WHAT_TREE:
+		return s->tree->path;
 	default:
 		return NULL;
 	}
@@ -117,7 +119,27 @@ const char *plan_step_target(const Shim__Step *s)
 /* Steps that take something from the host can only run while the host's paths resolve. */
 static bool step_needs_host(const Shim__Step *s)
 {
+	if (s->what_case == SHIM__STEP__WHAT_TREE)
+		return true; /* its nodes may be bound */
 	return s->what_case == SHIM__STEP__WHAT_FILE || (s->what_case == SHIM__STEP__WHAT_MOUNT && !s->mount->fstype);
+}
+
+static int check_tree(const Shim__TreeStep *t, const char *where, struct err *e)
+{
+	if (t->n_steps > PLAN_STEPS_MAX)
+		return bad(e, E2BIG, "too many steps", where);
+	for (size_t i = 0; i < t->n_steps; i++) {
+		const Shim__Step *s = t->steps[i];
+
+		if ((s->what_case != SHIM__STEP__WHAT_MOUNT || !s->mount->fstype) &&
+		    s->what_case != SHIM__STEP__WHAT_NODE && s->what_case != SHIM__STEP__WHAT_SYMLINK)
+			return bad(e, ENOTSUP, "what a tree cannot have", where);
+		if (!s->has_stage || s->stage != SHIM__STEP__STAGE__ROOTFS)
+			return bad(e, EINVAL, "a tree belongs to stage ROOTFS", where);
+		if (!absolute(plan_step_target(s)))
+			return bad(e, EINVAL, "no absolute path", where);
+	}
+	return 0;
 }
 
 static int check_step(const Shim__Step *s, size_t i, struct err *e)
@@ -145,23 +167,23 @@ static int check_step(const Shim__Step *s, size_t i, struct err *e)
 		return bad(e, EINVAL, "symlink without a target", where);
 	if (s->what_case == SHIM__STEP__WHAT_NODE && !s->node->has_mode)
 		return bad(e, EINVAL, "device node without a mode", where);
-	return 0;
+	return s->what_case == SHIM__STEP__WHAT_TREE ? check_tree(s->tree, where, e) : 0;
 }
 
-static int check_steps(const Shim__LaunchPlan *l, struct err *e)
+static int check_steps(Shim__Step *const *steps, size_t n, struct err *e)
 {
 	int stage = 0, overlays = 0, r;
 
-	if (l->n_steps > PLAN_STEPS_MAX)
+	if (n > PLAN_STEPS_MAX)
 		return bad(e, E2BIG, "too many steps", NULL);
-	for (size_t i = 0; i < l->n_steps; i++) {
-		r = check_step(l->steps[i], i, e);
+	for (size_t i = 0; i < n; i++) {
+		r = check_step(steps[i], i, e);
 		if (r < 0)
 			return r;
-		if ((int)l->steps[i]->stage < stage)
+		if ((int)steps[i]->stage < stage)
 			return bad(e, EINVAL, "steps are not in the order of their stages", NULL);
-		stage = (int)l->steps[i]->stage;
-		overlays += l->steps[i]->what_case == SHIM__STEP__WHAT_OVERLAY;
+		stage = (int)steps[i]->stage;
+		overlays += steps[i]->what_case == SHIM__STEP__WHAT_OVERLAY;
 	}
 	return overlays > 1 ? bad(e, EINVAL, "more than one overlay", NULL) : 0;
 }
@@ -197,7 +219,7 @@ static int check_launch(const Shim__LaunchPlan *l, const char *uuid, struct err 
 		r = check_process(l->process, e);
 	else if (l->process)
 		r = check_seccomp(l->process, e);
-	return r < 0 ? r : check_steps(l, e);
+	return r < 0 ? r : check_steps(l->steps, l->n_steps, e);
 }
 
 bool plan_needs_pod(const Shim__LaunchPlan *l)
@@ -256,9 +278,14 @@ int plan_open_prepare(struct plan *p, int memfd, struct err *e)
 	p->prepare = (Shim__PreparePlan *)m;
 	if (has_unknown(m))
 		return bad(e, ENOTSUP, "it has fields that this shim does not know", NULL);
-	if (p->prepare->overlay && !absolute(p->prepare->staging_dir))
+	if (!absolute(p->prepare->staging_dir))
 		return bad(e, EINVAL, "no staging folder", NULL);
-	return p->prepare->overlay ? check_overlay(p->prepare->overlay, e) : 0;
+	for (size_t i = 0; i < p->prepare->n_steps; i++)
+		if ((i == 0) != (p->prepare->steps[i]->what_case == SHIM__STEP__WHAT_OVERLAY) ||
+		    (i && p->prepare->steps[i]->what_case != SHIM__STEP__WHAT_TREE &&
+		     p->prepare->steps[i]->what_case != SHIM__STEP__WHAT_FILE))
+			return bad(e, ENOTSUP, "it asks for more than an overlay, trees and files", NULL);
+	return check_steps(p->prepare->steps, p->prepare->n_steps, e);
 }
 
 int plan_open_exec(struct plan *p, int memfd, struct err *e)

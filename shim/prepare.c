@@ -20,48 +20,81 @@
 #include <stdio.h>
 #include <string.h>
 
-/* One record, with the overlay or why there is none. */
-static int hear(struct shim *s, int fd, struct err *e)
+static int take(struct shim *s, const Shim__PreparePlan *p, const struct sync_record *rec, int fds[2], struct err *e)
 {
-	struct pollfd p = {.fd = fd, .events = POLLIN};
+	unsigned n = s->ahead.n;
+
+	if (rec->kind == SYNC_ROOT && fds[0] >= 0) {
+		s->root_fd = take_fd(&fds[0]);
+		snprintf(s->root_key, sizeof s->root_key, "%.16s", rec->err.text);
+		return 0;
+	}
+	if (rec->kind == SYNC_AHEAD && fds[0] >= 0 && (size_t)rec->value < p->n_steps && n < AHEAD_MAX) {
+		s->ahead.made[n].key = ahead_key(p->steps[rec->value]);
+		s->ahead.made[n].fd = take_fd(&fds[0]);
+		s->ahead.n++;
+		return 0;
+	}
+	*e = rec->err; /* FAILED */
+	return -EIO;
+}
+
+/* What the child has made, or why it has not; then its end. */
+static int hear(struct shim *s, const Shim__PreparePlan *p, int fd, struct err *e)
+{
+	struct pollfd pfd = {.fd = fd, .events = POLLIN};
 	struct sync_record rec;
 	int fds[2], r;
 
-	do
-		r = poll(&p, 1, -1) < 0 ? WIRE_AGAIN : sync_receive(fd, &rec, fds);
-	while (r == WIRE_AGAIN);
-	if (r != 0)
-		return err_set(e, 0, "overlay", "the process that mounts it died");
-	if (rec.kind != SYNC_ROOT || fds[0] < 0) {
-		*e = rec.err;
-		return -EIO;
+	for (;;) {
+		r = poll(&pfd, 1, -1) < 0 ? WIRE_AGAIN : sync_receive(fd, &rec, fds);
+		if (r == WIRE_AGAIN)
+			continue;
+		if (r != 0)
+			return s->root_fd >= 0 ? 0 : err_set(e, 0, "rootfs", "the process that makes it died");
+		r = take(s, p, &rec, fds, e);
+		close_fd(&fds[0]);
+		close_fd(&fds[1]);
+		if (r < 0)
+			return r;
 	}
-	s->root_fd = fds[0];
-	snprintf(s->root_key, sizeof s->root_key, "%.16s", rec.err.text);
-	return 0;
 }
 
-static int make_overlay(struct shim *s, const Shim__PreparePlan *p, struct err *e)
+static int clone_child(struct shim *s, const Shim__PreparePlan *p, struct child *c, struct err *e)
 {
 	struct clone_args args = {.flags = CLONE_NEWNS | CLONE_CLEAR_SIGHAND, .exit_signal = SIGCHLD};
-	struct child c = CHILD_NULL;
-	int sync[2], pid, r;
+	int sync[2], pid, r = sync_open(sync);
 
-	if (strlen(p->staging_dir) >= sizeof c.root_path)
-		return err_set(e, ENAMETOOLONG, "staging", "staging folder");
-	r = sync_open(sync);
 	if (r < 0)
 		return err_set(e, r, "setup", "make the sync socket");
-	snprintf(c.root_path, sizeof c.root_path, "%s", p->staging_dir);
-	c.sync_fd = sync[1];
+	c->sync_fd = sync[1];
 	pid = sys_clone3(&args);
 	if (pid == 0)
-		child_prepare(&c, p->overlay);
+		child_prepare(c);
 	r = pid < 0 ? err_set(e, errno, "clone", "make a process") : 0;
 	close(sync[1]);
 	if (r == 0)
-		r = hear(s, sync[0], e); /* reaped like any other child, by the loop */
+		r = hear(s, p, sync[0], e); /* reaped like any other child, by the loop */
 	close(sync[0]);
+	return r;
+}
+
+static int make_mounts(struct shim *s, const Shim__PreparePlan *p, struct err *e)
+{
+	Shim__LaunchPlan l = SHIM__LAUNCH_PLAN__INIT;
+	struct child c = CHILD_NULL;
+	int r;
+
+	l.staging_dir = p->staging_dir;
+	l.steps = p->steps;
+	l.n_steps = p->n_steps;
+	c.plan = &l;
+	c.net_fd = s->net_fd;
+	c.progress = progress_new();
+	if (!c.progress)
+		return err_set(e, errno, "setup", "memory for the launch");
+	r = clone_child(s, p, &c, e);
+	progress_free(c.progress);
 	return r;
 }
 
@@ -94,8 +127,8 @@ int prepare_start(struct shim *s, int plan_fd)
 		r = err_set(&e, EBUSY, "plan", "it has a plan already");
 	if (r == 0 && plan.prepare->net)
 		r = make_network(s, &e);
-	if (r == 0 && plan.prepare->overlay)
-		r = make_overlay(s, plan.prepare, &e);
+	if (r == 0 && plan.prepare->n_steps)
+		r = make_mounts(s, plan.prepare, &e);
 	if (r == 0 && plan.prepare->log)
 		r = make_log(s, &e);
 	if (r < 0)

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/own.h"
+#include "shim/ahead.h"
 #include "shim/mounts.h"
 #include "shim/overlay.h"
 #include "shim/sys.h"
@@ -168,7 +169,8 @@ static const Shim__Step *overlay_step(const struct child *c)
 static bool has_files(const struct child *c)
 {
 	for (size_t i = 0; i < c->plan->n_steps; i++)
-		if (c->plan->steps[i]->what_case == SHIM__STEP__WHAT_FILE)
+		if (c->plan->steps[i]->what_case == SHIM__STEP__WHAT_FILE &&
+		    ahead_find(c->ahead, c->plan->steps[i]) < 0)
 			return true;
 	return false;
 }
@@ -211,21 +213,15 @@ static int mount_root(struct child *c, struct err *e)
 	return c->root_fd < 0 ? err_set(e, errno, "rootfs", "open %s", c->root_path) : 0;
 }
 
-int rootfs_private(struct err *e)
-{
-	/* MS_SLAVE is enough: all of it is dropped after pivot_root. */
-	if (mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL) < 0)
-		return err_set(e, errno, "rootfs", "make the mount tree private");
-	return 0;
-}
-
 int rootfs_prepare(struct child *c, struct err *e)
 {
 	bool stage = c->user_fd >= 0 || !overlay_step(c) || has_files(c);
 
 	/* Sources are cloned while the tree is still shared as the host has it: only so can a bind propagate as asked. */
 	TRY(mounts_open_sources(c, e));
-	TRY(rootfs_private(e));
+	/* From here nothing that we mount shows outside. MS_SLAVE is enough: all of it is dropped after pivot_root. */
+	if (mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL) < 0)
+		return err_set(e, errno, "rootfs", "make the mount tree private");
 	if (stage)
 		TRY(mount_stage(c, e));
 	int n = snprintf(c->root_path, sizeof c->root_path, "%s%s", c->plan->staging_dir, stage ? "/root" : "");

@@ -9,8 +9,6 @@
 
 #include <stdint.h>
 
-/* From here on nothing that we mount shows outside our own mount namespace. */
-int rootfs_private(struct err *e);
 /* Host's side: sources of the mounts, a private tree, overlay or empty root. */
 int rootfs_prepare(struct child *c, struct err *e);
 /* Second process of a two-stage launch: the same root as a mount of this namespace that is not locked. */

@@ -3,6 +3,7 @@
 
 #include "base/list.h"
 #include "base/loop.h"
+#include "shim/ahead.h"
 #include "shim/exec.h"
 #include "shim/link.h"
 #include "shim/logger.h"
@@ -30,6 +31,7 @@ struct shim {
 
 	int user_fd, net_fd; /* namespaces that incarnations share; -1 */
 	bool net_ahead;	     /* net_fd was made before there was a plan */
+	struct ahead ahead;  /* so were these */
 	int root_fd;	     /* overlay that they share (overlay.h); -1 */
 	char root_key[20];
 	uint32_t user_first, user_count;

@@ -62,6 +62,13 @@ void sync_send_fds(int fd, enum sync_kind kind, const int *fds, unsigned n_fds)
 	(void)wire_send(fd, &rec, sizeof rec, fds, n_fds);
 }
 
+void sync_send_ahead(int fd, int step, int mount_fd)
+{
+	struct sync_record rec = {.kind = SYNC_AHEAD, .value = step};
+
+	(void)wire_send(fd, &rec, sizeof rec, &mount_fd, 1);
+}
+
 void sync_send_root(int fd, int mount_fd, bool kept, const struct err *key)
 {
 	struct sync_record rec = {.kind = SYNC_ROOT, .value = kept, .err = *key};

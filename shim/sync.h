@@ -14,6 +14,7 @@ enum sync_kind {
 	SYNC_SKIPPED,	 /* err: an optional step failed */
 	SYNC_NET,	 /* fds: the network namespace that this launch made */
 	SYNC_ROOT,    /* fds: the overlay, attached nowhere; err.text: what it is made of; value: it is the kept one */
+	SYNC_AHEAD,   /* fds: what step `value` of a PreparePlan made, attached nowhere */
 	SYNC_TTY,     /* fds: master and slave of the terminal */
 	SYNC_PID,     /* value: pid of the container's first process, child of the shim (two-stage launch) */
 	SYNC_HELD,    /* waiting for the release */
@@ -44,6 +45,7 @@ int sync_open(int fds[2]); /* [0] the shim's, non-blocking; [1] the child's, blo
 /* Child. Errors are of no use to a child whose shim is gone: it will read end of file at its next barrier, or be killed. */
 void sync_send(int fd, enum sync_kind kind, int value, const struct err *e);
 void sync_send_fds(int fd, enum sync_kind kind, const int *fds, unsigned n_fds);
+void sync_send_ahead(int fd, int step, int mount_fd);
 void sync_send_root(int fd, int mount_fd, bool kept, const struct err *key);
 int sync_wait_release(int fd); /* negative errno; -ECANCELED at end of file */
 

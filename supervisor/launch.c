@@ -157,21 +157,24 @@ static int facts_devices(struct container *c, struct arena *a, struct plan_facts
 	return 0;
 }
 
-static const char *facts_hostname(struct container *c, struct arena *a)
+const char *launch_hostname(const Berth__ContainerSpec *spec, const char *uuid, struct arena *a)
 {
-	const Berth__ContainerSpec *spec = c->obj->spec;
 	char host[65] = "";
 
-	if (!c->pod->obj->implicit) {
-		const Berth__PodSpec *pod = c->pod->obj->spec;
-
-		return pod->hostname && pod->hostname[0] ? pod->hostname : c->pod->obj->meta->name;
-	}
 	if (spec->hostname && spec->hostname[0])
 		return spec->hostname;
 	if (spec->network && !strcmp(spec->network, "host") && gethostname(host, sizeof host - 1) == 0)
 		return arena_strdup(a, host);
-	return arena_printf(a, "%.8s%.4s", c->node.uuid, c->node.uuid + 9);
+	return arena_printf(a, "%.8s%.4s", uuid, uuid + 9);
+}
+
+static const char *facts_hostname(struct container *c, struct arena *a)
+{
+	const Berth__PodSpec *pod = c->pod->obj->spec;
+
+	if (c->pod->obj->implicit)
+		return launch_hostname(c->obj->spec, c->node.uuid, a);
+	return pod->hostname && pod->hostname[0] ? pod->hostname : c->pod->obj->meta->name;
 }
 
 static const char *facts_apparmor(struct container *c)

@@ -13,6 +13,8 @@ int launch_holder(struct pod *p, struct err *e);
 
 /* What plan.c wants to know of a container; strings and arrays live in the arena. */
 int launch_facts(struct container *c, struct arena *a, struct plan_facts *f, struct err *e);
+/* Of a container in no pod. */
+const char *launch_hostname(const Berth__ContainerSpec *spec, const char *uuid, struct arena *a);
 /* The folders of an image's layers, topmost first, which is the order of an overlay, and one more: the mount points below all.
  * NULL and a->failed: no memory. */
 char **launch_layers(struct supervisor *sv, char *const *ids, size_t n, struct arena *a);

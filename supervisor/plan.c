@@ -84,6 +84,7 @@ struct builder {
 	Shim__LaunchPlan *plan;
 	size_t max_steps;
 	const struct plan_facts *f;
+	Shim__TreeStep *tree; /* the steps are to go into this one, or NULL */
 };
 
 static Shim__Step *step_add(struct builder *b, Shim__Step__Stage stage, Shim__Step__WhatCase what, bool optional)
@@ -124,6 +125,7 @@ static Shim__Step *step_add(struct builder *b, Shim__Step__Stage stage, Shim__St
 #define STEP_FIELD_MASK		 mask
 #define STEP_FIELD_READONLY_PATH readonly_path
 #define STEP_FIELD_SYSCTL	 sysctl
+#define STEP_FIELD_TREE		 tree
 
 static char **strings_new(struct arena *a, size_t max)
 {
@@ -286,12 +288,38 @@ static void add_shm(struct builder *b)
 		add_option(b, m, arena_strdup(b->a, "mode=1777"));
 		add_option(b, m, arena_printf(b->a, "size=%llu", (unsigned long long)size));
 	}
-	add_mount(b, "mqueue", "mqueue", "/dev/mqueue", ATTR_NONE, true);
 }
 
-static void add_dev(struct builder *b)
+/* What one step holds of them is made ahead where it can be (spare.c). With ids of its own a container gets its nodes bound, and its
+ * file systems from inside: step by step. */
+static bool tree_begin(struct builder *b, const char *path, struct builder *sub)
 {
-	const Berth__ContainerSpec *spec = spec_of(b->f);
+	Shim__TreeStep *t = b->f->userns_count ? NULL : STEP(b, ROOTFS, TREE, tree_step, TreeStep, false);
+
+	*sub = *b;
+	if (!t)
+		return false;
+	t->path = (char *)path;
+	sub->plan = arena_alloc(b->a, sizeof *sub->plan);
+	if (!sub->plan)
+		return false;
+	shim__launch_plan__init(sub->plan);
+	sub->max_steps = 32;
+	sub->plan->steps = arena_alloc(b->a, sub->max_steps * sizeof *sub->plan->steps);
+	sub->tree = t;
+	return sub->plan->steps != NULL;
+}
+
+static void tree_end(struct builder *sub)
+{
+	if (!sub->tree || sub->a->failed)
+		return;
+	sub->tree->steps = sub->plan->steps;
+	sub->tree->n_steps = sub->plan->n_steps;
+}
+
+static void add_own_dev(struct builder *b)
+{
 	Shim__MountStep *m = add_mount(b, "tmpfs", "tmpfs", "/dev", MOUNT_ATTR_NOSUID | MOUNT_ATTR_STRICTATIME, false);
 
 	add_option(b, m, arena_strdup(b->a, "mode=755"));
@@ -299,9 +327,6 @@ static void add_dev(struct builder *b)
 	for (size_t i = 0; i < ARRAY_SIZE(default_nodes); i++)
 		add_node(b, default_nodes[i].path, S_IFCHR | 0666, default_nodes[i].major, default_nodes[i].minor,
 			 default_nodes[i].path);
-	/* Without a terminal there is none: the real console is the host's, and no business of a container. */
-	if (spec->tty)
-		add_node(b, "/dev/console", S_IFCHR | 0620, 5, 1, "/dev/console");
 	m = add_mount(b, "devpts", "devpts", "/dev/pts", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, false);
 	add_option(b, m, arena_strdup(b->a, "newinstance"));
 	add_option(b, m, arena_strdup(b->a, "ptmxmode=0666"));
@@ -315,7 +340,26 @@ static void add_dev(struct builder *b)
 		s->path = (char *)default_symlinks[i].path;
 		s->target = (char *)default_symlinks[i].target;
 	}
-	add_shm(b);
+}
+
+static void add_dev(struct builder *b)
+{
+	const Berth__ContainerSpec *spec = spec_of(b->f);
+	bool own_shm = !is(spec->ipc_mode, "host") && !b->f->pod;
+	struct builder sub;
+
+	tree_begin(b, "/dev", &sub);
+	add_own_dev(&sub);
+	if (own_shm)
+		add_shm(&sub);
+	tree_end(&sub);
+	if (!own_shm)
+		add_shm(b);
+	/* Without a terminal there is none: the real console is the host's, and no business of a container. */
+	if (spec->tty)
+		add_node(b, "/dev/console", S_IFCHR | 0620, 5, 1, "/dev/console");
+	if (!is(spec->ipc_mode, "host"))
+		add_mount(b, "mqueue", "mqueue", "/dev/mqueue", ATTR_NONE, true);
 	for (unsigned i = 0; i < b->f->n_devices; i++) {
 		const struct plan_device *d = &b->f->devices[i];
 
@@ -327,12 +371,18 @@ static void add_sys(struct builder *b)
 {
 	uint64_t attr = ATTR_NONE | (is_privileged(b->f) ? 0 : MOUNT_ATTR_RDONLY);
 	bool userns = b->f->userns_count;
+	struct builder sub = *b;
 
 	/* sysfs shows the network namespace, and may be mounted only by who owns it. */
 	if (userns && net_is_host(b->f))
 		add_bind(b, "/sys", "/sys", attr, true, false);
-	else
+	else if (net_is_host(b->f) || b->f->pod) /* one that is not ours to make ahead */
 		add_mount(b, "sysfs", "sysfs", "/sys", attr, userns);
+	else {
+		tree_begin(b, "/sys", &sub);
+		add_mount(&sub, "sysfs", "sysfs", "/sys", attr, userns);
+		tree_end(&sub);
+	}
 	add_mount(b, "cgroup2", "cgroup", "/sys/fs/cgroup", attr, userns);
 }
 
@@ -686,6 +736,32 @@ int plan_make(const struct plan_facts *f, struct arena *a, Shim__LaunchPlan **re
 		return -ENOMEM;
 	*ret = b.plan;
 	return 0;
+}
+
+int plan_make_ahead(const struct plan_facts *f, struct arena *a, Shim__PreparePlan **ret)
+{
+	Shim__LaunchPlan all = SHIM__LAUNCH_PLAN__INIT;
+	struct builder b = {.a = a, .f = f, .plan = &all, .max_steps = 16};
+	Shim__PreparePlan *p = arena_alloc(a, sizeof *p);
+
+	all.steps = arena_alloc(a, b.max_steps * sizeof *all.steps);
+	if (!p || !all.steps)
+		return -ENOMEM;
+	shim__prepare_plan__init(p);
+	add_rootfs(&b);
+	add_dev(&b);
+	add_sys(&b);
+	add_files(&b);
+	p->steps = all.steps;
+	for (size_t i = 0; i < all.n_steps; i++)
+		if (all.steps[i]->what_case == SHIM__STEP__WHAT_OVERLAY ||
+		    all.steps[i]->what_case == SHIM__STEP__WHAT_TREE ||
+		    all.steps[i]->what_case == SHIM__STEP__WHAT_FILE)
+			p->steps[p->n_steps++] = all.steps[i];
+	p->has_net = p->net = p->has_log = p->log = 1;
+	p->staging_dir = (char *)f->staging_dir;
+	*ret = p;
+	return a->failed ? -ENOMEM : 0;
 }
 
 int plan_make_holder(const Berth__Pod *pod, const char *staging_dir, const char *exit_record, const char *hostname,

@@ -42,6 +42,9 @@ struct plan_facts {
 
 /* In the arena. -ENOMEM, or e is filled (a sysctl or ulimit that cannot be put into a plan). */
 int plan_make(const struct plan_facts *f, struct arena *a, Shim__LaunchPlan **ret, struct err *e);
+/* What of its steps depends on nothing but the facts above them, and can be made before the container exists: overlay, trees, files.
+ * Of f only obj (meta.uuid, spec), layers, upper, work, staging_dir and hostname need to be there. */
+int plan_make_ahead(const struct plan_facts *f, struct arena *a, Shim__PreparePlan **ret);
 /* The plan of a pod's holder. */
 int plan_make_holder(const Berth__Pod *pod, const char *staging_dir, const char *exit_record, const char *hostname,
 		     uint64_t incarnation, struct arena *a, Shim__LaunchPlan **ret, struct err *e);

@@ -24,7 +24,7 @@
 #define LEAVE_NS       (5 * NS_PER_S)	/* from the farewell to SIGKILL */
 #define LAST_WORDS_NS  (50 * NS_PER_MS) /* between the end of the process and giving its socket up */
 #define CALL_AGAIN_NS  (10 * NS_PER_MS) /* first pause between the end of the socket and calling again; doubles */
-#define END_WAIT_MS    100
+#define END_WAIT_MS    1000
 #define CALL_AGAIN_MAX 9 /* … so often: some 5 s */
 #define QUEUE_BYTES    (256u << 10)
 #define QUEUE_RECORDS  64

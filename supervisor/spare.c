@@ -3,12 +3,15 @@
  * One is made at a time, and not while a start is under way, which has better use for the processors: a report of one that has come
  * up lets the next spare be made. All are of
  * the kind (image, and whether its layer must survive the host) that was started last; when there is none of that kind and no
- * room, the oldest of another has to go. */
+ * room, the oldest of another has to go. Within a kind they are after the spec of the last start (its /dev, its small files): what the
+ * next one wants otherwise is made with its launch. */
 #include "supervisor/spare.h"
 
 #include "base/log.h"
 #include "base/own.h"
+#include "proto/envelope.h"
 #include "supervisor/launch.h"
+#include "supervisor/plan.h"
 #include "supervisor/set.h"
 #include "supervisor/store.h"
 
@@ -31,6 +34,8 @@ struct kind {
 struct spares {
 	struct supervisor *sv;
 	struct kind wanted;
+	uint8_t *spec; /* owned; packed: of the last start, after which the next ones are made */
+	size_t spec_len;
 	struct list all; /* of struct spare.link, oldest first */
 	unsigned n;
 	struct timer timer;
@@ -153,28 +158,43 @@ static void spare_bury(struct spare *p)
 
 /* ---------------------------------------------------------------- what it says */
 
-static int prepare_pack(struct spare *p, int *ret_fd, struct err *e)
+static int prepare_plan(struct spare *p, const Berth__ContainerSpec *spec, struct arena *a, Shim__PreparePlan **ret)
 {
 	struct supervisor *sv = p->sv;
-	Shim__PreparePlan plan = SHIM__PREPARE_PLAN__INIT;
-	Shim__Overlay overlay = SHIM__OVERLAY__INIT;
-	struct arena a = ARENA_INIT;
-	char upper[320], work[320];
-	int r;
+	Berth__Container *obj = arena_alloc(a, sizeof *obj);
+	Berth__Meta *meta = arena_alloc(a, sizeof *meta);
+	char path[320];
+	struct plan_facts f = {.obj = obj, .n_layers = (unsigned)p->kind.n_layers + 1};
 
-	plan.has_net = plan.net = plan.has_log = plan.log = 1;
-	plan.staging_dir = arena_printf(&a, "%s/staging", sv->cfg.run_dir);
-	plan.overlay = &overlay;
-	overlay.layers = launch_layers(sv, p->kind.layers, p->kind.n_layers, &a);
-	overlay.n_layers = p->kind.n_layers + 1;
-	path_container(sv, p->uuid, "upper", upper, sizeof upper);
-	path_container(sv, p->uuid, "work", work, sizeof work);
-	overlay.upper = upper;
-	overlay.work = work;
-	overlay.has_no_sync = 1;
-	overlay.no_sync = p->kind.no_sync;
-	r = a.failed ? err_set(e, ENOMEM, "spare", "no memory") : launch_pack(&plan.base, "berth-prepare", ret_fd, e);
+	if (!obj || !meta)
+		return -ENOMEM;
+	berth__container__init(obj);
+	berth__meta__init(meta);
+	obj->meta = meta;
+	obj->spec = (Berth__ContainerSpec *)(uintptr_t)spec; /* only read */
+	meta->uuid = p->uuid;
+	f.layers = (const char *const *)launch_layers(sv, p->kind.layers, p->kind.n_layers, a);
+	path_container(sv, p->uuid, "upper", path, sizeof path);
+	f.upper = arena_strdup(a, path);
+	path_container(sv, p->uuid, "work", path, sizeof path);
+	f.work = arena_strdup(a, path);
+	f.staging_dir = arena_printf(a, "%s/staging", sv->cfg.run_dir);
+	f.hostname = launch_hostname(spec, p->uuid, a);
+	return a->failed ? -ENOMEM : plan_make_ahead(&f, a, ret);
+}
+
+static int prepare_pack(struct spare *p, int *ret_fd, struct err *e)
+{
+	const struct spares *s = p->sv->spares;
+	Berth__ContainerSpec *spec = message_unpack(&berth__container_spec__descriptor, s->spec, s->spec_len);
+	struct arena a = ARENA_INIT;
+	Shim__PreparePlan *plan;
+	int r = spec ? prepare_plan(p, spec, &a, &plan) : -ENOMEM;
+
+	r = r < 0 ? err_set(e, -r, "spare", "no memory") : launch_pack(&plan->base, "berth-prepare", ret_fd, e);
 	arena_fini(&a);
+	if (spec)
+		berth__container_spec__free_unpacked(spec, NULL);
 	return r;
 }
 
@@ -338,6 +358,8 @@ void spares_close(struct supervisor *sv)
 	if (!s)
 		return;
 	timer_del(&s->timer);
+	list_each (p, &s->all, link)
+		shimlink_kill(p->shim);
 	list_each (p, &s->all, link) {
 		shimlink_end(p->shim);
 		socket_unlink(p);
@@ -347,6 +369,7 @@ void spares_close(struct supervisor *sv)
 		spare_free(p);
 	}
 	kind_fini(&s->wanted);
+	free(s->spec);
 	free(s);
 	sv->spares = NULL;
 }
@@ -364,6 +387,20 @@ static struct spare *spare_find(const struct supervisor *sv, const char *uuid)
 	return NULL;
 }
 
+static int spec_note(struct spares *s, const Berth__ContainerSpec *spec)
+{
+	size_t len = berth__container_spec__get_packed_size(spec);
+	uint8_t *data = malloc(len ? len : 1);
+
+	if (!data)
+		return -ENOMEM;
+	berth__container_spec__pack(spec, data);
+	free(s->spec);
+	s->spec = data;
+	s->spec_len = len;
+	return 0;
+}
+
 bool spare_offer(struct supervisor *sv, const Berth__Container *obj, char uuid[UUID_SIZE])
 {
 	struct spares *s = sv->spares;
@@ -373,7 +410,7 @@ bool spare_offer(struct supervisor *sv, const Berth__Container *obj, char uuid[U
 	/* One with ids of its own has a network namespace and layers of its own too; one in a pod has the pod's. */
 	if (!s || (obj->spec->security && obj->spec->security->userns) || (obj->spec->pod && obj->spec->pod[0]))
 		return false;
-	if (!kind_same(&s->wanted, &kind) && kind_copy(&s->wanted, &kind) < 0)
+	if (spec_note(s, obj->spec) < 0 || (!kind_same(&s->wanted, &kind) && kind_copy(&s->wanted, &kind) < 0))
 		return false;
 	refill_in(s, START_NS);
 	list_each (p, &s->all, link)

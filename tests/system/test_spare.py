@@ -4,7 +4,7 @@ import os
 import shutil
 import signal
 
-from conftest import busybox_image, host_new
+from conftest import busybox_image, host_new, private_host
 from host import DIR, eventually, processes
 
 
@@ -77,7 +77,7 @@ def test_an_upgrade_leaves_no_spare_of_the_old_behind(host):
     spares = ready(host)
     host.berth("upgrade")
     assert not set(spares) & set(ready(host))
-    assert not [p for p, v in processes().items() if v[0] == "Z" and v[1] == host.daemon.pid]
+    assert not [p for p, v in processes().items() if v[0] == "Z" and v[1:] == (host.daemon.pid, "berth-shim")]
     host.fds_at_start = None
 
 
@@ -97,16 +97,16 @@ def test_a_spare_is_of_the_image_that_was_started_last(host):
         shutil.rmtree(folder)
 
 
-def test_layers_that_were_imported_anew_are_not_those_of_the_spare(host):
+def test_layers_that_were_imported_anew_are_not_those_of_the_spare():
     """The spare holds an overlay of folders that are gone; its upper layer is mounted once more, over the new ones."""
     folder = os.path.join(DIR, "state", "busybox-layout")
-    host.run_("true")
-    ready(host)
-    host.berth("image", "rm", "busybox")
-    eventually(lambda: not os.listdir(host.state + "/images/layers"), "the layers are gone")
-    host.berth("image", "import", folder)
-    for _ in range(5):
-        assert host.run_("echo", "well").text == "well"
+    with private_host() as host:
+        ready(host)
+        host.berth("image", "rm", "busybox")
+        eventually(lambda: not os.listdir(host.state + "/images/layers"), "the layers are gone")
+        host.berth("image", "import", folder)
+        for _ in range(5):
+            assert host.run_("echo", "well").text == "well"
 
 
 def test_only_a_container_that_goes_with_its_end_is_not_synced(host):
@@ -128,3 +128,20 @@ def test_other_namespaces_than_the_spares_are_the_plans(host):
         assert net == os.readlink("/proc/self/ns/net")
         assert host.run_("readlink", "/proc/self/ns/net").text != net
         assert "LOOPBACK,UP" in host.run_("ip", "link").text
+
+
+def test_what_a_spare_has_made_is_what_a_launch_would_make(host):
+    """/dev, /sys and the small files: the same with a spare and without one, and with a flag that a spare knows nothing of."""
+    look = ("sh", "-c", "cd /dev; ls -ln . pts shm | sed 's/ [A-Z][a-z][a-z] .* / /'; sed 's/^[^ ]* \\([^ ]*\\) \\([^ ]*\\) .*/\\1 \\2/' /proc/mounts | sort; "
+            "cat /etc/hosts | grep -v 127.0.1.1; ls /sys /sys/class/net; stat -c '%a %u %g' / /dev /dev/shm /etc/hosts; cat /sys/firmware/* 2>&1 | head -1")
+    ready(host)
+    with_spare = host.run_(*look).out
+    os.kill(host.daemon.pid, signal.SIGSTOP)    # they are asked for at once, and there are no more than four
+    tools = [host.popen("run", "--rm", "busybox", *look) for _ in range(8)]
+    os.kill(host.daemon.pid, signal.SIGCONT)
+    for p in tools:
+        out = p.communicate(timeout=60)[0].decode()
+        assert out.splitlines() == with_spare.splitlines()
+    assert "65536" in host.run_("df", "/dev/shm").text
+    for _ in range(2):
+        assert "1024" in host.run_("--shm-size", "1m", "--", "df", "/dev/shm").text

@@ -58,6 +58,9 @@ static const char *step_text(const Shim__Step *s, char *buf, size_t size)
 	case SHIM__STEP__WHAT_SYSCTL:
 		buf_printf(&b, "sysctl %s=%s", s->sysctl->key, s->sysctl->value);
 		break;
+	case SHIM__STEP__WHAT_TREE:
+		buf_printf(&b, "tree %s of %zu", s->tree->path, s->tree->n_steps);
+		break;
 	default:
 		buf_adds(&b, "nothing");
 		break;
@@ -67,39 +70,60 @@ static const char *step_text(const Shim__Step *s, char *buf, size_t size)
 	return buf;
 }
 
+/* A tree, then what it consists of. */
+static size_t flatten(const Shim__LaunchPlan *p, const Shim__Step *flat[256])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->n_steps; i++) {
+		const Shim__TreeStep *t = p->steps[i]->what_case == SHIM__STEP__WHAT_TREE ? p->steps[i]->tree : NULL;
+
+		flat[n++] = p->steps[i];
+		for (size_t k = 0; t && k < t->n_steps; k++)
+			flat[n++] = t->steps[k];
+	}
+	return n;
+}
+
 static void assert_steps(const Shim__LaunchPlan *p, const char *const *golden)
 {
+	const Shim__Step *flat[256];
 	char text[512];
-	size_t i = 0;
+	size_t i = 0, n = flatten(p, flat);
 
-	for (; i < p->n_steps && golden[i]; i++)
-		if (strcmp(step_text(p->steps[i], text, sizeof text), golden[i]))
+	for (; i < n && golden[i]; i++)
+		if (strcmp(step_text(flat[i], text, sizeof text), golden[i]))
 			fail_msg("step %zu: \"%s\" instead of \"%s\"", i, text, golden[i]);
-	if (i < p->n_steps)
-		fail_msg("one step too many: \"%s\"", step_text(p->steps[i], text, sizeof text));
+	if (i < n)
+		fail_msg("one step too many: \"%s\"", step_text(flat[i], text, sizeof text));
 	if (golden[i])
 		fail_msg("missing: \"%s\"", golden[i]);
 }
 
+static size_t step_find(const Shim__LaunchPlan *p, const char *line)
+{
+	const Shim__Step *flat[256];
+	char text[512];
+	size_t n = flatten(p, flat);
+
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(step_text(flat[i], text, sizeof text), line))
+			return i;
+	return SIZE_MAX;
+}
+
 static bool has_step(const Shim__LaunchPlan *p, const char *line)
 {
-	char text[512];
-
-	for (size_t i = 0; i < p->n_steps; i++)
-		if (!strcmp(step_text(p->steps[i], text, sizeof text), line))
-			return true;
-	return false;
+	return step_find(p, line) != SIZE_MAX;
 }
 
 static size_t step_at(const Shim__LaunchPlan *p, const char *line)
 {
-	char text[512];
+	size_t at = step_find(p, line);
 
-	for (size_t i = 0; i < p->n_steps; i++)
-		if (!strcmp(step_text(p->steps[i], text, sizeof text), line))
-			return i;
-	fail_msg("missing: \"%s\"", line);
-	return 0;
+	if (at == SIZE_MAX)
+		fail_msg("missing: \"%s\"", line);
+	return at;
 }
 
 /* ---------------------------------------------------------------- a container to plan for */
@@ -168,6 +192,7 @@ static void the_default_plan_is_dockers(void **state)
 	static const char *const golden[] = {
 		"prepare overlay /layers/top",
 		"rootfs proc proc /proc e",
+		"rootfs tree /dev of 15",
 		"rootfs tmpfs tmpfs /dev 22 mode=755 size=65536k",
 		"rootfs node /dev/null 20666 1:3 /dev/null",
 		"rootfs node /dev/zero 20666 1:5 /dev/zero",
@@ -184,6 +209,7 @@ static void the_default_plan_is_dockers(void **state)
 		"rootfs link /dev/ptmx pts/ptmx",
 		"rootfs tmpfs shm /dev/shm e mode=1777 size=67108864",
 		"rootfs? mqueue mqueue /dev/mqueue e",
+		"rootfs tree /sys of 1",
 		"rootfs sysfs sysfs /sys f",
 		"rootfs cgroup2 cgroup /sys/fs/cgroup f",
 		FILES,
