@@ -54,6 +54,7 @@ static int create_run(struct app *app, void *opts, char **operands, unsigned n)
 static const struct flag ls_flags[] = {
 	{'f', "filter", "KEY=VALUE", "name, id, state, label", flag_list, offsetof(struct listing_opts, filters),
 	 .complete = "name= id= state= label="},
+	FLAG_ALL_PROJECTS(offsetof(struct listing_opts, format)),
 	{0},
 };
 
@@ -69,6 +70,8 @@ static void ls_line(struct table *t, const struct format_opts *o, const void *ob
 	table_cell(t, "%zu", p->n_containers);
 	table_cell(t, "%s", p->spec && p->spec->network && *p->spec->network ? p->spec->network : "none");
 	table_cell(t, "%s", print_ago(p->meta->created_at, now, ago));
+	if (o->all_projects)
+		table_cell(t, "%s", p->meta->project);
 }
 
 static const char *ls_id(const void *object, char buf[PRINT_SIZE])
@@ -79,9 +82,10 @@ static const char *ls_id(const void *object, char buf[PRINT_SIZE])
 
 static int ls_run(struct app *app, void *opts, char **operands, unsigned n)
 {
-	static const struct column columns[] = {{"ID"},	     {"NAME"},	 {"STATE"}, {"CONTAINERS", .right = true},
-						{"NETWORK"}, {"CREATED"}};
-	static const struct listing pods = {&berth__pod__descriptor, columns, ARRAY_SIZE(columns), ls_line, ls_id};
+	static const struct column columns[] = {{"ID"},	     {"NAME"},	  {"STATE"},  {"CONTAINERS", .right = true},
+						{"NETWORK"}, {"CREATED"}, {"PROJECT"}};
+	static const struct listing pods = {&berth__pod__descriptor, columns, ARRAY_SIZE(columns), ls_line, ls_id,
+					    .project_last = true};
 
 	(void)operands;
 	(void)n;

@@ -19,6 +19,7 @@ static const struct flag ps_flags[] = {
 	 .complete = "name= id= label= state= status= pod= image= exited= volume= before= since="},
 	{'n', "last", "N", "the N created last, in any state", flag_u32, offsetof(struct ps_opts, last)},
 	{'l', "latest", NULL, "the one created last, in any state", flag_bool, offsetof(struct ps_opts, latest)},
+	FLAG_ALL_PROJECTS(offsetof(struct ps_opts, format)),
 	{0},
 };
 
@@ -36,7 +37,14 @@ static void summaries_add(struct summaries *s, const Berth__ContainerListReply *
 }
 
 static const struct column columns[] = {
-	{"ID"}, {"NAME"}, {"IMAGE"}, {"COMMAND", .shrink = true}, {"STATE"}, {"STATUS"}, {"RESTARTS", .right = true},
+	{"ID"},
+	{"NAME"},
+	{"IMAGE"},
+	{"COMMAND", .shrink = true},
+	{"STATE"},
+	{"STATUS"},
+	{"RESTARTS", .right = true},
+	{"PROJECT"},
 };
 
 static void ps_line(struct table *t, const struct format_opts *o, const void *object, int64_t now)
@@ -52,6 +60,8 @@ static void ps_line(struct table *t, const struct format_opts *o, const void *ob
 	table_cell(t, "%s", state_text(c->state));
 	table_cell(t, "%s", status_text(c, now, status));
 	table_cell(t, "%u", c->restart_count);
+	if (o->all_projects)
+		table_cell(t, "%s", c->meta->project);
 }
 
 static const char *ps_id(const void *object, char buf[PRINT_SIZE])
@@ -60,8 +70,8 @@ static const char *ps_id(const void *object, char buf[PRINT_SIZE])
 	return ((const Berth__ContainerSummary *)object)->meta->uuid;
 }
 
-static const struct listing containers = {&berth__container_summary__descriptor, columns, ARRAY_SIZE(columns), ps_line,
-					  ps_id};
+static const struct listing containers = {
+	&berth__container_summary__descriptor, columns, ARRAY_SIZE(columns), ps_line, ps_id, .project_last = true};
 
 /* Page after page; the replies live until all is printed. */
 static int ps_pages(struct app *app, const struct ps_opts *o, Berth__ContainerList *list, struct summaries *s)
@@ -101,6 +111,7 @@ static int ps_run(struct app *app, void *opts, char **operands, unsigned n)
 		o->last = 1;
 	list.has_all = true;
 	list.all = o->all || o->last;
+	list.has_all_projects = list.all_projects = o->format.all_projects;
 	if (o->last) {
 		list.has_limit = true;
 		list.limit = o->last;

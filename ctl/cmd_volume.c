@@ -16,6 +16,7 @@ static int rm_run(struct app *app, void *opts, char **operands, unsigned n)
 static const struct flag ls_flags[] = {
 	{'f', "filter", "KEY=VALUE", "name, dangling", flag_list, offsetof(struct listing_opts, filters),
 	 .complete = "name= dangling="},
+	FLAG_ALL_PROJECTS(offsetof(struct listing_opts, format)),
 	{0},
 };
 
@@ -24,12 +25,13 @@ static void ls_line(struct table *t, const struct format_opts *o, const void *ob
 	const Berth__Volume *v = object;
 	char ago[PRINT_SIZE];
 
-	(void)o;
 	table_line(t);
 	table_cell(t, "%s", v->meta->name);
 	table_cell(t, "%zu", v->n_used_by);
 	table_cell(t, "%s", print_ago(v->meta->created_at, now, ago));
 	table_cell(t, "%s", v->path ? v->path : "");
+	if (o->all_projects)
+		table_cell(t, "%s", v->meta->project);
 }
 
 static const char *ls_id(const void *object, char buf[PRINT_SIZE])
@@ -41,9 +43,9 @@ static const char *ls_id(const void *object, char buf[PRINT_SIZE])
 static int ls_run(struct app *app, void *opts, char **operands, unsigned n)
 {
 	static const struct column columns[] = {
-		{"NAME"}, {"USED BY", .right = true}, {"CREATED"}, {"PATH", .shrink = true}};
-	static const struct listing volumes = {&berth__volume__descriptor, columns, ARRAY_SIZE(columns), ls_line,
-					       ls_id};
+		{"NAME"}, {"USED BY", .right = true}, {"CREATED"}, {"PATH", .shrink = true}, {"PROJECT"}};
+	static const struct listing volumes = {&berth__volume__descriptor, columns, ARRAY_SIZE(columns), ls_line, ls_id,
+					       .project_last = true};
 
 	(void)operands;
 	(void)n;

@@ -14,6 +14,7 @@ struct format_opts {
 	const char *format; /* NULL: the command's default */
 	bool quiet;	    /* ids only */
 	bool no_trunc;
+	bool all_projects; /* the list is of all: with a column that says of which */
 };
 
 extern const struct flag format_flags[];	 /* --format */

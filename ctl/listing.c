@@ -22,7 +22,8 @@ void listing_print(const struct listing *l, const struct format_opts *o, void *c
 		for (size_t i = 0; i < n; i++)
 			puts(l->id(objects[i], id));
 	} else if (format_is_table(o)) {
-		struct table *t = table_new(l->columns, l->n_columns, o->no_trunc);
+		struct table *t =
+			table_new(l->columns, l->n_columns - (l->project_last && !o->all_projects), o->no_trunc);
 
 		for (size_t i = 0; i < n; i++)
 			l->line(t, o, objects[i], now);
@@ -55,11 +56,14 @@ int listing_run(struct app *app, const struct listing *l, const struct listing_o
 	const ProtobufCFieldDescriptor *body =
 		protobuf_c_message_descriptor_get_field(&berth__envelope__descriptor, body_case);
 	ProtobufCMessage *request = message_new(body->descriptor);
+	struct err e;
 	struct ask a;
 	int status = listing_check(app, l, &o->format);
 
 	if (!status)
 		status = app_filters(app, &o->filters, request);
+	if (!status && o->format.all_projects)
+		(void)field_set(request, "all_projects", "true", &e); /* it has the field: it has the flag */
 	ask_init(&a, body_case, request);
 	if (!status)
 		status = app_ask(app, &a, NULL);

@@ -5,6 +5,12 @@
 #include "ctl/format.h"
 #include "ctl/print.h"
 
+#define FLAG_ALL_PROJECTS(format)                                                                                      \
+	{                                                                                                              \
+		0, "all-projects", NULL, "of all projects", flag_bool,                                                 \
+			(format) + offsetof(struct format_opts, all_projects)                                          \
+	}
+
 struct listing_opts { /* of a list that is asked for in one request */
 	struct format_opts format;
 	struct strings filters;
@@ -17,6 +23,7 @@ struct listing {
 	/* The cells of an object's line, or lines: each begins with table_line. */
 	void (*line)(struct table *t, const struct format_opts *o, const void *object, int64_t now_ns);
 	const char *(*id)(const void *object, char buf[PRINT_SIZE]); /* what -q prints */
+	bool project_last;					     /* the last column is for --all-projects only */
 };
 
 /* Whether --format fits the objects; the exit status. */

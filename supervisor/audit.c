@@ -226,6 +226,7 @@ struct asking {
 	uint32_t limit;
 	char ref[256];
 	char request_id[64]; /* "": of any request */
+	char project[64];    /* "": of any project */
 	bool newest_first;
 	bool known; /* the reference names a living object */
 	uint64_t after_id;
@@ -234,37 +235,25 @@ struct asking {
 
 static int uuid_query(struct asking *ask);
 
-static void on_actions_found(void *arg, int result, Berth__Action **actions, size_t n)
+static void on_actions_found(void *arg, int result, Berth__Action **actions, size_t n, uint64_t next_id)
 {
 	struct asking *ask = arg;
 	Berth__Envelope env = BERTH__ENVELOPE__INIT;
 	Berth__ActionsReply body = BERTH__ACTIONS_REPLY__INIT;
-	AUTO_FREE Berth__Action **shown = NULL;
 
-	if (result == 0 && !n && *ask->uuid && uuid_query(ask) == 0)
+	if (result == 0 && !n && !next_id && *ask->uuid && uuid_query(ask) == 0)
 		return;
-	if (result == 0) {
-		shown = calloc(n + 1, sizeof(*shown));
-		if (!shown)
-			result = -ENOMEM;
-	}
 	if (result < 0) {
 		reply_error(ask->sv, ask->parked, BERTH__ERROR__CODE__INTERNAL, NULL, "read the actions: %s",
 			    strerror(-result));
-	} else if (!n && *ask->ref && !ask->known) {
+	} else if (!n && !next_id && *ask->ref && !ask->known) {
 		reply_error(ask->sv, ask->parked, BERTH__ERROR__CODE__NOT_FOUND, "ref",
 			    "no container '%s', and no action on one of that name is kept", ask->ref);
 	} else {
-		if (n > ask->limit) { /* one more was asked for, to know whether there are more */
-			n = ask->limit;
-			body.has_next_after_id = true;
-			body.next_after_id = actions[n - 1]->id;
-		}
-		for (size_t i = 0; i < n; i++)
-			if (!*ask->request_id ||
-			    (actions[i]->request_id && !strcmp(actions[i]->request_id, ask->request_id)))
-				shown[body.n_actions++] = actions[i];
-		body.actions = shown;
+		body.has_next_after_id = next_id != 0;
+		body.next_after_id = next_id;
+		body.actions = actions;
+		body.n_actions = n;
 		env.body_case = BERTH__ENVELOPE__BODY_ACTIONS_REPLY;
 		env.actions_reply = &body;
 		reply(ask->sv, ask->parked, &env, NULL, 0);
@@ -289,8 +278,17 @@ static void uuid_beginning(const char *ref, char ret[UUID_SIZE])
 
 static int query(struct asking *ask, const char *uuid, const char *name)
 {
-	return store_get_actions(ask->sv->store, uuid, name, ask->after_id, ask->newest_first, ask->limit + 1,
-				 on_actions_found, ask);
+	const struct actions_query q = {
+		.object_uuid = uuid,
+		.object_name = name,
+		.project = *ask->project ? ask->project : NULL,
+		.request_id = *ask->request_id ? ask->request_id : NULL,
+		.after_id = ask->after_id,
+		.newest_first = ask->newest_first,
+		.limit = ask->limit,
+	};
+
+	return store_get_actions(ask->sv->store, &q, on_actions_found, ask);
 }
 
 static int uuid_query(struct asking *ask)
@@ -303,10 +301,10 @@ static int uuid_query(struct asking *ask)
 }
 
 /* A name, be it of one that is gone, comes before the beginning of a uuid: "c1" may be both. */
-static int actions_query(struct asking *ask, const char *project)
+static int actions_query(struct asking *ask, const struct principal *who)
 {
 	struct err e;
-	struct container *c = *ask->ref ? container_find(ask->sv, project, ask->ref, &e) : NULL;
+	struct container *c = *ask->ref ? container_find(ask->sv, who, ask->ref, &e) : NULL;
 
 	ask->known = c != NULL;
 	if (c && !strcmp(ask->ref, c->obj->meta->name))
@@ -347,7 +345,9 @@ void on_actions(struct request *rq)
 	snprintf(ask->ref, sizeof ask->ref, "%s", a->ref ? a->ref : "");
 	snprintf(ask->request_id, sizeof ask->request_id, "%s", a->request_id ? a->request_id : "");
 	ask->after_id = a->after_id;
-	r = actions_query(ask, rq->who.project);
+	if (!principal_sees_all(&rq->who))
+		snprintf(ask->project, sizeof ask->project, "%s", rq->who.project);
+	r = actions_query(ask, &rq->who);
 	if (r < 0) {
 		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "the store's queue is full");
 		free(ask);

@@ -17,7 +17,7 @@
 
 bool principal_sees(const struct principal *who, const Berth__Meta *object)
 {
-	return principal_sees_all(who) || !strcmp(object->project, who->project);
+	return principal_sees_all(who) || (object->project && !strcmp(object->project, who->project));
 }
 
 /* The answer without its addressee, for its client_token. */
@@ -171,6 +171,12 @@ static bool code_is_kernels(Berth__Error__Code code)
 	return code == BERTH__ERROR__CODE__START_FAILED || code == BERTH__ERROR__CODE__INTERNAL;
 }
 
+/* What this host, or this asker, cannot have: the step is the field, if it looks like one. */
+static bool code_is_ours(Berth__Error__Code code)
+{
+	return code == BERTH__ERROR__CODE__UNSUPPORTED || code == BERTH__ERROR__CODE__DENIED;
+}
+
 void reply_err(struct supervisor *sv, struct parked p, Berth__Error__Code code, const struct err *e)
 {
 	Berth__Error error = BERTH__ERROR__INIT;
@@ -183,11 +189,11 @@ void reply_err(struct supervisor *sv, struct parked p, Berth__Error__Code code, 
 	snprintf(step, sizeof step, "%s", e->step);
 	error.code = code;
 	error.text = text;
-	if (code == BERTH__ERROR__CODE__INVALID || (code == BERTH__ERROR__CODE__UNSUPPORTED && strchr(step, '.')))
+	if (code == BERTH__ERROR__CODE__INVALID || (code_is_ours(code) && strchr(step, '.')))
 		error.field = step;
 	else
 		error.step = step;
-	error.sys_errno = code == BERTH__ERROR__CODE__INVALID ? 0 : e->code;
+	error.sys_errno = code == BERTH__ERROR__CODE__INVALID || code == BERTH__ERROR__CODE__DENIED ? 0 : e->code;
 	answer_error(sv, p, &error);
 }
 

@@ -122,8 +122,8 @@ int container_new(struct supervisor *sv, Berth__Container *obj, struct container
 void container_free(struct container *c);
 int container_load(struct supervisor *sv, struct err *e); /* at start: every row of the store */
 
-/* NULL: e->code ENOENT or EEXIST (ambiguous). */
-struct container *container_find(struct supervisor *sv, const char *project, const char *ref, struct err *e);
+/* Of the project that who is about; if there is none and he sees all, of any. NULL: e->code ENOENT or EEXIST (ambiguous). */
+struct container *container_find(struct supervisor *sv, const struct principal *who, const char *ref, struct err *e);
 void container_touch(struct container *c);  /* something visible changed: store it when the turn ends */
 void container_vanish(struct container *c); /* the row is gone: tell, answer, free */
 void container_flush_all(struct supervisor *sv);

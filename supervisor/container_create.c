@@ -4,6 +4,7 @@
 #include "proto/envelope.h"
 #include "supervisor/caps.h"
 #include "supervisor/check.h"
+#include "supervisor/check_member.h"
 #include "supervisor/container_request.h"
 #include "supervisor/image.h"
 #include "supervisor/names.h"
@@ -181,7 +182,9 @@ static int creation_spec(struct creation *k)
 	obj->spec = message_copy(k->ask->spec ? &k->ask->spec->base : &nothing.base);
 	if (!obj->spec)
 		return creation_fail(k, BERTH__ERROR__CODE__EXHAUSTED, err_set(&k->e, ENOMEM, "", "no memory"));
-	r = check_container_spec(k->rq->sv, obj->spec, &k->e);
+	r = principal_sees_all(&k->rq->who) ? 0 : check_member_container(obj->spec, &k->e);
+	if (r == 0)
+		r = check_container_spec(k->rq->sv, obj->spec, &k->e);
 	if (r < 0)
 		return creation_fail(k, error_code_of(&k->e), r);
 	image = image_find(k->rq->sv, obj->spec->image, &k->e);
@@ -271,9 +274,17 @@ static int creation_pod(struct creation *k)
 		set_text(&k->obj->pod_uuid, "%s", k->obj->meta->uuid);
 		return 0;
 	}
-	p = pod_find(k->rq->sv, k->rq->who.project, k->obj->spec->pod, &k->e);
+	p = pod_find(k->rq->sv, &k->rq->who, k->obj->spec->pod, &k->e);
 	if (!p)
 		return creation_fail(k, error_code_of(&k->e), -ENOENT);
+	if (strcmp(p->obj->meta->project, k->rq->who.project) != 0)
+		return creation_fail(k, BERTH__ERROR__CODE__INVALID,
+				     err_set(&k->e, 0, "spec.pod", "the pod is of project %s", p->obj->meta->project));
+	/* An admin's pod may have what its members could not have made. */
+	if (!principal_sees_all(&k->rq->who) && check_member_pod(p->obj->spec, &k->e) < 0) {
+		snprintf(k->e.step, sizeof k->e.step, "spec.pod");
+		return creation_fail(k, BERTH__ERROR__CODE__DENIED, -EACCES);
+	}
 	if (p->removing)
 		return creation_fail(k, BERTH__ERROR__CODE__CONFLICT,
 				     err_set(&k->e, 0, "pod", "the pod is being removed"));

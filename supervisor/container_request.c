@@ -6,8 +6,10 @@
 #include "proto/envelope.h"
 #include "supervisor/check.h"
 #include "supervisor/check_field.h"
+#include "supervisor/check_member.h"
 #include "supervisor/limiter.h"
 #include "supervisor/names.h"
+#include "supervisor/pod.h"
 #include "supervisor/set.h"
 
 #include <errno.h>
@@ -19,7 +21,7 @@
 struct container *request_container(struct request *rq, const char *ref)
 {
 	struct err e;
-	struct container *c = container_find(rq->sv, rq->who.project, ref, &e);
+	struct container *c = container_find(rq->sv, &rq->who, ref, &e);
 
 	if (!c) {
 		reply_err(rq->sv, rq->parked, e.code == EEXIST ? BERTH__ERROR__CODE__AMBIGUOUS : error_code_of(&e), &e);
@@ -31,6 +33,21 @@ struct container *request_container(struct request *rq, const char *ref)
 		return NULL;
 	}
 	return c;
+}
+
+bool request_may_enter(struct request *rq, const struct container *c)
+{
+	struct err e;
+
+	const Berth__PodSpec *pod = c->pod->obj->spec; /* NULL: a pod of its own, as the container's spec says */
+
+	if (principal_sees_all(&rq->who) ||
+	    (check_member_container(c->obj->spec, &e) == 0 && (!pod || check_member_pod(pod, &e) == 0)))
+		return true;
+	reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__DENIED, "ref",
+		    "the container has what a member may not ask for (%s): its programs are the admin's who made it",
+		    e.step);
+	return false;
 }
 
 bool request_event(struct request *rq, struct container *c, struct event *ev)
@@ -75,7 +92,11 @@ void on_container_start(struct request *rq)
 	const Berth__ContainerStart *ask = rq->env->container_start;
 	struct event ev = EVENT(EV_START);
 	struct container *c = request_container(rq, ask->ref);
-	int r = c && ask->attach ? event_session(&ev) : 0;
+	int r;
+
+	if (c && ask->attach && !request_may_enter(rq, c))
+		return;
+	r = c && ask->attach ? event_session(&ev) : 0;
 
 	if (r < 0)
 		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__INTERNAL, NULL, "a socket for the session: %s",
@@ -197,7 +218,7 @@ void on_container_rename(struct request *rq)
 		reply_err(rq->sv, rq->parked, BERTH__ERROR__CODE__INVALID, &e);
 		return;
 	}
-	other = names_find(rq->sv->names, rq->who.project, ask->name, &n);
+	other = names_find(rq->sv->names, c->obj->meta->project, ask->name, &n);
 	if (other && other != c) {
 		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__EXISTS, "name",
 			    "the name \"%s\" is taken by container %.12s", ask->name, other->node.uuid);

@@ -156,38 +156,47 @@ int container_load(struct supervisor *sv, struct err *e)
 
 /* ---------------------------------------------------------------- finding */
 
-static struct container *of_project(struct table_node *n, const char *project)
+/* project NULL: any. */
+static bool is_of(const void *project, const struct table_node *n)
 {
-	struct container *c = n ? container_of(n, struct container, node) : NULL;
-
-	return c && !strcmp(c->obj->meta->project, project) ? c : NULL;
+	return !project || !strcmp(container_of(n, const struct container, node)->obj->meta->project, project);
 }
 
-struct container *container_find(struct supervisor *sv, const char *project, const char *ref, struct err *e)
+static struct container *find_within(struct supervisor *sv, const char *project, const char *ref, struct err *e)
 {
+	struct table_node *node = table_find(&sv->containers, ref);
 	bool many = false;
 	unsigned n = 0;
+	struct container *c;
+
+	if (node && is_of(project, node))
+		return container_of(node, struct container, node);
+	c = names_find(sv->names, project, ref, &n);
+	if (n == 1)
+		return c;
+	if (n) {
+		err_set(e, EEXIST, "ref", "%u containers are called \"%s\": name the one that is meant by its uuid", n,
+			ref);
+		return NULL;
+	}
+	node = table_find_prefix(&sv->containers, ref, is_of, project, &many);
+	if (many)
+		err_set(e, EEXIST, "ref", "several containers have a uuid that begins with \"%s\"", ref);
+	else if (!node)
+		err_set(e, ENOENT, "ref", "there is no container \"%s\"", ref);
+	return node ? container_of(node, struct container, node) : NULL;
+}
+
+struct container *container_find(struct supervisor *sv, const struct principal *who, const char *ref, struct err *e)
+{
 	struct container *c;
 
 	if (!ref || !ref[0]) {
 		err_set(e, EINVAL, "ref", "no container is named");
 		return NULL;
 	}
-	c = of_project(table_find(&sv->containers, ref), project);
-	if (!c)
-		c = names_find(sv->names, project, ref, &n);
-	if (n > 1) {
-		err_set(e, EEXIST, "ref", "%u containers are called \"%s\": name the one that is meant by its uuid", n,
-			ref);
-		return NULL;
-	}
-	if (!c)
-		c = of_project(table_find_prefix(&sv->containers, ref, &many), project);
-	if (many)
-		err_set(e, EEXIST, "ref", "several containers have a uuid that begins with \"%s\"", ref);
-	else if (!c)
-		err_set(e, ENOENT, "ref", "there is no container \"%s\"", ref);
-	return c;
+	c = find_within(sv, who->project, ref, e);
+	return c || e->code != ENOENT || !principal_sees_all(who) ? c : find_within(sv, NULL, ref, e);
 }
 
 /* ---------------------------------------------------------------- storing and telling */

@@ -5,6 +5,7 @@
 #include "proto/wire.h"
 #include "supervisor/caps.h"
 #include "supervisor/check.h"
+#include "supervisor/check_member.h"
 #include "supervisor/container_request.h"
 #include "supervisor/launch.h"
 #include "supervisor/request.h"
@@ -68,7 +69,7 @@ void on_container_attach(struct request *rq)
 	Berth__Done done = BERTH__DONE__INIT;
 	int pair[2], r;
 
-	if (!c || !request_event(rq, c, &ev))
+	if (!c || !request_may_enter(rq, c) || !request_event(rq, c, &ev))
 		return;
 	r = wire_pair(pair);
 	if (!r) {
@@ -176,7 +177,11 @@ void on_container_exec(struct request *rq)
 
 	if (!c)
 		return;
-	r = check_exec_spec(rq->sv, spec, &e);
+	if (!request_may_enter(rq, c))
+		return;
+	r = principal_sees_all(&rq->who) ? 0 : check_member_exec(spec, &e);
+	if (r == 0)
+		r = check_exec_spec(rq->sv, spec, &e);
 	if (r < 0) {
 		reply_err(rq->sv, rq->parked, error_code_of(&e), &e);
 		return;

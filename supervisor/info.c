@@ -27,13 +27,15 @@ static uint32_t count_fds(void)
 	return n > 3 ? n - 3 : 0; /* ".", ".." and the folder itself */
 }
 
-static void info_containers(const struct supervisor *sv, Berth__InfoReply *i)
+static void info_containers(const struct supervisor *sv, const struct principal *who, Berth__InfoReply *i)
 {
 	struct table_node *n;
 
 	list_each (n, &sv->containers.all, link) {
 		const struct container *c = container_of(n, struct container, node);
 
+		if (!principal_sees(who, c->obj->meta))
+			continue;
 		i->containers++;
 		i->shims += c->shim != NULL;
 		if (container_state(c) == BERTH__CONTAINER_STATE__CONTAINER_STATE_PAUSED)
@@ -46,12 +48,13 @@ static void info_containers(const struct supervisor *sv, Berth__InfoReply *i)
 	list_each (n, &sv->pods.all, link) {
 		const struct pod *p = container_of(n, struct pod, node);
 
+		if (!principal_sees(who, p->obj->meta))
+			continue;
 		i->pods += !p->obj->implicit;
 		i->shims += p->holder != NULL;
 	}
 	i->has_containers = i->has_containers_paused = i->has_containers_running = i->has_containers_stopped = true;
-	i->spare_shims = spare_count(sv);
-	i->has_pods = i->has_shims = i->has_spare_shims = true;
+	i->has_pods = true;
 }
 
 static void info_cgroup(const struct supervisor *sv, Berth__InfoReply *i, char **have, char **missing)
@@ -66,9 +69,6 @@ static void info_cgroup(const struct supervisor *sv, Berth__InfoReply *i, char *
 	}
 	i->controllers = have;
 	i->controllers_missing = missing;
-	i->cgroup_root = (char *)(uintptr_t)sv->cg.path;
-	i->has_cgroups_undead = true;
-	i->cgroups_undead = sv->graveyard.n;
 }
 
 static void info_host(Berth__InfoReply *i, struct utsname *u)
@@ -88,6 +88,25 @@ static void info_host(Berth__InfoReply *i, struct utsname *u)
 	}
 }
 
+/* What is berthd's own and the host's: not for members. */
+static void info_daemon(const struct supervisor *sv, Berth__InfoReply *i)
+{
+	i->has_pid = i->has_images = i->has_clients = i->has_generation = i->has_store_queue = i->has_fds = true;
+	i->pid = getpid();
+	i->state_dir = (char *)(uintptr_t)sv->cfg.state_dir; /* only packed, as below */
+	i->run_dir = (char *)(uintptr_t)sv->cfg.run_dir;
+	i->cgroup_root = (char *)(uintptr_t)sv->cg.path;
+	i->has_cgroups_undead = i->has_shims = i->has_spare_shims = true;
+	i->cgroups_undead = sv->graveyard.n;
+	i->images = sv->images.n;
+	i->clients = control_clients(sv);
+	i->generation = sv->generation;
+	i->store_queue = store_queued(sv->store);
+	i->store_error = (char *)(uintptr_t)store_error(sv->store);
+	i->fds = count_fds();
+	i->spare_shims = spare_count(sv);
+}
+
 void on_info(struct request *rq)
 {
 	static char version[] = BERTH_VERSION;
@@ -98,22 +117,16 @@ void on_info(struct request *rq)
 	struct utsname u;
 
 	i.version = version;
-	i.has_pid = i.has_started_at = i.has_images = i.has_clients = i.has_revision = true;
-	i.has_generation = i.has_store_queue = i.has_fds = true;
-	i.pid = getpid();
+	i.has_started_at = i.has_revision = true;
 	i.started_at = sv->started_at;
-	i.state_dir = sv->cfg.state_dir;
-	i.run_dir = sv->cfg.run_dir;
-	i.images = sv->images.n;
-	i.clients = control_clients(sv);
 	i.revision = supervisor_revision(sv);
-	i.generation = sv->generation;
-	i.store_queue = store_queued(sv->store);
-	i.store_error = (char *)(uintptr_t)store_error(sv->store);
-	i.fds = count_fds();
 	info_host(&i, &u);
-	info_containers(sv, &i);
+	info_containers(sv, &rq->who, &i);
 	info_cgroup(sv, &i, have, missing);
+	if (principal_sees_all(&rq->who))
+		info_daemon(sv, &i);
+	else
+		i.host = i.kernel = NULL;
 	env.body_case = BERTH__ENVELOPE__BODY_INFO_REPLY;
 	env.info_reply = &i;
 	reply(sv, rq->parked, &env, NULL, 0);

@@ -14,7 +14,7 @@
 #define FULL_BYTES (1u << 20) /* of whole objects: they come in a memfd anyway */
 
 struct listing {
-	const char *project;
+	const char *project; /* NULL: all */
 	const Berth__ContainerList *ask;
 	uint64_t before_id, since_id; /* of the containers that `before` and `since` name; 0 = not asked */
 	bool any_state;		      /* a state was asked for, or all */
@@ -47,10 +47,7 @@ static bool filter_name(const void *listing, const void *c, const char *value)
 
 static bool filter_id(const void *listing, const void *c, const char *value)
 {
-	const struct container *one = c;
-	bool many;
-
-	return str_starts(one->node.uuid, value) || table_find_prefix(&one->sv->containers, value, &many) == &one->node;
+	return table_uuid_begins(((const struct container *)c)->node.uuid, value);
 }
 
 static bool filter_label(const void *listing, const void *c, const char *value)
@@ -155,7 +152,7 @@ static bool container_listed(const struct listing *l, const struct container *c)
 {
 	const Berth__ContainerList *a = l->ask;
 
-	if (strcmp(c->obj->meta->project, l->project) != 0)
+	if (l->project && strcmp(c->obj->meta->project, l->project) != 0)
 		return false;
 	if (!filters_fit(filters, ARRAY_SIZE(filters), a->filters, a->n_filters, l, c))
 		return false;
@@ -245,7 +242,7 @@ static bool listing_references(struct request *rq, struct listing *l)
 
 		if (!before && !since)
 			continue;
-		c = container_find(rq->sv, rq->who.project, a->filters[i]->value, &e);
+		c = container_find(rq->sv, &rq->who, a->filters[i]->value, &e);
 		if (!c) {
 			reply_err(rq->sv, rq->parked, BERTH__ERROR__CODE__NOT_FOUND, &e);
 			return false;
@@ -338,6 +335,11 @@ void on_container_list(struct request *rq)
 	Berth__ContainerListReply body = BERTH__CONTAINER_LIST_REPLY__INIT;
 	struct page p;
 
+	if (a->all_projects) {
+		if (!request_sees_all(rq))
+			return;
+		l.project = NULL;
+	}
 	if (!listing_check(rq, &l))
 		return;
 	if (!page_init(&p, sv->containers.n, a->full)) {
@@ -374,7 +376,7 @@ void on_container_inspect(struct request *rq)
 {
 	struct err e = {0};
 	const char *ref = rq->env->container_inspect->ref;
-	struct container *c = container_find(rq->sv, rq->who.project, ref ? ref : "", &e);
+	struct container *c = container_find(rq->sv, &rq->who, ref ? ref : "", &e);
 
 	if (c)
 		answer_container(c, rq->parked, -1);

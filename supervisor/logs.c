@@ -184,7 +184,7 @@ void on_container_logs(struct request *rq)
 	const Berth__ContainerLogs *a = rq->env->container_logs;
 	struct supervisor *sv = rq->sv;
 	struct err e = {0};
-	struct container *c = container_find(sv, rq->who.project, a->ref ? a->ref : "", &e);
+	struct container *c = container_find(sv, &rq->who, a->ref ? a->ref : "", &e);
 	Berth__Envelope env = BERTH__ENVELOPE__INIT;
 	Berth__Done done = BERTH__DONE__INIT;
 	AUTO_FD fd = -1;

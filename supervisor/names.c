@@ -66,7 +66,7 @@ struct container *names_find(const struct names *n, const char *project, const c
 
 	*ret_n = 0;
 	for (struct container *c = n->bucket[hash(n, name)]; c; c = c->next_name)
-		if (!strcmp(c->obj->meta->name, name) && !strcmp(c->obj->meta->project, project)) {
+		if (!strcmp(c->obj->meta->name, name) && (!project || !strcmp(c->obj->meta->project, project))) {
 			first = first ? first : c;
 			++*ret_n;
 		}

@@ -11,5 +11,5 @@ int names_new(uint32_t capacity, struct names **ret);
 void names_free(struct names *n);
 void names_add(struct names *n, struct container *c);
 void names_del(struct names *n, struct container *c);
-/* The first of this name in the project; *ret_n how many there are. */
+/* The first of this name in the project (NULL: in any); *ret_n how many there are. */
 struct container *names_find(const struct names *n, const char *project, const char *name, unsigned *ret_n);

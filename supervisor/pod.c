@@ -117,34 +117,48 @@ int pod_load(struct supervisor *sv, struct err *e)
 	return store_load(sv->store, STORE_POD, load_row, sv, e);
 }
 
-struct pod *pod_find(struct supervisor *sv, const char *project, const char *ref, struct err *e)
+static struct pod *find_within(struct supervisor *sv, const char *project, const char *ref, struct err *e)
 {
-	struct pod *found = NULL;
+	struct pod *found = NULL, *named = NULL;
 	struct table_node *n;
-	unsigned many = 0;
-	size_t len = ref ? strlen(ref) : 0;
+	unsigned begin = 0, called = 0;
 
-	if (!len) {
-		err_set(e, EINVAL, "ref", "no pod is named");
-		return NULL;
-	}
 	list_each (n, &sv->pods.all, link) {
 		struct pod *p = container_of(n, struct pod, node);
 
-		if (p->obj->implicit || strcmp(p->obj->meta->project, project))
+		if (p->obj->implicit || (project && strcmp(p->obj->meta->project, project) != 0))
 			continue;
-		if (!strcmp(p->obj->meta->name, ref) || !strcmp(p->node.uuid, ref))
+		if (!strcmp(p->node.uuid, ref))
 			return p;
-		if (!strncmp(p->node.uuid, ref, len)) {
+		if (!strcmp(p->obj->meta->name, ref)) {
+			named = p;
+			called++;
+		}
+		if (table_uuid_begins(p->node.uuid, ref)) {
 			found = p;
-			many++;
+			begin++;
 		}
 	}
-	if (many > 1)
+	if (called > 1)
+		err_set(e, EEXIST, "ref", "%u pods are called \"%s\": name the one that is meant by its uuid", called,
+			ref);
+	else if (!called && begin > 1)
 		err_set(e, EEXIST, "ref", "several pods have a uuid that begins with \"%s\"", ref);
-	else if (!many)
+	else if (!called && !begin)
 		err_set(e, ENOENT, "ref", "there is no pod \"%s\"", ref);
-	return many == 1 ? found : NULL;
+	return called == 1 ? named : !called && begin == 1 ? found : NULL;
+}
+
+struct pod *pod_find(struct supervisor *sv, const struct principal *who, const char *ref, struct err *e)
+{
+	struct pod *p;
+
+	if (!ref || !*ref) {
+		err_set(e, EINVAL, "ref", "no pod is named");
+		return NULL;
+	}
+	p = find_within(sv, who->project, ref, e);
+	return p || e->code != ENOENT || !principal_sees_all(who) ? p : find_within(sv, NULL, ref, e);
 }
 
 void pod_add(struct pod *p, struct container *c)

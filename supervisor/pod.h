@@ -37,8 +37,8 @@ struct pod {
 };
 
 int pod_load(struct supervisor *sv, struct err *e); /* at start: every row of the store */
-/* Explicit ones only; NULL: ENOENT or EEXIST. */
-struct pod *pod_find(struct supervisor *sv, const char *project, const char *ref, struct err *e);
+/* As container_find; explicit ones only. */
+struct pod *pod_find(struct supervisor *sv, const struct principal *who, const char *ref, struct err *e);
 int pod_new_implicit(struct supervisor *sv, const char *uuid, struct pod **ret, struct err *e);
 void pod_free(struct pod *p);
 void pod_add(struct pod *p, struct container *c);

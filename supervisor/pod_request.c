@@ -2,6 +2,7 @@
 #include "base/own.h"
 #include "proto/envelope.h"
 #include "supervisor/check.h"
+#include "supervisor/check_member.h"
 #include "supervisor/container.h"
 #include "supervisor/filter.h"
 #include "supervisor/pod.h"
@@ -67,7 +68,7 @@ static void answer_pod(struct supervisor *sv, struct pod *p, struct parked parke
 static struct pod *request_pod(struct request *rq, const char *ref)
 {
 	struct err e;
-	struct pod *p = pod_find(rq->sv, rq->who.project, ref, &e);
+	struct pod *p = pod_find(rq->sv, &rq->who, ref, &e);
 
 	if (!p) {
 		reply_err(rq->sv, rq->parked, e.code == EEXIST ? BERTH__ERROR__CODE__AMBIGUOUS : error_code_of(&e), &e);
@@ -151,6 +152,8 @@ void on_pod_create(struct request *rq)
 	struct err e;
 	int r = ask->name && ask->name[0] ? check_name("name", ask->name, &e) : 0;
 
+	if (!r && !principal_sees_all(&rq->who))
+		r = check_member_pod(spec, &e);
 	if (!r)
 		r = check_pod_spec(rq->sv, spec, &e);
 	if (r < 0) {
@@ -194,10 +197,7 @@ static bool filter_name(const void *listing, const void *p, const char *value)
 
 static bool filter_id(const void *listing, const void *p, const char *value)
 {
-	const struct pod *one = p;
-	bool many;
-
-	return str_starts(one->node.uuid, value) || table_find_prefix(&one->sv->pods, value, &many) == &one->node;
+	return table_uuid_begins(((const struct pod *)p)->node.uuid, value);
 }
 
 static bool filter_state(const void *listing, const void *p, const char *value)
@@ -235,12 +235,13 @@ void on_pod_list(struct request *rq)
 		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "no memory");
 		return;
 	}
-	if (!filters_check(rq, filters, ARRAY_SIZE(filters), ask->filters, ask->n_filters))
+	if ((ask->all_projects && !request_sees_all(rq)) ||
+	    !filters_check(rq, filters, ARRAY_SIZE(filters), ask->filters, ask->n_filters))
 		return;
 	list_each (node, &rq->sv->pods.all, link) {
 		struct pod *p = container_of(node, struct pod, node);
 
-		if (p->obj->implicit || strcmp(p->obj->meta->project, rq->who.project) ||
+		if (p->obj->implicit || (!ask->all_projects && strcmp(p->obj->meta->project, rq->who.project) != 0) ||
 		    !filters_fit(filters, ARRAY_SIZE(filters), ask->filters, ask->n_filters, NULL, p))
 			continue;
 		if (pod_view(p, &views[n], &uuids[n]) < 0)

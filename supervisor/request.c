@@ -244,17 +244,6 @@ static int request_admit(struct client *c, const Berth__Envelope *env, const str
 	return 0;
 }
 
-/* Fields of version 2 of the protocol that this berthd does not honour yet: refused, so that nobody relies on them. */
-static int request_unfinished(struct client *c, const Berth__Envelope *env)
-{
-	static const char field[] = "all_projects";
-
-	if (env->body_case != BERTH__ENVELOPE__BODY_CONTAINER_LIST || !env->container_list->all_projects)
-		return 0;
-	client_refuse(c, env->id, BERTH__ERROR__CODE__UNSUPPORTED, field, "%s is not available in this version", field);
-	return -ENOTSUP;
-}
-
 static int request_store_admit(struct client *c, const Berth__Envelope *env, const struct request_row *row)
 {
 	struct store *st = c->sv->store;
@@ -444,8 +433,7 @@ int request_handle(struct client *c, const Berth__Envelope *env, struct wire_fds
 			      "this version of berthd does not know this request");
 		return 0;
 	}
-	if (request_admit(c, env, row, &rq.who, fds->n) < 0 || request_unfinished(c, env) < 0 ||
-	    request_store_admit(c, env, row) < 0)
+	if (request_admit(c, env, row, &rq.who, fds->n) < 0 || request_store_admit(c, env, row) < 0)
 		return 0;
 	if (control_open_add(c, &rq.who, env->id, row, &o) < 0) {
 		client_refuse(c, env->id, BERTH__ERROR__CODE__INTERNAL, NULL, "out of memory");
@@ -463,6 +451,15 @@ int request_handle(struct client *c, const Berth__Envelope *env, struct wire_fds
 	if (request_is_new(&rq, o))
 		row->fn(&rq);
 	return 0;
+}
+
+bool request_sees_all(struct request *rq)
+{
+	if (principal_sees_all(&rq->who))
+		return true;
+	reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__DENIED, "all_projects",
+		    "%s is a member of project %s and sees no other", rq->who.name, rq->who.project);
+	return false;
 }
 
 void on_cancel(struct request *rq)

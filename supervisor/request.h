@@ -38,6 +38,9 @@ const struct request_row *request_row_of(Berth__Envelope__BodyCase body); /* NUL
  * only names the object: one request is one action. */
 void request_audit(struct request *rq, const char *kind, const Berth__Meta *object);
 
+/* For what is asked of all projects; false: it was refused. */
+bool request_sees_all(struct request *rq);
+
 /* container_*.c, pod.c, image.c … implement these; request.c holds the table. */
 request_fn on_container_create, on_container_start, on_container_stop, on_container_restart, on_container_kill,
 	on_container_pause, on_container_unpause, on_container_rename, on_container_remove, on_container_update,

@@ -138,7 +138,7 @@ static bool sampling_named(struct request *rq, struct sampling *sa)
 	struct err e = {0};
 
 	for (size_t i = 0; i < a->n_refs; i++) {
-		struct container *c = container_find(rq->sv, rq->who.project, a->refs[i], &e);
+		struct container *c = container_find(rq->sv, &rq->who, a->refs[i], &e);
 
 		if (!c) {
 			reply_err(rq->sv, rq->parked,

@@ -29,7 +29,7 @@
 static void op_finish(struct store_op *op)
 {
 	if (op->found)
-		op->found(op->arg, op->result, op->actions, op->n_actions);
+		op->found(op->arg, op->result, op->actions, op->n_actions, op->next_id);
 	else if (op->done)
 		op->done(op->arg, op->result);
 	store_op_free(op);

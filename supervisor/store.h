@@ -53,12 +53,21 @@ int store_put_token(struct store *st, const char *principal, const char *token, 
 /* This one, or (NULL) the expired. */
 int store_drop_tokens(struct store *st, const char *principal, const char *token, int64_t expired_before);
 
-/* Actions are not kept in memory: read by the thread. found() runs on the loop with messages that are freed after it.
- * object_uuid may be the beginning of one; either, both or none may be given (then: all). Oldest first, those after after_id; or
- * newest first, those before after_id (0: from the newest). */
-int store_get_actions(struct store *st, const char *object_uuid, const char *object_name, uint64_t after_id,
-		      bool newest_first, uint32_t limit,
-		      void (*found)(void *arg, int result, Berth__Action **actions, size_t n), void *arg);
+/* Actions are not kept in memory: read by the thread. Oldest first, those after after_id; or newest first, those before after_id (0: from
+ * the newest). found() runs on the loop with messages that are freed after it; next_id: where there may be more, 0 = there is no more.
+ * Of project and request_id there is no index: no more than STORE_LOOK_MAX actions are looked at at once, so that nobody holds up the
+ * thread, and there may be more behind a page that is empty. */
+#define STORE_LOOK_MAX 4000u
+struct actions_query {
+	const char *object_uuid, *object_name; /* the first may be the beginning of one; either fits, none given: all */
+	const char *project, *request_id;      /* NULL: of any */
+	uint64_t after_id;
+	bool newest_first;
+	uint32_t limit;
+};
+int store_get_actions(struct store *st, const struct actions_query *q,
+		      void (*found)(void *arg, int result, Berth__Action **actions, size_t n, uint64_t next_id),
+		      void *arg);
 int store_load_tokens(struct store *st,
 		      int (*fn)(void *arg, const char *principal, const char *token, uint64_t body_hash,
 				const void *reply, size_t len, int64_t expires_at),

@@ -136,18 +136,30 @@ static void actions_free(Berth__Action **actions, size_t n)
 	free(actions);
 }
 
-/* Rows of a prepared query of one blob column into op->actions. */
+static bool text_fits(const char *wanted, const char *text)
+{
+	return !wanted || (text && !strcmp(wanted, text));
+}
+
+/* Rows of a prepared query of one blob column into op->actions. With a limit it ends there, or when it has looked at many. */
 static int read_actions(struct store *st, struct store_op *op, sqlite3_stmt *s)
 {
-	size_t size = 0;
+	size_t size = 0, looked = 0;
+	uint64_t last_id = 0;
 	int code, r = 0;
 
+	op->next_id = 0;
 	actions_free(op->actions, op->n_actions);
 	op->actions = NULL;
 	op->n_actions = 0;
 	while (r == 0 && (code = sqlite3_step(s)) == SQLITE_ROW) {
 		size_t len = (size_t)sqlite3_column_bytes(s, 0);
+		Berth__Action *a;
 
+		if (op->limit && (op->n_actions == op->limit || looked++ == STORE_LOOK_MAX)) {
+			op->next_id = last_id;
+			break;
+		}
 		if (op->n_actions == size) {
 			Berth__Action **grown = realloc(op->actions, (size ? size * 2 : 16) * sizeof *grown);
 
@@ -158,13 +170,18 @@ static int read_actions(struct store *st, struct store_op *op, sqlite3_stmt *s)
 			op->actions = grown;
 			size = size ? size * 2 : 16;
 		}
-		op->actions[op->n_actions] = berth__action__unpack(NULL, len, sqlite3_column_blob(s, 0));
-		if (op->actions[op->n_actions])
-			op->n_actions++;
-		else
+		a = berth__action__unpack(NULL, len, sqlite3_column_blob(s, 0));
+		if (!a) {
 			r = -EUCLEAN;
+			break;
+		}
+		last_id = a->id;
+		if (text_fits(op->text3, a->project) && text_fits(op->text4, a->request_id))
+			op->actions[op->n_actions++] = a;
+		else
+			berth__action__free_unpacked(a, NULL);
 	}
-	if (r == 0 && code != SQLITE_DONE)
+	if (r == 0 && !op->next_id && code != SQLITE_DONE)
 		r = store_failed(st, code);
 	sqlite3_reset(s);
 	sqlite3_clear_bindings(s);
@@ -183,7 +200,11 @@ static int run_get_actions(struct store *st, struct store_op *op, sqlite3_stmt *
 		bind_text(s, 3, op->text2);
 	sqlite3_bind_int64(s, 4, (sqlite3_int64)op->id);
 	sqlite3_bind_int(s, 5, !op->text && !op->text2);
-	sqlite3_bind_int64(s, 6, op->limit ? (sqlite3_int64)op->limit : -1);
+	/* One more than is wanted tells whether there is more. */
+	sqlite3_bind_int64(s, 6,
+			   !op->limit		    ? -1
+			   : op->text3 || op->text4 ? (sqlite3_int64)STORE_LOOK_MAX + 1
+						    : (sqlite3_int64)op->limit + 1);
 	return read_actions(st, op, s);
 }
 
@@ -281,6 +302,7 @@ void store_op_free(struct store_op *op)
 	free(op->text);
 	free(op->text2);
 	free(op->text3);
+	free(op->text4);
 	free(op->blob);
 	actions_free(op->actions, op->n_actions);
 	free(op);

@@ -37,11 +37,11 @@ struct store_op {
 	bool ran;	 /* its work before the row was done: not again when the batch is repeated */
 	bool call_after; /* its work comes after the commit */
 	enum store_kind object;
-	uint64_t id, revision, hash;
+	uint64_t id, revision, hash, next_id;
 	uint32_t limit;
 	int64_t at, at2;
-	char *text, *text2, *text3; /* owned: uuid, project, name; principal, token; … */
-	void *blob;		    /* owned */
+	char *text, *text2, *text3, *text4; /* owned: uuid, project, name; principal, token; … */
+	void *blob;			    /* owned */
 	size_t len;
 	int result;
 	store_done *done;
@@ -49,7 +49,7 @@ struct store_op {
 	int (*call)(void *arg);
 	int (*load)(struct store *st, struct store_op *op);
 	void *load_arg;
-	void (*found)(void *arg, int result, Berth__Action **actions, size_t n);
+	void (*found)(void *arg, int result, Berth__Action **actions, size_t n, uint64_t next_id);
 	Berth__Action **actions; /* owned, with what they point to */
 	size_t n_actions;
 };

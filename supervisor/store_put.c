@@ -154,19 +154,21 @@ int store_drop_tokens(struct store *st, const char *principal, const char *token
 	return store_queue(st, op);
 }
 
-int store_get_actions(struct store *st, const char *object_uuid, const char *object_name, uint64_t after_id,
-		      bool newest_first, uint32_t limit,
-		      void (*found)(void *arg, int result, Berth__Action **actions, size_t n), void *arg)
+int store_get_actions(struct store *st, const struct actions_query *q,
+		      void (*found)(void *arg, int result, Berth__Action **actions, size_t n, uint64_t next_id),
+		      void *arg)
 {
-	struct store_op *op = store_op_new(newest_first ? OP_GET_NEWEST : OP_GET_ACTIONS, NULL, arg);
+	struct store_op *op = store_op_new(q->newest_first ? OP_GET_NEWEST : OP_GET_ACTIONS, NULL, arg);
 
 	if (!op)
 		return -ENOMEM;
 	op->found = found;
-	op->id = after_id;
-	op->limit = limit;
-	if ((object_uuid && op_text(&op->text, object_uuid) < 0) ||
-	    (object_name && op_text(&op->text2, object_name) < 0)) {
+	op->id = q->after_id;
+	op->limit = q->limit;
+	if ((q->object_uuid && op_text(&op->text, q->object_uuid) < 0) ||
+	    (q->object_name && op_text(&op->text2, q->object_name) < 0) ||
+	    (q->project && op_text(&op->text3, q->project) < 0) ||
+	    (q->request_id && op_text(&op->text4, q->request_id) < 0)) {
 		store_op_free(op);
 		return -ENOMEM;
 	}

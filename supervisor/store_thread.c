@@ -51,7 +51,7 @@ static void kept_add(struct store *st, struct store_op *op)
 	}
 	*copy = *op;
 	copy->done = NULL;
-	op->text = op->text2 = op->text3 = NULL; /* the copy owns them now */
+	op->text = op->text2 = op->text3 = op->text4 = NULL; /* the copy owns them now */
 	op->blob = NULL;
 	op->actions = NULL;
 	op->n_actions = 0;

@@ -81,7 +81,7 @@ struct table_node *table_find(const struct table *t, const char *uuid)
 }
 
 /* "0a1b2c3d4e5f" fits "0a1b2c3d-4e5f-…": people copy the twelve digits that lists show. */
-static bool uuid_has_prefix(const char *uuid, const char *prefix)
+bool table_uuid_begins(const char *uuid, const char *prefix)
 {
 	for (; *prefix; uuid++) {
 		if (*uuid == '-' && *prefix != '-')
@@ -93,7 +93,9 @@ static bool uuid_has_prefix(const char *uuid, const char *prefix)
 	return true;
 }
 
-struct table_node *table_find_prefix(const struct table *t, const char *prefix, bool *ret_many)
+struct table_node *table_find_prefix(const struct table *t, const char *prefix,
+				     bool (*sees)(const void *arg, const struct table_node *n), const void *arg,
+				     bool *ret_many)
 {
 	struct table_node *n, *found = NULL;
 
@@ -101,7 +103,7 @@ struct table_node *table_find_prefix(const struct table *t, const char *prefix, 
 	if (!*prefix || *prefix == '-' || !t->all.next)
 		return NULL;
 	list_each (n, &t->all, link) {
-		if (!uuid_has_prefix(n->uuid, prefix))
+		if (!table_uuid_begins(n->uuid, prefix) || (sees && !sees(arg, n)))
 			continue;
 		if (found) {
 			*ret_many = true;

@@ -24,5 +24,9 @@ void table_fini(struct table *t);		      /* does not free the objects */
 int table_add(struct table *t, struct table_node *n); /* -EEXIST, -ENOSPC at capacity */
 void table_del(struct table *t, struct table_node *n);
 struct table_node *table_find(const struct table *t, const char *uuid);
-/* By unambiguous uuid prefix (at least 1 character; the dashes may be left out). NULL with *ret_many true when several fit. */
-struct table_node *table_find_prefix(const struct table *t, const char *prefix, bool *ret_many);
+/* By unambiguous uuid prefix (at least 1 character; the dashes may be left out) among those that arg may see. NULL with *ret_many true
+ * when several fit. sees NULL: all. */
+struct table_node *table_find_prefix(const struct table *t, const char *prefix,
+				     bool (*sees)(const void *arg, const struct table_node *n), const void *arg,
+				     bool *ret_many);
+bool table_uuid_begins(const char *uuid, const char *prefix); /* as above */

@@ -480,7 +480,7 @@ void on_token_revoke(struct request *rq)
 	const char *id = rq->env->token_revoke->id;
 	struct supervisor *sv = rq->sv;
 	bool many = false;
-	struct table_node *n = id ? table_find_prefix(&sv->tokens->by_id, id, &many) : NULL;
+	struct table_node *n = id ? table_find_prefix(&sv->tokens->by_id, id, NULL, NULL, &many) : NULL;
 	struct revocation *k;
 	struct token *t;
 	Berth__Meta meta;

@@ -49,7 +49,7 @@ void on_container_top(struct request *rq)
 	const char *ref = rq->env->container_top->ref;
 	const char *argv[] = {"top", NULL};
 	struct err e = {0};
-	struct container *c = container_find(rq->sv, rq->who.project, ref ? ref : "", &e);
+	struct container *c = container_find(rq->sv, &rq->who, ref ? ref : "", &e);
 	AUTO_FD group_fd = -1;
 	struct top *t;
 	int r;

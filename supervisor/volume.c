@@ -93,28 +93,49 @@ void volume_fini(struct supervisor *sv)
 		volume_free(sv, volume_of(n));
 }
 
-static struct volume *volume_find(struct supervisor *sv, const char *project, const char *name)
+/* project NULL: in any; *ret_n how many there are. */
+static struct volume *find_within(struct supervisor *sv, const char *project, const char *name, unsigned *ret_n)
 {
+	struct volume *found = NULL;
 	struct table_node *n;
 
+	*ret_n = 0;
 	list_each (n, &sv->volumes.all, link) {
 		const Berth__Meta *m = volume_of(n)->obj->meta;
 
-		if (!volume_of(n)->removing && !strcmp(m->name, name) && !strcmp(m->project, project))
-			return volume_of(n);
+		if (volume_of(n)->removing || strcmp(m->name, name) != 0 ||
+		    (project && strcmp(m->project, project) != 0))
+			continue;
+		found = volume_of(n);
+		++*ret_n;
 	}
-	return NULL;
+	return found;
 }
 
-/* The one that a request names; NULL: refused. */
+static struct volume *volume_find(struct supervisor *sv, const char *project, const char *name)
+{
+	unsigned n;
+
+	return find_within(sv, project, name, &n);
+}
+
+/* The one that a request names, as container_find; NULL: refused. */
 static struct volume *volume_asked(struct request *rq, const char *name)
 {
 	struct volume *v = volume_find(rq->sv, rq->who.project, name ? name : "");
+	unsigned n = 1;
 
-	if (!v)
+	if (!v && principal_sees_all(&rq->who))
+		v = find_within(rq->sv, NULL, name ? name : "", &n);
+	if (v && n == 1)
+		return v;
+	if (v)
+		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__AMBIGUOUS, "name",
+			    "%u projects have a volume '%.200s': say which one", n, name);
+	else
 		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__NOT_FOUND, "name", "no volume '%.200s'",
 			    name ? name : "");
-	return v;
+	return NULL;
 }
 
 static void volume_path(const struct supervisor *sv, const char *folder, const char *uuid, char *buf, size_t size)
@@ -380,7 +401,8 @@ void on_volume_list(struct request *rq)
 	AUTO_FREE char **used = calloc(n_containers + 1, sizeof *used);
 	struct table_node *node;
 
-	if (!filters_check(rq, filters, ARRAY_SIZE(filters), a->filters, a->n_filters))
+	if ((a->all_projects && !request_sees_all(rq)) ||
+	    !filters_check(rq, filters, ARRAY_SIZE(filters), a->filters, a->n_filters))
 		return;
 	bool memory = list && view && used;
 	AUTO_FREE char ***kept = memory ? calloc(n_all + 1, sizeof *kept) : NULL;
@@ -392,7 +414,8 @@ void on_volume_list(struct request *rq)
 		const Berth__Volume *obj = volume_of(node)->obj;
 		size_t n_users = volume_users(sv, obj, used);
 
-		if (strcmp(obj->meta->project, rq->who.project) != 0 || volume_of(node)->removing ||
+		if ((!a->all_projects && strcmp(obj->meta->project, rq->who.project) != 0) ||
+		    volume_of(node)->removing ||
 		    !filters_fit(filters, ARRAY_SIZE(filters), a->filters, a->n_filters, &n_users, obj))
 			continue;
 		view[n] = *obj;

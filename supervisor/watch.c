@@ -37,7 +37,8 @@ struct subscriber {
 	struct list link; /* watch.subscribers */
 	struct watch *watch;
 	struct parked parked;
-	uint64_t next; /* number of the next entry to look at */
+	char project[64]; /* whose objects; "": all */
+	uint64_t next;	  /* number of the next entry to look at */
 	int64_t since_at, until_at;
 	uint64_t since_revision;
 	struct timer until;
@@ -263,6 +264,8 @@ static const struct filter_row filters[] = {
 
 static bool subscriber_wants(const struct subscriber *s, const struct entry *en)
 {
+	if (*s->project && !text_is(en->event->project, s->project))
+		return false;
 	if (!filters_fit(filters, ARRAY_SIZE(filters), s->filters, s->n_filters, s->watch, en))
 		return false;
 	if (s->since_revision && en->event->revision <= s->since_revision)
@@ -534,6 +537,8 @@ void on_events(struct request *rq)
 	s->since_at = a->since_at;
 	s->since_revision = a->since_revision;
 	s->until_at = a->until_at;
+	if (!principal_sees_all(&rq->who))
+		snprintf(s->project, sizeof s->project, "%s", rq->who.project);
 	s->next = !replay ? w->next : w->next > RING ? w->next - RING : 0;
 	list_push(&w->subscribers, &s->link);
 	w->n_subscribers++;

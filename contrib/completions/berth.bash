@@ -86,7 +86,7 @@ _berth_flags() {
 	"rename") echo "--help" ;;
 	"update") echo "-m --memory --memory-high --memory-swap --cpus --cpu-weight --cpuset-cpus --cpuset-mems --pids-limit --io-weight --io-max --oom-group --restart --help" ;;
 	"rm") echo "-f --force -s --stop -v --volumes --help" ;;
-	"ps") echo "-a --all -f --filter -n --last -l --latest --format -q --quiet --no-trunc --help" ;;
+	"ps") echo "-a --all -f --filter -n --last -l --latest --all-projects --format -q --quiet --no-trunc --help" ;;
 	"inspect") echo "-f --format --help" ;;
 	"logs") echo "-f --follow -n --tail --since --until -t --timestamps --stdout --stderr --help" ;;
 	"top") echo "--format -q --quiet --no-trunc --help" ;;
@@ -94,7 +94,7 @@ _berth_flags() {
 	"events") echo "--since --until -f --filter --format --help" ;;
 	"actions") echo "-n --last --format -q --quiet --no-trunc --help" ;;
 	"pod create") echo "--name --hostname --share-pid --network -l --label --label-file --sysctl --shm-size -m --memory --memory-high --memory-swap --cpus --cpu-weight --cpuset-cpus --cpuset-mems --pids-limit --io-weight --io-max --oom-group --help" ;;
-	"pod ls") echo "-f --filter --format -q --quiet --no-trunc --help" ;;
+	"pod ls") echo "-f --filter --all-projects --format -q --quiet --no-trunc --help" ;;
 	"pod inspect") echo "-f --format --help" ;;
 	"pod rm") echo "-f --force --help" ;;
 	"pull") echo "--platform --tls-verify --authfile -q --quiet --format --help" ;;
@@ -105,7 +105,7 @@ _berth_flags() {
 	"image inspect") echo "-f --format --help" ;;
 	"image rm") echo "-f --force --help" ;;
 	"volume create") echo "--help" ;;
-	"volume ls") echo "-f --filter --format -q --quiet --no-trunc --help" ;;
+	"volume ls") echo "-f --filter --all-projects --format -q --quiet --no-trunc --help" ;;
 	"volume inspect") echo "-f --format --help" ;;
 	"volume rm") echo "--help" ;;
 	"token create") echo "-u --user -p --project -r --role -e --expires --format --help" ;;

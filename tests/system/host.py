@@ -164,6 +164,14 @@ class Host:
     def client(self, **kw):
         return Client(self.socket, timeout=20 * SLOW, **kw)
 
+    def token(self, project, user="someone", role="MEMBER", **kw):
+        """The secret of a new access token."""
+        return self.ask("token_create", {"project": project, "user": user, "role": role, **kw})["secret"]
+
+    def api(self, secret=None):
+        """A client on api.sock, whose requests are that token's."""
+        return Client(self.run + "/api.sock", timeout=20 * SLOW, token=secret)
+
     def ask(self, body, fields=None, **kw):
         with self.client() as c:
             return c.request(body, fields, **kw)[0]
@@ -172,7 +180,7 @@ class Host:
         for stream in ("stdin", "stdout", "stderr"):
             kw.setdefault(stream, subprocess.PIPE)
         kw.setdefault("bufsize", 0)     # communicate() after readline() would lose what the buffer had read ahead
-        env = dict(os.environ, BERTH_SOCKET=self.socket, **kw.pop("env", {}))
+        env = {**os.environ, "BERTH_SOCKET": self.socket, **kw.pop("env", {})}
         return subprocess.Popen([os.path.join(BIN, "berth"), *map(str, args)], env=env, **kw)
 
     def berth(self, *args, input=None, code=0, timeout=30):
@@ -236,12 +244,12 @@ class Host:
             return out if text in out else None
         return eventually(found, "%r in the log of %s" % (text, ref), seconds, 0.05)
 
-    def list(self):
+    def list(self, all_projects=False):
         """All pages of it."""
         out, after = [], 0
         with self.client() as c:
             while True:
-                page = c.request("container_list", {"all": True, "after_id": after})[0]
+                page = c.request("container_list", {"all": True, "after_id": after, "all_projects": all_projects})[0]
                 out += page.get("containers", [])
                 after = page.get("next_after_id", 0)
                 if not after:
@@ -253,20 +261,23 @@ class Host:
     # -------------------------------------------------------------- what is left
 
     def remove_all(self):
-        containers = self.list()
+        containers = self.list(all_projects=True)
         with self.client() as c:
             for container in containers:
                 remove(c, "container_remove", container["meta"]["uuid"])
-            for pod in c.request("pod_list")[0].get("pods", []):
+            for pod in c.request("pod_list", {"all_projects": True})[0].get("pods", []):
                 if not pod.get("implicit"):
                     remove(c, "pod_remove", pod["meta"]["uuid"])
-            for volume in c.request("volume_list")[0].get("volumes", []):
-                c.request("volume_remove", {"name": volume["meta"]["name"]})
+            for volume in c.request("volume_list", {"all_projects": True})[0].get("volumes", []):
+                c.request("volume_remove", {"name": volume["meta"]["name"]}, project=volume["meta"]["project"])
+            for token in c.request("token_list")[0].get("tokens", []):
+                c.request("token_revoke", {"id": token["id"]})
 
     def spares(self):
         """uuid -> pid of the shims that wait for a container to come."""
         with self.client() as c:
-            known = {x["meta"]["uuid"] for x in self.list()} | {p["meta"]["uuid"] for p in c.request("pod_list")[0].get("pods", [])}
+            known = {x["meta"]["uuid"] for x in self.list(all_projects=True)} | {
+                p["meta"]["uuid"] for p in c.request("pod_list", {"all_projects": True})[0].get("pods", [])}
         waiting = set(os.listdir(self.run + "/shims")) - known
         found = {}
         for pid, (state, parent, name) in processes().items():

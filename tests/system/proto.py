@@ -177,7 +177,8 @@ class Refused(Exception):
 class Client:
     """One connection to the control socket."""
 
-    def __init__(self, path, hello=True, timeout=20):
+    def __init__(self, path, hello=True, timeout=20, token=None):
+        self.token = token
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.sock.settimeout(timeout)
         self.sock.connect(path)
@@ -214,6 +215,8 @@ class Client:
 
     def ask(self, body, fields=None, fds=(), **envelope):
         self.last_id += 1
+        if self.token is not None:
+            envelope.setdefault("token", self.token)
         self.send(fds, id=self.last_id, **{body: fields or {}}, **envelope)
         return self.last_id
 

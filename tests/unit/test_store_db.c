@@ -558,14 +558,16 @@ struct actions {
 	size_t n;
 	uint64_t first, last;
 	char reason[100];
+	uint64_t next_id;
 };
 
-static void on_actions(void *arg, int result, Berth__Action **actions, size_t n)
+static void on_actions(void *arg, int result, Berth__Action **actions, size_t n, uint64_t next_id)
 {
 	struct actions *got = arg;
 
 	got->result = result;
 	got->n = n;
+	got->next_id = next_id;
 	if (n) {
 		got->first = actions[0]->id;
 		got->last = actions[n - 1]->id;
@@ -580,7 +582,10 @@ static struct actions ask_actions(struct fixture *f, const char *uuid, const cha
 	struct actions got = {.f = f};
 	int before = f->done + f->failed;
 
-	assert_int_equal(store_get_actions(f->st, uuid, name, after, newest, limit, on_actions, &got), 0);
+	const struct actions_query q = {
+		.object_uuid = uuid, .object_name = name, .after_id = after, .newest_first = newest, .limit = limit};
+
+	assert_int_equal(store_get_actions(f->st, &q, on_actions, &got), 0);
 	run_until(f, before + 1);
 	assert_int_equal(got.result, 0);
 	return got;
@@ -611,6 +616,63 @@ static void actions_are_found_by_uuid_its_beginning_name_and_page(void **state)
 	assert_int_equal(ask_actions(f, NULL, NULL, 0, true, 2).first, 4);
 	assert_int_equal(ask_actions(f, NULL, NULL, 0, true, 2).last, 3);
 	assert_int_equal(ask_actions(f, "a", NULL, 3, true, 0).first, 2);
+}
+
+static void actions_of_one_project_or_request_are_found_among_those_of_others(void **state)
+{
+	struct fixture *f = *state;
+	struct actions got = {.f = f};
+	struct actions_query q = {.project = "shop", .limit = 2};
+	Berth__Action a = BERTH__ACTION__INIT;
+	static const char *const projects[] = {"shop", "bank", "bank", "shop", "shop", NULL};
+
+	a.has_id = true;
+	for (size_t i = 0; i < ARRAY_SIZE(projects); i++) {
+		a.id = i + 1;
+		a.object_uuid = a.object_name = (char *)(uintptr_t) "x";
+		a.project = (char *)(uintptr_t)projects[i];
+		a.request_id = (char *)(uintptr_t)(i % 2 ? "odd" : "even");
+		store_put_action(f->st, &a, on_done, f);
+	}
+	run_until(f, 6);
+	assert_int_equal(store_get_actions(f->st, &q, on_actions, &got), 0);
+	run_until(f, 7);
+	assert_int_equal(got.n, 2);
+	assert_int_equal(got.last, 4);
+	assert_true(got.next_id != 0);
+	q.after_id = got.next_id;
+	assert_int_equal(store_get_actions(f->st, &q, on_actions, &got), 0);
+	run_until(f, 8);
+	assert_int_equal(got.first, 5);
+	assert_int_equal(got.next_id, 0);
+	q = (struct actions_query){.project = "bank", .request_id = "odd", .object_name = "x"};
+	assert_int_equal(store_get_actions(f->st, &q, on_actions, &got), 0);
+	run_until(f, 9);
+	assert_int_equal(got.n, 1);
+	assert_int_equal(got.first, 2);
+}
+
+/* Nobody keeps the thread busy by asking for what there is none of: he is told where to go on. */
+static void a_query_looks_at_no_more_than_so_many_actions(void **state)
+{
+	struct fixture *f = *state;
+	struct actions got = {.f = f};
+	struct actions_query q = {.project = "nobody's", .limit = 10};
+
+	for (uint64_t i = 1; i <= STORE_LOOK_MAX + 10; i++) {
+		put_action(f, i, "u", "n", 1);
+		if (i % 1000 == 0)
+			run_until(f, (int)i);
+	}
+	run_until(f, (int)STORE_LOOK_MAX + 10);
+	assert_int_equal(store_get_actions(f->st, &q, on_actions, &got), 0);
+	run_until(f, (int)STORE_LOOK_MAX + 11);
+	assert_int_equal(got.n, 0);
+	assert_int_equal(got.next_id, STORE_LOOK_MAX);
+	q.after_id = got.next_id;
+	assert_int_equal(store_get_actions(f->st, &q, on_actions, &got), 0);
+	run_until(f, (int)STORE_LOOK_MAX + 12);
+	assert_int_equal(got.next_id, 0);
 }
 
 static void actions_of_a_dead_berthd_are_ended_with_a_reason(void **state)
@@ -702,6 +764,8 @@ int main(void)
 		STORE_TEST(without_kept_writes_the_error_is_probed_away),
 		STORE_TEST(a_full_queue_refuses_changes_and_takes_status),
 		STORE_TEST(actions_are_found_by_uuid_its_beginning_name_and_page),
+		STORE_TEST(actions_of_one_project_or_request_are_found_among_those_of_others),
+		STORE_TEST(a_query_looks_at_no_more_than_so_many_actions),
 		STORE_TEST(actions_of_a_dead_berthd_are_ended_with_a_reason),
 		STORE_TEST(old_actions_go_with_their_object_and_of_a_living_one_the_newest_stay),
 		STORE_TEST(tokens_survive_and_expire),

@@ -100,11 +100,31 @@ static void a_prefix_is_unambiguous_or_nothing(void **state)
 	assert_int_equal(table_add(&t, node("aaaaaaaa-bbbb-4000-8000-000000000000")), 0);
 	assert_int_equal(table_add(&t, node("aaaaaaaa-cccc-4000-8000-000000000000")), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct table_node *n = table_find_prefix(&t, rows[i].prefix, &many);
+		struct table_node *n = table_find_prefix(&t, rows[i].prefix, NULL, NULL, &many);
 
 		assert_row((n != NULL) == (rows[i].found == 1), i);
 		assert_row(many == (rows[i].found == 2), i);
 	}
+	empty(&t);
+}
+
+static bool is_second(const void *arg, const struct table_node *n)
+{
+	return n->uuid[9] == *(const char *)arg;
+}
+
+static void what_one_may_not_see_makes_no_prefix_ambiguous(void **state)
+{
+	struct table t;
+	bool many;
+
+	assert_int_equal(table_init(&t, 4), 0);
+	assert_int_equal(table_add(&t, node("aaaaaaaa-bbbb-4000-8000-000000000000")), 0);
+	assert_int_equal(table_add(&t, node("aaaaaaaa-cccc-4000-8000-000000000000")), 0);
+	assert_non_null(table_find_prefix(&t, "aaaa", is_second, "c", &many));
+	assert_false(many);
+	assert_null(table_find_prefix(&t, "aaaaaaaa-b", is_second, "c", &many));
+	assert_false(many);
 	empty(&t);
 }
 
@@ -115,6 +135,7 @@ int main(void)
 		cmocka_unit_test(refuses_a_second_of_one_uuid_and_one_beyond_the_capacity),
 		cmocka_unit_test(a_deleted_one_is_gone_and_deleting_it_again_does_nothing),
 		cmocka_unit_test(a_prefix_is_unambiguous_or_nothing),
+		cmocka_unit_test(what_one_may_not_see_makes_no_prefix_ambiguous),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

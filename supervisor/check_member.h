@@ -1,0 +1,12 @@
+/* supervisor/check_member.h - what a member may not ask for: whatever would let him out of his containers, or onto the host's nerves.
+ *
+ * Asked before anything else of the spec is looked at, so that a refusal tells nothing of the host. -EACCES, with e->step = the field.
+ * It allows what it knows: a value that it does not expect is refused. */
+#pragma once
+
+#include "base/err.h"
+#include "proto/berth.pb-c.h"
+
+int check_member_container(const Berth__ContainerSpec *spec, struct err *e);
+int check_member_pod(const Berth__PodSpec *spec, struct err *e);
+int check_member_exec(const Berth__ExecSpec *spec, struct err *e);
