@@ -220,7 +220,7 @@ TABLE = {
     "pod_list": listed(unfitting=filters(("name", MARK), ("label", MARK))),
     "pod_remove": foreign({"force": True}, what="pods"),
     "image_import": denied(),
-    "image_pull": denied({"reference": "registry.example/x"}),
+    "image_pull": denied({"name": "registry.example/x"}),
     "image_list": image_shared,
     "image_inspect": image_shared,
     "image_remove": denied({"ref": "busybox", "force": True}),
