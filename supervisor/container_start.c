@@ -160,7 +160,10 @@ state act_stored(struct container *c, struct event *ev)
 {
 	c->stored = true;
 	c->row_queued = false;
-	container_answer(c, WAIT_BIT(WAIT_ACCEPTED));
+	waiters_answer(c, WAIT_BIT(WAIT_ACCEPTED));
+	/* It failed before that was known to be accepted. */
+	if (container_state(c) == S(ERROR))
+		waiters_fail(c, WAIT_BIT(WAIT_STARTED), BERTH__ERROR__CODE__START_FAILED, &c->failure);
 	container_answer_started(c);
 	/* hold_before_exec: the process is made now, and stops before exec. */
 	if (container_state(c) == S(CREATING) && c->obj->spec->hold_before_exec)
@@ -288,8 +291,11 @@ state act_failed(struct container *c, struct event *ev)
 	/* Both or nothing: who asked for both hears of the failure when nothing is left (container_vanish). */
 	if (c->obj->start_or_remove)
 		return remove_begin(c);
-	waiters_fail(c, WAIT_BIT(WAIT_STARTED) | WAIT_BIT(WAIT_RESTARTED) | WAIT_BIT(WAIT_CREATED),
-		     BERTH__ERROR__CODE__START_FAILED, &c->failure);
+	/* Who is first to hear that it was accepted hears of the end after that: in act_stored, or when it fails again. */
+	if (!waiter_any(c, WAIT_BIT(WAIT_ACCEPTED)))
+		waiters_fail(c, WAIT_BIT(WAIT_STARTED), BERTH__ERROR__CODE__START_FAILED, &c->failure);
+	waiters_fail(c, WAIT_BIT(WAIT_RESTARTED) | WAIT_BIT(WAIT_CREATED), BERTH__ERROR__CODE__START_FAILED,
+		     &c->failure);
 	if (c->by_person && c->obj->spec->auto_remove)
 		return container_remove_own(c);
 	getrandom(&jitter, sizeof jitter, GRND_NONBLOCK);

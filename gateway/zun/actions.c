@@ -44,23 +44,12 @@ static void time_write(struct jw *j, const char *key, int64_t at)
 	jw_str(j, key, at ? zun_time(at, 'T', buf) : NULL);
 }
 
-/* "alice@shop" is Alice, whose token was of the project shop. */
-static void user_write(struct jw *j, const char *principal)
-{
-	const char *at = principal ? strrchr(principal, '@') : NULL;
-
-	if (at)
-		jw_text(j, "user_id", principal, (size_t)(at - principal));
-	else
-		jw_str(j, "user_id", principal);
-}
-
 static void action_write(struct jw *j, const Berth__Action *a)
 {
 	jw_str(j, "action", verb_of(a));
 	jw_str(j, "container_uuid", a->object_uuid);
 	jw_str(j, "request_id", a->request_id);
-	user_write(j, a->principal);
+	zun_view_user(j, "user_id", a->principal);
 	jw_str(j, "project_id", a->project);
 	time_write(j, "start_time", a->started_at);
 	time_write(j, "finish_time", a->finished_at);

@@ -101,6 +101,7 @@ static const struct {
 	{"spec.restart", "restart_policy"},
 	{"spec.auto_remove", "auto_remove"},
 	{"exec.command", "command"},
+	{"image", "image"},
 	{"name", "name"},
 	{"signal", "signal"},
 };
@@ -115,7 +116,7 @@ static const char *field_of(const char *berth)
 
 static void of_berthd(struct zun_error *e, const Berth__Error *error, const struct zun_error_about *about)
 {
-	const char *text = error->text ? error->text : "", *field = field_of(error->field);
+	const char *text = error->text ? error->text : "", *field = field_of(error->field ? error->field : error->step);
 	enum zun_error_kind kind =
 		(size_t)error->code < ARRAY_SIZE(kind_of_code) ? kind_of_code[error->code] : ZUN_E_INTERNAL;
 

@@ -29,6 +29,12 @@ static bool same(const char *wanted, const char *is)
 	return !wanted || (is && !strcmp(wanted, is));
 }
 
+static bool user_is(const char *wanted, const char *principal)
+{
+	return !wanted || (principal && strlen(wanted) == zun_user_length(principal) &&
+			   !strncmp(wanted, principal, strlen(wanted)));
+}
+
 static bool memory_is(const char *wanted, const Berth__Resources *r)
 {
 	char mib[24];
@@ -43,7 +49,7 @@ static bool is_listed(const struct call *c, const Berth__Container *obj)
 	const json_t *a = c->args;
 
 	return same(arg_str(a, "name"), obj->meta->name) && same(arg_str(a, "image"), obj->spec->image) &&
-	       same(arg_str(a, "project_id"), obj->meta->project) && same(arg_str(a, "user_id"), obj->meta->owner) &&
+	       same(arg_str(a, "project_id"), obj->meta->project) && user_is(arg_str(a, "user_id"), obj->meta->owner) &&
 	       same(arg_str(a, "host"), s->host.nodename) && memory_is(arg_str(a, "memory"), obj->spec->resources) &&
 	       same(arg_str(a, "status"), zun_status_name(zun_status_of(obj->status))) &&
 	       same(arg_str(a, "task_state"), zun_task_state_of(obj->status)) &&

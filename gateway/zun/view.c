@@ -24,6 +24,21 @@ const char *zun_note(const Berth__ContainerSpec *spec, const char *key)
 	return NULL;
 }
 
+size_t zun_user_length(const char *principal)
+{
+	const char *at = strrchr(principal, '@');
+
+	return at ? (size_t)(at - principal) : strlen(principal);
+}
+
+void zun_view_user(struct jw *j, const char *key, const char *principal)
+{
+	if (principal)
+		jw_text(j, key, principal, zun_user_length(principal));
+	else
+		jw_null(j, key);
+}
+
 static void link_one(struct jw *j, const char *rel, const char *base, const char *version, const char *collection,
 		     const char *uuid)
 {
@@ -277,7 +292,7 @@ void zun_view_container(struct jw *j, const char *key, const Berth__Container *o
 		zun_view_links(j, "links", v->base, "containers", meta->uuid);
 	jw_str(j, "name", meta->name);
 	jw_str(j, "project_id", meta->project);
-	jw_str(j, "user_id", meta->owner);
+	zun_view_user(j, "user_id", meta->owner);
 	jw_str(j, "image", spec->image);
 	jw_str(j, "image_driver", "docker");
 	command(j, obj, v);

@@ -25,5 +25,8 @@ void zun_view_container(struct jw *j, const char *key, const Berth__Container *o
 /* "links": self and bookmark of /v1/<collection>[/<uuid>] ("" : of the collection itself). */
 void zun_view_links(struct jw *j, const char *key, const char *base, const char *collection, const char *uuid);
 
+/* "alice@shop", as berth has who is behind a token: alice, so many bytes of it. */
+size_t zun_user_length(const char *principal);
+void zun_view_user(struct jw *j, const char *key, const char *principal);
 /* NULL when there is no such note. */
 const char *zun_note(const Berth__ContainerSpec *spec, const char *key);

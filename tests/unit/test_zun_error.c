@@ -136,7 +136,7 @@ static void berthds_refusals_are_zuns(void **state)
 	} rows[] = {
 		{BERTH__ERROR__CODE__NOT_FOUND, NULL, "no such", 404,
 		 SAME(404, "container.container-not-found", "Container web could not be found.")},
-		{BERTH__ERROR__CODE__NOT_FOUND, "spec.image", "no image", 400,
+		{BERTH__ERROR__CODE__NOT_FOUND, "image", "no image", 400,
 		 SAME(400, "container.image-not-found", "no image")},
 		{BERTH__ERROR__CODE__AMBIGUOUS, NULL, "several", 409,
 		 SAME(409, "container.conflict",

@@ -273,6 +273,14 @@ static void admins_see_more(void **state)
 	key_is(&admin, "privileged", "true");
 }
 
+static void a_user_is_shown_without_the_project(void **state)
+{
+	t.meta.owner = (char *)"al@ice@shop";
+	key_is(&member, "user_id", "\"al@ice\"");
+	t.meta.owner = (char *)"uid:1000";
+	key_is(&member, "user_id", "\"uid:1000\"");
+}
+
 static void a_container_of_the_tool_can_be_shown(void **state)
 {
 	t.obj.image_config = NULL;
@@ -295,6 +303,7 @@ int main(void)
 		cmocka_unit_test_setup(values_have_zuns_types, fresh),
 		cmocka_unit_test_setup(links_lead_to_it_but_not_from_a_list, fresh),
 		cmocka_unit_test_setup(admins_see_more, fresh),
+		cmocka_unit_test_setup(a_user_is_shown_without_the_project, fresh),
 		cmocka_unit_test_setup(a_container_of_the_tool_can_be_shown, fresh),
 	};
 
