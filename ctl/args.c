@@ -84,9 +84,12 @@ static const char *flag_words(const struct flag *f, bool is_long, char buf[80])
 static int flag_apply(struct parse *p, const struct flag_table *t, const struct flag *f, bool is_long,
 		      const char *value)
 {
+	struct flag written = *f; /* refusals name it so */
 	char words[80];
 	int r;
 
+	if (is_long)
+		written.letter = 0;
 	flag_words(f, is_long, words);
 	if (!f->arg && f->set != flag_refused) {
 		if (!strcmp(value, "1") || !strcmp(value, "0"))
@@ -94,7 +97,7 @@ static int flag_apply(struct parse *p, const struct flag_table *t, const struct 
 		if (strcmp(value, "true") && strcmp(value, "false"))
 			return err_set(p->e, EINVAL, "flag", "%s takes true or false, not \"%s\"", words, value);
 	}
-	r = f->set(p->opts + t->offset, f, value, p->e);
+	r = f->set(p->opts + t->offset, &written, value, p->e);
 	if (r < 0) {
 		err_wrap(p->e, "%s", words);
 		p->e->code = 0; /* the text says it all */

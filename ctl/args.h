@@ -15,7 +15,8 @@
 
 struct flag;
 
-/* opts is the struct that the flag's table fills. Negative errno with e->text for the user, who knows the flag already. */
+/* opts is the struct that the flag's table fills, f the row, without its letter if the user wrote the name. Negative errno with e->text
+ * for the user, who knows the flag already. */
 typedef int flag_fn(void *opts, const struct flag *f, const char *value, struct err *e);
 
 struct flag {

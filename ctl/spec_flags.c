@@ -285,7 +285,8 @@ static int spec_cpus(void *opts, const struct flag *f, const char *value, struct
 /* Docker's -1 for "no limit" is 0 in a request. */
 static int spec_pids_limit(void *opts, const struct flag *f, const char *value, struct err *e)
 {
-	return spec_field(opts, f, strcmp(value, "-1") ? value : "0", e);
+	origin_of_field(opts, f, f->field, value);
+	return field_set(((struct spec_opts *)opts)->message, f->field, strcmp(value, "-1") ? value : "0", e);
 }
 
 static int io_max_option(Berth__IoMax *io, char *option, struct err *e)
@@ -438,7 +439,8 @@ static int spec_userns(void *opts, const struct flag *f, const char *value, stru
 	if (strcmp(value, "auto") && strcmp(value, "host"))
 		return err_set(e, EINVAL, "flag", "\"%s\" is not auto (a user namespace of its own) or host (none)",
 			       value);
-	return spec_field(opts, f, !strcmp(value, "auto") ? "true" : "false", e);
+	origin_of_field(opts, f, f->field, value);
+	return field_set(((struct spec_opts *)opts)->message, f->field, !strcmp(value, "auto") ? "true" : "false", e);
 }
 
 /* pid and ipc: "private" is what a container has anyway. */
@@ -542,8 +544,8 @@ const struct flag spec_flags[] = {
 	 .complete = "file"},
 	{0, "cap-add", "CAPABILITY", "beyond the default set; ALL for all", spec_field, .field = "security.cap_add"},
 	{0, "cap-drop", "CAPABILITY", "from the default set; ALL for all", spec_field, .field = "security.cap_drop"},
-	{0, "privileged", NULL, "all capabilities and devices, no seccomp, nothing masked", spec_field,
-	 .field = "security.privileged"},
+	{0, "privileged", NULL, "all capabilities (less --cap-drop) and devices, no seccomp, nothing masked",
+	 spec_field, .field = "security.privileged"},
 	{0, "security-opt", "OPTION", "seccomp=FILE|unconfined, apparmor=NAME, no-new-privileges", spec_security,
 	 .field = "security"},
 	{0, "userns", "auto|host", "auto: a user namespace of its own, rootfs id-mapped", spec_userns,

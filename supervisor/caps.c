@@ -95,11 +95,12 @@ uint64_t caps_of(const Berth__Security *s)
 
 	if (!s)
 		return caps_default() & caps_ours();
-	if (s->has_privileged && s->privileged)
-		return caps_ours();
 	add = mask_of(s->cap_add, s->n_cap_add, &add_all);
 	drop = mask_of(s->cap_drop, s->n_cap_drop, &drop_all);
-	/* As Docker: everything but what is dropped; or nothing but what is added; or the default, less, plus. */
+	/* As Docker: everything but what is dropped; or nothing but what is added; or the default, less, plus. Of a privileged one
+	 * Docker drops nothing, whatever it is told. */
+	if (s->privileged && !drop_all)
+		add_all = true;
 	if (add_all)
 		mask = caps_all() & ~drop;
 	else if (drop_all)

@@ -51,6 +51,8 @@ def test_cap_add_all_and_privileged_have_every_capability_of_the_kernel(host):
     full = next(int(l.split()[1], 16) for l in open("/proc/self/status") if l.startswith("CapBnd"))
     assert int(status(host, "--cap-add", "ALL")["CapEff"], 16) == full
     assert int(status(host, "--privileged")["CapEff"], 16) == full
+    assert int(status(host, "--privileged", "--cap-drop", "SYS_ADMIN")["CapEff"], 16) == full & ~mask(["SYS_ADMIN"])
+    assert int(status(host, "--privileged", "--cap-drop", "ALL", "--cap-add", "CHOWN")["CapEff"], 16) == mask(["CHOWN"])
 
 
 def test_other_users_have_no_capabilities_but_the_bounding_set(host):

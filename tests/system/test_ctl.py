@@ -223,6 +223,8 @@ def test_cidfile_has_the_uuid_and_is_never_overwritten(host, tmp_path):
 def test_a_refused_value_is_told_as_the_flag_that_had_it(host):
     assert "--cap-add FLY" in host.berth("run", "--cap-add", "CHOWN", "--cap-add", "FLY", "busybox", code=125).err
     assert "-w relative" in host.berth("run", "-w", "relative", "busybox", code=125).err
+    assert "--workdir relative" in host.berth("run", "--workdir=relative", "busybox", code=125).err
+    assert "--userns auto" in host.berth("run", "--userns", "auto", "--privileged", "busybox", code=125).err
 
 
 # ---------------------------------------------------------------- berthd dies under it
