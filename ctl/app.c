@@ -70,7 +70,8 @@ int app_refused(const struct app *app, const Berth__Error *error, const struct s
 		flag = mem_text("--filter");
 	if (flag)
 		say("%s: %s", flag, text);
-	else if (*field && error->code == BERTH__ERROR__CODE__INVALID && !strstr(text, field))
+	else if (*field && error->code == BERTH__ERROR__CODE__INVALID && !str_starts(field, "spec.") &&
+		 !strstr(text, field)) /* of a spec all but the operands has a flag */
 		say("%s: %s", field, text);
 	else
 		say("%s", text);

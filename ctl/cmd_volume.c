@@ -3,8 +3,23 @@
 #include "ctl/inspect.h"
 #include "ctl/listing.h"
 
+#include <stdio.h>
+
+/* Without a name berthd makes one, which must be told. */
 static int create_run(struct app *app, void *opts, char **operands, unsigned n)
 {
+	Berth__VolumeCreate create = BERTH__VOLUME_CREATE__INIT;
+	struct ask a;
+	int status;
+
+	if (!n) {
+		ask_init(&a, BERTH__ENVELOPE__BODY_VOLUME_CREATE, &create);
+		status = app_ask(app, &a, NULL);
+		if (!status)
+			puts(a.reply->volume_reply->volumes[0]->meta->name);
+		ask_fini(&a);
+		return status;
+	}
 	return app_each(app, BERTH__ENVELOPE__BODY_VOLUME_CREATE, NULL, opts, operands, n);
 }
 
@@ -60,7 +75,7 @@ static int volume_inspect_run(struct app *app, void *opts, char **operands, unsi
 	return inspect_run(app, opts, &kind, operands, n);
 }
 
-const struct command cmd_volume_create = {.min = 1, .max = MANY, .run = create_run};
+const struct command cmd_volume_create = {.max = MANY, .run = create_run};
 const struct command cmd_volume_rm = {.min = 1, .max = MANY, .complete = "volume", .run = rm_run};
 const struct command cmd_volume_ls = {
 	.flags = {{ls_flags, 0}, {format_list_flags, offsetof(struct listing_opts, format)}},

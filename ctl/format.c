@@ -133,6 +133,9 @@ int format_check(const struct format_opts *o, const ProtobufCMessageDescriptor *
 
 	if (!p || format_is_json(o) || format_is_table(o))
 		return 0;
+	if (str_starts(p, "table "))
+		return err_set(e, 0, "format",
+			       "--format: the table has its own columns: table alone, or a template alone");
 	if (p[0] != '.' && !strstr(p, "{{"))
 		return err_set(e, 0, "format",
 			       "--format: \"%s\" is not json, table or a template such as '{{.meta.name}}'", p);

@@ -63,7 +63,7 @@ const struct entry entries[] = {
 	{"image inspect", IMAGE, "[FLAGS] IMAGE...", "all about images, as JSON", &cmd_image_inspect},
 	{"image rm", IMAGE, "[FLAGS] IMAGE...", "remove images", &cmd_image_rm, "rmi, image remove"},
 
-	{"volume create", VOLUME, "NAME...", "create named volumes", &cmd_volume_create},
+	{"volume create", VOLUME, "[NAME...]", "create volumes; without a name one is made", &cmd_volume_create},
 	{"volume ls", VOLUME, "[FLAGS]", "list volumes", &cmd_volume_ls, "volume list"},
 	{"volume inspect", VOLUME, "[FLAGS] VOLUME...", "all about volumes, as JSON", &cmd_volume_inspect},
 	{"volume rm", VOLUME, "VOLUME...", "remove volumes and what is in them", &cmd_volume_rm, "volume remove"},

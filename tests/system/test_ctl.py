@@ -143,6 +143,7 @@ def test_wrong_usage_has_one_exit_status_whatever_the_command(host):
     (["update", "--cpu-weight", "0", "CONTAINER"], "--cpu-weight 0"),
     (["ps", "-n", "x"], "-n"),
     (["ps", "--format", "xml"], "xml"),
+    (["ps", "--format", "table {{.meta.name}}"], "own columns"),
     (["ps", "-f", "name"], "KEY=VALUE"),
     (["ps", "-f", "colour=red"], "colour"),
     (["inspect", "--format", "table", "CONTAINER"], "no table"),

@@ -72,6 +72,8 @@ def test_a_volume_asked_for_twice_is_made_once(host):
     assert host.berth("volume", "create", "v", "v", "v").lines == ["v"] * 3
     assert host.berth("volume", "create", "v").lines == ["v"]
     assert host.berth("volume", "ls", "-q").lines == ["v"]
+    made = host.berth("volume", "create").text
+    assert sorted(host.berth("volume", "ls", "-q").lines) == sorted(["v", made])
 
 
 def test_inspect_of_a_volume_takes_its_name_for_no_other(host):
