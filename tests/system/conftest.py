@@ -9,6 +9,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+from gateway import Gateway  # noqa: E402
 from host import BIN, DIR, IN_VM, SLOW, Host, TimeLimit, processes  # noqa: E402
 from oci import Image, busybox_entries, layer  # noqa: E402
 
@@ -22,6 +23,7 @@ def busybox_image(name="busybox", config=None, more=()):
 
 class Current:
     host = None
+    gateway = None
 
 
 def host_new(**kw):
@@ -55,6 +57,21 @@ def host():
         raise
 
 
+@pytest.fixture
+def gateway(host):
+    """One berth-gateway for as long as its berthd lives; it keeps nothing of a test."""
+    g = Current.gateway
+    if not g or g.host is not host or g.process.poll() is not None:
+        if g:
+            g.stop()
+        g = Current.gateway = Gateway(host).start()
+    g.callers = {}      # their tokens ended with the test that made them
+    yield g
+    assert g.process.poll() is None, "berth-gateway is gone (%s):\n%s" % (g.process.returncode, g.log()[-4000:])
+    for word in ("AddressSanitizer", "runtime error:", "LeakSanitizer"):
+        assert word not in g.log(), g.log()[-4000:]
+
+
 @pytest.fixture(scope="module", autouse=True)
 def emptied():
     """After each file: the trash too."""
@@ -82,6 +99,8 @@ def lacks(host):
 
 
 def pytest_sessionfinish(session):
+    if Current.gateway:
+        Current.gateway.stop()
     if Current.host:
         Current.host.destroy()
 
