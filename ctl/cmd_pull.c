@@ -31,7 +31,9 @@ static void image_print(const struct pull_cmd_opts *o, const Berth__Image *image
 {
 	char canonical[REFERENCE_SIZE];
 
-	if (o->format.format)
+	if (format_is_json(&o->format))
+		progress_json(&image->base);
+	else if (o->format.format)
 		format_print_one(&o->format, image);
 	else if (o->pull.quiet)
 		puts(image->image_id);

@@ -116,12 +116,12 @@ static void part_set(struct progress *p, const Berth__Event *ev)
 	(void)str_to_u64(attribute(ev, "size_bytes"), &part->size);
 }
 
-static void json_line(const Berth__Event *ev)
+void progress_json(const ProtobufCMessage *m)
 {
 	struct buf b;
 
 	buf_init(&b, 0);
-	json_message(&b, &ev->base, false);
+	json_message(&b, m, false);
 	puts(b.failed ? "null" : b.data);
 	fflush(stdout);
 	buf_fini(&b);
@@ -134,7 +134,7 @@ void progress_events(struct progress *p, const Berth__EventBatch *batch)
 		bool text = ev->reason && *ev->reason;
 
 		if (p->kind == PROGRESS_JSON)
-			json_line(ev);
+			progress_json(&ev->base);
 		if (p->kind == PROGRESS_LINES && text)
 			fprintf(stderr, "%s\n", ev->reason);
 		if (p->kind != PROGRESS_BARS)

@@ -25,5 +25,6 @@ void progress_events(struct progress *p, const Berth__EventBatch *batch);
 /* Takes bars off the terminal: what follows stands in their place. */
 void progress_end(struct progress *p);
 
+void progress_json(const ProtobufCMessage *m); /* a line of JSON on stdout */
 /* One bar, as wide as the terminal; for tests. */
 const char *progress_line(const struct progress_part *part, unsigned cols, char *buf, size_t size);

@@ -49,6 +49,8 @@ struct counter { /* of one place: what we know of it */
 	bool heard;	     /* it has answered */
 	bool unreachable;
 	char token_error[300];
+	bool token_may_come; /* the error may pass */
+	uint32_t token_after_s;
 };
 
 struct task {
@@ -259,6 +261,8 @@ static void on_token(void *arg, const struct http_answer *a)
 	char said_by[256], *token;
 
 	c->token_error[0] = 0;
+	c->token_may_come = a->status ? a->status == 429 || a->status >= 500 : a->transient;
+	c->token_after_s = a->retry_after_s;
 	if (a->status == 200) {
 		token = token_parse(a->body, a->body_len, &e);
 		if (token)
@@ -380,7 +384,10 @@ static void on_challenge(struct task *t, const struct http_answer *a)
 
 		snprintf(why, sizeof why, "%s", c->token_error);
 		c->token_error[0] = 0;
-		task_again(t, 0, false, why);
+		if (c->token_may_come)
+			task_again(t, c->token_after_s, false, why);
+		else
+			place_failed(t, false, EACCES, "access to %s denied: %s", t->desk->s->ref.path, why);
 		return;
 	}
 	if (++t->auths > AUTHS_MAX) {

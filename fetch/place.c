@@ -45,7 +45,7 @@ static int mirror_parse(const char *word, size_t len, struct place *p, size_t *r
 		    : 0;
 	if (!reference_is_host(registry) || !reference_is_host(p->host) || n >= (int)sizeof p->prefix)
 		return err_set(e, EINVAL, "mirrors", "'%.*s' is not REGISTRY=HOST[:PORT][/PATH]", (int)len, word);
-	if (strspn(p->prefix, "abcdefghijklmnopqrstuvwxyz0123456789._-/") != strlen(p->prefix) ||
+	if (strspn(p->prefix, "abcdefghijklmnopqrstuvwxyz0123456789._-/") != strlen(p->prefix) || p->prefix[0] == '/' ||
 	    strstr(p->prefix, "..") || strstr(p->prefix, "//"))
 		return err_set(e, EINVAL, "mirrors", "'%.*s': the path has more than a-z, 0-9, '.', '_', '-' and '/'",
 			       (int)len, word);

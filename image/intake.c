@@ -42,6 +42,8 @@ static void report(const struct intake *in, const struct image_progress *p)
 }
 
 static void say(const struct intake *in, struct image_progress p, const char *fmt, va_list ap)
+	__attribute__((format(printf, 3, 0)));
+static void say(const struct intake *in, struct image_progress p, const char *fmt, va_list ap)
 {
 	char text[512];
 

@@ -36,7 +36,10 @@ static void index_try(const char *json, size_t len, struct err *e)
 static void manifest_try(const char *json, size_t len, struct err *e)
 {
 	struct oci_manifest m;
+	char type[128];
 
+	if (oci_document_type(json, len, type, e) == 0)
+		require(oci_is_index(type) || oci_is_manifest(type));
 	if (oci_manifest_parse(json, len, &m, e) < 0)
 		return;
 	require(m.n_layers <= OCI_LAYERS_MAX);

@@ -272,3 +272,594 @@ def test_what_is_not_there(host, plain):
     host.refused("pull", "localhost:1/x:1", text="onnect")
     host.refused("pull", "no.such.host.invalid/x:1", text="resolve")
     host.refused("pull", "Bad Name", text="name is made of", code=2)
+
+
+# ------------------------------------------------------------------ what breaks on the way, and goes on
+
+def test_a_broken_download_goes_on_where_it_was(host, bad):
+    img = image(3 << 20)
+    name, blob, cuts = bad.add(img, "t/cut"), last_layer(img), []
+
+    def cut(h):
+        data, first = img.blobs[blob], int((h.headers.get("Range") or "bytes=0-")[6:-1])
+        if len(cuts) == 2:
+            return False
+        cuts.append(first)
+        status, headers = (206, {"Content_Range": "bytes %d-%d/%d" % (first, len(data) - 1, len(data))}) if first else (200, {})
+        return h.cut(status, data[first:first + (1 << 20) + 17], len(data) - first, **headers)
+    bad.on("blobs/" + blob, cut)
+    r = host.berth("pull", name)
+    assert cuts[0] == 0 and cuts[1] > 1 << 19 and "again in" in r.err
+    assert len(bad.asked_for("blobs/" + blob)) == 3
+    assert host.berth("run", "--rm", name, "cat", "/n1").out
+
+
+def give_up_at(bad, img, blob, size):
+    """The registry gives `size` bytes of the blob, and then never more."""
+    data = img.blobs[blob]
+
+    def cut(h):
+        if h.headers.get("Range"):
+            return h.error(404, "GONE", "gone")
+        return h.cut(200, data[:size], len(data))
+    bad.on("blobs/" + blob, cut)
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_half_pull_is_gone_on_with_later(host, bad, ranges):
+    img = image(2 << 20)
+    name, blob = bad.add(img, "t/half%d" % ranges), last_layer(img)
+    give_up_at(bad, img, blob, 1 << 20)
+    host.refused("pull", name, text="it has not got " + blob)
+    assert not host.berth("images", "-q", "-f", "name=%s*" % name.rsplit(":", 1)[0]).out
+    partial = "%s/images/partial/%s" % (host.state, blob[7:])
+    assert 1 << 19 < os.path.getsize(partial) <= 1 << 20
+    host.restart()
+    time.sleep(2.5)                 # the sweep at the start leaves it
+    assert os.path.getsize(partial)
+    bad.reset()
+    if not ranges:
+        bad.on("blobs/" + blob, lambda h: h.answer(200, img.blobs[blob]))
+    r = host.berth("pull", name)
+    assert "going on at" in r.err
+    assert bad.asked_for("blobs/" + blob)[0][2].get("Range", "").startswith("bytes=")
+    assert not os.path.exists(partial)
+    assert host.berth("run", "--rm", name, "cat", "/n1").out
+
+
+def test_what_was_left_wrong_is_fetched_anew(host, bad):
+    img = image(1 << 20)
+    name, blob = bad.add(img, "t/rotten"), last_layer(img)
+    give_up_at(bad, img, blob, 1 << 19)
+    host.refused("pull", name, text="has not got")
+    with open("%s/images/partial/%s" % (host.state, blob[7:]), "r+b") as f:
+        f.write(b"rotten")
+    bad.reset()
+    r = host.berth("pull", name)
+    assert "damaged or forged; once more" in r.err
+    host.berth("run", "--rm", name, "cat", "/n1")
+
+
+def test_a_half_pull_is_swept_after_a_day(host, bad):
+    img = image(1 << 20)
+    name, blob = bad.add(img, "t/swept"), last_layer(img)
+    give_up_at(bad, img, blob, 1 << 19)
+    host.refused("pull", name, text="has not got")
+    partial = "%s/images/partial/%s" % (host.state, blob[7:])
+    day = time.time() - 25 * 3600
+    os.utime(partial, (day, day))
+    host.refused("pull", "localhost:%d/none:1" % BAD, text="no none:1 there")       # after a failed pull comes a sweep
+    eventually(lambda: not os.path.exists(partial), "it is swept")
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_later_means_later(host, bad, status):
+    img, times = image(), []
+    name = bad.add(img, "t/later%d" % status)
+
+    def later(h):
+        times.append(time.monotonic())
+        return len(times) == 1 and h.error(status, "TOOMANYREQUESTS", "slow down", Retry_After="2")
+    bad.on("/manifests/", later)
+    r = host.berth("pull", name)
+    assert times[1] - times[0] >= 2 and "slow down" in r.err
+
+
+def test_too_late_is_an_error(host, bad):
+    bad.on("/manifests/", lambda h: h.error(429, "TOOMANYREQUESTS", "come back tomorrow", Retry_After="86400"))
+    host.refused("pull", "localhost:%d/t/late:1" % BAD, text="come back tomorrow; it wants to be asked again in 86400 s")
+
+
+def test_a_date_in_retry_after(host, bad):
+    bad.on("/manifests/", lambda h: h.error(503, "X", "x", Retry_After="Wed, 21 Oct 2099 07:28:00 GMT"))
+    host.refused("pull", "localhost:%d/t/date:1" % BAD, text="asked again in [0-9]+ s")
+
+
+def test_what_never_answers_well_is_given_up(host, bad):
+    bad.on("/manifests/", lambda h: h.error(500, "UNKNOWN", "broken"))
+    host.refused("pull", "localhost:%d/t/500:1" % BAD, text="status 500: broken .tried 6 times", timeout=60)
+
+
+# ------------------------------------------------------------------ hostile registries
+
+def wrong(bad, img, name, change):
+    """The image with its manifest changed."""
+    manifest = json.loads(img.blobs[img.manifest["digest"]])
+    bad.add(img, name)
+    change(manifest)
+    return bad.add_manifest(name, "1", manifest, reg.MANIFEST)
+
+
+def test_a_layer_of_another_digest(host, bad):
+    img = image(1000)
+    name, blob = bad.add(img, "h/forged"), last_layer(img)
+    forged = bytearray(img.blobs[blob])
+    forged[len(forged) // 2] ^= 1
+    bad.on("blobs/" + blob, lambda h: h.answer(200, bytes(forged)))
+    host.refused("pull", name, text="layer 2 of 2: " + blob + ": its content is sha256:.*damaged or forged")
+    assert len(bad.asked_for("blobs/" + blob)) == 2
+
+
+def test_a_manifest_of_another_digest(host, bad):
+    img = image()
+    name = bad.add(img, "h/other")
+    bad.on("/manifests/", lambda h: h.answer(200, b"{}", reg.MANIFEST))
+    host.refused("pull", name.replace(":1", "@" + img.manifest["digest"]), text="asked for sha256:.*, the registry gave sha256:.*forged")
+
+
+@pytest.mark.parametrize("by, text", [(1, "has [0-9]+ bytes of it, and it should be"), (-1, "has [0-9]+ bytes of it, and it should be")])
+def test_a_layer_of_another_size(host, bad, by, text):
+    img = image(1000)
+    name = wrong(bad, img, "h/size%d" % by, lambda m: m["layers"][1].update(size=m["layers"][1]["size"] + by))
+    host.refused("pull", name, text=text)
+
+
+def endless(h):
+    h.send_response(200)
+    h.send_header("Content-Type", reg.MANIFEST)
+    h.send_header("Transfer-Encoding", "chunked")
+    h.end_headers()
+    while True:
+        h.wfile.write(b"10000\r\n" + b" " * 65536 + b"\r\n")
+
+
+def test_a_layer_without_end(host, bad):
+    img = image(1000)
+    name = bad.add(img, "h/endless")
+    bad.on("blobs/" + last_layer(img), endless)
+    host.refused("pull", name, text="sends more than the [0-9]+ bytes that it should be")
+
+
+def test_a_manifest_without_end(host, bad):
+    bad.on("/manifests/", endless)
+    host.refused("pull", "localhost:%d/h/endless:1" % BAD, text="sends more than the 4194304 bytes that are taken")
+
+
+def test_an_error_page_without_end(host, bad):
+    def page(h):
+        h.send_response(404)
+        h.send_header("Transfer-Encoding", "chunked")
+        h.end_headers()
+        while True:
+            h.wfile.write(b"10000\r\n" + b" " * 65536 + b"\r\n")
+    bad.on("/manifests/", page)
+    host.refused("pull", "localhost:%d/h/page:1" % BAD, text="no h/page:1 there")
+
+
+def test_redirects_in_a_ring(host, bad):
+    bad.on("/manifests/", lambda h: h.answer(307, Location=h.path))
+    host.refused("pull", "localhost:%d/h/ring:1" % BAD, text="more than 10 redirects")
+
+
+@pytest.mark.parametrize("to", ["file:///etc/passwd", "gopher://x/", "http://user:pw@localhost/", "", "//"])
+def test_redirects_to_nowhere(host, bad, to):
+    bad.on("/manifests/", lambda h: h.answer(302, Location=to))
+    host.refused("pull", "localhost:%d/h/nowhere:1" % BAD, text="redirects to nowhere|more than 10 redirects|Could|onnect")
+
+
+def test_huge_headers(host, bad):
+    def huge(h):
+        h.send_response(200)
+        for i in range(1000):
+            h.send_header("X-%d" % i, "x" * 1000)
+        h.end_headers()
+        return True
+    bad.on("/manifests/", huge)
+    host.refused("pull", "localhost:%d/h/huge:1" % BAD, text="headers of more than 65536 bytes")
+
+
+def test_a_trickle(host, bad):
+    img = image(1 << 20)
+    name, blob = bad.add(img, "h/trickle"), last_layer(img)
+
+    def trickle(h):
+        data = img.blobs[blob]
+        h.send_response(200)
+        h.send_header("Content-Length", str(len(data)))
+        h.end_headers()
+        for byte in data[:100]:
+            h.wfile.write(bytes([byte]))
+            h.wfile.flush()
+            time.sleep(0.2)
+        return True
+    bad.on("blobs/" + blob, lambda h: len(bad.asked_for("blobs/" + blob)) == 1 and trickle(h))
+    r = host.berth("pull", name, timeout=60)
+    assert "less than 512 bytes a second for 2 s" in r.err
+
+
+def test_a_web_page(host, bad):
+    bad.on("/v2/", lambda h: h.answer(200, b"<html>Welcome</html>", "text/html"))
+    host.refused("pull", "localhost:%d/h/web:1" % BAD, text="answers with a web page")
+
+
+def test_no_json(host, bad):
+    bad.on("/v2/", lambda h: h.answer(200, b"Welcome", reg.MANIFEST))
+    host.refused("pull", "localhost:%d/h/nojson:1" % BAD, text="manifest: line 1, column")
+
+
+@pytest.mark.parametrize("document, type, text", [
+    ({"schemaVersion": 1, "name": "x", "fsLayers": []}, "application/vnd.docker.distribution.manifest.v1+prettyjws", "schema 1"),
+    ({"schemaVersion": 2, "mediaType": "application/x-thing"}, reg.MANIFEST, "neither the manifest nor the index"),
+    ({"schemaVersion": 2, "mediaType": reg.INDEX, "manifests": []}, reg.MANIFEST, "the registry calls it .* refused"),
+    ({"schemaVersion": 2, "mediaType": reg.INDEX, "manifests": []}, reg.INDEX, "names no manifest"),
+    ([], reg.MANIFEST, "not an object"),
+    (b"[" * 100000, reg.MANIFEST, "nested deeper"),
+    (b"", reg.MANIFEST, "manifest"),
+])
+def test_a_manifest_that_is_none(host, bad, document, type, text):
+    host.refused("pull", bad.add_manifest("h/none", "1", document, type), text=text)
+
+
+def test_a_config_that_is_none(host, bad):
+    img = image()
+    name = wrong(bad, img, "h/config", lambda m: m.update(config=img.blob("application/vnd.oci.image.config.v1+json", b"{}")))
+    bad.blobs.update(img.blobs)
+    host.refused("pull", name, text="not the config of an image")
+
+
+@pytest.mark.parametrize("change", [
+    lambda d: d.update(urls=["http://localhost:%d/x" % OTHER]),
+    lambda d: d.update(mediaType="application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"),
+    lambda d: d.update(mediaType="application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"),
+])
+def test_foreign_layers(host, bad, other, change):
+    name = wrong(bad, image(), "h/foreign", lambda m: change(m["layers"][1]))
+    host.refused("pull", name, text="foreign layer.: refused")
+    assert not other.asked
+
+
+def test_a_layer_larger_than_any_disk(host, bad):
+    name = wrong(bad, image(), "h/large", lambda m: m["layers"][1].update(size=1 << 60))
+    host.refused("pull", name, text="MiB more are needed")
+
+
+def test_a_range_that_was_not_asked_for(host, bad):
+    img = image(1 << 20)
+    name, blob = bad.add(img, "h/range"), last_layer(img)
+
+    def lie(h):
+        data = img.blobs[blob]
+        if not h.headers.get("Range"):
+            return h.cut(200, data[:1 << 19], len(data))
+        return h.answer(206, data[7:], Content_Range="bytes 7-%d/%d" % (len(data) - 1, len(data)))
+    bad.on("blobs/" + blob, lie)
+    host.refused("pull", name, text="another part than was asked for")
+
+
+# ------------------------------------------------------------------ credentials: who may see them
+
+def creds(place, monkeypatch, **hosts):
+    """A file with alice's credentials for these."""
+    path = place + "/creds.json"
+    with open(path, "w") as f:
+        json.dump({"auths": {"localhost:%d" % port: {"auth": base64.b64encode(b"alice:pw").decode()} for port in hosts.values()}}, f)
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", path)
+
+
+def test_tokens_for_credentials(host, place, bad, monkeypatch):
+    name = bad.add(image(), "t/bearer")
+    auth = reg.TokenAuth(bad, user="alice", password="pw")
+    host.refused("pull", name, text="token server answers 401: incorrect username", timeout=60)
+    creds(place, monkeypatch, bad=BAD)
+    host.berth("pull", name)
+    assert auth.given == 1
+    asked = bad.asked_for("/token")[-1][1]
+    assert "service=test%20registry" in asked and "scope=repository%3At%2Fbearer%3Apull" in asked
+    assert not [1 for _, p, h in bad.asked if p.startswith("/v2/") and h.get("Authorization", "").startswith("Basic")]
+
+
+def test_tokens_that_run_out_on_the_way(host, bad):
+    name = bad.add(image(layers=6), "t/short")
+    auth = reg.TokenAuth(bad, good_for=2)
+    host.berth("pull", name)
+    assert auth.given >= 3
+    host.berth("run", "--rm", name, "true")
+
+
+def test_tokens_of_another_host_only_over_tls(host, place, bad, other, monkeypatch):
+    name = bad.add(image(), "t/realm")
+    creds(place, monkeypatch, bad=BAD, other=OTHER)
+    reg.TokenAuth(bad, giver=other, user="alice", password="pw", realm="http://127.0.0.1:%d/token" % OTHER)
+    host.refused("pull", name, text="its token server 127.0.0.1:%d has no TLS" % OTHER)
+    assert not other.asked
+
+
+@pytest.mark.parametrize("answer, text", [
+    (b"{}", "no usable token"), (b'{"token": "a\\r\\nX: y"}', "no usable token"), (b"<html>", "no usable token"), (b'{"token": 5}', "no usable token"),
+])
+def test_a_token_server_that_gives_none(host, bad, answer, text):
+    reg.TokenAuth(bad)
+    bad.on("/token", lambda h: h.answer(200, answer, "application/json"))
+    host.refused("pull", "localhost:%d/t/none:1" % BAD, text=text, timeout=60)
+
+
+def test_a_token_server_without_end(host, bad):
+    reg.TokenAuth(bad)
+    bad.on("/token", endless)
+    host.refused("pull", "localhost:%d/t/none:1" % BAD, text="token server: an answer of more than 262144 bytes", timeout=60)
+
+
+@pytest.mark.parametrize("scheme", ["basic", "bearer"])
+def test_a_redirect_takes_no_credentials_along(host, place, bad, other, monkeypatch, scheme):
+    """Blobs lie elsewhere, as with most large registries; elsewhere knows nothing of our credentials, though we have some for it."""
+    img = image(1000)
+    name, blob = bad.add(img, "t/away"), last_layer(img)
+    creds(place, monkeypatch, bad=BAD, other=OTHER)
+    if scheme == "bearer":
+        reg.TokenAuth(bad, user="alice", password="pw")
+    else:
+        bad.on("/v2/", lambda h: not h.headers.get("Authorization") and h.error(401, "UNAUTHORIZED", "who?", WWW_Authenticate='Basic realm="x"'))
+    other.blobs.update(img.blobs)
+    bad.on("blobs/" + blob, lambda h: h.headers.get("Authorization") and
+           h.answer(307, Location="http://127.0.0.1:%d/v2/x/blobs/%s" % (OTHER, blob)))
+    host.berth("pull", name)
+    assert bad.asked_for("blobs/" + blob)[-1][2]["Authorization"]
+    assert [("Authorization" in h, "Cookie" in h) for _, _, h in other.asked] == [(False, False)]
+
+
+def test_a_redirect_from_tls_to_none(host, place, other):
+    img = image()
+    with_tls = reg.Registry(TLS, tls=place + "/ca")
+    try:
+        name = with_tls.add(img, "t/down")
+        host.berth("pull", name)
+        with_tls.on("/manifests/", lambda h: h.answer(302, Location="http://localhost:%d/v2/x" % OTHER))
+        host.refused("pull", name, text="redirects to localhost:%d, which has no TLS" % OTHER)
+        assert not other.asked
+    finally:
+        with_tls.stop()
+
+
+def test_credentials_are_nowhere_to_be_seen(host, place, bad, monkeypatch):
+    """Neither on a command line nor in the environment nor in the log; and berth-fetch is nobody with nothing."""
+    img = image(1000)
+    name = bad.add(img, "t/secret")
+    creds(place, monkeypatch, bad=BAD)
+    reg.TokenAuth(bad, user="alice", password="pw")
+    go = threading.Event()
+    bad.on("blobs/" + last_layer(img), lambda h: go.wait(20) and False)
+    p = host.popen("pull", name)
+    eventually(lambda: bad.asked_for("blobs/" + last_layer(img)), "it has begun")
+    seen = {}
+    for pid, (_, _, what) in processes().items():
+        if what in ("berth-fetch", "berth-job"):
+            seen[what] = pid
+            for file in ("cmdline", "environ"):
+                with open("/proc/%d/%s" % (pid, file), "rb") as f:
+                    text = f.read()
+                assert b"alice" not in text and base64.b64encode(b"alice:pw") not in text and b"token-1" not in text
+    with open("/proc/%d/status" % seen["berth-fetch"]) as f:
+        status = dict(line.split(":\t", 1) for line in f.read().splitlines() if ":\t" in line)
+    assert status["Uid"].split()[0] != "0" and int(status["CapEff"], 16) == 0 and status["NoNewPrivs"] == "1" and status["Seccomp"] == "2"
+    go.set()
+    assert p.wait(20) == 0
+    p.communicate()
+    log = host.log()
+    assert base64.b64encode(b"alice:pw").decode() not in log and "token-1" not in log
+
+
+# ------------------------------------------------------------------ mirrors, policies, sharing
+
+def test_mirrors_come_first(host, bad, other):
+    img = image()
+    other.add(img, "m/app")
+    assert host.berth("pull", "mirrored.example/m/app:1").text == "mirrored.example/m/app:1"
+    assert other.asked and not bad.asked
+
+
+def test_the_next_mirror_helps_out(host, bad, other):
+    """The first one has the manifest and one layer, the second, below a path, the rest."""
+    img = image(1000)
+    other.add(img, "m/next")
+    bad.add(img, "hub/m/next")
+    other.on("blobs/" + last_layer(img), lambda h: h.error(404, "BLOB_UNKNOWN", "unknown"))
+    r = host.berth("pull", "mirrored.example/m/next:1")
+    assert bad.asked_for("/v2/hub/m/next/blobs/" + last_layer(img)) and "trying localhost:%d" % BAD in r.err
+
+
+def test_no_mirror_and_no_registry(host, bad, other):
+    r = host.refused("pull", "mirrored.example/m/none:1", text="mirrored.example: .*resolve", timeout=60)
+    assert "localhost:%d: no m/none:1 there; trying localhost:%d" % (OTHER, BAD) in r.err
+
+
+def test_run_pulls_what_is_missing(host, bad):
+    name = bad.add(image(), "r/run")
+    r = host.berth("run", "--rm", name, "echo", "hello")
+    assert r.out == "hello\n" and "pulling" in r.err
+    n = len(bad.asked)
+    assert host.berth("run", "--rm", name, "echo", "hello").err == "" and len(bad.asked) == n
+    host.berth("run", "--rm", "--pull", "always", "--quiet", name, "true")
+    assert len(bad.asked) == n + 1
+    host.berth("create", "--name", "made", "--pull", "missing", name)
+    host.refused("run", "--pull", "sometimes", name, text="--pull", code=125)
+    host.berth("rm", "-f", "made")
+
+
+def test_never_is_never(host, bad):
+    name = bad.add(image(), "r/never")
+    host.refused("run", "--rm", "--pull", "never", name, text="no image .* on this host", code=125)
+    assert not bad.asked
+    with host.client() as c:
+        with pytest.raises(Exception, match="may not be pulled"):
+            c.request("image_pull", {"name": name, "policy": "PULL_POLICY_NEVER"})
+
+
+def test_always_finds_what_is_new(host, bad):
+    first, second = image(), image()
+    name = bad.add(first, "r/moves")
+    host.berth("pull", name)
+    bad.add(second, "r/moves")
+    host.berth("run", "--rm", "--pull", "always", name, "true")
+    assert host.ask("image_inspect", {"ref": name})["images"][0]["image_id"] == second.id
+
+
+def held(bad, blob):
+    """The blob is held back until the event is set."""
+    go = threading.Event()
+    bad.on("blobs/" + blob, lambda h: go.wait(30) and False)
+    return go
+
+
+def test_two_pulls_are_one(host, bad):
+    img = image(1000)
+    name = bad.add(img, "s/two")
+    go = held(bad, last_layer(img))
+    pulls = [host.popen("pull", name) for _ in range(3)]
+    eventually(lambda: bad.asked_for("blobs/" + last_layer(img)), "it has begun")
+    time.sleep(0.3)
+    assert len([p for p in processes().values() if p[2] == "berth-fetch"]) == 1
+    pulls[0].kill()                 # one leaves, and nothing happens to the others
+    pulls[0].communicate()
+    time.sleep(0.2)
+    go.set()
+    for p in pulls[1:]:
+        out, err = p.communicate(timeout=20)
+        assert p.returncode == 0, err
+    assert len(bad.asked_for("/manifests/1")) == 1 and len(bad.asked_for("blobs/" + last_layer(img))) == 1
+
+
+def test_two_images_share_a_layer_that_is_on_its_way(host, bad):
+    img = image(1 << 16)
+    blob = last_layer(img)
+    one = bad.add(img, "s/one")
+    two = wrong(bad, img, "s/other", lambda m: m.update(annotations={"a": "b"}))
+    go = held(bad, blob)
+    first = host.popen("pull", one)
+    eventually(lambda: bad.asked_for("blobs/" + blob), "it has begun")
+    second = host.popen("pull", two)
+    eventually(lambda: bad.asked_for("s/other/manifests"), "the other has begun")
+    time.sleep(0.5)
+    go.set()
+    for p in (first, second):
+        out, err = p.communicate(timeout=20)
+        assert p.returncode == 0, err
+    assert len(bad.asked_for("blobs/" + blob)) == 1
+
+
+def test_nobody_waits_for_it(host, bad):
+    img = image(1000)
+    name = bad.add(img, "s/alone")
+    go = held(bad, last_layer(img))
+    p = host.popen("pull", name)
+    eventually(lambda: bad.asked_for("blobs/" + last_layer(img)), "it has begun")
+    p.send_signal(signal.SIGINT)
+    p.communicate(timeout=10)
+    eventually(lambda: not working(), "its job ends")
+    action = host.ask("actions", {"newest_first": True, "limit": 5})["actions"]
+    assert any(a["verb"] == "pull" and a["result"] == "error" for a in action)
+    go.set()
+    assert not [i for i in host.ask("image_list").get("images", []) if name in i.get("names", [])]
+
+
+def test_berthd_dies_in_the_middle(host, bad):
+    img = image(3 << 20)
+    name, blob = bad.add(img, "s/killed"), last_layer(img)
+    go, data = threading.Event(), img.blobs[blob]
+
+    def half(h):
+        if h.headers.get("Range"):
+            return False
+        h.send_response(200)
+        h.send_header("Content-Length", str(len(data)))
+        h.end_headers()
+        h.wfile.write(data[:2 << 20])
+        go.wait(30)
+        h.close_connection = True
+        return True
+    bad.on("blobs/" + blob, half)
+    p = host.popen("pull", name)
+    partial = "%s/images/partial/%s" % (host.state, blob[7:])
+    eventually(lambda: os.path.exists(partial) and os.path.getsize(partial) >= 1 << 20, "half of it is there")
+    host.restart()                  # the tool asks again by itself
+    out, err = p.communicate(timeout=40)
+    go.set()
+    assert p.returncode == 0, err
+    assert b"going on at" in err
+    host.berth("run", "--rm", name, "true")
+
+
+def test_layers_come_side_by_side(host, bad):
+    img = image(layers=8)
+    name, lock, now, most = bad.add(img, "s/many"), threading.Lock(), [0], [0]
+
+    def count(h):
+        with lock:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+        time.sleep(0.2)
+        with lock:
+            now[0] -= 1
+        return False
+    bad.on("/blobs/", count)
+    host.berth("pull", name)
+    assert 3 <= most[0] <= 4
+
+
+def test_progress_for_programs(host, bad):
+    img = image(3 << 20)
+    name = bad.add(img, "p/json")
+    lines = [json.loads(line) for line in host.berth("pull", "--format", "json", name).lines]
+    assert lines[-1]["image_id"] == img.id and lines[-1]["names"] == [name]
+    events = [e for e in lines[:-1] if e["attributes"].get("part") == last_layer(img)]
+    states = [e["attributes"]["state"] for e in events]
+    assert states[0] == "downloading" and "unpacking" in states and states[-1] == "complete"
+    assert int(events[-1]["attributes"]["size_bytes"]) == len(img.blobs[last_layer(img)])
+    r = host.berth("pull", "-q", name)
+    assert r.err == "" and r.text == img.id
+
+
+def test_bars_on_a_terminal(host, bad):
+    img = image(3 << 20)
+    name = bad.add(img, "p/bars")
+    main, end = os.openpty()
+    p = host.popen("pull", name, stderr=end)
+    os.close(end)
+    seen = b""
+    while True:
+        try:
+            data = os.read(main, 65536)
+        except OSError:
+            break
+        if not data:
+            break
+        seen += data
+    os.close(main)
+    assert p.wait(20) == 0
+    p.communicate()
+    assert last_layer(img)[7:19].encode() in seen and b"\033[A" in seen and b"downloading" in seen
+
+
+def test_nothing_grows(host, bad):
+    name = bad.add(image(1 << 16), "g/cycle")
+
+    def held():
+        return sorted(f for root, dirs, files in os.walk(host.state + "/images") for f in dirs + files if "/layers/" not in root)
+    host.berth("pull", "-q", name)
+    host.berth("image", "rm", name)
+    time.sleep(0.5)
+    before, fds = held(), host.ask("info")["fds"]
+    for _ in range(10):
+        host.berth("pull", "-q", name)
+        host.berth("image", "rm", name)
+    eventually(lambda: set(held()) <= set(before), lambda: "more: %s" % (set(held()) - set(before)))
+    assert abs(host.ask("info")["fds"] - fds) <= 2

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "job/job.h"
 
+#include <arpa/inet.h>
 #include <linux/landlock.h>
 #include <sched.h>
 #include <sys/mount.h>
@@ -165,6 +166,47 @@ static void test_a_gateway_has_unix_sockets_and_nothing_else(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* berth-fetch: another user without capabilities, IP sockets to connect, and the files that it named. */
+static int a_fetcher_connects_and_nothing_else(void)
+{
+	const char *const files[] = {"/etc/hosts", NULL};
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct err e = {0};
+	AUTO_FD tcp = -1;
+
+	if (confine_enter(&(struct confine){.network = true, .uid = 65534, .gid = 65534, .read_paths = files}, &e) < 0)
+		return 1;
+	tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	address.sin_port = htons(1);
+	if (tcp < 0 || (connect(tcp, (struct sockaddr *)&address, sizeof address) < 0 && refused(-1)))
+		return 2;
+	if (!refused(socket(AF_UNIX, SOCK_STREAM, 0)) || !refused(socket(AF_PACKET, SOCK_RAW, 0)) ||
+	    !refused(listen(tcp, 1)) || !refused(accept4(tcp, NULL, NULL, 0)))
+		return 3;
+	if (getuid() != 65534 || getgid() != 65534 || getgroups(0, NULL) || !refused(setuid(0)))
+		return 4;
+	if (syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) > 0 &&
+	    (open("/etc/hosts", O_RDONLY | O_CLOEXEC) < 0 || !refused(open("/etc/passwd", O_RDONLY | O_CLOEXEC)) ||
+	     !refused(open("/tmp/x", O_CREAT | O_WRONLY | O_CLOEXEC, 0600))))
+		return 5;
+	return refused(execl("/bin/true", "true", NULL)) ? 0 : 6;
+}
+
+static void test_a_fetcher_has_ip_sockets_and_nothing_else(void **state)
+{
+	int status;
+	pid_t pid;
+
+	(void)state;
+	if (geteuid())
+		SKIP("needs root");
+	pid = fork();
+	if (pid == 0)
+		_exit(a_fetcher_connects_and_nothing_else());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 static void test_an_import_can_do_its_work(void **state)
 {
 	(void)state;
@@ -206,6 +248,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_a_gateway_has_unix_sockets_and_nothing_else, each_init, each_fini),
+		cmocka_unit_test_setup_teardown(test_a_fetcher_has_ip_sockets_and_nothing_else, each_init, each_fini),
 		cmocka_unit_test_setup_teardown(test_an_import_can_do_its_work, each_init, each_fini),
 		cmocka_unit_test_setup_teardown(test_device_nodes_of_an_image_cannot_be_opened, each_init, each_fini),
 		cmocka_unit_test_setup_teardown(test_nothing_can_be_executed_or_mounted, each_init, each_fini),

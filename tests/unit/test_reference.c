@@ -119,12 +119,73 @@ static void test_long_names_are_refused(void **state)
 	assert_true(reference_canonical(text, buf, &e) < 0);
 }
 
+static void test_a_name_has_parts(void **state)
+{
+	static const struct {
+		const char *name, *registry, *path, *tag, *digest;
+	} rows[] = {
+		{"busybox", "docker.io", "library/busybox", "latest", ""},
+		{"h:5000/a/b:1.2", "h:5000", "a/b", "1.2", ""},
+		{"h:5000/a@sha256:0123456789012345678901234567890123456789012345678901234567890123", "h:5000", "a", "",
+		 "sha256:0123456789012345678901234567890123456789012345678901234567890123"},
+		{"[::1]:5000/a:x@sha256:0123456789012345678901234567890123456789012345678901234567890123", "[::1]:5000",
+		 "a", "x", "sha256:0123456789012345678901234567890123456789012345678901234567890123"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		char canonical[REFERENCE_SIZE];
+		struct reference r;
+
+		assert_int_equal(reference_canonical(rows[i].name, canonical, NULL), 0);
+		assert_int_equal(reference_split(canonical, &r, NULL), 0);
+		assert_string_equal(r.registry, rows[i].registry);
+		assert_string_equal(r.path, rows[i].path);
+		assert_string_equal(r.tag, rows[i].tag);
+		assert_string_equal(r.digest, rows[i].digest);
+	}
+}
+
+static void test_platforms(void **state)
+{
+	static const struct {
+		const char *text, *architecture, *variant;
+	} rows[] = {
+		{"linux/amd64", "amd64", ""},
+		{"arm64", "arm64", "v8"},
+		{"linux/arm64/v8", "arm64", "v8"},
+		{"linux/arm/v7", "arm", "v7"},
+		{"linux/x86_64", "amd64", ""},
+		{"aarch64", "arm64", "v8"},
+		{"windows/amd64", NULL, NULL},
+		{"", NULL, NULL},
+		{"linux/", NULL, NULL},
+		{"linux/arm/", NULL, NULL},
+		{"linux/arm/v7/x", NULL, NULL},
+		{"linux /amd64", NULL, NULL},
+		{"/amd64", NULL, NULL},
+		{"linux/AMD64", NULL, NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		char architecture[32], variant[32];
+		int r = platform_parse(rows[i].text, architecture, variant, NULL);
+
+		if ((r == 0) != (rows[i].architecture != NULL) ||
+		    (r == 0 && (strcmp(architecture, rows[i].architecture) || strcmp(variant, rows[i].variant))))
+			fail_msg("'%s': %d %s %s", rows[i].text, r, architecture, variant);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names_become_canonical),
 		cmocka_unit_test(test_a_canonical_name_stays_as_it_is),
 		cmocka_unit_test(test_long_names_are_refused),
+		cmocka_unit_test(test_a_name_has_parts),
+		cmocka_unit_test(test_platforms),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
