@@ -1,6 +1,6 @@
 /* base/log.c - see base/log.h
  *
- * The only state is how to print, set once at start. A line is one write(2): lines of threads and of children on the same
+ * The only state is how to print, set once at start, and what a thread's lines are about. A line is one write(2): lines of threads and of children on the same
  * stderr never mix. What others named (containers, paths) may hold control characters: they are shown as '?'. */
 #include "base/log.h"
 
@@ -16,6 +16,18 @@ static struct {
 	enum log_level max;
 	int prefix; /* write <N> */
 } style = {.max = LOG_LEVEL_INFO};
+
+static _Thread_local char about[72];
+
+void log_about(const char *id)
+{
+	snprintf(about, sizeof about, "%s", id ? id : "");
+}
+
+const char *log_about_now(void)
+{
+	return about;
+}
 
 void log_init(const char *program, enum log_level max)
 {
@@ -41,6 +53,8 @@ __attribute__((format(printf, 3, 0))) static void log_line(enum log_level level,
 		len += (size_t)snprintf(line, sizeof line, "<%d>", (int)level);
 	len += (size_t)snprintf(line + len, sizeof line - len, "%s", style.program);
 	start = len;
+	if (*about)
+		len += (size_t)snprintf(line + len, sizeof line - len, "[%s] ", about);
 	n = vsnprintf(line + len, sizeof line - len - 1, fmt, ap);
 	len += n < 0 ? 0 : (size_t)n < sizeof line - len - 1 ? (size_t)n : sizeof line - len - 2;
 	if (tail) {

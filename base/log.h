@@ -6,6 +6,9 @@
 
 enum log_level { LOG_LEVEL_ERROR = 3, LOG_LEVEL_WARN = 4, LOG_LEVEL_INFO = 6, LOG_LEVEL_DEBUG = 7 };
 
+/* What the lines of this thread are about from now on (a request's id), written before their words; NULL or "": nothing. Copied. */
+void log_about(const char *id);
+const char *log_about_now(void); /* "" when nothing */
 void log_init(const char *program, enum log_level max);
 void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -237,6 +237,10 @@ void launch_start(struct shim *s, int plan_fd, int cgroup_fd, int pod_fd, int se
 		close_fd(&session_fd);
 	} else {
 		run_reset(s, incarnation);
+		snprintf(s->run.request_id, sizeof s->run.request_id, "%s",
+			 plan.launch && plan.launch->request_id ? plan.launch->request_id : "");
+		log_about(s->run.request_id);
+		log_debug("container %s: incarnation %llu begins", s->uuid, (unsigned long long)incarnation);
 		s->run.cgroup_fd = cgroup_fd;
 		s->run.state = SHIM__SHIM_STATE__SHIM_LAUNCHING;
 		if (session_fd >= 0) /* before the first instruction: it misses nothing */

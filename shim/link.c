@@ -127,7 +127,11 @@ static void handle(struct shim *s, const uint8_t *data, size_t len, struct wire_
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(requests); i++)
 		if (requests[i].what == m->body_case) {
+			if (m->request_id && *m->request_id)
+				log_about(m->request_id);
+			log_debug("container %s: asked for number %d", s->uuid, (int)m->body_case);
 			requests[i].fn(s, m, fds);
+			log_about(s->run.request_id);
 			return;
 		}
 	log_warn("a request from berthd is not known (number %d)", (int)m->body_case);

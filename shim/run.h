@@ -27,6 +27,7 @@ struct run {
 	bool tty, held, userns, pid_host, pid_shared;
 	bool stdin_open, stdin_once, stdin_taken;
 	char exit_record[256];
+	char request_id[64]; /* of who asked for it; for the log */
 
 	char skipped[RUN_SKIPPED_MAX]; /* strings with their NULs */
 	unsigned skipped_len, n_skipped;

@@ -15,7 +15,8 @@ struct parked {
 	uint64_t action;  /* id of the action to finish with this answer, 0 = none */
 };
 
-#define PRINCIPAL_SIZE 132
+#define PRINCIPAL_SIZE	132
+#define REQUEST_ID_SIZE 64
 
 /* What somebody may, each more than the one before it: row by row in request.c. */
 enum role {
@@ -34,7 +35,7 @@ struct principal {
 	uint64_t token;		   /* number of the access token that it is by, 0 = by the peer's credentials */
 	char name[PRINCIPAL_SIZE]; /* "root", "uid:1000", "alice@shop" */
 	char project[64];
-	char request_id[64];
+	char request_id[REQUEST_ID_SIZE];
 };
 
 /* Everybody else's objects are there for those who look after the host, and not there for the others. */

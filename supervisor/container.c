@@ -374,7 +374,7 @@ static void task_set(struct container *c, const struct event *ev)
 	container_touch(c);
 }
 
-int container_event(struct container *c, struct event *ev, struct err *e)
+static int event_happens(struct container *c, struct event *ev, struct err *e)
 {
 	state now = container_state(c), next;
 	const struct row *row = &rows[now < STATE_N ? now : 0][ev->type];
@@ -393,6 +393,20 @@ int container_event(struct container *c, struct event *ev, struct err *e)
 	close_fd(&ev->session_fd);
 	close_fd(&ev->shim_session_fd);
 	return 0;
+}
+
+/* What follows from a request, by the shim's word or a timer, is told with that request's id. */
+int container_event(struct container *c, struct event *ev, struct err *e)
+{
+	bool asked = *log_about_now();
+	int r;
+
+	if (!asked)
+		log_about(c->request_id);
+	r = event_happens(c, ev, e);
+	if (!asked)
+		log_about(NULL);
+	return r;
 }
 
 void container_post(struct container *c, enum container_event_type type)

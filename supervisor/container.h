@@ -79,20 +79,22 @@ struct container {
 	bool fill_waits;       /* a volume of it is being filled for another container */
 	/* launch, stop and kill deadlines, backoff, freezing: what it means follows from the state */
 	struct timer timer;
-	struct history history;	 /* what policy.c needs */
-	struct list waiters;	 /* of struct waiter.of: answers owed */
-	struct list execs;	 /* of struct exec.link: asked for, not yet started */
-	uint32_t answers;	 /* kinds of waiters (bits) to be answered when the present event is handled */
-	uint32_t posted;	 /* events (bits of 1 << type) to be handled when the turn ends */
-	struct err failure;	 /* of FAILED */
-	Shim__ExitRecord exit;	 /* of EXITED; its strings are NULL */
-	bool exit_known;	 /* false: nobody saw the status */
-	int session_fd;		 /* the shim's end of a session to be given with the next launch; -1 */
-	uint64_t asked_until_ns; /* an end before this was asked for by a kill; 0 = not */
-	uint64_t step_at_ns;	 /* of a stop, pause or removal: when its present step began */
-	uint64_t removal_action; /* of a removal that berthd decided on; 0 = none */
-	uint32_t poll_ms;	 /* pause of the present polling */
-	uint8_t phase;		 /* of an end that was asked for: enum end_phase in container_act.h */
+	struct history history; /* what policy.c needs */
+	struct list waiters;	/* of struct waiter.of: answers owed */
+	char request_id
+		[REQUEST_ID_SIZE]; /* of what a person asked of it last; "" once policy has decided something since */
+	struct list execs;	   /* of struct exec.link: asked for, not yet started */
+	uint32_t answers;	   /* kinds of waiters (bits) to be answered when the present event is handled */
+	uint32_t posted;	   /* events (bits of 1 << type) to be handled when the turn ends */
+	struct err failure;	   /* of FAILED */
+	Shim__ExitRecord exit;	   /* of EXITED; its strings are NULL */
+	bool exit_known;	   /* false: nobody saw the status */
+	int session_fd;		   /* the shim's end of a session to be given with the next launch; -1 */
+	uint64_t asked_until_ns;   /* an end before this was asked for by a kill; 0 = not */
+	uint64_t step_at_ns;	   /* of a stop, pause or removal: when its present step began */
+	uint64_t removal_action;   /* of a removal that berthd decided on; 0 = none */
+	uint32_t poll_ms;	   /* pause of the present polling */
+	uint8_t phase;		   /* of an end that was asked for: enum end_phase in container_act.h */
 	/* what a person asked for and is under way: "stop"; static text, NULL = nothing */
 	const char *task;
 	bool group_ahead;      /* the group of its first incarnation came with the shim (spare.h) */

@@ -370,6 +370,7 @@ void on_container_create(struct request *rq)
 		reply_err(rq->sv, rq->parked, error_code_of(&k.e), &k.e);
 		return;
 	}
+	snprintf(c->request_id, sizeof c->request_id, "%s", rq->who.request_id);
 	request_audit(rq, "container", c->obj->meta);
 	r = container_create_row(c);
 	if (r < 0) {

@@ -58,6 +58,8 @@ bool request_event(struct request *rq, struct container *c, struct event *ev)
 		request_audit(rq, "container", c->obj->meta);
 	ev->verb = rq->verb;
 	ev->parked = rq->parked;
+	if (ev->type != EV_EXEC && ev->type != EV_ATTACH)
+		snprintf(c->request_id, sizeof c->request_id, "%s", rq->who.request_id);
 	if (container_event(c, ev, &e) == 0) {
 		if (rq->env->accept) /* perhaps it has ended already, and said so */
 			reply_begun(rq->sv, rq->parked, c->node.uuid);

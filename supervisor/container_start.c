@@ -261,6 +261,7 @@ state container_retry(struct container *c, const struct decision *d)
 	const char *name = c->obj->meta->name;
 
 	c->by_person = false;
+	c->request_id[0] = 0;
 	if (d->alarm)
 		log_warn("container %s (%s) ends again and again: %s", name, c->node.uuid, d->why);
 	audit_own(c->sv, "restart", "container", c->obj->meta, true, true, d->why);

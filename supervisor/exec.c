@@ -1,6 +1,7 @@
 /* supervisor/exec.c - see supervisor/exec.h */
 #include "supervisor/exec.h"
 
+#include "base/log.h"
 #include "base/own.h"
 #include "proto/wire.h"
 #include "supervisor/caps.h"
@@ -126,6 +127,7 @@ static int exec_send(struct container *c, const char *id, int plan_fd, int sessi
 	body.exec_id = (char *)id;
 	m.body_case = SHIM__SHIM_MESSAGE__BODY_EXEC;
 	m.exec = &body;
+	m.request_id = (char *)log_about_now(); /* we are within the request */
 	r = send_session(c, &m, (int[]){plan_fd, session_fd}, roles, session_fd >= 0 ? 2 : 1);
 	return r < 0 ? err_set(e, -r, "shim", "tell the shim") : 0;
 }

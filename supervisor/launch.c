@@ -204,6 +204,7 @@ int launch_facts(struct container *c, struct arena *a, struct plan_facts *f, str
 	int r;
 
 	*f = (struct plan_facts){.obj = c->obj};
+	f->request_id = c->by_person && *c->request_id ? c->request_id : NULL;
 	getrlimit(RLIMIT_NOFILE, &nofile);
 	f->nofile_hard = nofile.rlim_max;
 	f->staging_dir = arena_printf(a, "%s/staging", sv->cfg.run_dir);

@@ -447,9 +447,11 @@ int request_handle(struct client *c, const Berth__Envelope *env, struct wire_fds
 		return 0;
 	}
 	rq.verb = row->verb;
-	log_debug("%s %s: %s", rq.who.name, rq.who.request_id, envelope_body_name(env));
+	log_about(rq.who.request_id);
+	log_debug("%s: %s", rq.who.name, envelope_body_name(env));
 	if (request_is_new(&rq, o))
 		row->fn(&rq);
+	log_about(NULL);
 	return 0;
 }
 

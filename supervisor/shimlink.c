@@ -234,7 +234,8 @@ int shimlink_spawn(struct supervisor *sv, const char *uuid, const struct shimlin
 	struct shimlink *s = link_alloc(sv, uuid, ops, owner);
 	char path[128];
 	char *argv[] = {(char *)"berth-shim", path, (char *)uuid, NULL};
-	char *env[] = {NULL};
+	static char debug[] = "BERTH_SHIM_DEBUG=1";
+	char *env[] = {sv->cfg.debug ? debug : NULL, NULL};
 	int pair[2], r;
 	pid_t pid;
 

@@ -1,5 +1,7 @@
 """What a front end needs of the control protocol: whole objects in lists, its own notes on a container, several changes as one."""
 
+import os
+import re
 import signal
 import time
 
@@ -205,5 +207,32 @@ def test_berthd_ends_in_order_while_an_accepted_stop_is_under_way(host):
     host.ask("container_stop", {"ref": name, "timeout_s": 2}, accept=True)
     assert host.kill(signal.SIGTERM) == 0
     host.start()
-    host.wait_state(name, "stopped")
+    host.wait_state(name, "stopped", seconds=20)      # its ten seconds begin anew
     assert "interrupted" in ended(host, name, "stop")["reason"]
+
+
+def test_the_id_of_a_request_is_in_the_log_of_berthd_and_of_the_shim(host):
+    host.options.append("--debug")
+    try:
+        host.restart()
+        uuid = host.ask("container_create", {"name": "told", "start": True, "spec": {"image": "busybox", "command": ["sleep", "1000"], "restart": {"kind": "ALWAYS"}}},
+                        request_id="req-made")["container"]["meta"]["uuid"]
+        with host.client() as c:
+            for fd in c.request("container_exec", {"ref": "told", "exec": {"command": ["true"]}}, request_id="req-exec")[1]:
+                os.close(fd)
+        os.kill(host.status("told")["pid"], signal.SIGKILL)
+        eventually(lambda: host.status("told")["incarnation"] == 2, "started again by its policy")
+        host.ask("container_stop", {"ref": "told", "timeout_s": 0}, request_id="req-stop")
+    finally:
+        host.options.remove("--debug")
+    about = {}
+    for line in host.log().splitlines():
+        found = re.search(r"(berthd|berth-shim): (?:\[(\S+)\] )?(.*)", line)
+        if found and (uuid in line or found[2]):
+            about.setdefault(found[2], []).append("%s %s" % (found[1], found[3]))
+    assert "berthd root: container_create" in about["req-made"]
+    assert "berthd container %s: Starting -> Running" % uuid in about["req-made"]
+    assert "berth-shim container %s: incarnation 1 begins" % uuid in about["req-made"]
+    assert [l for l in about["req-exec"] if l.startswith("berth-shim container %s: asked for" % uuid)]
+    assert "berthd container %s: Stopping -> Stopped" % uuid in about["req-stop"]
+    assert "berth-shim container %s: incarnation 2 begins" % uuid in about[None]        # nobody asked for that
