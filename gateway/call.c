@@ -371,7 +371,7 @@ static const char *token_find(const struct call *c)
 	return token;
 }
 
-static bool begin(struct call *c, struct fault *f)
+static bool begin(struct call *c, const struct fault *wrong, struct fault *f)
 {
 	struct call_inside *in = c->in;
 	char allow[128];
@@ -385,7 +385,9 @@ static bool begin(struct call *c, struct fault *f)
 		return fault_set(f, FAULT_ROUTE, NULL, "there is nothing of this path");
 	if (c->dialect && c->dialect->begin && !c->dialect->begin(c, f))
 		return false;
-	if (!clean)
+	if (wrong)
+		*f = *wrong;
+	if (wrong || !clean)
 		return false;
 	c->route = route_find(c->dialect->routes, c->method, &in->path, c->version, &in->path_args, allow, sizeof allow,
 			      f);
@@ -403,7 +405,8 @@ static bool begin(struct call *c, struct fault *f)
 	return true;
 }
 
-void call_head(struct call *c, const char *method, const struct header *headers, unsigned n_headers)
+void call_head(struct call *c, const char *method, const struct header *headers, unsigned n_headers,
+	       const struct fault *wrong)
 {
 	const char *token;
 	struct fault f = {0};
@@ -415,7 +418,7 @@ void call_head(struct call *c, const char *method, const struct header *headers,
 	if (token)
 		call_token(c, token);
 	c->in->began_ns = now_ns();
-	if (!begin(c, &f))
+	if (!begin(c, wrong, &f))
 		call_fail(c, &f);
 }
 
@@ -685,8 +688,14 @@ void call_ask(struct call *c, Berth__Envelope__BodyCase body_case, const void *b
 static void on_stream(struct stream *s)
 {
 	struct call *c = &container_of(s, struct whole, in.stream)->call;
+	struct fault f = {0};
 
-	c->in->stream_done(c, s);
+	if (s->end != STREAM_FULL) {
+		c->in->stream_done(c, s);
+		return;
+	}
+	fault_set(&f, FAULT_BUSY, NULL, "too much is under way to be read; ask for less, or later");
+	call_fail(c, &f);
 }
 
 void call_stream(struct call *c, int fd, enum stream_kind kind, size_t max, uint32_t deadline_ms, call_stream_fn *fn)

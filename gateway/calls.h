@@ -23,8 +23,10 @@ struct call_answer {
 
 /* target is path and query as they came. NULL: out of memory. */
 struct call *call_new(struct gateway *gw, const char *target, call_done_fn *done, void *owner);
-/* The head is complete. The headers are borrowed until the end of the call. Then call->route is known or it is answered. */
-void call_head(struct call *c, const char *method, const struct header *headers, unsigned n_headers);
+/* The head is complete. The headers are borrowed until the end of the call. Then call->route is known or it is answered. wrong: what HTTP
+ * has against the head already (NULL: nothing), to be said in the dialect's words. */
+void call_head(struct call *c, const char *method, const struct header *headers, unsigned n_headers,
+	       const struct fault *wrong);
 /* False: too much; it is answered. */
 bool call_body(struct call *c, const void *data, size_t len);
 void call_end_of_body(struct call *c); /* the handler runs */

@@ -70,6 +70,8 @@ static void json_free(void *p)
 void memory_init(size_t ceiling)
 {
 	max = ceiling;
+	/* Large pieces go back when they are freed. By default the first large one freed would move this limit up. */
+	mallopt(M_MMAP_THRESHOLD, 128 << 10);
 	json_set_alloc_funcs(json_alloc, json_free);
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/own.h"
+#include "gateway/memory.h"
 #include "proto/wire.h"
 
 #include <errno.h>
@@ -33,7 +34,19 @@ static void stream_end(struct stream *s, enum stream_end how)
 	s->done(s);
 }
 
-static void output_add(struct stream *s, const void *data, size_t len)
+/* What the buffer has grown by. */
+static bool charge(struct stream *s)
+{
+	size_t grown = s->out.size - s->charged;
+
+	if (s->out.failed || !memory_take(grown))
+		return false;
+	s->charged += grown;
+	return true;
+}
+
+/* False: there is no memory for it, and the stream has ended. */
+static bool output_add(struct stream *s, const void *data, size_t len)
 {
 	size_t room = s->kind == STREAM_TAIL ? len : s->max - s->out.len;
 
@@ -43,6 +56,10 @@ static void output_add(struct stream *s, const void *data, size_t len)
 	}
 	buf_add(&s->out, data, len);
 	tail_cut(s, 2 * s->max); /* so that a byte is moved once, on average */
+	if (charge(s))
+		return true;
+	stream_end(s, STREAM_FULL);
+	return false;
 }
 
 /* True while there may be more to read. */
@@ -50,10 +67,8 @@ static bool read_bytes(struct stream *s)
 {
 	ssize_t n = read(s->fd, piece, sizeof piece);
 
-	if (n > 0) {
-		output_add(s, piece, (size_t)n);
-		return true;
-	}
+	if (n > 0)
+		return output_add(s, piece, (size_t)n);
 	if (n == 0)
 		stream_end(s, STREAM_ENDED);
 	else if (errno != EAGAIN && errno != EINTR)
@@ -70,8 +85,7 @@ static bool record_take(struct stream *s, size_t len)
 		break;
 	case SESSION_STDOUT:
 	case SESSION_STDERR:
-		output_add(s, piece + 1, len - 1);
-		return true;
+		return output_add(s, piece + 1, len - 1);
 	case SESSION_CLOSE:
 		return true;
 	case SESSION_ERROR:
@@ -149,5 +163,7 @@ void stream_close(struct stream *s)
 	timer_del(&s->timer);
 	close_fd(&s->fd);
 	buf_fini(&s->out);
+	memory_give(s->charged);
+	s->charged = 0;
 	s->cut = false;
 }

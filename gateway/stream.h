@@ -19,6 +19,7 @@ enum stream_end {
 	STREAM_ENDED, /* whole */
 	STREAM_LATE,  /* the deadline came first: what is there is a part */
 	STREAM_LOST,  /* the session broke off: nobody knows how it ended */
+	STREAM_FULL,  /* no memory for it (gateway/memory.h); call_stream() answers that itself */
 };
 
 struct stream {
@@ -34,7 +35,7 @@ struct stream {
 	int fd; /* owned */
 	struct source source;
 	struct timer timer;
-	size_t max;
+	size_t max, charged;
 	void (*done)(struct stream *s);
 };
 

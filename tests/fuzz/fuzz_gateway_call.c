@@ -82,7 +82,7 @@ static void ask(char *text, size_t len)
 		headers[n++] = (struct header){line, colon + 1 + strspn(colon + 1, " ")};
 	}
 	answers = 0;
-	call_head(c, method, headers, n);
+	call_head(c, method, headers, n, NULL);
 	call_body(c, at, len - (size_t)(at - text));
 	call_end_of_body(c);
 	if (!answers)

@@ -46,7 +46,7 @@ static void begin_call(const char *method, const char *target, const char *body)
 		call_free(call);
 	done = false;
 	call = call_new(&gw, target, on_done, &gw);
-	call_head(call, method, headers, n_headers);
+	call_head(call, method, headers, n_headers, NULL);
 	if (body)
 		call_body(call, body, strlen(body));
 	call_end_of_body(call);

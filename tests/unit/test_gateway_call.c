@@ -398,7 +398,7 @@ static void what_all_requests_hold_has_a_ceiling(void **state)
 		assert_true(n < ARRAY_SIZE(held));
 		header("X-Auth-Token", "t");
 		held[n] = call_new(&gw, "/greet", on_done, &gw);
-		call_head(held[n], "POST", headers, n_headers);
+		call_head(held[n], "POST", headers, n_headers, NULL);
 		call_body(held[n], big, sizeof big - 1);
 		n_headers = 0;
 	}

@@ -1,6 +1,7 @@
 /* tests/unit/test_gateway_stream.c - what comes through a descriptor of berthd's is held within bounds: its beginning, or its end. */
 #include "unit.h"
 
+#include "gateway/memory.h"
 #include "gateway/stream.h"
 
 #include <sys/wait.h>
@@ -14,6 +15,8 @@ static void on_done(struct stream *s)
 {
 	loop_stop(&loop, 0);
 }
+
+static enum stream_end expected = STREAM_ENDED;
 
 /* A child writes n bytes that count: 0, 1, 2 … */
 static void read_all(enum stream_kind kind, unsigned n)
@@ -34,13 +37,14 @@ static void read_all(enum stream_kind kind, unsigned n)
 	assert_int_equal(stream_open(&stream, &loop, fds[0], kind, MAX, now_ns() + 20 * NS_PER_S, on_done), 0);
 	assert_int_equal(loop_run(&loop), 0);
 	waitpid(pid, NULL, 0);
-	assert_int_equal(stream.end, STREAM_ENDED);
+	assert_int_equal(stream.end, expected);
 }
 
 static void done(void)
 {
 	stream_close(&stream);
 	loop_fini(&loop);
+	assert_int_equal(memory_used(), 0);
 }
 
 static void of_too_much_the_beginning_is_kept(void **state)
@@ -76,12 +80,26 @@ static void what_fits_is_whole(void **state)
 	}
 }
 
+static void what_there_is_no_memory_for_ends_it(void **state)
+{
+	memory_init(8192);
+	expected = STREAM_FULL;
+	read_all(STREAM_BYTES, MAX);
+	done();
+	memory_init(1u << 20);
+	expected = STREAM_ENDED;
+	read_all(STREAM_BYTES, MAX);
+	assert_true(memory_used() >= MAX);
+	done();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(of_too_much_the_beginning_is_kept),
 		cmocka_unit_test(of_a_tail_the_end_is_kept),
 		cmocka_unit_test(what_fits_is_whole),
+		cmocka_unit_test(what_there_is_no_memory_for_ends_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
