@@ -50,6 +50,7 @@ static const struct row rows[STATE_N][EV_N_] = {
 		[EV_STORE_FAILED] = { S(DELETING), act_undo },
 		[EV_START]	  = { S(STARTING), act_start },
 		[EV_LAUNCH]	  = { S(STARTING), act_start },
+		[EV_POD_FAILED]	  = { S(ERROR),    act_failed },
 	},
 	[S(CREATED)] = {
 		[EV_STORED]	  = { S(CREATED),  act_stored },

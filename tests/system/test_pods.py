@@ -2,7 +2,9 @@
 
 import pytest
 
+from conftest import private_host
 from host import SLOW, eventually
+from test_pains import disk
 
 NS = "for n in net ipc uts pid mnt cgroup; do echo $n $(readlink /proc/self/ns/$n); done"
 
@@ -100,6 +102,20 @@ def test_plain_containers_have_no_pod_in_the_list(host):
 def test_second_pod_of_one_name_is_refused(host):
     host.berth("pod", "create", "--name", "p")
     host.refused("pod", "create", "--name", "p", text="p", code=1)
+
+
+def test_a_run_hears_that_its_pod_cannot_start_though_its_row_is_not_on_the_disk_yet():
+    with disk() as d, private_host(state=d.path + "/state") as host:
+        host.ask("pod_create", {"name": "p", "spec": {"sysctls": [{"key": "net.ipv4.no_such_thing", "value": "1"}]}})
+        d.freeze()
+        try:
+            p = host.popen("run", "--rm", "--pod", "p", "busybox", "true")
+            eventually(lambda: "no_such_thing" in host.log(), "the holder has failed")
+        finally:
+            d.thaw()
+        out, err = p.communicate(timeout=20 * SLOW)
+        assert p.returncode == 125 and b"no_such_thing" in err, err
+        assert not host.list()
 
 
 def test_killed_holder_ends_the_pods_containers_or_is_replaced_and_nothing_hangs(host):
