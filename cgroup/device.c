@@ -217,7 +217,7 @@ int cg_devices_attach(struct cg_devices *d, int group_fd, const struct cg_device
 		    r->minor < -1)
 			return err_set(e, EINVAL, "devices", "bad device rule %u", i);
 		if (r->type == 'a' && r->major == -1 && r->minor == -1 && r->access == ALL_ACCESS)
-			return 0; /* all is allowed: no program is the same and costs nothing */
+			return CG_DEVICES_ALL; /* no program is the same and costs nothing */
 	}
 	int fd = program_get(d, rules, n, e);
 	if (fd < 0)

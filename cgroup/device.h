@@ -19,8 +19,9 @@ struct cg_device_rule {
 struct cg_devices; /* the cache */
 struct cg_devices *cg_devices_new(void);
 void cg_devices_free(struct cg_devices *d);
-/* Attaches a program that allows what the rules allow and nothing else. -ENOTSUP where the kernel has no
- * BPF_CGROUP_DEVICE. */
+/* Attaches a program that allows what the rules allow and nothing else; CG_DEVICES_ALL and no program when that is everything.
+ * -ENOTSUP where the kernel has no BPF_CGROUP_DEVICE. */
+#define CG_DEVICES_ALL 1
 int cg_devices_attach(struct cg_devices *d, int group_fd, const struct cg_device_rule *rules, unsigned n,
 		      struct err *e);
 /* Docker's default allow list (null, zero, full, tty, random, urandom, console, ptmx, pts, mknod of everything). */

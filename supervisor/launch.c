@@ -4,6 +4,7 @@
 #include "supervisor/launch.h"
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/own.h"
 #include "cgroup/limits.h"
 #include "supervisor/apparmor.h"
@@ -230,10 +231,12 @@ int launch_facts(struct container *c, struct arena *a, struct plan_facts *f, str
 
 /* ---------------------------------------------------------------- what will be in force */
 
-static const char *seccomp_words(const Berth__Security *s, size_t len)
+static const char *seccomp_words(const struct container *c, size_t len)
 {
+	const Berth__Security *s = c->obj->spec->security;
+
 	if (!len)
-		return "unconfined";
+		return seccomp_is_usable(c->sv->seccomp) ? "unconfined" : "unsupported";
 	return s && s->seccomp && !strcmp(s->seccomp, "profile") ? "profile" : "default";
 }
 
@@ -249,7 +252,7 @@ static void in_force_make(struct container *c, const struct plan_facts *f, bool 
 	for (int cap = 0; cap < 64; cap++)
 		if (f->caps >> cap & 1 && !caps_name(cap, name, sizeof name))
 			strings_add(&in->capabilities, &in->n_capabilities, name);
-	set_text(&in->seccomp, "%s", seccomp_words(s, f->seccomp_len));
+	set_text(&in->seccomp, "%s", seccomp_words(c, f->seccomp_len));
 	set_text(&in->apparmor, "%s",
 		 f->apparmor		  ? f->apparmor
 		 : c->sv->apparmor_kernel ? "unconfined"
@@ -312,9 +315,14 @@ static int group_devices(struct container *c, const struct plan_facts *f, int gr
 	unsigned n = plan_device_rules(f, rules, ARRAY_SIZE(rules));
 	int r = cg_devices_attach(c->sv->devices, group_fd, rules, n, e);
 
-	/* A kernel without it: said in in_force, and nobody gets CAP_MKNOD (mknod_forget). */
 	*ret_on = r == 0;
-	return r == -ENOTSUP ? 0 : r;
+	if (r != -ENOTSUP)
+		return r == CG_DEVICES_ALL ? 0 : r;
+	/* Said in in_force too, and nobody gets CAP_MKNOD (mknod_forget). */
+	if (!c->sv->no_device_filter)
+		log_err(e, "containers run without a device filter, and without CAP_MKNOD");
+	c->sv->no_device_filter = true;
+	return 0;
 }
 
 static int group_make(struct container *c, const struct plan_facts *f, int *ret_fd, bool *ret_filter, struct err *e)
@@ -466,7 +474,7 @@ static int holder_filter(struct supervisor *sv, struct arena *a, Shim__LaunchPla
 	size_t len;
 	int r = seccomp_get(sv->seccomp, NULL, 0, &bpf, &len, e);
 
-	if (r < 0)
+	if (r < 0 || !len) /* or there are none on this kernel */
 		return r;
 	plan->process = arena_alloc(a, sizeof *plan->process);
 	if (!plan->process)

@@ -19,6 +19,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define CACHE_MAX 64   /* profiles kept; the one that was made first goes first */
 #define INSNS_MAX 4096 /* the kernel's BPF_MAXINSNS */
@@ -46,6 +48,7 @@ struct seccomp_cache {
 	struct list entries; /* of struct entry, oldest first */
 	unsigned n;
 	unsigned newest_nr; /* highest native syscall number that libseccomp has a name for */
+	bool usable;
 };
 
 static uint32_t action_of(uint8_t action, uint16_t errno_ret)
@@ -256,13 +259,20 @@ static void entry_free(struct entry *ent)
 	free(ent);
 }
 
+bool seccomp_is_usable(const struct seccomp_cache *c)
+{
+	return c->usable;
+}
+
 int seccomp_cache_new(struct seccomp_cache **ret)
 {
 	struct seccomp_cache *c = calloc(1, sizeof *c);
+	uint32_t action = SECCOMP_RET_ERRNO;
 
 	if (!c)
 		return -ENOMEM;
 	list_init(&c->entries);
+	c->usable = syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
 	for (int nr = 0; nr < 1024; nr++) {
 		char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, nr);
 
@@ -344,6 +354,10 @@ int seccomp_get(struct seccomp_cache *c, const Berth__Security *s, uint64_t caps
 	*ret_len = 0;
 	if (s && ((s->seccomp && !strcmp(s->seccomp, "unconfined")) || (s->privileged && !own)))
 		return 0;
+	if (!c->usable)
+		return own ? err_set(e, ENOTSUP, "seccomp",
+				     "this kernel has no seccomp filters: it lacks CONFIG_SECCOMP_FILTER")
+			   : 0;
 	if (own && !len)
 		return err_set(e, EINVAL, "seccomp", "seccomp profile: it is empty");
 	ent = cache_find(c, profile, len, caps);

@@ -201,6 +201,8 @@ static int open_tables(struct supervisor *sv, struct err *e)
 		r = names_new(max, &sv->names);
 	if (!r)
 		r = seccomp_cache_new(&sv->seccomp);
+	if (!r && !seccomp_is_usable(sv->seccomp))
+		log_warn("the kernel has no seccomp filters: containers run without");
 	if (!r && !(sv->devices = cg_devices_new()))
 		r = -ENOMEM;
 	return r < 0 ? err_set(e, -r, "tables", "make the tables") : 0;

@@ -82,8 +82,9 @@ struct supervisor {
 	char exe[200];	       /* the file berthd was started from */
 	int argc;	       /* as main got them: an upgrade hands them on */
 	char **argv;
-	bool apparmor_kernel; /* the kernel has AppArmor */
-	bool apparmor;	      /* … and the label "berth-default" is loaded */
+	bool no_device_filter; /* the kernel has none, and that was said */
+	bool apparmor_kernel;  /* the kernel has AppArmor */
+	bool apparmor;	       /* … and the label "berth-default" is loaded */
 };
 
 /* Opens everything in order and closes it in reverse; see the list in supervisor.c. listen_fd: from the berthd before an

@@ -4,6 +4,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -15,6 +17,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -667,6 +670,23 @@ static int verb_keys(char **arg)
 	return 0;
 }
 
+/* without NUMBER... -- PROGRAM [ARGUMENT...]: executes it as on a kernel that lacks these system calls. */
+static int verb_without(char **arg)
+{
+	struct sock_filter code[64] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0)}; /* seccomp_data.nr */
+	struct sock_fprog program = {.len = 1, .filter = code};
+
+	for (; *arg && strcmp(*arg, "--") && program.len < 60; arg++) {
+		code[program.len++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)number(arg, 0, 0), 0, 1);
+		code[program.len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS);
+	}
+	code[program.len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	if (!*arg || !arg[1] || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
+		return 1;
+	execv(arg[1], arg + 1);
+	return 127;
+}
+
 static const struct verb {
 	const char *name;
 	int (*run)(char **arg);
@@ -684,7 +704,7 @@ static const struct verb {
 	{"tree", verb_tree},	     {"clock", verb_clock},
 	{"sleep", verb_sleep},	     {"trace", verb_trace},
 	{"speak", verb_speak},	     {"keys", verb_keys},
-	{"ambush", verb_ambush},
+	{"ambush", verb_ambush},     {"without", verb_without},
 };
 
 int main(int argc, char **argv)

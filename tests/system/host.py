@@ -79,7 +79,7 @@ class Result:
 class Host:
     serial = 0
 
-    def __init__(self, options=(), exe=None, state=None):
+    def __init__(self, options=(), exe=None, state=None, before=()):
         Host.serial += 1
         tag = str(Host.serial)
         self.state, self.run = state or os.path.join(DIR, "state", tag), os.path.join(DIR, "run", tag)
@@ -87,7 +87,7 @@ class Host:
         self.cgroup_dir = cgroup_mount() + self.cgroup
         self.log_path = os.path.join(DIR, "berthd.%s.log" % tag)
         self.socket = os.path.join(self.run, "control.sock")
-        self.options = list(options)
+        self.options, self.before = list(options), list(before)
         self.exe = exe or os.path.join(BIN, "berthd")
         self.daemon = None
         self.fds_at_start = None
@@ -100,7 +100,7 @@ class Host:
     # -------------------------------------------------------------- berthd
 
     def argv(self):
-        return [self.exe, "--state", self.state, "--run", self.run, "--cgroup", self.cgroup, *self.options]
+        return [*self.before, self.exe, "--state", self.state, "--run", self.run, "--cgroup", self.cgroup, *self.options]
 
     def start(self):
         log = open(self.log_path, "ab")

@@ -5,7 +5,8 @@ import os
 
 import pytest
 
-from host import eventually, processes
+from conftest import private_host
+from host import BIN, eventually, processes
 
 DOCKER_CAPS = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP", "NET_BIND_SERVICE", "NET_RAW", "SYS_CHROOT",
                "MKNOD", "AUDIT_WRITE", "SETFCAP"]
@@ -309,3 +310,51 @@ def test_shim_is_gone_with_its_container(host):
     assert shim in processes()
     host.berth("rm", "-f", name)
     eventually(lambda: shim not in processes(), "the shim has ended")
+
+
+# ---------------------------------------------------------------- a kernel that lacks something
+
+BPF, SECCOMP = 321, 317
+
+
+def without(number):
+    """A berthd on a kernel that lacks a system call: a filter says so, which shims and containers inherit."""
+    return private_host(before=[os.path.join(BIN, "guest"), "without", str(number), "--"])
+
+
+def item(host, name):
+    return next(i for i in host.berth("check", "--format", "json", code=None).json() if i["name"] == name)
+
+
+def test_a_kernel_without_device_filters_takes_mknod_away_and_says_so():
+    with without(BPF) as host:
+        for name, flags in {"plain": [], "caps": ["--cap-add", "ALL"]}.items():
+            host.detached(*flags, "--", "sleep", "600", name=name)
+            has = host.status(name)["in_force"]
+            assert not has.get("device_filter") and "CAP_MKNOD" not in has["capabilities"]
+            assert int(next(l for l in open("/proc/%d/status" % host.status(name)["pid"]) if l.startswith("CapBnd")).split()[1], 16) & mask(["MKNOD"]) == 0
+            assert host.berth("exec", name, "mknod", "/null", "c", "1", "3", code=None).code
+        assert host.log().count("without a device filter") == 1 and "CONFIG_CGROUP_BPF" in host.log()
+        assert item(host, "device filter")["result"] != "ok"
+
+
+def test_a_kernel_without_seccomp_runs_containers_without_and_says_so(tmp_path):
+    profile = tmp_path / "profile.json"
+    profile.write_text('{"defaultAction": "SCMP_ACT_ALLOW"}')
+    with without(SECCOMP) as host:
+        host.detached("--", "sleep", "600", name="plain")
+        has = host.status("plain")["in_force"]
+        assert has["seccomp"] == "unsupported" and not has.get("seccomp_instructions")
+        host.berth("exec", "plain", "true")
+        host.berth("pod", "create", "--name", "p")
+        host.run_("--pod", "p", "--", "true")
+        host.refused("run", "--security-opt", "seccomp=%s" % profile, "busybox", "true", text="no seccomp filters", code=125)
+        assert "no seccomp filters: containers run without" in host.log()
+        assert item(host, "seccomp")["result"] == "missing"
+
+
+def test_privileged_has_no_device_filter_and_does_not_pretend(host):
+    host.detached("--privileged", "--", "sleep", "600", name="all")
+    host.detached("--", "sleep", "600", name="plain")
+    assert not host.status("all")["in_force"].get("device_filter")
+    assert host.status("plain")["in_force"]["device_filter"]
