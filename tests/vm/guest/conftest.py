@@ -23,7 +23,7 @@ def left_over(berth, *more):
         known = {x["meta"]["uuid"] for x in c.request("container_list", {"all": True})[0].get("containers", [])}
         known |= {p["meta"]["uuid"] for p in c.request("pod_list")[0].get("pods", [])}
         info = c.request("info")[0]
-    found = {f: set(e.name for e in os.scandir(f) if e.is_dir() or e.is_socket()) - known for f in (TREE + "/shared", "/run/berth/shims", *more)}
+    found = {f: set(e.name for e in os.scandir(f) if not e.is_file()) - known for f in (TREE + "/shared", "/run/berth/shims", *more)}
     return {f: names for f, names in found.items() if len(names) > info.get("spare_shims", 0)} or info.get("cgroups_undead")
 
 
