@@ -677,7 +677,8 @@ static int verb_without(char **arg)
 	struct sock_fprog program = {.len = 1, .filter = code};
 
 	for (; *arg && strcmp(*arg, "--") && program.len < 60; arg++) {
-		code[program.len++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)number(arg, 0, 0), 0, 1);
+		code[program.len++] =
+			(struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)number(arg, 0, 0), 0, 1);
 		code[program.len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS);
 	}
 	code[program.len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
