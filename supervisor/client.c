@@ -72,13 +72,30 @@ static void answer_client(struct open *o, Berth__Envelope *env, const int *fds, 
 	}
 }
 
+static void done_fill(struct supervisor *sv, Berth__Envelope *env, Berth__Done *done, const char *uuid)
+{
+	berth__done__init(done);
+	done->has_revision = true;
+	done->revision = supervisor_revision(sv);
+	done->uuid = (char *)(uintptr_t)uuid; /* only packed */
+	berth__envelope__init(env);
+	env->body_case = BERTH__ENVELOPE__BODY_DONE;
+	env->done = done;
+}
+
 static void answer_send(struct supervisor *sv, struct parked p, Berth__Envelope *env, const int *fds, unsigned n_fds)
 {
 	struct open *o = control_open_find(sv, p);
 	struct replay *t = o ? o->replay : NULL;
+	Berth__Envelope done_env;
+	Berth__Done done;
 
 	if (!o)
 		return;
+	if (o->begun_is_done && env->body_case == BERTH__ENVELOPE__BODY_CONTAINER_REPLY) { /* it was so already */
+		done_fill(sv, &done_env, &done, env->container_reply->container->meta->uuid);
+		env = &done_env;
+	}
 	o->replay = NULL;
 	if (o->client)
 		answer_client(o, env, fds, n_fds);
@@ -103,17 +120,6 @@ void reply(struct supervisor *sv, struct parked p, Berth__Envelope *body, const 
 void reply_accepted(struct supervisor *sv, struct parked p, Berth__Envelope *body)
 {
 	answer_send(sv, p, body, NULL, 0);
-}
-
-static void done_fill(struct supervisor *sv, Berth__Envelope *env, Berth__Done *done, const char *uuid)
-{
-	berth__done__init(done);
-	done->has_revision = true;
-	done->revision = supervisor_revision(sv);
-	done->uuid = (char *)(uintptr_t)uuid; /* only packed */
-	berth__envelope__init(env);
-	env->body_case = BERTH__ENVELOPE__BODY_DONE;
-	env->done = done;
 }
 
 void reply_done(struct supervisor *sv, struct parked p, const char *uuid)

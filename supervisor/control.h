@@ -35,6 +35,7 @@ struct open {
 	struct client *client; /* NULL: gone */
 	struct parked parked;  /* action is filled once it is known */
 	uint64_t token;	       /* whose it is: principal.token */
+	bool begun_is_done;    /* accept, and not a create: any good answer is Done */
 	const struct request_row *row;
 	struct replay *replay; /* owes its answer to this request; NULL without client_token */
 	struct timer deadline;

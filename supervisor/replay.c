@@ -144,6 +144,7 @@ uint64_t replay_hash(const Berth__Envelope *env)
 	what.project = env->project;
 	what.has_if_revision = env->has_if_revision;
 	what.if_revision = env->if_revision;
+	what.has_accept = what.accept = env->accept; /* what is repeated is another answer */
 	what.body_case = env->body_case;
 	what.container_create = env->container_create; /* any member of the union: they are all one pointer */
 	len = berth__envelope__get_packed_size(&what);

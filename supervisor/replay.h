@@ -29,7 +29,7 @@ enum replay_result {
 int replays_open(struct supervisor *sv); /* loads what the store has */
 void replays_close(struct supervisor *sv);
 
-uint64_t replay_hash(const Berth__Envelope *env); /* of what was asked: body, project, if_revision */
+uint64_t replay_hash(const Berth__Envelope *env); /* of what was asked: body, project, if_revision, accept */
 /* One of the above or -ENOMEM. p: who waits. */
 int replay_take(struct replays *ts, const char *principal, const char *text, uint64_t hash, struct parked p,
 		struct replay **ret);

@@ -447,6 +447,7 @@ int request_handle(struct client *c, const Berth__Envelope *env, struct wire_fds
 		return 0;
 	}
 	rq.verb = row->verb;
+	o->begun_is_done = env->accept && env->body_case != BERTH__ENVELOPE__BODY_CONTAINER_CREATE;
 	log_about(rq.who.request_id);
 	log_debug("%s: %s", rq.who.name, envelope_body_name(env));
 	if (request_is_new(&rq, o))

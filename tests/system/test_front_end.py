@@ -236,3 +236,10 @@ def test_the_id_of_a_request_is_in_the_log_of_berthd_and_of_the_shim(host):
     assert [l for l in about["req-exec"] if l.startswith("berth-shim container %s: asked for" % uuid)]
     assert "berthd container %s: Stopping -> Stopped" % uuid in about["req-stop"]
     assert "berth-shim container %s: incarnation 2 begins" % uuid in about[None]        # nobody asked for that
+
+
+def test_an_accepted_change_of_what_is_so_already_is_answered_as_any_other(host):
+    created(host, "up")
+    host.berth("start", "up")
+    assert set(host.ask("container_start", {"ref": "up"}, accept=True)) == {"revision", "uuid"}
+    assert set(host.ask("container_start", {"ref": "up"})) == {"container"}
