@@ -10,7 +10,7 @@ import socket
 import struct
 import subprocess
 
-from host import BIN, SLOW, eventually
+from host import BIN, IN_VM, SLOW, eventually
 
 PORT = 9517
 
@@ -24,6 +24,8 @@ def loopback_up():
 
 def tables():
     """berth-gateway --routes: what can be asked, as the program itself has it."""
+    if IN_VM and not os.path.exists(os.path.join(BIN, "berth-gateway")):
+        return {"zun": {"routes": [], "actions": {}}}       # what goes through them is not run there
     return json.loads(subprocess.run([os.path.join(BIN, "berth-gateway"), "--routes"], check=True, capture_output=True).stdout)
 
 
