@@ -78,14 +78,27 @@ int store_queue(struct store *st, struct store_op *op)
 		st->n_queue++;
 		st->n_mutations += !op->reserve;
 		st->queue_bytes += op->len;
-		pthread_cond_signal(&st->work);
 	}
 	pthread_mutex_unlock(&st->lock);
 	if (r < 0)
 		store_op_free(op);
 	else
 		st->in_flight++;
+	/* In a turn of the loop the thread is woken when the turn ends: what the turn is about (a plan on its way to a shim) comes
+	 * first, and what else is queued in it shares the commit. */
+	if (r == 0 && st->in_turns)
+		st->to_wake = true;
+	else if (r == 0)
+		pthread_cond_signal(&st->work);
 	return r;
+}
+
+void store_turn(struct store *st)
+{
+	st->in_turns = true;
+	if (st->to_wake)
+		pthread_cond_signal(&st->work);
+	st->to_wake = false;
 }
 
 /* ---------------------------------------------------------------- counters, state */
@@ -268,6 +281,8 @@ void store_close(struct store *st)
 {
 	if (!st)
 		return;
+	store_turn(st);
+	st->in_turns = false;
 	store_settle(st);
 	store_settle_counters(st);
 	pthread_mutex_lock(&st->lock);

@@ -84,6 +84,9 @@ int store_delete_then(struct store *st, enum store_kind kind, const char *uuid, 
 		      store_done *done, void *arg);
 
 /* "" when the last write succeeded; it is probed once a second while set. */
+/* At the end of each turn of a loop: what was queued in it goes to the thread. Who never calls this needs not. */
+void store_turn(struct store *st);
+
 const char *store_error(const struct store *st);
 bool store_full(const struct store *st); /* the queue takes no more mutations now */
 uint64_t store_queued(const struct store *st);

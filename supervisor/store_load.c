@@ -20,6 +20,8 @@ static int store_wait(struct store *st, int (*fn)(struct store *st, struct store
 	}
 	if (r < 0)
 		return err_set(e, -r, "store", "%s", what);
+	store_turn(st);
+	st->in_turns = false; /* nobody runs a loop while we wait here */
 	pthread_mutex_lock(&st->lock);
 	while (!st->load_done)
 		pthread_cond_wait(&st->loaded, &st->lock);

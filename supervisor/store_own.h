@@ -61,6 +61,8 @@ struct store {
 	char error[300]; /* the loop's copy */
 	uint64_t used_id, used_revision, asked_id, asked_revision;
 	uint64_t in_flight; /* ops that the loop has not got back */
+	bool in_turns;	    /* somebody says when a turn ends (store_turn) */
+	bool to_wake;	    /* the thread, when it does */
 
 	pthread_t thread;
 	pthread_mutex_t lock;

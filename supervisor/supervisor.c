@@ -280,6 +280,7 @@ static void turn_end(struct loop *l)
 
 	container_step_all(sv);
 	shutdown_step(sv);
+	store_turn(sv->store);
 }
 
 static int open_loop(struct supervisor *sv, struct err *e)
@@ -327,6 +328,9 @@ int supervisor_open(struct supervisor *sv, int listen_fd, struct err *e)
 		if (r < 0)
 			return r;
 	}
+	/* The turns of recovery are over, and the next one ends with the first event. */
+	if (sv->store)
+		store_turn(sv->store);
 	/* Last: whoever can connect finds everything settled. */
 	return control_open(sv, listen_fd, e);
 }

@@ -291,6 +291,7 @@ def test_pain_9_no_signal_ever_goes_to_a_reused_pid(host):
 def test_pain_9_a_pid_reused_while_berthd_was_dead_is_neither_adopted_nor_killed(host):
     name = host.detached("--restart", "no", "--", "sleep", "600")
     s = host.status(name)
+    eventually(lambda: not host.ask("info").get("store_queue"), "that it runs is on disk")    # else it is begun again
     host.kill()
     os.kill(s["shim_pid"], 9)
     with contextlib.suppress(ProcessLookupError):   # it may have gone with its shim by now

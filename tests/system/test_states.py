@@ -181,7 +181,8 @@ def test_pause_stops_every_process_and_unpause_lets_them_go_on(host):
 @pytest.mark.parametrize("verb", ["kill -s USR1", "kill", "stop", "restart"])
 def test_what_must_reach_a_paused_container_thaws_it_and_that_is_told(host, verb):
     since = time.time()
-    name = host.detached("sh", "-c", "trap 'echo usr1' USR1; trap 'exit 3' TERM; while :; do sleep 0.05; done")
+    name = host.detached("sh", "-c", "trap 'echo usr1' USR1; trap 'exit 3' TERM; echo up; while :; do sleep 0.05; done")
+    host.wait_log(name, "up")
     host.berth("pause", name)
     host.berth(*verb.split(), name)
     if verb == "kill -s USR1":
