@@ -166,16 +166,11 @@ static uint64_t state_time_ns(const struct conn *cn, enum conn_state state)
 {
 	const struct config *cfg = &cn->server->gw->cfg;
 
-	switch (state) {
-	case CONN_IDLE:
-		return cn->half_closed ? LAST_WORDS_NS : cfg->head_timeout_ns;
-	case CONN_BODY:
-		return cfg->body_timeout_ns;
-	case CONN_ANSWERING:
+	if (state == CONN_ANSWERING)
 		return cfg->answer_timeout_ns + cn->answer_len / ANSWER_PER_S * NS_PER_S;
-	default:
-		return cn->half_closed ? LAST_WORDS_NS : HANDLER_MAX_NS;
-	}
+	if (cn->half_closed)
+		return LAST_WORDS_NS;
+	return state == CONN_IDLE ? cfg->head_timeout_ns : state == CONN_BODY ? cfg->body_timeout_ns : HANDLER_MAX_NS;
 }
 
 static void conn_enter(struct conn *cn, enum conn_state state)
@@ -238,7 +233,7 @@ static void on_watch(struct source *src, uint32_t events)
 	cn->half_closed = true;
 	if (cn->suspended && events & (EPOLLHUP | EPOLLERR))
 		conn_give_up(cn);
-	else if (cn->state == CONN_IDLE || cn->state == CONN_WAITING)
+	else if (cn->state != CONN_ANSWERING)
 		conn_enter(cn, cn->state);
 }
 
