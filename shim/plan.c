@@ -192,9 +192,9 @@ static int check_launch(const Shim__LaunchPlan *l, const char *uuid, struct err 
 {
 	int r = 0;
 
-	if (l->version != SHIM_VERSION)
-		return err_set(e, EPROTO, "plan", "launch plan of version %u, this shim speaks %u", l->version,
-			       SHIM_VERSION);
+	if (l->version < SHIM_VERSION_OLDEST || l->version > SHIM_VERSION)
+		return err_set(e, EPROTO, "plan", "launch plan of version %u, this shim speaks %u to %u", l->version,
+			       SHIM_VERSION_OLDEST, SHIM_VERSION);
 	if (has_unknown(&l->base))
 		return bad(e, ENOTSUP, "it has fields that this shim does not know", NULL);
 	if (!l->uuid || strcmp(l->uuid, uuid) != 0)

@@ -43,6 +43,9 @@ static state launch(struct container *c, bool hold)
 		return S(STARTING);
 	}
 	container_arm(c, LAUNCH_DEADLINE_NS);
+	/* It would refuse what it does not know of the plan: one of ours takes its place. */
+	if (c->shim && shimlink_is_old(c->shim))
+		container_bye(c);
 	if (c->shim && c->bye_sent) {
 		c->launch_when_gone = true;
 		return S(STARTING);

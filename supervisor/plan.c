@@ -7,6 +7,7 @@
 
 #include "base/own.h"
 #include "base/str.h"
+#include "supervisor/shimlink.h"
 
 #include <errno.h>
 #include <linux/mount.h>
@@ -674,7 +675,7 @@ static void make_head(const struct plan_facts *f, Shim__LaunchPlan *p)
 
 	p->has_version = p->has_incarnation = p->has_program = p->has_net = p->has_timeout_ms = p->has_new_cgroup_ns =
 		1;
-	p->version = 1;
+	p->version = SHIM_VERSION;
 	p->uuid = f->obj->meta->uuid;
 	p->incarnation = f->obj->status->incarnation;
 	p->request_id = (char *)f->request_id;
@@ -780,7 +781,7 @@ int plan_make_holder(const Berth__Pod *pod, const char *staging_dir, const char 
 		return -ENOMEM;
 	b.plan->has_version = b.plan->has_incarnation = b.plan->has_program = b.plan->has_net = b.plan->has_timeout_ms =
 		1;
-	b.plan->version = 1;
+	b.plan->version = SHIM_VERSION;
 	b.plan->uuid = pod->meta->uuid;
 	b.plan->incarnation = incarnation;
 	b.plan->program = SHIM__LAUNCH_PLAN__PROGRAM__PAUSE;

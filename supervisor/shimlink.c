@@ -38,6 +38,7 @@ struct shimlink {
 	struct source process; /* pidfd */
 	int pidfd;	       /* owned */
 	int pid;
+	uint32_t version; /* as its hello says; 0 = not yet: it is ours */
 	struct timer timer;
 	bool socket_ended, process_ended;
 	bool leaving;	/* sent away */
@@ -79,6 +80,7 @@ static int link_hello(struct shimlink *s, const Shim__ShimMessage *m, struct wir
 	if (h->shim_pid != s->pid || (h->uuid && h->uuid[0] && strcmp(h->uuid, s->uuid)))
 		return -EPROTO;
 	s->calls = 0;
+	s->version = h->version;
 	s->ops->hello(s->owner, h, &container);
 	return 0;
 }
@@ -372,6 +374,11 @@ int shimlink_query(struct shimlink *s)
 	m.body_case = SHIM__SHIM_MESSAGE__BODY_QUERY;
 	m.query = &body;
 	return shimlink_send(s, &m, NULL, 0);
+}
+
+bool shimlink_is_old(const struct shimlink *s)
+{
+	return s->version && s->version < SHIM_VERSION;
 }
 
 int shimlink_pid(const struct shimlink *s)

@@ -7,7 +7,7 @@
 #include "proto/shim.pb-c.h"
 #include "supervisor/supervisor.h"
 
-#define SHIM_VERSION 1 /* of the shim protocol; shim.proto has the history */
+#define SHIM_VERSION 2 /* of the shim protocol; shim.proto has the history */
 #define SHIM_OLDEST  1
 
 struct shimlink;
@@ -37,6 +37,8 @@ int shimlink_send(struct shimlink *s, const Shim__ShimMessage *m, const int *fds
 int shimlink_signal(struct shimlink *s, uint64_t incarnation, int signal);
 int shimlink_bye(struct shimlink *s);
 int shimlink_query(struct shimlink *s);
+/* Of an earlier version: what runs under it goes on, but it does not know all that a plan of ours may say. */
+bool shimlink_is_old(const struct shimlink *s);
 int shimlink_pid(const struct shimlink *s);
 bool shimlink_lives(const struct shimlink *s); /* … at this moment, as the kernel knows before the loop does */
 void shimlink_kill(struct shimlink *s);	       /* SIGKILL by pidfd */

@@ -243,3 +243,20 @@ def test_an_accepted_change_of_what_is_so_already_is_answered_as_any_other(host)
     host.berth("start", "up")
     assert set(host.ask("container_start", {"ref": "up"}, accept=True)) == {"revision", "uuid"}
     assert set(host.ask("container_start", {"ref": "up"})) == {"container"}
+
+
+def test_an_accepted_create_is_made_once_wherever_berthd_is_killed(host):
+    for i in range(12):
+        name = "killed%d" % i
+        ask = {"name": name, "unique_name": True, "start": True, "spec": {"image": "busybox", "command": ["sleep", "1000"]}}
+        with host.client() as c:
+            c.ask("container_create", ask, accept=True, client_token="t-%s" % name, request_id="req-%s" % name)
+            time.sleep(0.002 * i)
+            host.kill()
+        host.start()
+        made = host.ask("container_create", ask, accept=True, client_token="t-%s" % name)["container"]["meta"]["uuid"]
+        host.wait_state(name, "running")
+        assert [c["meta"]["uuid"] for c in host.list() if c["meta"]["name"] == name] == [made]
+        ends = [a for a in host.ask("actions", {"ref": made})["actions"] if a["verb"] == "create"]
+        assert ends and all(a["finished_at"] for a in ends if a is not ends[-1])
+        host.ask("container_remove", {"ref": made, "force": True})
