@@ -161,6 +161,7 @@ state act_cancel_retry(struct container *c, struct event *ev)
 	SET(st, stop_requested, 1);
 	SET(st, next_retry_at, 0);
 	set_text(&st->status_reason, "stopped while waiting to be started again");
+	set_text(&st->restart_decision, "stopped while it waited: no restart");
 	container_touch(c);
 	container_bye(c);
 	container_answer(c, WAIT_BIT(WAIT_NOT_RUNNING) | WAIT_BIT(WAIT_NEXT_EXIT));

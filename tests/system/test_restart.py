@@ -64,7 +64,7 @@ def test_stop_ends_the_backoff_and_it_stays_stopped(host):
     name = host.detached("--restart", "always", "--", "false")
     host.wait_state(name, "backoff")
     host.berth("stop", name)
-    assert host.state_of(name) == "stopped"
+    assert host.state_of(name) == "stopped" and host.status(name)["restart_decision"] == "stopped while it waited: no restart"
     count = host.status(name)["incarnation"]
     time.sleep(0.5)
     assert host.status(name)["incarnation"] == count
