@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void vsay(const char *fmt, va_list ap)
+static void __attribute__((format(printf, 1, 0))) vsay(const char *fmt, va_list ap)
 {
 	fflush(stdout); /* in order, when both go to one place */
 	fputs("berth: ", stderr);
