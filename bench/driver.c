@@ -346,31 +346,60 @@ static void bench_first(long count)
 	samples_print(&exited, "exited");
 }
 
+#define CONNECTIONS_MAX 16
+#define IN_FLIGHT_MAX	32 /* on one connection: berthd bounds what one may have unanswered */
+
+/* The next answer on any of them; *ret_sock says on which. */
+static Berth__Envelope *receive_any(struct pollfd *socks, unsigned n, unsigned *ret_sock, struct wire_fds *fds)
+{
+	for (;;) {
+		while (poll(socks, n, -1) < 0)
+			if (errno != EINTR)
+				die("poll: %s", strerror(errno));
+		for (unsigned i = 0; i < n; i++) {
+			Berth__Envelope *env = socks[i].revents ? receive(socks[i].fd, fds) : NULL;
+
+			if (socks[i].revents && !env)
+				die("berthd hung up");
+			*ret_sock = i;
+			if (env)
+				return env;
+		}
+	}
+}
+
 /* `width` starts in flight until `count` are done; each container ends at once and removes itself. */
 static void bench_starts(long count, long width)
 {
 	struct samples s = {0};
-	AUTO_FD sock = connect_or_die();
-	uint64_t *at = calloc((size_t)count + 1, sizeof(*at)), begun = samples_now(), took;
-	long sent = 0, done = 0;
+	struct pollfd socks[CONNECTIONS_MAX];
+	long in_flight[CONNECTIONS_MAX] = {0}, sent = 0, done = 0;
+	unsigned n = (unsigned)((width + IN_FLIGHT_MAX - 1) / IN_FLIGHT_MAX), at_sock = 0;
+	uint64_t *at = calloc((size_t)count + 1, sizeof(*at)), begun, took;
 
-	if (!at)
-		die("out of memory");
+	if (!at || n > CONNECTIONS_MAX)
+		die("too many");
+	for (unsigned i = 0; i < n; i++)
+		socks[i] = (struct pollfd){.fd = connect_or_die(), .events = POLLIN};
+	begun = samples_now();
 	while (done < count) {
 		struct wire_fds fds;
 		Berth__Envelope *env;
 
 		while (sent < count && sent - done < width) {
+			while (in_flight[at_sock] >= IN_FLIGHT_MAX)
+				at_sock = (at_sock + 1) % n;
 			at[++sent] = samples_now();
-			ask_create(sock, (uint64_t)sent, &(struct creation){.argv = argv_true, .auto_remove = true});
+			ask_create(socks[at_sock].fd, (uint64_t)sent,
+				   &(struct creation){.argv = argv_true, .auto_remove = true});
+			in_flight[at_sock]++;
 		}
-		env = receive(sock, &fds);
-		if (!env)
-			die("berthd hung up");
+		env = receive_any(socks, n, &at_sock, &fds);
 		if (env->body_case == BERTH__ENVELOPE__BODY_ERROR)
 			die("start: %s", env->error->text ? env->error->text : "an error");
 		if (env->body_case == BERTH__ENVELOPE__BODY_CONTAINER_REPLY && !env->more) {
 			samples_add(&s, samples_now() - at[env->id]);
+			in_flight[at_sock]--;
 			done++;
 		}
 		wire_fds_close(&fds);
@@ -379,6 +408,8 @@ static void bench_starts(long count, long width)
 	took = samples_now() - begun;
 	samples_print(&s, "starts");
 	printf("rate n=%ld per_second=%.1f\n", count, (double)count * 1e9 / (double)took);
+	for (unsigned i = 0; i < n; i++)
+		close(socks[i].fd);
 	free(at);
 }
 

@@ -417,6 +417,8 @@ void job_sweep_trash(struct supervisor *sv)
 {
 	struct jobs *js = sv->jobs;
 
+	if (!js) /* berthd ends, and its store has just committed a removal: for the next start */
+		return;
 	if (js->sweep)
 		js->sweep_again = true;
 	else if (!timer_armed(&js->sweep_soon) && timer_in(&sv->loop, &js->sweep_soon, SWEEP_PAUSE_NS, sweep_start))

@@ -464,3 +464,15 @@ def test_pain_7_the_backoff_is_not_forgotten_with_berthd(host):
     s = host.wait_state(name, "backoff", seconds=30)
     delay = (s["next_retry_at"] - s["last_exit"]["finished_at"]) / 1e6
     assert delay >= 80 * 2 ** (s["incarnation"] - 2), s
+
+
+def test_an_orderly_end_in_the_middle_of_removals_is_one():
+    with private_host() as host:
+        for _ in range(4):
+            tools = [host.popen("run", "--rm", "busybox", "true") for _ in range(16)]
+            eventually(lambda: host.ask("info")["containers"] < 16 and any(p.poll() is not None for p in tools), "some are removed", pause=0)
+            assert host.kill(signal.SIGTERM) == 0, host.log()[-2000:]
+            host.start()
+            for p in tools:
+                p.communicate(timeout=60)
+        eventually(lambda: not host.list(), "all are removed")
