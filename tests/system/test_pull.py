@@ -863,3 +863,31 @@ def test_nothing_grows(host, bad):
         host.berth("image", "rm", name)
     eventually(lambda: set(held()) <= set(before), lambda: "more: %s" % (set(held()) - set(before)))
     assert abs(host.ask("info")["fds"] - fds) <= 2
+
+
+def test_a_full_disk(place, bad, tmp_path):
+    """What does not fit is said before it is fetched; what the disk loses meanwhile ends in an error, and never in an image."""
+    state = str(tmp_path / "small")
+    os.mkdir(state)
+    sh("mount", "-t", "tmpfs", "-o", "size=48m", "none", state)
+    try:
+        with private_host(options=["--config", place + "/berthd.conf"], state=state) as h:
+            name = bad.add(image(46 << 20), "d/large")
+            h.refused("pull", name, text="MiB more are needed")
+            img = image(16 << 20)
+            name, blob = bad.add(img, "d/race"), last_layer(img)
+
+            def fill(handler):
+                with open(state + "/other", "wb") as f:
+                    f.write(bytes(34 << 20))
+                return False
+            bad.on("blobs/" + blob, fill)
+            h.refused("pull", name, text="MiB more are needed|No space")
+            os.unlink(state + "/other")
+            bad.reset()
+            assert not [i for i in h.ask("image_list").get("images", []) if name in i.get("names", [])]
+            h.berth("pull", name)
+            h.berth("run", "--rm", name, "cat", "/n1")
+            h.berth("image", "rm", name)
+    finally:
+        sh("umount", "-l", state)
