@@ -157,11 +157,11 @@ def removals(host, ref):
 
 
 def test_a_removal_that_nobody_asked_for_is_an_action_with_its_reason(host):
-    host.run_("--name", "gone", "--", "sh", "-c", "exit 3", code=3)
+    host.run_("--name", "went-by-itself", "--", "sh", "-c", "exit 3", code=3)
     eventually(lambda: host.list() == [], "removed")
-    assert removals(host, "gone") == [("berthd", "ok", "--rm: exited with 3")]
-    host.run_("--name", "never", "--", "/no/such/program", code=127)
-    assert [(a["verb"], a["result"]) for a in host.actions("never")] == [("create", "error")]     # it never was
+    assert removals(host, "went-by-itself") == [("berthd", "ok", "--rm: exited with 3")]
+    host.run_("--name", "never-was", "--", "/no/such/program", code=127)
+    assert [(a["verb"], a["result"]) for a in host.actions("never-was")] == [("create", "error")]     # it never was
     host.berth("pod", "create", "p")
     member = host.detached("--pod", "p", "--", "sleep", "600")
     host.berth("pod", "rm", "-f", "p")
