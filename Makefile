@@ -33,7 +33,7 @@ SHIM_FILES  := $(wildcard shim/*.c) base/err.c base/own.c base/loop.c base/str.c
 PROTOS := berth shim
 pc      = $(shell pkg-config $(1) $(2))
 
-BERTHD_PKGS := libcgroup libseccomp libcap sqlite3 libprotobuf-c jansson
+BERTHD_PKGS := libcgroup libseccomp libcap sqlite3 libprotobuf-c jansson libcrypto
 JOB_PKGS    := libarchive libisal libzstd libcrypto jansson libprotobuf-c
 FETCH_PKGS  := libcurl libcrypto jansson libprotobuf-c
 CTL_PKGS    := smartcols jansson libcrypto libprotobuf-c
