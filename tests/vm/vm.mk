@@ -6,7 +6,9 @@ check-vm: $(PROGRAMS) $(B)/guest $(KERNEL_ALL:%=$(SB)/t/kernel_%)
 
 # In `make -j check` the parts that measure time do not run beside each other.
 ifneq (,$(filter check,$(MAKECMDGOALS)))
-check-system: | check-unit check-fuzz
+check-shim: | check-unit check-fuzz
+check-kernel: | check-shim
+check-system: | check-kernel
 check-vm: | check-system
 endif
 
