@@ -12,8 +12,6 @@ import pytest
 from host import SLOW, eventually
 from proto import SCHEMA, Client, Refused, varint
 
-pytestmark = pytest.mark.native
-
 
 def closed(sock, seconds=5):
     """berthd hangs up on us (after whatever it still has to say)."""

@@ -183,7 +183,6 @@ def test_name_is_unique_and_the_second_is_refused(host):
     assert host.list() == before
 
 
-@pytest.mark.native
 @pytest.mark.parametrize("bad", ["-x", "a b", "../x", "a/b", "x" * 256, "é"])
 def test_bad_name_is_refused_and_changes_nothing(host, bad):
     r = host.berth("create", "--name=" + bad, "busybox", code=None)
@@ -295,7 +294,6 @@ def test_ulimit_really_limits(host):
     assert host.run_("--ulimit", "nofile=20:20", "--", "guest", "hold-fds", "100").text == "opened 17 EMFILE"
 
 
-@pytest.mark.native
 @pytest.mark.parametrize("args, said", [
     (["--sysctl", "kernel.panic=1"], "kernel.panic"),
     (["--sysctl", "vm.overcommit_memory=1"], "vm.overcommit_memory"),
