@@ -335,9 +335,10 @@ def test_pain_10_a_group_that_cannot_be_removed_is_counted_retried_and_reconcile
 def test_pain_12_nothing_on_the_way_speaks_dbus_or_to_systemd(host):
     host.detached("sleep", "600")
     for pid in [host.daemon.pid] + [p for p in processes() if p not in host.own and p != host.daemon.pid]:
-        with open("/proc/%d/maps" % pid) as f:
+        # A job or a spare shim may end while we look.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError), open("/proc/%d/maps" % pid) as f:
             text = f.read()
-        assert not re.search("libdbus|libsystemd|libgio", text), pid
+            assert not re.search("libdbus|libsystemd|libgio", text), pid
     with open("/proc/net/unix") as f:
         text = f.read()
     inodes = set(re.findall(r"socket:\[(\d+)\]", " ".join(host.fds().values())))
