@@ -660,6 +660,7 @@ void call_ask_with(struct call *c, Berth__Envelope__BodyCase body_case, const vo
 	snprintf(client_token, sizeof client_token, "%s.%u", c->id, c->in->asked++);
 	env.client_token = body_changes(body_case) && !o->once ? client_token : NULL;
 	env.has_accept = env.accept = o->accept;
+	env.has_exact = env.exact = true; /* a cut uuid in a path is a mistake: it must not find something to delete */
 	env.has_deadline_ms = true;
 	env.deadline_ms = deadline_ms;
 	env.body_case = body_case;

@@ -311,7 +311,8 @@ static int actions_query(struct asking *ask, const struct principal *who)
 		return query(ask, c->obj->meta->uuid, NULL);
 	if (!*ask->ref)
 		return query(ask, NULL, NULL);
-	uuid_beginning(ask->ref, ask->uuid);
+	if (!who->exact || uuid_is(ask->ref))
+		uuid_beginning(ask->ref, ask->uuid);
 	return query(ask, NULL, ask->ref);
 }
 

@@ -217,9 +217,9 @@ int field_hostname(const char *field, char **hostname, struct err *e)
 		bool inside = i && i < n - 1;
 
 		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-		    (inside && (c == '-' || (c == '.' && (*hostname)[i - 1] != '.'))))
+		    (inside && (c == '-' || c == '_' || (c == '.' && (*hostname)[i - 1] != '.'))))
 			continue;
-		return field_bad(e, field, "'%.100s' is not a host name: letters, digits, and between them - and .",
+		return field_bad(e, field, "'%.100s' is not a host name: letters, digits, and between them - _ and .",
 				 *hostname);
 	}
 	return 0;

@@ -32,6 +32,7 @@ struct principal {
 	uint32_t uid, gid; /* of the peer */
 	int pid;
 	enum role role;
+	bool exact;		   /* of one request: the beginning of a uuid names nothing */
 	uint64_t token;		   /* number of the access token that it is by, 0 = by the peer's credentials */
 	char name[PRINCIPAL_SIZE]; /* "root", "uid:1000", "alice@shop" */
 	char project[64];

@@ -162,7 +162,8 @@ static bool is_of(const void *project, const struct table_node *n)
 	return !project || !strcmp(container_of(n, const struct container, node)->obj->meta->project, project);
 }
 
-static struct container *find_within(struct supervisor *sv, const char *project, const char *ref, struct err *e)
+static struct container *find_within(struct supervisor *sv, const char *project, const char *ref, bool exact,
+				     struct err *e)
 {
 	struct table_node *node = table_find(&sv->containers, ref);
 	bool many = false;
@@ -179,7 +180,7 @@ static struct container *find_within(struct supervisor *sv, const char *project,
 			ref);
 		return NULL;
 	}
-	node = table_find_prefix(&sv->containers, ref, is_of, project, &many);
+	node = exact ? NULL : table_find_prefix(&sv->containers, ref, is_of, project, &many);
 	if (many)
 		err_set(e, EEXIST, "ref", "several containers have a uuid that begins with \"%s\"", ref);
 	else if (!node)
@@ -195,8 +196,8 @@ struct container *container_find(struct supervisor *sv, const struct principal *
 		err_set(e, EINVAL, "ref", "no container is named");
 		return NULL;
 	}
-	c = find_within(sv, who->project, ref, e);
-	return c || e->code != ENOENT || !principal_sees_all(who) ? c : find_within(sv, NULL, ref, e);
+	c = find_within(sv, who->project, ref, who->exact, e);
+	return c || e->code != ENOENT || !principal_sees_all(who) ? c : find_within(sv, NULL, ref, who->exact, e);
 }
 
 /* ---------------------------------------------------------------- storing and telling */

@@ -169,6 +169,7 @@ static int request_principal(struct client *c, const Berth__Envelope *env, struc
 			      "must be 1 to %zu printable characters without blanks", sizeof who->request_id - 1);
 		return -EINVAL;
 	}
+	who->exact = env->exact;
 	if (env->request_id)
 		snprintf(who->request_id, sizeof who->request_id, "%s", env->request_id);
 	else

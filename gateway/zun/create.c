@@ -164,6 +164,9 @@ static bool environment(struct create *c, const json_t *args, struct create_refu
 	c->spec.env = c->env;
 	json_object_foreach(env, key, value)
 	{
+		if (!*key || strchr(key, '='))
+			return refuse(r, ZUN_E_VALUE,
+				      "Invalid input for field 'environment'. '%.100s' is no name of a variable.", key);
 		if (asprintf(&c->env[c->spec.n_env], "%s=%s", key, json_string_value(value)) < 0) {
 			c->env[c->spec.n_env] = NULL;
 			return no_memory(r);

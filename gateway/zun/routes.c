@@ -77,8 +77,8 @@ static const struct param label_item = {.type = P_ANY, .check = label_text};
 	.shape = "is not a name: a letter or digit, then letters, digits, _ . or -"
 #define PLAIN_BOOL(flag) .type = P_BOOL, .flags = P_TEXT | (flag)
 #define EXT_BOOL	 .type = P_BOOL, .flags = P_TEXT, .yes = EXT_YES, .no = EXT_NO
-#define CPU(flag)	 .type = P_NUMBER, .flags = P_TEXT | P_NULL | (flag), .min = 0.1, .max = 16
-#define MEMORY(flag)	 .type = P_INT, .flags = P_TEXT | P_NULL | (flag), .min = 4, .max = 8192
+#define CPU(flag)	 .type = P_NUMBER, .flags = P_TEXT | (flag), .min = 0.1, .max = 16
+#define MEMORY(flag)	 .type = P_INT, .flags = P_TEXT | (flag), .min = 4, .max = 8192
 #define SECONDS		 .type = P_INT, .flags = P_TEXT | P_NULL, .min = 0, .max = 4294967295
 
 /* ---------------------------------------------------------------- arguments */
@@ -118,7 +118,7 @@ static const struct schema restart_schema = {restart_params};
 		{"image_pull_policy", P_STRING, P_NULL | P_BODY,                                                       \
 		 .words = "never always ifnotpresent Never Always IfNotPresent"},                                      \
 		{"security_groups", P_ARRAY, P_NULL | P_BODY, .item = &string_item},                                   \
-		{"exposed_ports", P_MAP, P_NULL | P_BODY, .since = 24}, {"nets", P_ARRAY, P_NULL | P_BODY},            \
+		{"exposed_ports", P_MAP, P_NULL | P_BODY, .since = 24}, {"nets", P_ARRAY, P_BODY},            \
 		{"mounts", P_ARRAY, P_NULL | P_BODY, .since = 11}, {"hints", P_MAP, P_NULL | P_BODY},                  \
 		{"availability_zone", P_STRING, P_NULL | P_BODY, .min = 1, .max = 255},                                \
 		{"runtime", P_STRING, P_NULL | P_BODY, .since = 5}, {"privileged", PLAIN_BOOL(P_BODY), .since = 21},   \

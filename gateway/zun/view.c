@@ -210,7 +210,7 @@ static void labels(struct jw *j, const Berth__Container *obj, const struct zun_v
 		empty(j, "labels", v, false);
 }
 
-/* The runtime's default: the first digits of the id. */
+/* The runtime's default: the first twelve digits of the id. */
 static void hostname(struct jw *j, const Berth__Container *obj, const struct zun_view *v)
 {
 	if (obj->spec->hostname && *obj->spec->hostname)
@@ -218,7 +218,7 @@ static void hostname(struct jw *j, const Berth__Container *obj, const struct zun
 	else if (v->created || obj->spec->pod)
 		jw_null(j, "hostname");
 	else
-		jw_fmt(j, "hostname", "%.12s", obj->meta->uuid);
+		jw_fmt(j, "hostname", "%.8s%.4s", obj->meta->uuid, obj->meta->uuid + strlen("01234567-"));
 }
 
 /* "80/tcp" -> 80 */

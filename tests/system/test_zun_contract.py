@@ -458,7 +458,7 @@ def test_trap_11_unset_is_null_at_first_and_empty_later(gateway):
     for key in ("ports", "security_groups"):
         assert (made[key], later[key]) == (None, []), key
     assert (made["command"], later["command"]) == (None, ["sh"]), "the image's"
-    assert (made["hostname"], later["hostname"]) == (None, made["uuid"][:12])
+    assert (made["hostname"], later["hostname"]) == (None, made["uuid"].replace("-", "")[:12])
 
 
 def test_a_default_limit_that_this_host_cannot_keep_is_null(gateway, lacks):
@@ -470,6 +470,36 @@ def test_a_default_limit_that_this_host_cannot_keep_is_null(gateway, lacks):
     a = caller.post("", {"image": "busybox", "memory": 128}, 400)
     assert a.title.startswith("Invalid input for field 'memory'. ") and "controller" in a.title
     assert [c["uuid"] for c in caller.get("").json()["containers"]] == [made["uuid"]]
+
+
+def test_the_beginning_of_a_uuid_names_nothing(gateway):
+    caller = gateway.caller()
+    uuid = caller.create()["uuid"]
+    for who in (caller, gateway.admin):
+        for cut in (uuid[:1], uuid[:8], uuid.replace("-", "")[:12], uuid[:-1]):
+            a = who.get("/" + cut, 404)
+            assert a.title == "Container %s could not be found." % cut
+    caller.delete(uuid[:8], "?stop=true", 404)
+    assert caller.show(uuid)["uuid"] == uuid
+
+
+@pytest.mark.parametrize("body, field", [({"environment": {"A=B": "c"}}, "environment"), ({"environment": {"": "c"}}, "environment"),
+                                         ({"cpu": None}, "cpu"), ({"memory": None}, "memory"), ({"nets": None}, "nets")])
+def test_what_cannot_be_meant_is_refused(gateway, body, field):
+    caller = gateway.caller()
+    a = caller.post("", {"image": "busybox", **body}, 400)
+    assert a.title.startswith("Invalid input for field '%s'" % field), a.title
+    assert caller.get("").json()["containers"] == []
+    if field in ("cpu", "memory"):
+        uuid = caller.create()["uuid"]
+        assert caller.patch(uuid, body, 400).title.startswith("Invalid input for field '%s'" % field)
+
+
+def test_a_host_name_may_have_an_underscore(gateway):
+    caller = gateway.caller()
+    uuid = caller.create(hostname="a_b", run=True)["uuid"]
+    caller.wait(uuid, "Running")
+    assert caller.post("/%s/execute?command=hostname" % uuid, {}, 200).json()["output"] == "a_b\n"
 
 
 def test_trap_23_names_are_not_unique_and_an_ambiguous_one_is_409(gateway):

@@ -114,7 +114,7 @@ static void what_was_not_given_is_null_at_first_and_empty_later(void **state)
 		{"security_groups", "null", "[]"},
 		{"restart_policy", "null", "{}"},
 		{"healthcheck", "null", "{}"},
-		{"hostname", "null", "\"40cf0a7b-065\""},
+		{"hostname", "null", "\"40cf0a7b0653\""},
 		{"updated_at", "null", "\"2026-11-22 00:31:58.353379\""},
 		{"status_detail", "null", "\"Created\""},
 		{"cpu", "null", "null"},
