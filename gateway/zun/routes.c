@@ -118,7 +118,7 @@ static const struct schema restart_schema = {restart_params};
 		{"image_pull_policy", P_STRING, P_NULL | P_BODY,                                                       \
 		 .words = "never always ifnotpresent Never Always IfNotPresent"},                                      \
 		{"security_groups", P_ARRAY, P_NULL | P_BODY, .item = &string_item},                                   \
-		{"exposed_ports", P_MAP, P_NULL | P_BODY, .since = 24}, {"nets", P_ARRAY, P_BODY},            \
+		{"exposed_ports", P_MAP, P_NULL | P_BODY, .since = 24}, {"nets", P_ARRAY, P_BODY},                     \
 		{"mounts", P_ARRAY, P_NULL | P_BODY, .since = 11}, {"hints", P_MAP, P_NULL | P_BODY},                  \
 		{"availability_zone", P_STRING, P_NULL | P_BODY, .min = 1, .max = 255},                                \
 		{"runtime", P_STRING, P_NULL | P_BODY, .since = 5}, {"privileged", PLAIN_BOOL(P_BODY), .since = 21},   \
