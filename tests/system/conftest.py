@@ -8,6 +8,8 @@ import sys
 import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+# Who runs in the background has it ignored, and would hand that on to the tools that are interrupted here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from gateway import Gateway  # noqa: E402
 from host import BIN, DIR, IN_VM, SLOW, Host, TimeLimit, processes  # noqa: E402

@@ -344,7 +344,7 @@ def test_an_admin_looks_in_its_own_project_first_and_then_in_all(host, a):
 
 def test_an_action_says_which_user_of_which_project_it_was(host, a):
     a.client.request("container_stop", {"ref": a.running["uuid"], "timeout_s": 0}, request_id="req-of-alice")
-    (action,) = a.ask("actions", {"request_id": "req-of-alice"})["actions"]
+    (action,) = a.ask("actions", {"request_id": "req-of-alice", "newest_first": True})["actions"]
     assert action["principal"] == "alice@a" and action["project"] == "a" and action["verb"] == "stop"
 
 

@@ -238,7 +238,7 @@ def test_berthd_that_died_during_an_rm_stop_finishes_the_removal(host):
     p = host.popen("rm", "--stop", name)
     host.wait_state(name, "deleting")
     host.restart()
-    p.wait(10 * SLOW)
+    p.wait(30 * SLOW)
     eventually(lambda: host.list() == [], "it is gone")
 
 
