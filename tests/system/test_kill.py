@@ -181,7 +181,7 @@ def campaign(host, seed, **kw):
         seen = [int(l.split()[0]) for l in host.berth("logs", n, timeout=60).lines]
         assert seen == list(range(1, len(seen) + 1)) and len(seen) > 10, "%s lost lines" % n
     for n in victims:
-        s = eventually(lambda: (lambda s: s if s["state"].endswith("RUNNING") else None)(host.status(n)), "%s runs" % n, 70)
+        s = eventually(lambda: (lambda s: s if s["state"].endswith("RUNNING") else None)(host.status(n)), lambda: "%s runs: %r" % (n, host.status(n)), 70)
         if uuids[n] not in c.shot:
             assert s["incarnation"] == 1, "%s was disturbed though its shim was not shot" % n
     host.remove_all()

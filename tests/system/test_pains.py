@@ -6,7 +6,9 @@ import contextlib
 import fcntl
 import os
 import re
+import select
 import signal
+import socket
 import statistics
 import subprocess
 import threading
@@ -104,8 +106,8 @@ def test_pain_3_fifty_lives_leave_nothing(host):
 def test_pain_3_failed_starts_leave_nothing(host):
     for flags in (["-v", "/etc/passwd:/etc/passwd/below"], ["-u", "nobody-here"], ["-w", "/etc/passwd"], ["--entrypoint", "/none"],
                   ["--device", "/dev/null:/proc/x"]):
-        host.berth("run", "--rm", *flags, "busybox", "true", code=None)
-    host.remove_all()
+        assert host.berth("run", "--rm", *flags, "busybox", "true", code=None).code != 0
+    eventually(lambda: host.list() == [], "it is gone again")
     host.assert_clean()
 
 
@@ -204,11 +206,14 @@ def test_pain_5_full_log_disk_never_blocks_the_program_and_supervision_goes_on()
             time.sleep(1)
             assert processes()[pid][0] in "SR"
             # Mutations are refused with the reason, supervision goes on.
-            with pytest.raises(Refused) as e, host.client() as c:
-                for i in range(200):
-                    c.request("container_create", {"name": "full%d" % i, "spec": {"image": "busybox", "labels": [{"key": "k%d" % k, "value": "v" * 4000} for k in range(4)]}})
-            assert e.value.code == "EXHAUSTED" and re.search("(?i)space|full|disk", e.value.text), e.value
-            assert host.ask("info")["store_error"]
+            with host.client() as c:
+                def refused():
+                    try:
+                        c.request("container_create", {"spec": {"image": "busybox", "labels": [{"key": "k%d" % k, "value": "v" * 4000} for k in range(4)]}})
+                    except Refused as e:
+                        assert e.code == "EXHAUSTED" and re.search("(?i)space|full|disk", e.text), e
+                        return c.request("info")[0].get("store_error")      # until a smaller write finds room
+                eventually(refused, "refused, and info says why", 20, 0)
             os.kill(pid, 9)
             eventually(lambda: host.status(name)["incarnation"] >= 2 and host.status(name)["state"].endswith("RUNNING"), "restarted with a full disk")
             os.unlink(d.path + "/filler")
@@ -232,17 +237,18 @@ def test_pain_7_a_failing_program_is_no_restart_storm_and_is_never_given_up_sile
 
 
 def test_pain_7_many_failing_programs_leave_the_supervisor_idle(host):
-    for _ in range(20):
-        host.detached("--restart", "always", "--", "false")
+    names = [host.detached("--restart", "always", "--", "false") for _ in range(20)]
     time.sleep(2.5)
 
-    def ticks():
+    def done():
         with open("/proc/%d/stat" % host.daemon.pid) as f:
             fields = f.read().rsplit(")", 1)[1].split()
-        return int(fields[11]) + int(fields[12])
-    before = ticks()
+        return int(fields[11]) + int(fields[12]), sum(host.status(n)["incarnation"] for n in names)
+    before = done()
     time.sleep(2)
-    assert (ticks() - before) / 100 / 2 < 0.25
+    ticks, starts = (a - b for a, b in zip(done(), before))
+    assert ticks / 100 / 2 < 0.25
+    assert starts <= 2 * len(names), "%d starts in 2 s" % starts       # a busy machine could hide a storm from the first
 
 
 # ---------------------------------------------------------------- 8
@@ -310,41 +316,71 @@ def test_pain_9_a_pid_reused_while_berthd_was_dead_is_neither_adopted_nor_killed
 # ---------------------------------------------------------------- 10
 
 def test_pain_10_a_group_that_cannot_be_removed_is_counted_retried_and_reconciled_at_start(host):
+    def undead():
+        return host.ask("info").get("cgroups_undead")
+
+    def stays():
+        time.sleep(0.5)         # what can be removed is counted too, for some milliseconds
+        return undead()
     with disk() as d:
-        name = host.detached("-v", "%s:/disk" % d.path, "--", "sh", "-c", "guest stall /disk/file & exec sleep 600")
+        # Without a pid namespace of its own the end of the program is not that of its children: the container has ended, its group lives.
+        name = host.detached("--pid", "host", "-v", "%s:/disk" % d.path, "--", "sh", "-c", "guest stall /disk/file & exec sleep 600")
         host.wait_log(name, "writing 2")
         stuck = next(p["pid"] for p in host.ask("container_top", {"ref": name})["processes"] if "stall" in p["command"])
         group = cgroup_mount() + host.status(name)["cgroup"]
         d.freeze()
         try:
             eventually(lambda: is_stuck(stuck), "a child is in state D")
-            rm = host.popen("rm", "-f", name)
-            eventually(lambda: host.ask("info").get("cgroups_undead") or host.status(name).get("process_stuck"), "it is counted or reported", 30)
+            host.berth("kill", name)
+            host.wait_state(name, "exited", "stopped")
+            eventually(stays, "it is counted", 5)
             host.restart()
+            eventually(stays, "the next berthd has found it", 5)
             assert os.path.isdir(group)
         finally:
             d.thaw()
-        rm.communicate(timeout=20 * SLOW)
         eventually(lambda: not os.path.isdir(group), "the group is gone", 20)
-        host.berth("rm", "-f", name, code=None)
-        eventually(lambda: not host.ask("info").get("cgroups_undead"), "none is counted any more", 20)
+        eventually(lambda: not undead(), "none is counted any more", 20)
+        host.berth("rm", name)
 
 
 # ---------------------------------------------------------------- 12
 
-def test_pain_12_nothing_on_the_way_speaks_dbus_or_to_systemd(host):
-    host.detached("sleep", "600")
-    for pid in [host.daemon.pid] + [p for p in processes() if p not in host.own and p != host.daemon.pid]:
-        # A job or a spare shim may end while we look.
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError), open("/proc/%d/maps" % pid) as f:
-            text = f.read()
-            assert not re.search("libdbus|libsystemd|libgio", text), pid
-    with open("/proc/net/unix") as f:
-        text = f.read()
-    inodes = set(re.findall(r"socket:\[(\d+)\]", " ".join(host.fds().values())))
-    for line in text.splitlines()[1:]:
-        if line.split()[6] in inodes:
-            assert not re.search("dbus|systemd/private", line), line
+BUSES = ("/run/dbus/system_bus_socket", "/run/systemd/private", "/run/systemd/io.systemd.ManagedOOM")
+
+
+@contextlib.contextmanager
+def ears():
+    """Listens in the place of the system bus and of systemd; yields what says who has called."""
+    with contextlib.ExitStack() as stack:
+        listening = {}
+        for path in BUSES:
+            folder = os.path.dirname(path)
+            if folder not in map(os.path.dirname, listening):
+                os.makedirs(folder, exist_ok=True)
+                subprocess.run(["mount", "-t", "tmpfs", "none", folder], check=True)        # in the suite's own mount namespace
+                stack.callback(subprocess.run, ["umount", "-l", folder], check=True)
+            s = listening[path] = stack.enter_context(socket.socket(socket.AF_UNIX))
+            s.bind(path)
+            s.listen(64)
+        yield lambda: [path for path, s in listening.items() if select.select([s], [], [], 0)[0]]
+
+
+def test_pain_12_nothing_on_the_way_speaks_dbus_or_to_systemd():
+    with ears() as called:
+        with private_host() as host:
+            name = host.detached("--restart", "always", "--", "sleep", "600")
+            host.berth("exec", name, "true")
+            for pid in [host.daemon.pid] + [p for p in processes() if p not in host.own and p != host.daemon.pid]:
+                # A job or a spare shim may end while we look.
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError), open("/proc/%d/maps" % pid) as f:
+                    assert not re.search("libdbus|libsystemd|libgio", f.read()), pid
+            for args in (["update", "--restart", "no"], ["pause"], ["unpause"], ["restart", "-t", "0"], ["stop", "-t", "0"]):
+                host.berth(*args, name)
+            host.restart()
+            host.restart(signal.SIGTERM)
+            host.berth("rm", "-f", name)
+        assert called() == []
 
 
 # ---------------------------------------------------------------- 13
@@ -354,41 +390,54 @@ def test_pain_13_the_hosts_mount_table_does_not_grow_with_containers(host):
     for _ in range(15):
         host.detached("--tmpfs", "/t", "-v", "m:/v", "--", "sleep", "600")
     assert mounts() == before
-    # and the daemon's and the shims' own tables neither
+    # Nor do the daemon and the shims have tables of their own: a copy for each would hold every mount of the host.
     for pid in [host.daemon.pid] + [c["status"]["shim_pid"] for c in map(host.inspect, [x["meta"]["uuid"] for x in host.list()])]:
-        with open("/proc/%d/mountinfo" % pid) as f:
-            assert len(f.readlines()) <= len(before) + 4, pid
+        assert os.readlink("/proc/%d/ns/mnt" % pid) == os.readlink("/proc/self/ns/mnt")
 
 
 # ---------------------------------------------------------------- 14
 
 def start_times(host, n):
-    out = []
+    """Median of n starts as who asks sees them, and the mean of what each costs berthd on the processor; seconds."""
+    def on_cpu():
+        with open("/proc/%d/schedstat" % host.daemon.pid) as f:
+            return int(f.read().split()[0]) / 1e9
+    out, before = [], on_cpu()
     with host.client() as c:
         for _ in range(n):
             t = time.monotonic()
             made = c.request("container_create", {"start": True, "spec": {"image": "busybox", "command": ["sleep", "600"]}})[0]["container"]
             out.append(time.monotonic() - t)
             c.request("container_remove", {"ref": made["meta"]["uuid"], "force": True})
-    return statistics.median(out)
+    return statistics.median(out), (on_cpu() - before) / n
 
 
 def test_pain_14_start_time_does_not_grow_with_the_number_of_containers(host):
-    few = start_times(host, 15)
-    count = 150 if SLOW == 1 else 30
+    few, few_cpu = start_times(host, 15)
+    count = 300 if SLOW == 1 else 30
     with host.client() as c:
         for _ in range(count):
             c.request("container_create", {"start": True, "spec": {"image": "busybox", "command": ["sleep", "600"]}})
-    many = start_times(host, 15)
+    many, many_cpu = start_times(host, 15)
     assert many < few * 1.8 + 0.002 * SLOW, (few, many)
+    # A look at each of the others, however short, is seen here, whatever else the machine does.
+    assert many_cpu < few_cpu * 1.5 + 0.0002 * SLOW, ("on the processor", few_cpu, many_cpu)
 
 
 def test_pain_14_limits_hold_with_many_at_once(host):
+    """Each has limits of its own, and sees exactly these from its first instruction on, however many start beside it."""
     errors = []
+    grouped = {"memory", "pids", "cpu"} <= set(host.info.get("controllers", []))
 
     def one(i):
+        flags, asked, want = ["--ulimit", "nofile=%d:%d" % (100 + i, 200 + i)], "ulimit -Sn; ulimit -Hn", ["%d" % (100 + i), "%d" % (200 + i)]
+        if grouped:
+            flags += ["-m", "%dm" % (32 + i), "--pids-limit", "%d" % (40 + i), "--cpus", "0.%02d" % (50 + i)]
+            asked += "; cd /sys/fs/cgroup; cat memory.max pids.max cpu.max"
+            want += ["%d" % ((32 + i) << 20), "%d" % (40 + i), "%d 100000" % (1000 * (50 + i))]
         try:
-            host.run_("guest", "exit", str(i), code=i)
+            r = host.run_(*flags, "--", "sh", "-c", asked + "; exit %d" % i, code=i)
+            assert r.lines == want, "limits of %d: %r instead of %r" % (i, r.lines, want)
         except AssertionError as e:
             errors.append(e)
     threads = [threading.Thread(target=one, args=(i,)) for i in range(24)]
