@@ -272,7 +272,7 @@ void call_reply(struct call *c, int status)
 	if (c->dialect && c->dialect->finish)
 		c->dialect->finish(c, status);
 	else
-		call_set(c, "X-Request-Id", "%s", c->id);
+		call_set(c, "X-Openstack-Request-Id", "%s", c->id); /* so far everybody who asks knows that name */
 	call_cleanup(c);
 	answer_record(c, status);
 	in->done(c);

@@ -44,7 +44,7 @@ struct dialect {
 	/* Writes the body that a refusal has in this dialect to c->out (empty so far), may set headers; returns the status to answer with,
 	 * as a rule f->status. NULL: the core's own {"error": {"code": 404, "title": …, "message": …}}. */
 	int (*fail)(struct call *c, const struct fault *f);
-	/* Last before an answer leaves, also one of the core's: its headers, as one with the request id. NULL: X-Request-Id. */
+	/* Last before an answer leaves, also one of the core's: its headers, as one with the request id. NULL: X-Openstack-Request-Id. */
 	void (*finish)(struct call *c, int status);
 	/* Further tables of its own, as members of the object that --routes prints for it. May be NULL. */
 	void (*describe)(struct jw *j);

@@ -361,6 +361,8 @@ static const char *head_doubt(const struct conn *cn, const char *version)
 		if (!is_token(name))
 			return "the name of a header has a character that none may have";
 		hosts += !strcasecmp(name, "Host");
+		if (!strcasecmp(name, "Transfer-Encoding") && strcasecmp(cn->headers[i].value, "chunked"))
+			return "a body may be sent chunked, and in no other encoding"; /* the library would wait for it */
 		lengths += !strcasecmp(name, "Content-Length") || !strcasecmp(name, "Transfer-Encoding");
 	}
 	if (hosts > 1 || (!hosts && strcmp(version, "HTTP/1.0")))

@@ -148,7 +148,9 @@ def test_a_gateway_that_root_started_has_no_rights_of_its_own(g):
 
 def test_healthcheck_tells_whether_berthd_is_there_and_metrics_are_for_admins(host, g):
     nobody = g.caller()
-    assert nobody.ask("GET", "/healthcheck", status=200).body == b"OK\n"
+    a = nobody.ask("GET", "/healthcheck", status=200)
+    assert a.body == b"OK\n" and a.headers["x-openstack-request-id"].startswith("req-")
+    assert nobody.ask("GET", "/nowhere", status=404).headers["x-openstack-request-id"].startswith("req-")
     assert nobody.ask("GET", "/metrics", status=403)
     m = metrics(g)
     assert m["upstream_up"] == 1 and m['connections{state="waiting"}'] == 1
@@ -342,6 +344,8 @@ def test_what_is_no_http_harms_nobody(g):
         ((post + "Content-Length: 99999999999999999999\r\n\r\n").encode(), None),
         ((post + "Content-Length: 4\r\nContent-Length: 5\r\n\r\n{}  x").encode(), (400,)),
         ((post + "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /healthcheck HTTP/1.1\r\nHost: x\r\n\r\n").encode(), (400,)),
+        ((post + "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n").encode(), (400,)),
+        ((post + "Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n").encode(), (400,)),
         ((post + "Transfer-Encoding: chunked\r\n\r\nzzz\r\n").encode(), None),
         ((post + "Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\nx").encode(), None),
         ((post + "Transfer-Encoding: chunked\r\n\r\n-5\r\nx").encode(), None),
