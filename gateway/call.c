@@ -362,13 +362,36 @@ bool call_token(struct call *c, const char *token)
 	return c->token;
 }
 
-static const char *token_find(const struct call *c)
+/* The token of a header; NULL: it is not one that carries any. */
+static const char *token_of(const struct header *h)
 {
-	const char *token = call_header(c, "X-Auth-Token"), *bearer = call_header(c, "Authorization");
+	if (!strcasecmp(h->name, "X-Auth-Token"))
+		return h->value ? h->value : "";
+	if (!strcasecmp(h->name, "Authorization") && h->value && !strncasecmp(h->value, "Bearer ", 7))
+		return h->value + 7 + strspn(h->value + 7, " ");
+	return NULL;
+}
 
-	if (!token && bearer && !strncasecmp(bearer, "Bearer ", 7))
-		token = bearer + 7 + strspn(bearer + 7, " ");
-	return token;
+/* Whose request it is must not depend on which header is read first, here or by a proxy before us. The same token in both ways is well. */
+static bool token_find(struct call *c, struct fault *f)
+{
+	const char *token = NULL;
+	unsigned own = 0;
+
+	for (unsigned i = 0; i < c->in->n_headers; i++) {
+		const struct header *h = &c->in->headers[i];
+		const char *t = token_of(h);
+
+		if (!t)
+			continue;
+		own += !strcasecmp(h->name, "X-Auth-Token");
+		if (own > 1 || (token && strcmp(t, token)))
+			return fault_set(f, FAULT_SYNTAX, NULL, "there must be one token");
+		token = t;
+	}
+	if (token)
+		call_token(c, token);
+	return true;
 }
 
 static bool begin(struct call *c, const struct fault *wrong, struct fault *f)
@@ -408,15 +431,13 @@ static bool begin(struct call *c, const struct fault *wrong, struct fault *f)
 void call_head(struct call *c, const char *method, const struct header *headers, unsigned n_headers,
 	       const struct fault *wrong)
 {
-	const char *token;
-	struct fault f = {0};
+	struct fault f = {0}, doubt = {0};
 
 	c->method = method;
 	c->in->headers = headers;
 	c->in->n_headers = n_headers;
-	token = token_find(c);
-	if (token)
-		call_token(c, token);
+	if (!token_find(c, &doubt) && !wrong)
+		wrong = &doubt;
 	c->in->began_ns = now_ns();
 	if (!begin(c, wrong, &f))
 		call_fail(c, &f);

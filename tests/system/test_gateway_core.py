@@ -342,6 +342,8 @@ def test_what_is_no_http_harms_nobody(g):
         (b"GET http://evil/ HTTP/1.1\r\nHost: x\r\n\r\n", None), (b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", None),
         (b"GET /%00 HTTP/1.1\r\nHost: x\r\n\r\n", (400, 401)), (b"GET /../../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n", (401, 404)),
         ((post + "Content-Length: 99999999999999999999\r\n\r\n").encode(), None),
+        (head("GET", "/v1/containers", g.admin.token, x_auth_token="other").encode(), (400,)),
+        (head("GET", "/v1/containers", g.admin.token, authorization="Bearer other").encode(), (400,)),
         ((post + "Content-Length: 4\r\nContent-Length: 5\r\n\r\n{}  x").encode(), (400,)),
         ((post + "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /healthcheck HTTP/1.1\r\nHost: x\r\n\r\n").encode(), (400,)),
         ((post + "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n").encode(), (400,)),

@@ -318,6 +318,21 @@ static void token_and_request_id_go_along_and_changes_have_a_client_token(void *
 	assert_string_equal(last_client_token, "none");
 }
 
+static void two_tokens_are_refused_unless_both_ways_have_the_same(void **state)
+{
+	header("X-Auth-Token", "one");
+	header("x-auth-token", "one");
+	assert_int_equal(ask("GET", "/toy/boxes/x", NULL), 400);
+	header("X-Auth-Token", "one");
+	header("Authorization", "Bearer two");
+	assert_int_equal(ask("GET", "/toy/boxes/x", NULL), 400);
+	assert_int_equal(fake.requests, 0);
+	header("Authorization", "Bearer one");
+	header("X-Auth-Token", "one");
+	assert_int_equal(ask("GET", "/toy/boxes/x", NULL), 200);
+	assert_string_equal(last_token, "one");
+}
+
 static void berthds_refusals_have_their_status(void **state)
 {
 	static const struct {
@@ -450,6 +465,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_header_is_set_once_and_carries_nothing_else_along, setup,
 						caller_fini),
 		cmocka_unit_test_setup_teardown(token_and_request_id_go_along_and_changes_have_a_client_token, setup,
+						caller_fini),
+		cmocka_unit_test_setup_teardown(two_tokens_are_refused_unless_both_ways_have_the_same, setup,
 						caller_fini),
 		cmocka_unit_test_setup_teardown(berthds_refusals_have_their_status, setup, caller_fini),
 		cmocka_unit_test_setup_teardown(without_berthd_the_answer_says_when_to_come_back, setup, caller_fini),
