@@ -1,9 +1,8 @@
 /* supervisor/spare.c - see supervisor/spare.h
  *
  * One is made at a time, and not while a start is under way, which has better use for the processors: a report of one that has come
- * up lets the next spare be made. All are of
- * the kind (image, and whether its layer must survive the host) that was started last; when there is none of that kind and no
- * room, the oldest of another has to go. Within a kind they are after the spec of the last start (its /dev, its small files): what the
+ * up lets the next spare be made. All are of the kind (image, and whether its layer must survive the host) that was started last;
+ * when there is none of that kind and no room, the oldest of another has to go. Within a kind they are after the spec of the last start (its /dev, its small files): what the
  * next one wants otherwise is made with its launch. */
 #include "supervisor/spare.h"
 

@@ -89,12 +89,13 @@ static bool honoured(const json_t *args, const struct create_options *o, struct 
 		{"auto_heal", NULL, "Containers are not healed yet; restart_policy is what restarts them."},
 		{"hints", NULL, "There is one host, nothing is scheduled."},
 		{"disk", NULL, "A limit on disk space is not available yet."},
-		{"registry", NULL, "Registries are not available yet: images are imported."},
+		{"registry", NULL,
+		 "Registries of a project are not available yet: an operator pulls or imports images."},
 		{"runtime", NULL, "There is no other runtime than berth's own."},
 		{"cpu_policy", "shared\0", "Processors cannot be dedicated yet."},
 		{"image_driver", "docker\0None\0", "Images come from nowhere else yet: docker is the only driver."},
 		{"image_pull_policy", "never\0Never\0ifnotpresent\0IfNotPresent\0",
-		 "Nothing is pulled yet: images are imported."},
+		 "This API pulls nothing yet: an operator pulls or imports images."},
 		{"availability_zone", "nova\0", "The only zone is nova."},
 	};
 	const char *host = arg_str(args, "host");
