@@ -6,6 +6,7 @@
 #include "supervisor/pod.h"
 #include "supervisor/request.h"
 #include "supervisor/shimlink.h"
+#include "supervisor/store.h"
 
 #include <stdlib.h>
 
@@ -33,11 +34,30 @@ static bool has_members(const struct pod *p)
 	return false;
 }
 
+static int nothing_more(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+static void committed(void *arg, int result)
+{
+	struct supervisor *sv = arg;
+	struct asker *a;
+
+	(void)result; /* a full disk does not hold up the host: store_error() is in the log */
+	sv->shutdown_commits = false;
+	log_info("nothing runs any more");
+	while ((a = list_pop(&sv->shutdown_askers, struct asker, link))) {
+		reply_done(sv, a->parked, NULL);
+		free(a);
+	}
+}
+
 void shutdown_step(struct supervisor *sv)
 {
 	unsigned alive = 0;
 	struct table_node *n;
-	struct asker *a;
 
 	if (list_empty(&sv->shutdown_askers))
 		return;
@@ -52,13 +72,9 @@ void shutdown_step(struct supervisor *sv)
 		if (!has_members(p))
 			pod_holder_bye(p);
 	}
-	if (alive)
-		return;
-	log_info("nothing runs any more");
-	while ((a = list_pop(&sv->shutdown_askers, struct asker, link))) {
-		reply_done(sv, a->parked, NULL);
-		free(a);
-	}
+	/* Who is told that all has ended may cut the power: the ends are on disk before he is told. When the queue is full, the next turn asks again. */
+	if (!alive && !sv->shutdown_commits && !store_call(sv->store, nothing_more, sv, committed))
+		sv->shutdown_commits = true;
 }
 
 void shutdown_fini(struct supervisor *sv)

@@ -43,6 +43,7 @@ struct supervisor {
 	bool stopping;
 	bool going_down; /* the host: nothing is started any more; supervisor/shutdown.h */
 	struct list shutdown_askers;
+	bool shutdown_commits; /* all has ended, and is being written */
 
 	struct cg_tree cg;
 	struct cg_graveyard graveyard;
