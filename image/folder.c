@@ -3,6 +3,7 @@
 #include "image/folder.h"
 
 #include "base/own.h"
+#include "image/links.h"
 #include "image/node.h"
 
 #include <dirent.h>
@@ -17,19 +18,12 @@
 
 #define COPY_DEPTH_MAX 260 /* layers have folders of MERGE_DEPTH_MAX within each other */
 
-struct link { /* a file with more names than one, and the first that was seen */
-	dev_t dev;
-	ino_t ino;
-	char *path; /* owned; from the top of the copy */
-};
-
 struct copy {
 	int top_fd; /* of the copy */
 	char path[4096];
 	size_t len;
 	unsigned depth;
-	struct link *links; /* owned; a hash table, size a power of two */
-	size_t n_links, size;
+	struct links links;
 	struct err *e;
 };
 
@@ -40,56 +34,16 @@ static int fail(struct copy *c, const char *what)
 
 /* ---------------------------------------------------------------- hard links */
 
-static struct link *link_slot(const struct copy *c, dev_t dev, ino_t ino)
-{
-	size_t at = (size_t)((ino ^ dev) * 0x9e3779b97f4a7c15ull >> 20) & (c->size - 1);
-
-	while (c->links[at].path && (c->links[at].dev != dev || c->links[at].ino != ino))
-		at = (at + 1) & (c->size - 1);
-	return &c->links[at];
-}
-
-static int links_grow(struct copy *c)
-{
-	struct copy old = *c;
-
-	c->size = c->size ? 2 * c->size : 64;
-	c->links = calloc(c->size, sizeof *c->links);
-	if (!c->links) {
-		*c = old;
-		return -ENOMEM;
-	}
-	for (size_t i = 0; i < old.size; i++)
-		if (old.links[i].path)
-			*link_slot(c, old.links[i].dev, old.links[i].ino) = old.links[i];
-	free(old.links);
-	return 0;
-}
-
 /* 1: it was made as another name of one that is there. 0: it is the first. */
 static int link_make(struct copy *c, const struct stat *st, int to, const char *name)
 {
-	struct link *l;
+	const char *first = st->st_nlink < 2 ? NULL : links_find(&c->links, st->st_dev, st->st_ino);
 
-	if (st->st_nlink < 2)
-		return 0;
-	if (2 * c->n_links >= c->size && links_grow(c) < 0)
+	if (first)
+		return linkat(c->top_fd, first, to, name, 0) < 0 ? fail(c, "link") : 1;
+	if (st->st_nlink > 1 && links_add(&c->links, st->st_dev, st->st_ino, c->path) < 0)
 		return err_set(c->e, ENOMEM, "copy", "no memory for hard links");
-	l = link_slot(c, st->st_dev, st->st_ino);
-	if (l->path)
-		return linkat(c->top_fd, l->path, to, name, 0) < 0 ? fail(c, "link") : 1;
-	*l = (struct link){st->st_dev, st->st_ino, strdup(c->path)};
-	if (!l->path)
-		return err_set(c->e, ENOMEM, "copy", "no memory for hard links");
-	c->n_links++;
 	return 0;
-}
-
-static void links_free(struct copy *c)
-{
-	for (size_t i = 0; i < c->size; i++)
-		free(c->links[i].path);
-	free(c->links);
 }
 
 /* ---------------------------------------------------------------- one entry */
@@ -263,7 +217,7 @@ int folder_copy(int from_fd, int to_fd, struct err *e)
 	struct copy c = {.top_fd = to_fd, .e = e};
 	int r = entries_copy(&c, from_fd, to_fd);
 
-	links_free(&c);
+	links_free(&c.links);
 	return r;
 }
 
