@@ -40,6 +40,7 @@ static bool body_changes(Berth__Envelope__BodyCase body)
 	case BERTH__ENVELOPE__BODY_POD_INSPECT:
 	case BERTH__ENVELOPE__BODY_POD_LIST:
 	case BERTH__ENVELOPE__BODY_IMAGE_PULL: /* goes on where it was; and without a token it ends when we do */
+	case BERTH__ENVELOPE__BODY_IMAGE_PUSH:
 	case BERTH__ENVELOPE__BODY_IMAGE_LIST:
 	case BERTH__ENVELOPE__BODY_IMAGE_INSPECT:
 	case BERTH__ENVELOPE__BODY_VOLUME_LIST:

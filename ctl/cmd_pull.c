@@ -1,4 +1,4 @@
-/* ctl/cmd_pull.c - pull; login and logout, which keep credentials for it. */
+/* ctl/cmd_pull.c - pull, push; login and logout, which keep credentials for them. */
 #include "base/file.h"
 #include "base/own.h"
 #include "base/str.h"
@@ -58,6 +58,32 @@ static int pull_run(struct app *app, void *opts, char **operands, unsigned n)
 			image_print(o, a.reply->image_reply->images[0], operands[i]);
 		ask_fini(&a);
 	}
+	return status;
+}
+
+/* ---------------------------------------------------------------- push */
+
+static int push_run(struct app *app, void *opts, char **operands, unsigned n)
+{
+	struct pull_cmd_opts *o = opts;
+	struct ask a;
+	struct err e;
+	int status;
+
+	if (format_check(&o->format, &berth__done__descriptor, &e) < 0)
+		return app_usage(app, "%s", e.text);
+	status = push_ask(app, &o->pull, operands[0], n > 1 ? operands[1] : NULL, format_is_json(&o->format), &a);
+	if (!status) {
+		const Berth__Done *done = a.reply->done;
+
+		if (format_is_json(&o->format))
+			progress_json(&done->base);
+		else if (o->format.format)
+			format_print_one(&o->format, done);
+		else
+			puts(done->text ? done->text : "");
+	}
+	ask_fini(&a);
 	return status;
 }
 
@@ -209,6 +235,16 @@ const struct command cmd_pull = {
 	.max = MANY,
 	.complete = "image",
 	.run = pull_run,
+};
+const struct command cmd_push = {
+	.flags = {{push_flags, offsetof(struct pull_cmd_opts, pull)},
+		  {format_flags, offsetof(struct pull_cmd_opts, format)}},
+	.opts_size = sizeof(struct pull_cmd_opts),
+	.init = pull_init,
+	.min = 1,
+	.max = 2,
+	.complete = "image",
+	.run = push_run,
 };
 const struct command cmd_login = {
 	.flags = {{login_flags, 0}},

@@ -55,6 +55,8 @@ const struct entry entries[] = {
 	{"pod rm", POD, "[FLAGS] POD...", "remove pods", &cmd_pod_rm, "pod remove"},
 
 	{"pull", IMAGE, "[FLAGS] NAME[:TAG|@DIGEST]...", "get images from their registry", &cmd_pull, "image pull"},
+	{"push", IMAGE, "[FLAGS] IMAGE [NAME[:TAG]]", "send an image to a registry; prints the digest", &cmd_push,
+	 "image push"},
 	{"login", IMAGE, "[FLAGS] [REGISTRY]", "keep credentials for a registry", &cmd_login},
 	{"logout", IMAGE, "[FLAGS] [REGISTRY]", "forget them", &cmd_logout},
 	{"image import", IMAGE, "[FLAGS] PATH|-", "take in an OCI layout (folder or tar) or a docker-archive",

@@ -14,16 +14,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PULL_ROWS(letter)                                                                                              \
-	{0,                                                                                                            \
-	 "platform",                                                                                                   \
-	 "OS/ARCH[/VARIANT]",                                                                                          \
-	 "for another processor than the host's, such as linux/arm64",                                                 \
-	 flag_text,                                                                                                    \
-	 offsetof(struct pull_opts, platform)},                                                                        \
-		{0,	    "tls-verify",                                                                              \
-		 NULL,	    "false: any certificate of its registry will do, or plain HTTP",                           \
-		 flag_bool, offsetof(struct pull_opts, tls_verify)},                                                   \
+#define PLATFORM_ROW                                                                                                   \
+	{                                                                                                              \
+		0, "platform", "OS/ARCH[/VARIANT]", "for another processor than the host's, such as linux/arm64",      \
+			flag_text, offsetof(struct pull_opts, platform),                                               \
+	}
+#define REGISTRY_ROWS(letter)                                                                                          \
+	{0,	    "tls-verify",                                                                                      \
+	 NULL,	    "false: any certificate of its registry will do, or plain HTTP",                                   \
+	 flag_bool, offsetof(struct pull_opts, tls_verify)},                                                           \
 		{0,                                                                                                    \
 		 "authfile",                                                                                           \
 		 "FILE",                                                                                               \
@@ -35,11 +34,13 @@
 		letter, "quiet", NULL, "no progress", flag_bool, offsetof(struct pull_opts, quiet)                     \
 	}
 
-const struct flag pull_flags[] = {PULL_ROWS('q'), {0}};
+const struct flag pull_flags[] = {PLATFORM_ROW, REGISTRY_ROWS('q'), {0}};
+const struct flag push_flags[] = {REGISTRY_ROWS('q'), {0}};
 const struct flag pull_run_flags[] = {
 	{0, "pull", "POLICY", "get the image: missing (default), always or never", flag_text,
 	 offsetof(struct pull_opts, policy), .complete = "always missing never"},
-	PULL_ROWS(0),
+	PLATFORM_ROW,
+	REGISTRY_ROWS(0),
 	{0},
 };
 
@@ -122,10 +123,10 @@ static void on_more(struct ask *a, const Berth__Envelope *reply)
 		progress_events(a->arg, reply->event_batch);
 }
 
-int pull_ask(struct app *app, const struct pull_opts *o, const char *name, Berth__PullPolicy policy, bool json,
-	     struct ask *a)
+/* With the credentials for the registry of name, which are the request's to bear in *ret_auth. */
+static int registry_ask(struct app *app, const struct pull_opts *o, const char *name, bool json, struct ask *a,
+			Berth__RegistryAuth **ret_auth)
 {
-	Berth__ImagePull pull = BERTH__IMAGE_PULL__INIT;
 	Berth__RegistryAuth auth = BERTH__REGISTRY_AUTH__INIT;
 	char canonical[REFERENCE_SIZE];
 	struct reference ref;
@@ -134,7 +135,6 @@ int pull_ask(struct app *app, const struct pull_opts *o, const char *name, Berth
 	struct err e = {0};
 	int status;
 
-	ask_init(a, BERTH__ENVELOPE__BODY_IMAGE_PULL, &pull);
 	if (reference_canonical(name, canonical, &e) < 0 || reference_split(canonical, &ref, &e) < 0)
 		return app_usage(app, "%s", e.text);
 	if (auth_look(o, &ref, &found, &e) < 0)
@@ -143,12 +143,7 @@ int pull_ask(struct app *app, const struct pull_opts *o, const char *name, Berth
 	auth.password = found.password;
 	auth.identity_token = found.identity_token;
 	if (found.user || found.identity_token)
-		pull.auth = &auth;
-	pull.name = (char *)(uintptr_t)name;
-	pull.platform = (char *)(uintptr_t)o->platform;
-	pull.has_policy = pull.has_tls_verify = true;
-	pull.policy = policy;
-	pull.tls_verify = o->tls_verify;
+		*ret_auth = &auth;
 	progress_init(&progress, o->quiet, json);
 	a->more = on_more;
 	a->arg = &progress;
@@ -158,4 +153,31 @@ int pull_ask(struct app *app, const struct pull_opts *o, const char *name, Berth
 	if (!status && ask_error(a))
 		status = app_refused(app, ask_error(a), NULL);
 	return status;
+}
+
+int pull_ask(struct app *app, const struct pull_opts *o, const char *name, Berth__PullPolicy policy, bool json,
+	     struct ask *a)
+{
+	Berth__ImagePull pull = BERTH__IMAGE_PULL__INIT;
+
+	ask_init(a, BERTH__ENVELOPE__BODY_IMAGE_PULL, &pull);
+	pull.name = (char *)(uintptr_t)name;
+	pull.platform = (char *)(uintptr_t)o->platform;
+	pull.has_policy = pull.has_tls_verify = true;
+	pull.policy = policy;
+	pull.tls_verify = o->tls_verify;
+	return registry_ask(app, o, name, json, a, &pull.auth);
+}
+
+int push_ask(struct app *app, const struct pull_opts *o, const char *ref, const char *destination, bool json,
+	     struct ask *a)
+{
+	Berth__ImagePush push = BERTH__IMAGE_PUSH__INIT;
+
+	ask_init(a, BERTH__ENVELOPE__BODY_IMAGE_PUSH, &push);
+	push.ref = (char *)(uintptr_t)ref;
+	push.destination = (char *)(uintptr_t)destination;
+	push.has_tls_verify = true;
+	push.tls_verify = o->tls_verify;
+	return registry_ask(app, o, destination ? destination : ref, json, a, &push.auth);
 }

@@ -218,7 +218,8 @@ static Berth__Envelope *request_read(int fd, struct err *e)
 	}
 	env = envelope_unpack(data, len, &none);
 	munmap((void *)data, len);
-	if (env && env->body_case == BERTH__ENVELOPE__BODY_IMAGE_PULL && env->image_pull->name)
+	if (env && ((env->body_case == BERTH__ENVELOPE__BODY_IMAGE_PULL && env->image_pull->name) ||
+		    (env->body_case == BERTH__ENVELOPE__BODY_IMAGE_PUSH && env->image_push->destination)))
 		return env;
 	err_set(e, EBADMSG, "fetch", "the request");
 	if (env)
@@ -226,24 +227,34 @@ static Berth__Envelope *request_read(int fd, struct err *e)
 	return NULL;
 }
 
-static int request_take(struct brief *s, const struct words *w, const Berth__ImagePull *rq, struct err *e)
+/* What goes up goes to the registry itself: mirrors only follow it. */
+static int request_take(struct brief *s, const struct words *w, const Berth__Envelope *env, struct err *e)
 {
+	const Berth__ImagePull *pull = env->body_case == BERTH__ENVELOPE__BODY_IMAGE_PULL ? env->image_pull : NULL;
+	const Berth__ImagePush *push = pull ? NULL : env->image_push;
+	bool verify = pull ? !pull->has_tls_verify || pull->tls_verify : !push->has_tls_verify || push->tls_verify;
 	char name[REFERENCE_SIZE];
 	int r;
 
-	if ((r = reference_canonical(rq->name, name, e)) < 0 || (r = reference_split(name, &s->ref, e)) < 0)
+	if ((r = reference_canonical(pull ? pull->name : push->destination, name, e)) < 0 ||
+	    (r = reference_split(name, &s->ref, e)) < 0)
 		return r;
-	r = places_make(s->place, &s->ref, w->plain_http, w->mirrors, !rq->has_tls_verify || rq->tls_verify, e);
+	s->push = push;
+	if (push && push->mount_from)
+		snprintf(s->mount_from, sizeof s->mount_from, "%s", push->mount_from);
+	r = places_make(s->place, &s->ref, w->plain_http, push ? "" : w->mirrors, verify, e);
 	if (r < 0)
 		return r;
 	s->n_places = (unsigned)r;
-	return auths_load(s, rq->auth, w->auth_file, e);
+	return auths_load(s, pull ? pull->auth : push->auth, w->auth_file, e);
 }
 
-static void text_wipe(char *text)
+static void auth_wipe(Berth__RegistryAuth *a)
 {
-	if (text)
-		explicit_bzero(text, strlen(text));
+	if (a && a->password)
+		explicit_bzero(a->password, strlen(a->password));
+	if (a && a->identity_token)
+		explicit_bzero(a->identity_token, strlen(a->identity_token));
 }
 
 int brief_load(struct brief *s, char **words, int n_words, int request_fd, struct err *e)
@@ -259,11 +270,8 @@ int brief_load(struct brief *s, char **words, int n_words, int request_fd, struc
 	env = request_read(request_fd, e);
 	if (!env)
 		return -EBADMSG;
-	r = request_take(s, &w, env->image_pull, e);
-	if (env->image_pull->auth) {
-		text_wipe(env->image_pull->auth->password);
-		text_wipe(env->image_pull->auth->identity_token);
-	}
+	r = request_take(s, &w, env, e);
+	auth_wipe(env->body_case == BERTH__ENVELOPE__BODY_IMAGE_PUSH ? env->image_push->auth : env->image_pull->auth);
 	berth__envelope__free_unpacked(env, NULL);
 	return r < 0 ? r : trust_load(s, w.certs_dir, e);
 }

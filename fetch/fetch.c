@@ -2,15 +2,14 @@
  *
  * A task is one order. It asks the first place (mirrors come before the registry), follows redirects, shows credentials only to
  * the place that they are for (or to the token server that this place names, over TLS), tries again after a pause what may pass,
- * goes on where a broken download ended, and takes the next place when one cannot help. */
+ * goes on where a broken download ended, and takes the next place when one cannot help. What goes up does so in the steps of upload.c. */
 #include "fetch/fetch.h"
 
-#include "base/list.h"
 #include "base/loop.h"
 #include "base/own.h"
 #include "base/str.h"
+#include "fetch/task.h"
 #include "fetch/token.h"
-#include "proto/fetch.h"
 #include "proto/wire.h"
 
 #include <errno.h>
@@ -22,9 +21,7 @@
 #include <sys/random.h>
 
 #define PARALLEL	4u /* transfers at once */
-#define TRIES_MAX	6u /* without getting further */
 #define TRIES_UNHEARD	3u /* … of a place that never answered */
-#define FURTHER_BYTES	(1u << 20)
 #define PAUSE_FIRST_MS	500u
 #define PAUSE_LAST_MS	8000u
 #define RETRY_AFTER_MAX 60u
@@ -36,47 +33,6 @@
 	"application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, "                        \
 	"application/vnd.docker.distribution.manifest.list.v2+json, "                                                  \
 	"application/vnd.docker.distribution.manifest.v2+json"
-
-enum task_state { TASK_WAITING, TASK_RUNNING, TASK_NEEDS_TOKEN, TASK_ENDED };
-
-struct desk;
-
-struct counter { /* of one place: what we know of it */
-	struct desk *desk;
-	char *authorization; /* owned; NULL: none shown */
-	unsigned generation; /* of the authorization */
-	bool asking;	     /* for a token */
-	bool heard;	     /* it has answered */
-	bool unreachable;
-	char token_error[300];
-	bool token_may_come; /* the error may pass */
-	uint32_t token_after_s;
-};
-
-struct task {
-	struct list link;
-	struct desk *desk;
-	struct fetch_order order;
-	int fd; /* owned */
-	enum task_state state;
-	uint64_t at, at_try; /* bytes there; when this try began */
-	unsigned place, tries, hops, auths;
-	unsigned generation; /* of the authorization that was shown */
-	uint64_t not_before_ns;
-	char url[URL_SIZE]; /* where a redirect led; "": the place itself */
-	uint64_t told_ns;
-	struct fetch_news end; /* to be told when there is room */
-};
-
-struct desk {
-	const struct brief *s;
-	struct http *http;
-	int sock;
-	struct counter counter[PLACES_MAX];
-	struct list tasks;
-	unsigned n_tasks, n_running;
-	bool closed;
-};
 
 /* ---------------------------------------------------------------- news */
 
@@ -108,14 +64,15 @@ static void on_moved(void *arg, uint64_t at)
 	struct fetch_news n = {.state = FETCH_MOVED, .id = t->order.id, .at = at};
 	uint64_t now = now_ns();
 
-	t->at = at;
+	if (!task_is_upload(t)) /* what goes up is there when the registry says so */
+		t->at = at;
 	if (now - t->told_ns < MOVED_NS)
 		return;
 	t->told_ns = now;
 	(void)news_send(t->desk, &n);
 }
 
-static void task_end(struct task *t, uint32_t state, int code, const char *text)
+void task_end(struct task *t, uint32_t state, int code, const char *text)
 {
 	t->state = TASK_ENDED;
 	t->end.state = state;
@@ -135,28 +92,22 @@ static void task_free(struct task *t)
 
 /* ---------------------------------------------------------------- another place, another try */
 
-static const struct place *place_of(const struct task *t)
-{
-	return &t->desk->s->place[t->place];
-}
-
 static struct counter *counter_of(const struct task *t)
 {
 	return &t->desk->counter[t->place];
 }
 
-static void task_restart(struct task *t)
+void task_restart(struct task *t)
 {
 	t->state = TASK_WAITING;
 	t->url[0] = 0;
 	t->hops = 0;
 	t->not_before_ns = 0;
+	if (task_is_upload(t))
+		upload_restart(t);
 }
 
-/* This place cannot help. */
-static void place_failed(struct task *t, bool unreachable, int code, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
-static void place_failed(struct task *t, bool unreachable, int code, const char *fmt, ...)
+void place_failed(struct task *t, bool unreachable, int code, const char *fmt, ...)
 {
 	const struct brief *s = t->desk->s;
 	const struct place *p = place_of(t);
@@ -181,8 +132,7 @@ static void place_failed(struct task *t, bool unreachable, int code, const char 
 	task_restart(t);
 }
 
-/* It may pass: again after a pause, which grows. */
-static void task_again(struct task *t, uint32_t after_s, bool unreachable, const char *why)
+void task_again(struct task *t, uint32_t after_s, bool unreachable, const char *why)
 {
 	const struct counter *c = counter_of(t);
 	uint64_t pause_ms = PAUSE_FIRST_MS;
@@ -303,11 +253,15 @@ static char *token_url(const struct task *t, const struct challenge *ch)
 {
 	const struct place *p = place_of(t);
 	AUTO_FREE char *service = url_escape(ch->service);
-	char scope[600], *url = malloc(URL_SIZE);
+	char scope[900], *url = malloc(URL_SIZE);
 	AUTO_FREE char *escaped = NULL;
+	int n;
 
 	/* What this task needs, whatever the server would like to have asked for. */
-	snprintf(scope, sizeof scope, "repository:%s%s:pull", p->prefix, t->desk->s->ref.path);
+	n = snprintf(scope, sizeof scope, "repository:%s%s:pull%s", p->prefix, t->desk->s->ref.path,
+		     t->desk->s->push ? ",push" : "");
+	if (t->desk->s->mount_from[0]) /* what a token server does not give is not in the token; that is no error */
+		snprintf(scope + n, sizeof scope - (size_t)n, " repository:%s:pull", t->desk->s->mount_from);
 	escaped = url_escape(scope);
 	if (!url || !service || !escaped) {
 		free(url);
@@ -375,7 +329,7 @@ static void on_challenge(struct task *t, const struct http_answer *a)
 	struct counter *c = counter_of(t);
 	char *basic;
 
-	if (t->url[0]) {
+	if (t->elsewhere) {
 		place_failed(t, false, EACCES, "it sends to a server that wants credentials");
 		return;
 	}
@@ -417,27 +371,32 @@ static void on_challenge(struct task *t, const struct http_answer *a)
 
 /* ---------------------------------------------------------------- answers */
 
-static void on_redirect(struct task *t, const struct http_answer *a)
+bool location_take(struct task *t, const struct http_answer *a, const char *what)
 {
 	char host[300];
 	bool tls;
 
-	if (++t->hops > HOPS_MAX) {
-		place_failed(t, false, ELOOP, "more than %u redirects", HOPS_MAX);
-		return;
-	}
 	if (!a->location[0] || strlen(a->location) >= sizeof t->url ||
 	    !url_parse(a->location, &tls, host, sizeof host)) {
-		place_failed(t, false, EPROTO, "it redirects to nowhere (status %ld)", a->status);
-		return;
+		place_failed(t, false, EPROTO, "it %s nowhere (status %ld)", what, a->status);
+		return false;
 	}
 	if (!tls && place_of(t)->tls) {
-		place_failed(t, false, EPROTO, "it redirects to %s, which has no TLS", host);
-		return;
+		place_failed(t, false, EPROTO, "it %s %s, which has no TLS", what, host);
+		return false;
 	}
 	snprintf(t->url, sizeof t->url, "%s", a->location);
 	t->state = TASK_WAITING;
 	t->not_before_ns = 0;
+	return true;
+}
+
+static void on_redirect(struct task *t, const struct http_answer *a)
+{
+	if (++t->hops > HOPS_MAX)
+		place_failed(t, false, ELOOP, "more than %u redirects", HOPS_MAX);
+	else
+		(void)location_take(t, a, "redirects to");
 }
 
 static void on_content(struct task *t, const struct http_answer *a)
@@ -454,29 +413,53 @@ static void on_content(struct task *t, const struct http_answer *a)
 	task_end(t, FETCH_DONE, 0, "");
 }
 
-static void on_status(struct task *t, const struct http_answer *a)
+void status_text(const struct http_answer *a, char buf[300])
 {
-	char text[256], why[300];
+	char text[256];
 
 	registry_error(a->body, a->body_len, text, sizeof text);
-	snprintf(why, sizeof why, "status %ld%s%s", a->status, *text ? ": " : "", text);
+	snprintf(buf, 300, "status %ld%s%s", a->status, *text ? ": " : "", text);
+}
+
+bool status_common(struct task *t, const struct http_answer *a, const char *why)
+{
 	switch (a->status) {
-	case 200:
-	case 206:
-		on_content(t, a);
-		break;
 	case 301:
 	case 302:
 	case 303:
 	case 307:
 	case 308:
 		on_redirect(t, a);
-		break;
+		return true;
 	case 401:
 		on_challenge(t, a);
-		break;
+		return true;
 	case 403:
 		denied(t, a);
+		return true;
+	case 408:
+	case 425:
+	case 429:
+	case 500:
+	case 502:
+	case 503:
+	case 504:
+		task_again(t, a->retry_after_s, false, why);
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void download_status(struct task *t, const struct http_answer *a)
+{
+	char why[300];
+
+	status_text(a, why);
+	switch (a->status) {
+	case 200:
+	case 206:
+		on_content(t, a);
 		break;
 	case 404:
 		if (t->order.kind == FETCH_MANIFEST)
@@ -494,17 +477,9 @@ static void on_status(struct task *t, const struct http_answer *a)
 		}
 		place_failed(t, false, EPROTO, "%s", why);
 		break;
-	case 408:
-	case 425:
-	case 429:
-	case 500:
-	case 502:
-	case 503:
-	case 504:
-		task_again(t, a->retry_after_s, false, why);
-		break;
 	default:
-		place_failed(t, false, EPROTO, "%s", why);
+		if (!status_common(t, a, why))
+			place_failed(t, false, EPROTO, "%s", why);
 	}
 }
 
@@ -513,11 +488,14 @@ static void on_answer(void *arg, const struct http_answer *a)
 	struct task *t = arg;
 
 	t->desk->n_running--;
-	t->at = a->at;
+	if (!task_is_upload(t))
+		t->at = a->at;
 	if (a->status || a->refused)
 		counter_of(t)->heard = true;
-	if (a->status)
-		on_status(t, a);
+	if (a->status && task_is_upload(t))
+		upload_status(t, a);
+	else if (a->status)
+		download_status(t, a);
 	else if (a->transient)
 		task_again(t, 0, a->unreachable, a->text);
 	else
@@ -542,33 +520,44 @@ static void place_choose(struct task *t)
 	}
 }
 
+static bool download_request(struct task *t, struct http_request *rq, char url[URL_SIZE])
+{
+	const struct reference *ref = &t->desk->s->ref;
+	const char *what = t->order.digest[0] ? t->order.digest : ref->digest[0] ? ref->digest : ref->tag;
+
+	rq->out_fd = t->fd;
+	rq->at = t->at;
+	rq->size = t->order.size;
+	rq->size_known = t->order.size_known;
+	if (t->order.kind == FETCH_MANIFEST)
+		rq->accept = ACCEPT_MANIFESTS;
+	if (place_url(place_of(t), ref, t->order.kind == FETCH_MANIFEST ? "manifests" : "blobs", what, url) == 0)
+		return true;
+	place_failed(t, false, ENAMETOOLONG, "the URL would be too long");
+	return false;
+}
+
 static void task_go(struct task *t)
 {
-	const struct brief *s = t->desk->s;
 	struct counter *c;
-	const char *what = t->order.digest[0] ? t->order.digest : s->ref.digest[0] ? s->ref.digest : s->ref.tag;
-	struct http_request rq = {
-		.out_fd = t->fd, .at = t->at, .size = t->order.size, .size_known = t->order.size_known, .verify = true};
+	struct http_request rq = {.verify = true};
 	char own[URL_SIZE];
 
 	if (!t->url[0] && !t->tries)
 		place_choose(t);
 	c = counter_of(t);
-	if (place_url(place_of(t), &s->ref, t->order.kind == FETCH_MANIFEST ? "manifests" : "blobs", what, own) < 0) {
-		place_failed(t, false, ENAMETOOLONG, "the URL would be too long");
+	if (!(task_is_upload(t) ? upload_request(t, &rq, own) : download_request(t, &rq, own)))
 		return;
-	}
 	if (c->asking) {
 		t->state = TASK_NEEDS_TOKEN;
 		return;
 	}
 	rq.url = t->url[0] ? t->url : own;
-	if (url_same_origin(rq.url, own)) {
+	t->elsewhere = !url_same_origin(rq.url, own);
+	if (!t->elsewhere) {
 		rq.authorization = c->authorization;
 		rq.verify = place_of(t)->verify;
 	}
-	if (t->order.kind == FETCH_MANIFEST)
-		rq.accept = ACCEPT_MANIFESTS;
 	t->generation = c->generation;
 	t->at_try = t->at;
 	if (http_start(t->desk->http, &rq, on_moved, on_answer, t) < 0) {
@@ -607,7 +596,7 @@ static int order_take(struct desk *d, const struct fetch_order *o, int fd, struc
 {
 	struct task *t;
 
-	if (fd < 0 || (o->kind != FETCH_MANIFEST && o->kind != FETCH_BLOB) || d->n_tasks >= ORDERS_MAX)
+	if (fd < 0 || o->kind < FETCH_MANIFEST || o->kind > FETCH_PUT_BLOB || d->n_tasks >= ORDERS_MAX)
 		return err_set(e, EBADMSG, "fetch", "a bad order");
 	t = calloc(1, sizeof *t);
 	if (!t)
@@ -615,8 +604,12 @@ static int order_take(struct desk *d, const struct fetch_order *o, int fd, struc
 	t->desk = d;
 	t->order = *o;
 	t->order.digest[sizeof t->order.digest - 1] = 0;
+	t->order.type[sizeof t->order.type - 1] = 0;
+	t->order.from[sizeof t->order.from - 1] = 0;
 	t->fd = fd;
 	t->at = o->at;
+	if (task_is_upload(t))
+		upload_restart(t);
 	list_push(&d->tasks, &t->link);
 	d->n_tasks++;
 	return 0;

@@ -3,6 +3,7 @@
 #include "fetch/http.h"
 
 #include "base/buf.h"
+#include "base/loop.h"
 #include "base/own.h"
 #include "base/str.h"
 #include "image/space.h"
@@ -32,8 +33,12 @@ struct exchange {
 	CURL *easy;
 	struct curl_slist *headers;
 	char *post;
-	int out_fd;
+	int out_fd, in_fd;
+	enum http_method method;
 	bool size_known, to_file, body_begun;
+	uint64_t in_at, in_len, sent, sent_seen; /* of the body that goes up */
+	uint64_t sent_ns;			 /* when sent_seen was true */
+	char location[HTTP_URL_SIZE];		 /* as it came: may be relative */
 	uint64_t asked_at, at, size;
 	struct space space;
 	http_moved_fn *moved;
@@ -81,6 +86,23 @@ bool url_same_origin(const char *a, const char *b)
 
 	return url_parse(a, &tls_a, host_a, sizeof host_a) && url_parse(b, &tls_b, host_b, sizeof host_b) &&
 	       tls_a == tls_b && !strcasecmp(host_a, host_b);
+}
+
+int url_add(const char *url, const char *argument, char buf[HTTP_URL_SIZE])
+{
+	CURLU *u = curl_url();
+	char *whole = NULL;
+	int r = -ENAMETOOLONG;
+
+	if (u && !curl_url_set(u, CURLUPART_URL, url, 0) && !curl_url_set(u, CURLUPART_FRAGMENT, NULL, 0) &&
+	    !curl_url_set(u, CURLUPART_QUERY, argument, CURLU_APPENDQUERY) &&
+	    !curl_url_get(u, CURLUPART_URL, &whole, 0) && strlen(whole) < HTTP_URL_SIZE) {
+		strcpy(buf, whole);
+		r = 0;
+	}
+	curl_free(whole);
+	curl_url_cleanup(u);
+	return r;
 }
 
 char *url_escape(const char *text)
@@ -138,10 +160,19 @@ static bool header_is(const char *line, const char *name, const char **ret_value
 	return true;
 }
 
+/* Too long a one is none: half a URL leads to somewhere else. */
+static void value_keep(const char *value, bool whole, char *to, size_t size)
+{
+	size_t len = strcspn(value, " \t");
+
+	if (whole && len < size)
+		snprintf(to, size, "%.*s", (int)len, value);
+}
+
 static size_t on_header(char *data, size_t one, size_t len, void *arg)
 {
 	struct exchange *x = arg;
-	char line[4096];
+	char line[HTTP_URL_SIZE + 64];
 	const char *value;
 	size_t n = len < sizeof line ? len : sizeof line - 1;
 
@@ -155,7 +186,7 @@ static size_t on_header(char *data, size_t one, size_t len, void *arg)
 	if (str_starts(line, "HTTP/")) { /* those before were of a 100, or of a proxy */
 		x->range_seen = false;
 		x->answer.challenge = (struct challenge){0};
-		x->answer.type[0] = 0;
+		x->answer.type[0] = x->answer.digest[0] = x->location[0] = 0;
 		x->answer.retry_after_s = 0;
 	} else if (header_is(line, "WWW-Authenticate", &value)) {
 		challenge_parse(value, &x->answer.challenge);
@@ -163,6 +194,10 @@ static size_t on_header(char *data, size_t one, size_t len, void *arg)
 		x->answer.retry_after_s = retry_after_read(value);
 	} else if (header_is(line, "Content-Range", &value)) {
 		range_read(x, value);
+	} else if (header_is(line, "Location", &value)) {
+		value_keep(value, n == len, x->location, sizeof x->location);
+	} else if (header_is(line, "Docker-Content-Digest", &value)) {
+		value_keep(value, n == len, x->answer.digest, sizeof x->answer.digest);
 	} else if (header_is(line, "Content-Type", &value)) {
 		size_t type = strcspn(value, "; \t");
 
@@ -238,6 +273,59 @@ static size_t on_body(char *data, size_t one, size_t len, void *arg)
 	return status >= 300 ? 0 : answer_refuse(x, "an answer of more than %u bytes", HTTP_BODY_MAX);
 }
 
+/* ---------------------------------------------------------------- what goes up */
+
+static size_t on_send(char *data, size_t one, size_t room, void *arg)
+{
+	struct exchange *x = arg;
+	uint64_t left = x->in_len - x->sent;
+	size_t want = one * room < left ? one * room : (size_t)left;
+	ssize_t n;
+
+	do
+		n = want ? pread(x->in_fd, data, want, (off_t)(x->in_at + x->sent)) : 0;
+	while (n < 0 && errno == EINTR);
+	if (n < 0 || (want && !n)) {
+		(void)answer_refuse(x, "read: %s", n < 0 ? strerror(errno) : "the file is shorter than it was");
+		return CURL_READFUNC_ABORT;
+	}
+	x->sent += (uint64_t)n;
+	if (x->moved)
+		x->moved(x->arg, x->in_at + x->sent);
+	return (size_t)n;
+}
+
+/* curl begins again on another connection when a kept one turns out to be dead. */
+static int on_rewind(void *arg, curl_off_t offset, int origin)
+{
+	struct exchange *x = arg;
+
+	if (origin != SEEK_SET || offset < 0 || (uint64_t)offset > x->in_len)
+		return CURL_SEEKFUNC_FAIL;
+	x->sent = (uint64_t)offset;
+	return CURL_SEEKFUNC_OK;
+}
+
+/* Of what goes up the silence is measured here: once all is sent the server may take its time to look at it and to put it away, which
+ * curl would take for a stall. */
+static int on_sending(void *arg, curl_off_t down, curl_off_t down_now, curl_off_t up, curl_off_t up_now)
+{
+	struct exchange *x = arg;
+	uint64_t now = now_ns(), at = (uint64_t)up_now, patience_s = x->http->o.stall_s;
+
+	(void)down, (void)down_now, (void)up;
+	if (at != x->sent_seen || !x->sent_ns) {
+		x->sent_seen = at;
+		x->sent_ns = now;
+	}
+	if (at >= x->in_len)
+		patience_s *= SMALL_STALLS;
+	if (now - x->sent_ns < patience_s * NS_PER_S)
+		return 0;
+	snprintf(x->answer.text, sizeof x->answer.text, "it takes nothing for %llu s", (unsigned long long)patience_s);
+	return 1;
+}
+
 /* ---------------------------------------------------------------- start */
 
 static const struct http_trust *trust_of(const struct http *h, const char *host)
@@ -311,11 +399,47 @@ static void exchange_free(struct exchange *x)
 	free(x);
 }
 
+static void sending_prepare(struct exchange *x)
+{
+	curl_easy_setopt(x->easy, CURLOPT_UPLOAD, 1L);
+	curl_easy_setopt(x->easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)x->in_len);
+	curl_easy_setopt(x->easy, CURLOPT_UPLOAD_BUFFERSIZE, BUFFER_BYTES);
+	curl_easy_setopt(x->easy, CURLOPT_READFUNCTION, on_send);
+	curl_easy_setopt(x->easy, CURLOPT_READDATA, x);
+	curl_easy_setopt(x->easy, CURLOPT_SEEKFUNCTION, on_rewind);
+	curl_easy_setopt(x->easy, CURLOPT_SEEKDATA, x);
+	curl_easy_setopt(x->easy, CURLOPT_XFERINFOFUNCTION, on_sending);
+	curl_easy_setopt(x->easy, CURLOPT_XFERINFODATA, x);
+	curl_easy_setopt(x->easy, CURLOPT_NOPROGRESS, 0L);
+	/* It wakes curl once a second, which asks on_sending; it is the longer of the two. */
+	curl_easy_setopt(x->easy, CURLOPT_LOW_SPEED_TIME, 2 * SMALL_STALLS * (long)x->http->o.stall_s);
+}
+
+static void method_set(struct exchange *x)
+{
+	switch (x->method) {
+	case HTTP_HEAD:
+		curl_easy_setopt(x->easy, CURLOPT_NOBODY, 1L);
+		break;
+	case HTTP_PATCH:
+		curl_easy_setopt(x->easy, CURLOPT_CUSTOMREQUEST, "PATCH");
+		break;
+	case HTTP_POST:
+		curl_easy_setopt(x->easy, CURLOPT_POST, 1L);
+		curl_easy_setopt(x->easy, CURLOPT_POSTFIELDS, x->post ? x->post : "");
+		break;
+	default: /* PUT is an upload */
+		break;
+	}
+}
+
 static int exchange_prepare(struct exchange *x, const struct http_request *rq)
 {
 	char range[40];
 
 	if ((rq->accept && !header_add(x, "Accept", rq->accept)) ||
+	    (rq->content_type && !header_add(x, "Content-Type", rq->content_type)) ||
+	    (rq->content_range && !header_add(x, "Content-Range", rq->content_range)) ||
 	    (rq->authorization && !header_add(x, "Authorization", rq->authorization)) ||
 	    (rq->post && !(x->post = strdup(rq->post))))
 		return -ENOMEM;
@@ -326,8 +450,11 @@ static int exchange_prepare(struct exchange *x, const struct http_request *rq)
 	curl_easy_setopt(x->easy, CURLOPT_USERAGENT, "berth/" BERTH_VERSION);
 	curl_easy_setopt(x->easy, CURLOPT_CONNECTTIMEOUT, CONNECT_S);
 	curl_easy_setopt(x->easy, CURLOPT_LOW_SPEED_LIMIT, SLOW_BYTES);
-	curl_easy_setopt(x->easy, CURLOPT_LOW_SPEED_TIME, (long)x->http->o.stall_s);
-	if (x->out_fd < 0 || x->size <= SMALL_BYTES)
+	if (x->in_fd < 0)
+		curl_easy_setopt(x->easy, CURLOPT_LOW_SPEED_TIME, (long)x->http->o.stall_s);
+	else
+		sending_prepare(x);
+	if (x->in_fd < 0 && (x->out_fd < 0 || x->size <= SMALL_BYTES))
 		curl_easy_setopt(x->easy, CURLOPT_TIMEOUT, SMALL_STALLS * (long)x->http->o.stall_s);
 	curl_easy_setopt(x->easy, CURLOPT_BUFFERSIZE, BUFFER_BYTES);
 	curl_easy_setopt(x->easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
@@ -336,8 +463,7 @@ static int exchange_prepare(struct exchange *x, const struct http_request *rq)
 	curl_easy_setopt(x->easy, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(x->easy, CURLOPT_WRITEDATA, x);
 	curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, x->headers);
-	if (x->post)
-		curl_easy_setopt(x->easy, CURLOPT_POSTFIELDS, x->post);
+	method_set(x);
 	if (x->out_fd >= 0 && x->at) {
 		snprintf(range, sizeof range, "%llu-", (unsigned long long)x->at);
 		curl_easy_setopt(x->easy, CURLOPT_RANGE, range);
@@ -354,7 +480,11 @@ int http_start(struct http *h, const struct http_request *rq, http_moved_fn *mov
 	if (!x)
 		return -ENOMEM;
 	x->http = h;
+	x->method = rq->method;
 	x->out_fd = rq->out_fd;
+	x->in_fd = rq->method == HTTP_PUT || rq->method == HTTP_PATCH ? rq->in_fd : -1;
+	x->in_at = rq->in_at;
+	x->in_len = rq->in_len;
 	x->asked_at = x->at = rq->at;
 	x->size = rq->size;
 	x->size_known = rq->size_known;
@@ -401,15 +531,29 @@ static void failure_classify(struct http_answer *a, CURLcode code)
 	}
 }
 
+/* Against the URL that was asked. */
+static void location_resolve(struct exchange *x)
+{
+	CURLU *u = x->location[0] ? curl_url() : NULL;
+	char *asked = NULL, *whole = NULL;
+
+	curl_easy_getinfo(x->easy, CURLINFO_EFFECTIVE_URL, &asked);
+	if (u && asked && !curl_url_set(u, CURLUPART_URL, asked, 0) &&
+	    !curl_url_set(u, CURLUPART_URL, x->location, 0) && !curl_url_get(u, CURLUPART_URL, &whole, 0) &&
+	    strlen(whole) < sizeof x->answer.location)
+		snprintf(x->answer.location, sizeof x->answer.location, "%s", whole);
+	curl_free(whole);
+	curl_url_cleanup(u);
+}
+
 static void answer_fill(struct exchange *x, CURLcode code)
 {
 	struct http_answer *a = &x->answer;
-	char *location = NULL;
 
 	curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &a->status);
 	if (code == CURLE_OK && !x->body_begun && a->status && !body_begin(x))
 		code = CURLE_WRITE_ERROR;
-	a->at = x->at;
+	a->at = x->in_fd < 0 ? x->at : x->in_at + x->sent;
 	a->body = x->body.data ? x->body.data : "";
 	a->body_len = x->body.len;
 	if (code != CURLE_OK && !x->to_file && !a->refused && a->status >= 300)
@@ -426,9 +570,7 @@ static void answer_fill(struct exchange *x, CURLcode code)
 				 x->curl_error[0] ? x->curl_error : curl_easy_strerror(code));
 		return;
 	}
-	curl_easy_getinfo(x->easy, CURLINFO_REDIRECT_URL, &location);
-	if (location && strlen(location) < sizeof a->location)
-		snprintf(a->location, sizeof a->location, "%s", location);
+	location_resolve(x);
 }
 
 /* True: some have ended, and who asked has other things to do than to wait. */

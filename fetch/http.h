@@ -11,6 +11,7 @@
 
 #define HTTP_HEADERS_MAX (64u << 10)
 #define HTTP_BODY_MAX	 (256u << 10) /* of answers that are kept in memory: tokens, errors */
+#define HTTP_URL_SIZE	 8192
 
 struct http;
 struct exchange;
@@ -27,7 +28,10 @@ struct http_options {
 	uint32_t stall_s; /* that long without at least some bytes a second: given up */
 };
 
+enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_PATCH };
+
 struct http_request {
+	enum http_method method;
 	const char *url;
 	bool verify;
 	const char *accept, *authorization, *post; /* NULL: none. authorization: the header's whole value */
@@ -35,6 +39,10 @@ struct http_request {
 	int out_fd;
 	uint64_t at, size; /* size: of the whole */
 	bool size_known;   /* it must be that; else it is the limit */
+	/* The body of a PUT or PATCH: in_len bytes of that file from in_at on. What `moved` tells is then in_at and what was sent. */
+	int in_fd;
+	uint64_t in_at, in_len;
+	const char *content_type, *content_range; /* NULL: none */
 };
 
 struct http_answer {
@@ -44,10 +52,11 @@ struct http_answer {
 	bool refused;	  /* the file would become wrong: this server cannot help */
 	char text[300];
 	char type[128];
-	char location[4096]; /* absolute */
+	char location[HTTP_URL_SIZE]; /* absolute; "": none that could be used */
+	char digest[80];	      /* Docker-Content-Digest; "": none */
 	struct challenge challenge;
 	uint32_t retry_after_s;
-	uint64_t at;	  /* bytes in the file */
+	uint64_t at;	  /* bytes in the file; what was sent of it */
 	const char *body; /* NUL added; valid during the call */
 	size_t body_len;
 };
@@ -67,5 +76,7 @@ bool url_same_origin(const char *a, const char *b);
 /* "host:port" of an absolute http or https URL without user and password, the port left out when it is the scheme's own. False:
  * it is none. */
 bool url_parse(const char *url, bool *ret_tls, char *host, size_t size);
+/* The URL with NAME=VALUE (escaped) added to its query, into buf, which may not be url. Negative errno: it is none, or becomes too long. */
+int url_add(const char *url, const char *argument, char buf[HTTP_URL_SIZE]);
 /* Escaped for a query. The caller frees it. */
 char *url_escape(const char *text);

@@ -17,6 +17,7 @@ static const struct verb {
 } verbs[] = {
 	{"import", "STATE/images [NAME], fd 4 = source", 1, 2, verb_import},
 	{"pull", "STATE/images [KEY=VALUE]..., fd 4 = sealed memfd with the request", 1, 12, verb_pull},
+	{"push", "STATE/images [KEY=VALUE]..., fd 4 = sealed memfd with the request", 1, 12, verb_push},
 	{"sweep", "STATE/images, fd 4 = sealed memfd with what to keep", 1, 1, verb_sweep},
 	{"fill", "STATE/volumes UUID [TARGET], fd 4 = sealed memfd with the layers of the image", 2, 3, verb_fill},
 	{"logs", "FOLDER [KEY=VALUE]..., fd 4 = where to write, fd 5 = closed when no more will come", 1, 16,

@@ -3,34 +3,30 @@
  * Two processes: berth-fetch has the network and nothing else, this one has the store and no network. What berth-fetch brings goes
  * into files that we gave it (image/partial.h) and is believed when its digest is right. Layers come side by side, and while one is
  * unpacked here the others go on coming there. KEY=VALUE is for berth-fetch. */
+#include "job/fetcher.h"
 #include "job/job.h"
 
 #include "base/confine.h"
 #include "base/file.h"
 #include "base/loop.h"
 #include "base/own.h"
-#include "base/spawn.h"
 #include "image/blob.h"
 #include "image/digest.h"
 #include "image/intake.h"
 #include "image/partial.h"
 #include "image/space.h"
 #include "proto/envelope.h"
-#include "proto/fetch.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#define REQUEST_FD  4
 #define REQUEST_MAX 65536
 #define BUSY_MS	    200 /* how often a blob that another pull fetches is looked for */
-#define ARGS_MAX    16
 
 enum part_state {
 	PART_BUSY,    /* another pull has it in work */
@@ -58,8 +54,7 @@ struct pull {
 	struct intake in;
 	struct image_store store;
 	struct reference ref;
-	int sock; /* to berth-fetch */
-	int fetch_pidfd;
+	struct fetcher fetcher;
 	struct part **part; /* owned; its place is its number on the wire */
 	unsigned n_parts;
 };
@@ -116,18 +111,14 @@ static int part_order(struct pull *p, struct part *part, struct err *e)
 				.at = part->partial.have,
 				.size = part->size,
 				.size_known = part->digest[0] != 0};
-	struct pollfd wait = {.fd = p->sock, .events = POLLOUT};
 	int r;
 
 	o.id = (uint32_t)part_number(p, part) + 1;
 	snprintf(o.digest, sizeof o.digest, "%s", part->digest);
-	while ((r = wire_send(p->sock, &o, sizeof o, &part->partial.fd, 1)) == WIRE_AGAIN)
-		if (poll(&wait, 1, -1) < 0 && errno != EINTR)
-			return err_set(e, errno, "pull", "poll");
-	if (r)
-		return err_set(e, r < 0 ? -r : 0, "pull", "berth-fetch has ended");
-	part->state = PART_ORDERED;
-	return 0;
+	r = fetcher_order(&p->fetcher, &o, part->partial.fd, e);
+	if (r == 0)
+		part->state = PART_ORDERED;
+	return r;
 }
 
 static int manifest_begin(struct pull *p, struct part *part, struct err *e)
@@ -184,17 +175,10 @@ static int blob_begin(struct pull *p, struct part *part, struct err *e)
 
 /* ---------------------------------------------------------------- news of berth-fetch */
 
-static void text_end(char *text, size_t size)
-{
-	text[size - 1] = 0;
-}
-
 static int news_take(struct pull *p, struct fetch_news *n, struct err *e)
 {
 	struct part *part = n->id >= 1 && n->id <= p->n_parts ? p->part[n->id - 1] : NULL;
 
-	text_end(n->text, sizeof n->text);
-	text_end(n->type, sizeof n->type);
 	if (n->state == FETCH_SAID) {
 		intake_say(&p->in, "%s", n->text);
 		return 0;
@@ -228,27 +212,18 @@ static int news_read(struct pull *p, struct err *e)
 {
 	for (;;) {
 		struct fetch_news n;
-		struct wire_fds fds = {0};
-		size_t len;
-		int r = wire_recv(p->sock, &n, sizeof n, &len, &fds);
+		int r = fetcher_news(&p->fetcher, &n, e);
 
-		wire_fds_close(&fds);
-		if (r == WIRE_AGAIN)
-			return 0;
-		if (r || len != sizeof n)
-			return err_set(e, 0, "pull", "berth-fetch has ended without a word");
-		if ((r = news_take(p, &n, e)) < 0)
+		if (r <= 0 || (r = news_take(p, &n, e)) < 0)
 			return r;
 	}
 }
 
 static int news_wait(struct pull *p, int timeout_ms, struct err *e)
 {
-	struct pollfd wait = {.fd = p->sock, .events = POLLIN};
+	int r = fetcher_wait(&p->fetcher, timeout_ms, e);
 
-	if (poll(&wait, 1, timeout_ms) < 0 && errno != EINTR)
-		return err_set(e, errno, "pull", "poll");
-	return news_read(p, e);
+	return r < 0 ? r : news_read(p, e);
 }
 
 /* ---------------------------------------------------------------- until a part is there */
@@ -451,44 +426,6 @@ static int image_get(struct pull *p, struct err *e)
 
 /* ---------------------------------------------------------------- the verb */
 
-/* berth-fetch lies beside us. */
-static int fetch_path(char *buf, size_t size, struct err *e)
-{
-	ssize_t n = readlink("/proc/self/exe", buf, size - 1);
-	char *slash;
-
-	if (n <= 0)
-		return err_set(e, errno, "pull", "/proc/self/exe");
-	buf[n] = 0;
-	slash = strrchr(buf, '/');
-	if (!slash || (size_t)(slash - buf) + sizeof "/berth-fetch" > size)
-		return err_set(e, ENAMETOOLONG, "pull", "%s", buf);
-	memcpy(slash, "/berth-fetch", sizeof "/berth-fetch");
-	return 0;
-}
-
-static int fetch_start(struct pull *p, int argc, char **argv, struct err *e)
-{
-	char path[4096], *args[ARGS_MAX + 2] = {(char *)"berth-fetch"};
-	int pair[2], r = fetch_path(path, sizeof path, e);
-	struct spawn sp = {.exec_fd = -1, .path = path, .argv = args, .cgroup_fd = -1};
-	pid_t pid;
-
-	if (r < 0)
-		return r;
-	for (int i = 2; i < argc && i < ARGS_MAX; i++)
-		args[i - 1] = argv[i];
-	if ((r = wire_pair(pair)) < 0)
-		return err_set(e, -r, "pull", "a socket to berth-fetch");
-	AUTO_FD theirs = pair[1];
-	p->sock = pair[0];
-	int fds[] = {-1, -1, STDERR_FILENO, theirs, REQUEST_FD};
-	sp.fds = fds;
-	sp.n_fds = ARRAY_SIZE(fds);
-	r = spawn(&sp, &p->fetch_pidfd, &pid, e);
-	return r < 0 ? err_wrap(e, "%s", path) : 0;
-}
-
 static int request_read(struct pull *p, struct err *e)
 {
 	struct wire_fds none = {.n = 0};
@@ -496,7 +433,7 @@ static int request_read(struct pull *p, struct err *e)
 	const Berth__ImagePull *rq;
 	const void *data;
 	size_t len;
-	int r = memfd_map(REQUEST_FD, REQUEST_MAX, &data, &len);
+	int r = memfd_map(FETCHER_REQUEST_FD, REQUEST_MAX, &data, &len);
 
 	if (r < 0)
 		return err_set(e, -r, "pull", "the request");
@@ -522,8 +459,7 @@ static void pull_fini(struct pull *p)
 		free(p->part[i]);
 	}
 	free(p->part);
-	close_fd(&p->sock);
-	close_fd(&p->fetch_pidfd);
+	fetcher_fini(&p->fetcher);
 	image_store_close(&p->store);
 }
 
@@ -533,7 +469,7 @@ static int pull_run(struct pull *p, int argc, char **argv, struct err *e)
 	size_t n;
 	int r;
 
-	if ((r = request_read(p, e)) < 0 || (r = fetch_start(p, argc, argv, e)) < 0)
+	if ((r = request_read(p, e)) < 0 || (r = fetcher_start(&p->fetcher, argc, argv, e)) < 0)
 		return r;
 	r = confine_enter(&(struct confine){.caps = JOB_CAPS_UNPACK, .write_dir = argv[1]}, e);
 	if (r < 0 || (r = image_store_open(&p->store, argv[1], e)) < 0 || (r = image_store_share(&p->store, e)) < 0)
@@ -551,7 +487,7 @@ static int pull_run(struct pull *p, int argc, char **argv, struct err *e)
 
 int verb_pull(int argc, char **argv, struct err *e)
 {
-	struct pull p = {.origin = {.open = registry_open, .expect = registry_expect}, .sock = -1, .fetch_pidfd = -1};
+	struct pull p = {.origin = {.open = registry_open, .expect = registry_expect}, .fetcher = FETCHER_NULL};
 	int r = dir_make(AT_FDCWD, argv[1], 0700);
 
 	if (r < 0)

@@ -395,7 +395,7 @@ static void import_start(struct import *imp)
 	int r;
 
 	snprintf(dir, sizeof dir, "%s/images", sv->cfg.state_dir);
-	r = imp->pull ? image_pull_start(sv, dir, imp->source_fd, &ops, imp, &imp->job, &e)
+	r = imp->pull ? image_fetch_start(sv, "pull", imp->source_fd, &ops, imp, &imp->job, &e)
 		      : job_start(sv, import_argv, &imp->source_fd, 1, 0, &ops, imp, &imp->job, &e);
 	if (r < 0) {
 		imp->error = error_new(error_code_of(&e), e.text);
@@ -511,6 +511,7 @@ int imports_new(struct supervisor *sv)
 		return -ENOMEM;
 	im->sv = sv;
 	list_init(&im->all);
+	list_init(&im->sendings);
 	sv->imports = im;
 	return 0;
 }
@@ -522,6 +523,7 @@ void imports_free(struct imports *im)
 	if (!im)
 		return;
 	timer_del(&im->sweep_soon);
+	sendings_free(im);
 	while ((imp = list_first(&im->all, struct import, link)))
 		import_free(imp);
 	free(im);

@@ -12,7 +12,9 @@ struct imports {
 	struct import *storing;		/* one at a time: each sees the names as the one before left them */
 	unsigned n_removals; /* on their way to the disk: nothing is stored beside them, for the same reason */
 	bool sweeping;
-	bool sweep_again; /* when nothing else runs */
+	bool sweep_again;		/* when nothing else runs */
+	struct list sendings;		/* of struct sending.link: pushes */
+	unsigned n_sendings, n_sending; /* n_sending: of those that run */
 	struct timer sweep_soon;
 };
 
@@ -35,13 +37,14 @@ struct image *image_by_config(struct supervisor *sv, const char *image_id);
 
 /* image_request.c */
 struct request;
-void image_reply(struct request *rq, struct image *im); /* an ImageReply with this one */
+void image_reply(struct request *rq, struct image *im);		 /* an ImageReply with this one */
+struct image *image_wanted(struct request *rq, const char *ref); /* NULL: it was answered */
 
-/* image_pull.c: its job. */
+/* image_pull.c: a job that speaks with a registry; verb: "pull", "push". */
 struct job;
 struct job_ops;
-int image_pull_start(struct supervisor *sv, const char *dir, int request_fd, const struct job_ops *ops, void *arg,
-		     struct job **ret, struct err *e);
+int image_fetch_start(struct supervisor *sv, const char *verb, int request_fd, const struct job_ops *ops, void *arg,
+		      struct job **ret, struct err *e);
 
 /* image_import.c */
 /* The request is answered when it has ended. Takes source_fd and pull (what makes two pulls the same; NULL: an import). */
@@ -52,6 +55,10 @@ int imports_new(struct supervisor *sv);
 void imports_free(struct imports *im); /* NULL is harmless */
 /* Starts what may start now: first what was imported is stored, then a sweep if nothing runs, then the imports that wait. */
 void imports_go_on(struct imports *im);
+
+/* image_send.c */
+void sendings_go_on(struct imports *im);
+void sendings_free(struct imports *im);
 
 /* image_sweep.c */
 void imports_sweep(struct imports *im);

@@ -16,13 +16,15 @@
 #define WORD_SIZE 700
 
 /* Settings go with the job's command line, what is secret with its sealed request. */
-int image_pull_start(struct supervisor *sv, const char *dir, int request_fd, const struct job_ops *ops, void *arg,
-		     struct job **ret, struct err *e)
+int image_fetch_start(struct supervisor *sv, const char *verb, int request_fd, const struct job_ops *ops, void *arg,
+		      struct job **ret, struct err *e)
 {
 	const struct config *c = &sv->cfg;
+	char dir[sizeof c->state_dir + 16];
 	char plain_http[WORD_SIZE], mirrors[WORD_SIZE], certs_dir[WORD_SIZE], auth_file[WORD_SIZE], stall[64];
-	const char *argv[] = {"pull", dir, plain_http, mirrors, certs_dir, auth_file, stall, NULL};
+	const char *argv[] = {verb, dir, plain_http, mirrors, certs_dir, auth_file, stall, NULL};
 
+	snprintf(dir, sizeof dir, "%s/images", c->state_dir);
 	snprintf(plain_http, sizeof plain_http, "plain_http=%s", c->plain_http);
 	snprintf(mirrors, sizeof mirrors, "mirrors=%s", c->mirrors);
 	snprintf(certs_dir, sizeof certs_dir, "certs_dir=%s", c->certs_dir);

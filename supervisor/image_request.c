@@ -115,7 +115,7 @@ void on_image_list(struct request *rq)
 }
 
 /* NULL: it was answered. */
-static struct image *image_wanted(struct request *rq, const char *ref)
+struct image *image_wanted(struct request *rq, const char *ref)
 {
 	struct err e = {0};
 	struct image *im = ref && *ref ? image_find(rq->sv, ref, &e) : NULL;

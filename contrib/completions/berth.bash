@@ -2,7 +2,7 @@
 
 _berth_commands() {
 	case $1 in
-	"") echo "run create start stop restart kill pause unpause exec attach wait rename update rm ps inspect logs top stats events actions pod pull login logout image volume token info check upgrade shutdown version completion help " ;;
+	"") echo "run create start stop restart kill pause unpause exec attach wait rename update rm ps inspect logs top stats events actions pod pull push login logout image volume token info check upgrade shutdown version completion help " ;;
 	"container") echo "run create start stop restart kill pause unpause exec attach wait rename update rm ps inspect logs top stats actions " ;;
 	"pod") echo "create ls inspect rm " ;;
 	"image") echo "import ls inspect rm " ;;
@@ -41,6 +41,7 @@ _berth_resolve() {
 	"pod inspect") echo "pod inspect" ;;
 	"pod rm"|"pod remove") echo "pod rm" ;;
 	"pull"|"image pull") echo "pull" ;;
+	"push"|"image push") echo "push" ;;
 	"login") echo "login" ;;
 	"logout") echo "logout" ;;
 	image) echo image ;;
@@ -98,6 +99,7 @@ _berth_flags() {
 	"pod inspect") echo "-f --format --help" ;;
 	"pod rm") echo "-f --force --help" ;;
 	"pull") echo "--platform --tls-verify --authfile -q --quiet --format --help" ;;
+	"push") echo "--tls-verify --authfile -q --quiet --format --help" ;;
 	"login") echo "-u --username --password-stdin --authfile --help" ;;
 	"logout") echo "--authfile --help" ;;
 	"image import") echo "-t --name -q --quiet --help" ;;
@@ -276,6 +278,8 @@ _berth_value() {
 	"pull --platform") echo "-" ;;
 	"pull --authfile") echo "file" ;;
 	"pull --format") echo "json table" ;;
+	"push --authfile") echo "file" ;;
+	"push --format") echo "json table" ;;
 	"login --username"|"login -u") echo "-" ;;
 	"login --authfile") echo "file" ;;
 	"logout --authfile") echo "file" ;;
@@ -323,6 +327,7 @@ _berth_operand() {
 	"pod inspect") echo "pod" ;;
 	"pod rm") echo "pod" ;;
 	"pull") echo "image" ;;
+	"push") echo "image" ;;
 	"image import") echo "file" ;;
 	"image inspect") echo "image" ;;
 	"image rm") echo "image" ;;

@@ -221,6 +221,7 @@ TABLE = {
     "pod_remove": foreign({"force": True}, what="pods"),
     "image_import": denied(),
     "image_pull": denied({"name": "registry.example/x"}),
+    "image_push": denied({"ref": "busybox", "destination": "registry.example/x"}),
     "image_list": image_shared,
     "image_inspect": image_shared,
     "image_remove": denied({"ref": "busybox", "force": True}),
