@@ -209,6 +209,14 @@ static int descriptor_parse(const json_t *object, struct oci_descriptor *d, stru
 	return descriptor_name(object, d, e);
 }
 
+/* Two readers could take one document, of one digest, for two images (CVE-2021-41190). */
+static int one_kind_check(const json_t *root, struct err *e)
+{
+	if (json_object_get(root, "manifests") && (json_object_get(root, "layers") || json_object_get(root, "config")))
+		return err_set(e, 0, "json", "it is both a manifest and an index: refused");
+	return 0;
+}
+
 static int schema_check(const json_t *root, struct err *e)
 {
 	json_t *version;
@@ -227,6 +235,8 @@ int oci_document_type(const char *json, size_t len, char ret[128], struct err *e
 	json_t *version;
 
 	if (!root || member_text(root, "mediaType", ret, 128, e) < 0)
+		return -EINVAL;
+	if (one_kind_check(root, e) < 0)
 		return -EINVAL;
 	version = json_object_get(root, "schemaVersion");
 	if (json_is_integer(version) && json_integer_value(version) == 1)
@@ -257,13 +267,17 @@ int oci_layout_parse(const char *json, size_t len, struct err *e)
 
 static int index_read(const json_t *root, struct oci_descriptor **ret, unsigned *ret_n, struct err *e)
 {
+	char type[128];
 	AUTO_FREE struct oci_descriptor *list = NULL;
 	json_t *manifests;
 	size_t n;
 	int r;
 
-	if ((r = schema_check(root, e)) < 0 || (r = member(root, "manifests", JSON_ARRAY, &manifests, e)) < 0)
+	if ((r = schema_check(root, e)) < 0 || (r = member_text(root, "mediaType", type, sizeof type, e)) < 0 ||
+	    (r = one_kind_check(root, e)) < 0 || (r = member(root, "manifests", JSON_ARRAY, &manifests, e)) < 0)
 		return r;
+	if (type[0] && !oci_is_index(type))
+		return err_set(e, 0, "json", "'%s' is not an index", type);
 	n = json_array_size(manifests);
 	if (!n)
 		return err_set(e, 0, "json", "names no manifest");
@@ -301,7 +315,7 @@ static int manifest_read(const json_t *root, struct oci_manifest *m, struct err 
 	int r;
 
 	if ((r = schema_check(root, e)) < 0 || (r = member_text(root, "mediaType", type, sizeof type, e)) < 0 ||
-	    (r = member(root, "config", JSON_OBJECT, &config, e)) < 0 ||
+	    (r = one_kind_check(root, e)) < 0 || (r = member(root, "config", JSON_OBJECT, &config, e)) < 0 ||
 	    (r = member(root, "layers", JSON_ARRAY, &layers, e)) < 0)
 		return r;
 	if (type[0] && !oci_is_manifest(type))
@@ -530,6 +544,8 @@ static int image_read(const json_t *root, struct oci_image *image, struct err *e
 		return r;
 	image->config->architecture = member_copy(root, "architecture", e, &r);
 	image->config->os = member_copy(root, "os", e, &r);
+	if (r == 0 && berth__image_config__get_packed_size(image->config) > OCI_CONFIG_TEXT_MAX)
+		r = err_set(e, 0, "json", "Labels, Env, Cmd and the like have more than %u bytes", OCI_CONFIG_TEXT_MAX);
 	return r;
 }
 

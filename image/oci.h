@@ -8,12 +8,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define OCI_LAYERS_MAX 127
-#define OCI_JSON_MAX   (4u << 20)
-#define OCI_INDEX_MAX  1024 /* entries */
-#define OCI_LIST_MAX   8192 /* strings in one list of a config */
-#define OCI_JSON_DEPTH 32
-#define DIGEST_SIZE    72 /* "sha256:" + 64 hex digits + NUL */
+#define OCI_LAYERS_MAX	    127
+#define OCI_JSON_MAX	    (4u << 20)
+#define OCI_CONFIG_TEXT_MAX (256u << 10) /* of a config, what each container made from it carries along */
+#define OCI_INDEX_MAX	    1024	 /* entries */
+#define OCI_LIST_MAX	    8192	 /* strings in one list of a config */
+#define OCI_JSON_DEPTH	    32
+#define DIGEST_SIZE	    72 /* "sha256:" + 64 hex digits + NUL */
 
 struct oci_descriptor {
 	char media_type[128];
