@@ -12,7 +12,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from gateway import Gateway  # noqa: E402
-from host import BIN, DIR, IN_VM, SLOW, Host, TimeLimit, processes  # noqa: E402
+from host import BIN, DIR, IN_VM, SLOW, Gate, Host, TimeLimit, processes  # noqa: E402
 from oci import Image, busybox_entries, layer  # noqa: E402
 
 LIMIT_S = 90
@@ -80,6 +80,12 @@ def emptied():
     yield
     if Current.host and Current.host.daemon.poll() is None:
         Current.host.assert_clean(trash=True)
+
+
+@pytest.fixture
+def gate(tmp_path):
+    (tmp_path / "gate").mkdir()
+    return Gate(tmp_path / "gate")
 
 
 @pytest.fixture

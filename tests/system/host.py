@@ -57,6 +57,19 @@ def cgroup_mount():
         return next(line.split()[1] for line in f if line.split()[2] == "cgroup2")
 
 
+class Gate:
+    """What a container waits for until the test opens it: no sleep is long enough for every machine."""
+
+    WAIT = "until [ -e /gate/open ]; do sleep 0.05; done; "
+
+    def __init__(self, folder):
+        self.folder = str(folder)
+        self.flags = ["-v", self.folder + ":/gate:ro"]
+
+    def open(self):
+        open(self.folder + "/open", "w").close()
+
+
 class Result:
     def __init__(self, args, code, out, err):
         self.args, self.code, self.out, self.err = args, code, out, err
@@ -123,6 +136,10 @@ class Host:
     def kill(self, sig=signal.SIGKILL):
         self.daemon.send_signal(sig)
         return self.daemon.wait(20 * SLOW)
+
+    def settled(self):
+        """What inspect shows is on disk too. Only what was answered is at once: a kill -9 may take a state back that was merely seen."""
+        eventually(lambda: not self.ask("info").get("store_queue"), "all is on disk")
 
     def restart(self, sig=signal.SIGKILL):
         self.kill(sig)
@@ -237,6 +254,11 @@ class Host:
             return last[0]["state"].replace("CONTAINER_STATE_", "").lower() in states
         eventually(reached, lambda: "%s is %s; %r" % (ref, " or ".join(states), last), seconds)
         return last[0]
+
+    def wait_reader(self):
+        """A job reads: whoever follows a log is there."""
+        jobs = self.cgroup_dir + "/jobs"
+        eventually(lambda: [d for d in os.listdir(jobs) if os.path.isdir(jobs + "/" + d)], "a reader")
 
     def wait_log(self, ref, text, seconds=10):
         def found():

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from host import SLOW, eventually
+from host import SLOW, eventually, processes
 
 pytestmark = pytest.mark.native
 
@@ -241,22 +241,30 @@ def test_run_in_the_foreground_does_not_notice_a_killed_berthd(host):
     assert (p.returncode, out.split()) == (5, [b"%d" % i for i in range(1, 30)]), err
 
 
-def test_run_rm_waits_for_the_removal_over_a_killed_berthd(host):
-    p = host.popen("run", "--rm", "--name", "fg", "busybox", "sh", "-c", "sleep 0.5; exit 4")
-    eventually(lambda: [c for c in host.list() if c["state"].endswith("RUNNING")], "running")
+def test_run_rm_waits_for_the_removal_over_a_killed_berthd(host, gate):
+    p = host.popen("run", "--rm", "--name", "fg", *gate.flags, "busybox", "sh", "-c", "echo up; " + gate.WAIT + "exit 4")
+    assert p.stdout.readline() == b"up\n"       # it was answered
+    pid = host.status("fg")["pid"]
     host.kill()
-    time.sleep(0.7)
+    gate.open()
+    eventually(lambda: pid not in processes(), "it has ended")
     host.start()
     p.communicate(timeout=30 * SLOW)
     assert p.returncode == 4
     eventually(lambda: host.list() == [], "removed")
 
 
+def connected(p):
+    """Whether the tool has said what it wants and waits."""
+    fds = "/proc/%d/fd/" % p.pid
+    return processes()[p.pid][0] == "S" and any(os.readlink(fds + fd).startswith("socket:") for fd in os.listdir(fds))
+
+
 def test_a_request_that_berthd_never_read_is_asked_again(host):
     os.kill(host.daemon.pid, signal.SIGSTOP)
     run = host.popen("run", "--name", "once", "busybox", "sh", "-c", "echo ran; exit 3")
     create = host.popen("create", "--name", "made", "busybox")
-    time.sleep(0.3)
+    eventually(lambda: connected(run) and connected(create), "they wait for an answer")
     host.restart()
     out, err = run.communicate(timeout=30 * SLOW)
     assert (run.returncode, out) == (3, b"ran\n"), err
@@ -268,15 +276,16 @@ def test_a_request_that_berthd_never_read_is_asked_again(host):
 def test_logs_follow_goes_on_after_kill_9_without_a_line_lost_or_twice(host):
     name = host.detached("sh", "-c", COUNT % 60)
     p = host.popen("logs", "-f", name)
+    assert p.stdout.readline() == b"0\n"
     for _ in range(2):
         time.sleep(0.5)
         host.restart()
     out, err = p.communicate(timeout=30 * SLOW)
-    assert [int(l) for l in out.split()] == list(range(60)), err
+    assert [int(l) for l in out.split()] == list(range(1, 60)), err
 
 
 def test_events_go_on_after_a_restart_and_say_what_is_missing(host):
-    p = host.popen("events", "--format", "json")
+    p = host.popen("events", "--since", "@%d" % time.time(), "-f", "container=before", "--format", "json")
     host.detached("sleep", "60", name="before")
     while json.loads(p.stdout.readline())["type"] != "start":
         pass

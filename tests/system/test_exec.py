@@ -208,8 +208,8 @@ def test_exec_back_pressures_a_client_that_does_not_read(host, box):
 # ---------------------------------------------------------------- attach
 
 def test_attach_sees_output_and_ends_with_the_container_and_its_code(host):
-    name = host.detached("sh", "-c", "sleep 0.5; echo later; exit 3")
-    r = host.berth("attach", name, code=3)
+    name = host.detached("-i", "--", "sh", "-c", "read x; echo later; exit 3")
+    r = host.berth("attach", name, input="go\n", code=3)
     assert r.out == "later\n"
 
 
@@ -232,11 +232,17 @@ def test_attach_passes_stdin_where_it_is_open(host):
     host.berth("kill", name)
 
 
+def attached(host, name, terminal):
+    """berth attach, as far as that the terminal is the container's."""
+    p = host.popen("attach", name, stdin=terminal, stdout=terminal, stderr=terminal)
+    eventually(lambda: not termios.tcgetattr(terminal)[3] & termios.ECHO, "the terminal is raw")
+    return p
+
+
 def test_detach_keys_leave_the_container_running(host):
     name = host.detached("-it", "--", "sh")
     master, slave = pty.openpty()
-    p = host.popen("attach", name, stdin=slave, stdout=slave, stderr=slave)
-    time.sleep(0.2 * SLOW)
+    p = attached(host, name, slave)
     os.write(master, b"echo $((40+2))\r")
     read_pty(master, b"42")
     os.write(master, b"\x10\x11")
@@ -252,8 +258,7 @@ def test_run_it_and_detach_then_attach_again(host):
     os.write(master, b"\x10\x11")
     assert p.wait(10 * SLOW) == 0
     assert host.state_of("it") == "running"
-    p = host.popen("attach", "it", stdin=slave, stdout=slave, stderr=slave)
-    time.sleep(0.2 * SLOW)
+    p = attached(host, "it", slave)
     os.write(master, b"exit 8\r")
     read_pty(master, b"exit 8")
     assert p.wait(10 * SLOW) == 8

@@ -85,12 +85,15 @@ def test_follow_goes_on_over_restarts(host):
     assert out.decode().splitlines() == ["run"] * 3
 
 
-def test_rotation_keeps_size_and_count_and_follow_crosses_it(host):
+def test_rotation_keeps_size_and_count_and_follow_crosses_it(host, gate):
     with host.client() as c:
         c.request("container_create", {"name": "rot", "spec": {
-            "image": "busybox", "command": ["sh", "-c", "sleep 0.5; i=0; while [ $i -lt 40 ]; do seq $((i*100)) $((i*100+99)); i=$((i+1)); sleep 0.02; done"],
+            "image": "busybox", "command": ["sh", "-c", gate.WAIT + "i=0; while [ $i -lt 40 ]; do seq $((i*100)) $((i*100+99)); i=$((i+1)); sleep 0.02; done"],
+            "mounts": [{"type": "BIND", "source": gate.folder, "target": "/gate"}],
             "log": {"max_size_bytes": 65536, "max_files": 3}}, "start": True})
     p = host.popen("logs", "-f", "rot")
+    host.wait_reader()
+    gate.open()
     out, err = p.communicate(timeout=30 * SLOW)
     assert out.decode().split() == [str(i) for i in range(4000)], err
     folder = log_dir(host, "rot")
@@ -130,7 +133,7 @@ def test_a_follower_that_leaves_ends_its_reader(host):
     name = host.detached("sleep", "60")
     p = host.popen("logs", "-f", name)
     jobs = os.path.join(host.cgroup_dir, "jobs")
-    eventually(lambda: [d for d in os.listdir(jobs) if os.path.isdir(os.path.join(jobs, d))], "a reader")
+    host.wait_reader()
     p.kill()
     p.wait()
     eventually(lambda: not [d for d in os.listdir(jobs) if os.path.isdir(os.path.join(jobs, d))], "the reader is gone")

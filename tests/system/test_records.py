@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from host import SLOW, eventually
+from host import SLOW, eventually, processes
 
 pytestmark = pytest.mark.native
 
@@ -21,9 +21,7 @@ def read_events(p, n, seconds=10):
 
 
 def test_events_stream_a_containers_life(host):
-    p = host.popen("events", "--format", "json")
-    eventually(lambda: host.ask("info")["clients"] >= 2, "listening")
-    time.sleep(0.1 * SLOW)
+    p = host.popen("events", "--since", "@%d" % time.time(), "--format", "json")      # whenever it begins to listen
     name = host.detached("guest", "exit", "4")
     host.wait_state(name, "exited")
     host.berth("rm", name)
@@ -168,10 +166,12 @@ def test_a_removal_that_nobody_asked_for_is_an_action_with_its_reason(host):
     assert removals(host, member) == [("berthd", "ok", "with its pod")]
 
 
-def test_a_removal_over_a_killed_berthd_is_an_action_with_its_reason(host):
-    name = host.detached("--rm", "--", "sh", "-c", "read x < /proc/self/stat; exec sleep 0.4")
+def test_a_removal_over_a_killed_berthd_is_an_action_with_its_reason(host, gate):
+    name = host.detached("--rm", *gate.flags, "--", "sh", "-c", gate.WAIT)
+    pid = host.status(name)["pid"]
     host.kill()
-    time.sleep(0.8)
+    gate.open()
+    eventually(lambda: pid not in processes(), "it has ended")
     host.start()
     eventually(lambda: host.list() == [], "removed")
     assert removals(host, name) == [("berthd", "ok", "--rm: exited with 0")]

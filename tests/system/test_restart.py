@@ -23,15 +23,20 @@ def test_policy_decides_how_often_it_runs(host, policy, code, state, runs):
 
 @pytest.mark.parametrize("policy", ["always", "unless-stopped", "on-failure"])
 def test_a_killed_program_is_running_again_at_once(host, policy):
-    name = host.detached("--restart", policy, "--", "sleep", "600")
-    first = host.status(name)
-    with host.client() as c:
-        c.request("container_exec", {"ref": name, "exec": {"command": ["true"], "detach": True}})
+    took = []
+    for _ in range(3):
+        name = host.detached("--restart", policy, "--", "sleep", "600")
+        first = host.status(name)
+        with host.client() as c:
+            c.request("container_exec", {"ref": name, "exec": {"command": ["true"], "detach": True}})
 
-    os.kill(first["pid"], 9)
-    s = eventually(lambda: (lambda s: s if s["incarnation"] == 2 and s["state"].endswith("RUNNING") else None)(host.status(name)), "second run")
-    assert s["pid"] != first["pid"] and s["restart_count"] == 1 and s["last_exit"]["signal"] == 9
-    assert s["started_at"] - s["last_exit"]["finished_at"] < 50e6 * SLOW     # nanoseconds: the first restart has no delay
+        os.kill(first["pid"], 9)
+        s = eventually(lambda: (lambda s: s if s["incarnation"] == 2 and s["state"].endswith("RUNNING") else None)(host.status(name)), "second run")
+        assert s["pid"] != first["pid"] and s["restart_count"] == 1 and s["last_exit"]["signal"] == 9
+        took.append(s["started_at"] - s["last_exit"]["finished_at"])
+        if took[-1] < 50e6 * SLOW:      # nanoseconds: the first restart has no delay; a busy machine may have its own, once
+            break
+    assert min(took) < 50e6 * SLOW, took
 
 
 def test_always_starts_again_after_success_too(host):
@@ -107,9 +112,10 @@ def test_restart_by_hand_of_running_ended_and_paused(host):
     host.wait_state(name, "running")
 
 
-def test_update_of_the_policy_takes_effect_at_the_next_end(host):
-    name = host.detached("sh", "-c", "sleep 0.5; exit 1")
+def test_update_of_the_policy_takes_effect_at_the_next_end(host, gate):
+    name = host.detached(*gate.flags, "--", "sh", "-c", gate.WAIT + "exit 1")
     host.berth("update", "--restart", "on-failure:1", name)
+    gate.open()
     s = host.wait_state(name, "exited")
     assert s["restart_count"] == 1
     assert host.inspect(name)["spec"]["restart"] == {"kind": "ON_FAILURE", "max_retries": 1}

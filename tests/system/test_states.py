@@ -167,10 +167,13 @@ def test_pause_stops_every_process_and_unpause_lets_them_go_on(host):
     host.wait_log(name, "3 ")
     host.berth("pause", name)
     assert host.state_of(name) == "paused"
-    time.sleep(0.3)
-    before = host.berth("logs", name).out
-    time.sleep(0.3)
-    assert host.berth("logs", name).out == before
+
+    def still():
+        """What it had written is in the log, and there is nothing new."""
+        seen = host.berth("logs", name).out
+        time.sleep(0.3)
+        return host.berth("logs", name).out == seen and seen
+    before = eventually(still, "it counts no further")
     host.berth("unpause", name)
     assert host.state_of(name) == "running"
     eventually(lambda: len(host.berth("logs", name).out) > len(before), "counting again")
@@ -208,7 +211,8 @@ def test_rm_force_of_a_paused_container_works(host):
 
 @pytest.mark.parametrize("paused", [False, True])
 def test_rm_stop_lets_the_program_end_by_itself(host, paused):
-    name = host.detached("-v", "work:/work", "--", "sh", "-c", "trap 'echo said > /work/goodbye; exit 0' TERM; while :; do sleep 0.05; done")
+    name = host.detached("-v", "work:/work", "--", "sh", "-c", "trap 'echo said > /work/goodbye; exit 0' TERM; echo up; while :; do sleep 0.05; done")
+    host.wait_log(name, "up")
     if paused:
         host.berth("pause", name)
     host.berth("rm", "--stop", name)
@@ -217,7 +221,7 @@ def test_rm_stop_lets_the_program_end_by_itself(host, paused):
 
 
 def test_rm_stop_kills_at_the_deadline_and_is_deleting_until_then(host):
-    name = host.detached("--stop-timeout", "1", "--", "guest", "ignore-term")
+    name = host.detached("--stop-timeout", "2", "--", "guest", "ignore-term")
     p = host.popen("rm", "--stop", name)
     host.wait_state(name, "deleting")
     host.refused("restart", name, text="cannot restart: container is Deleting")
