@@ -52,8 +52,7 @@ static int pull_run(struct app *app, void *opts, char **operands, unsigned n)
 	for (unsigned i = 0; i < n && !status; i++) {
 		struct ask a;
 
-		status = pull_ask(app, &o->pull, operands[i], BERTH__PULL_POLICY__PULL_POLICY_ALWAYS,
-				  format_is_json(&o->format), &a);
+		status = pull_ask(app, &o->pull, operands[i], format_is_json(&o->format), &a);
 		if (!status && a.reply->image_reply->n_images)
 			image_print(o, a.reply->image_reply->images[0], operands[i]);
 		ask_fini(&a);

@@ -133,6 +133,9 @@ struct creation {
 	struct run_opts *opts;
 	Berth__ContainerCreate create;
 	struct session_opts session;
+	Berth__ImagePull pull;
+	struct credentials credentials;
+	struct err no_credentials; /* … could be read; text "": nothing went wrong */
 	int cid_fd;
 };
 
@@ -149,6 +152,14 @@ static int created(struct app *app, struct creation *n, const char *uuid, const 
 	return status;
 }
 
+/* Credentials that cannot be read are a reason only if it has not gone without them. */
+static int create_refused(struct app *app, const struct creation *n, const Berth__Error *error)
+{
+	if (n->no_credentials.text[0])
+		(void)app_fail(app, &n->no_credentials);
+	return app_refused(app, error, &n->opts->spec);
+}
+
 static int given_up(const struct creation *n, int status)
 {
 	if (n->opts->cidfile)
@@ -156,55 +167,25 @@ static int given_up(const struct creation *n, int status)
 	return status;
 }
 
-static int image_pull(struct app *app, struct creation *n, Berth__PullPolicy policy)
-{
-	struct ask a;
-	int status = pull_ask(app, &n->opts->pull, n->create.spec->image, policy, false, &a);
-
-	ask_fini(&a);
-	return status;
-}
-
-static bool image_is_missing(const struct ask *a)
-{
-	const Berth__Error *error = ask_error(a);
-
-	return error && error->code == BERTH__ERROR__CODE__NOT_FOUND && error->step &&
-	       !strcmp(error->step, "spec.image");
-}
-
-/* Most often the image is there: it is pulled when berthd says that it is not. */
+/* One question, in which the image is pulled if need be. */
 static int create_ask(struct app *app, struct creation *n)
 {
-	const struct pull_opts *pull = &n->opts->pull;
-	bool pulled = pull_policy_is(pull, "never");
+	struct progress progress;
 	struct ask a;
 	int status = 0;
 
-	if (pull_policy_is(pull, "always") || (pull->platform && !pulled)) {
-		pulled = true;
-		status = image_pull(app, n,
-				    pull_policy_is(pull, "always") ? BERTH__PULL_POLICY__PULL_POLICY_ALWAYS
-								   : BERTH__PULL_POLICY__PULL_POLICY_MISSING);
-		if (status)
-			return given_up(n, status);
-	}
+	progress_init(&progress, n->opts->pull.quiet, false);
 	for (;;) {
 		AUTO_FREE char *uuid = NULL;
 
 		ask_init(&a, BERTH__ENVELOPE__BODY_CONTAINER_CREATE, &n->create);
 		a.once = n->create.attach;
+		a.more = pull_more;
+		a.arg = &progress;
 		status = app_ask_raw(app, &a);
-		if (!status && !pulled && image_is_missing(&a)) {
-			pulled = true;
-			ask_fini(&a);
-			status = image_pull(app, n, BERTH__PULL_POLICY__PULL_POLICY_MISSING);
-			if (status)
-				return given_up(n, status);
-			continue;
-		}
+		progress_end(&progress);
 		if (!status && ask_error(&a))
-			status = app_refused(app, ask_error(&a), &n->opts->spec);
+			status = create_refused(app, n, ask_error(&a));
 		if (!a.lost)
 			break;
 		uuid = lost_find(app, &a, &status);
@@ -227,16 +208,31 @@ static int create_ask(struct app *app, struct creation *n)
 static int create(struct app *app, struct run_opts *o, bool start, bool attach, const struct session_opts *session)
 {
 	struct creation n = {.opts = o, .create = BERTH__CONTAINER_CREATE__INIT, .session = *session};
-	int status = pull_opts_check(app, &o->pull);
+	Berth__PullPolicy policy;
+	struct err e = {0};
+	int status, r;
 
-	if (status || (status = cidfile_open(app, o->cidfile, &n.cid_fd)))
+	if (pull_policy(&o->pull, &policy, &e) < 0)
+		return app_usage(app, "%s", e.text);
+	pull_fill(&n.pull, &o->pull, spec_of(o)->image, policy);
+	r = credentials_find(&o->pull, spec_of(o)->image, &n.credentials, &n.pull.auth, &e);
+	if (r < 0 && r != -EINVAL && o->pull.authfile)
+		return app_fail(app, &e);
+	if (r < 0 && r != -EINVAL)
+		n.no_credentials = e;
+	status = cidfile_open(app, o->cidfile, &n.cid_fd);
+	if (status) {
+		credentials_end(&n.credentials);
 		return status;
+	}
+	n.create.pull = &n.pull;
 	n.create.name = (char *)(uintptr_t)o->name;
 	n.create.spec = spec_of(o);
 	n.create.has_unique_name = n.create.unique_name = true;
 	n.create.has_start = n.create.start = start;
 	n.create.has_attach = n.create.attach = attach;
 	status = create_ask(app, &n);
+	credentials_end(&n.credentials);
 	close_fd(&n.cid_fd);
 	return status;
 }

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/own.h"
+#include "base/str.h"
 #include "image/authfile.h"
 #include "image/reference.h"
 
@@ -49,18 +50,25 @@ void pull_opts_init(struct pull_opts *o)
 	o->tls_verify = true;
 }
 
-bool pull_policy_is(const struct pull_opts *o, const char *policy)
+int pull_policy(const struct pull_opts *o, Berth__PullPolicy *ret, struct err *e)
 {
-	const char *p = o->policy ? o->policy : "missing";
+	static const struct {
+		const char *word;
+		Berth__PullPolicy policy;
+	} words[] = {
+		{"missing", BERTH__PULL_POLICY__PULL_POLICY_MISSING},
+		{"always", BERTH__PULL_POLICY__PULL_POLICY_ALWAYS},
+		{"never", BERTH__PULL_POLICY__PULL_POLICY_NEVER},
+		{"ifnotpresent", BERTH__PULL_POLICY__PULL_POLICY_MISSING},
+	};
 
-	return !strcmp(!strcmp(p, "ifnotpresent") ? "missing" : p, policy);
-}
-
-int pull_opts_check(const struct app *app, const struct pull_opts *o)
-{
-	if (pull_policy_is(o, "missing") || pull_policy_is(o, "always") || pull_policy_is(o, "never"))
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		if (strcmp(o->policy ? o->policy : "missing", words[i].word) != 0)
+			continue;
+		*ret = words[i].policy;
 		return 0;
-	return app_usage(app, "--pull: \"%s\" is none of missing, always and never", o->policy);
+	}
+	return err_set(e, EINVAL, "flag", "--pull: \"%s\" is none of missing, always and never", o->policy);
 }
 
 /* ---------------------------------------------------------------- credentials */
@@ -117,7 +125,42 @@ static int auth_look(const struct pull_opts *o, const struct reference *ref, str
 
 /* ---------------------------------------------------------------- asking */
 
-static void on_more(struct ask *a, const Berth__Envelope *reply)
+int credentials_find(const struct pull_opts *o, const char *name, struct credentials *c, Berth__RegistryAuth **ret,
+		     struct err *e)
+{
+	char canonical[REFERENCE_SIZE];
+	struct reference ref;
+	int r;
+
+	*c = (struct credentials){.message = BERTH__REGISTRY_AUTH__INIT};
+	if (reference_canonical(name, canonical, e) < 0 || reference_split(canonical, &ref, e) < 0)
+		return -EINVAL;
+	r = auth_look(o, &ref, &c->found, e);
+	if (r < 0)
+		return r == -EINVAL ? -EIO : r;
+	c->message.username = c->found.user;
+	c->message.password = c->found.password;
+	c->message.identity_token = c->found.identity_token;
+	*ret = c->found.user || c->found.identity_token ? &c->message : NULL;
+	return 0;
+}
+
+void credentials_end(struct credentials *c)
+{
+	auth_free(&c->found);
+}
+
+void pull_fill(Berth__ImagePull *pull, const struct pull_opts *o, const char *name, Berth__PullPolicy policy)
+{
+	berth__image_pull__init(pull);
+	pull->name = (char *)(uintptr_t)name;
+	pull->platform = (char *)(uintptr_t)o->platform;
+	pull->has_policy = pull->has_tls_verify = true;
+	pull->policy = policy;
+	pull->tls_verify = o->tls_verify;
+}
+
+void pull_more(struct ask *a, const Berth__Envelope *reply)
 {
 	if (reply->body_case == BERTH__ENVELOPE__BODY_EVENT_BATCH)
 		progress_events(a->arg, reply->event_batch);
@@ -127,45 +170,30 @@ static void on_more(struct ask *a, const Berth__Envelope *reply)
 static int registry_ask(struct app *app, const struct pull_opts *o, const char *name, bool json, struct ask *a,
 			Berth__RegistryAuth **ret_auth)
 {
-	Berth__RegistryAuth auth = BERTH__REGISTRY_AUTH__INIT;
-	char canonical[REFERENCE_SIZE];
-	struct reference ref;
 	struct progress progress;
-	struct auth found;
+	struct credentials found;
 	struct err e = {0};
-	int status;
+	int status, r = credentials_find(o, name, &found, ret_auth, &e);
 
-	if (reference_canonical(name, canonical, &e) < 0 || reference_split(canonical, &ref, &e) < 0)
-		return app_usage(app, "%s", e.text);
-	if (auth_look(o, &ref, &found, &e) < 0)
-		return app_fail(app, &e);
-	auth.username = found.user;
-	auth.password = found.password;
-	auth.identity_token = found.identity_token;
-	if (found.user || found.identity_token)
-		*ret_auth = &auth;
+	if (r < 0)
+		return r == -EINVAL ? app_usage(app, "%s", e.text) : app_fail(app, &e);
 	progress_init(&progress, o->quiet, json);
-	a->more = on_more;
+	a->more = pull_more;
 	a->arg = &progress;
 	status = app_ask_raw(app, a);
 	progress_end(&progress);
-	auth_free(&found);
+	credentials_end(&found);
 	if (!status && ask_error(a))
 		status = app_refused(app, ask_error(a), NULL);
 	return status;
 }
 
-int pull_ask(struct app *app, const struct pull_opts *o, const char *name, Berth__PullPolicy policy, bool json,
-	     struct ask *a)
+int pull_ask(struct app *app, const struct pull_opts *o, const char *name, bool json, struct ask *a)
 {
-	Berth__ImagePull pull = BERTH__IMAGE_PULL__INIT;
+	Berth__ImagePull pull;
 
+	pull_fill(&pull, o, name, BERTH__PULL_POLICY__PULL_POLICY_ALWAYS);
 	ask_init(a, BERTH__ENVELOPE__BODY_IMAGE_PULL, &pull);
-	pull.name = (char *)(uintptr_t)name;
-	pull.platform = (char *)(uintptr_t)o->platform;
-	pull.has_policy = pull.has_tls_verify = true;
-	pull.policy = policy;
-	pull.tls_verify = o->tls_verify;
 	return registry_ask(app, o, name, json, a, &pull.auth);
 }
 

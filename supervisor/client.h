@@ -59,8 +59,11 @@ void reply_begun(struct supervisor *sv, struct parked p, const char *uuid);
 void reply(struct supervisor *sv, struct parked p, Berth__Envelope *body, const int *fds, unsigned n_fds);
 /* Someone still waits for this answer. */
 bool parked_alive(const struct supervisor *sv, struct parked p);
-/* fn is called, once, from the loop, when the client goes away or cancels before the terminal reply. -ENOENT: already gone. */
+/* fn is called, once, from the loop, when the client goes away or cancels before the terminal reply, which it still owes (to who
+ * joined by a client_token, and to the action). -ENOENT: already gone. */
 int parked_on_gone(struct supervisor *sv, struct parked p, void (*fn)(void *arg, bool cancelled), void *arg);
+/* A default deadline does not run while a pull of any size is under way; it begins anew after it. */
+void parked_deadline(struct supervisor *sv, struct parked p, bool runs);
 /* The code that a person's error becomes: EINVAL -> INVALID, ENOENT -> NOT_FOUND, ENOTSUP -> UNSUPPORTED, ENOSPC -> EXHAUSTED … */
 Berth__Error__Code error_code_of(const struct err *e);
 

@@ -2,7 +2,10 @@
  *
  * What a container is at any time:
  *
- *   Creating   its row is on the way to the disk. A create that also starts goes on to Starting without waiting for that.
+ *   Creating   its image is being pulled (obj->pull), or its row is on the way to the disk. A create that also starts goes on to
+ *              Starting without waiting for that. Who waits for a create that pulls has no row until the image is here: a berthd
+ *              that dies then has done nothing, and is asked again. One that was accepted has its row from the beginning, and
+ *              begins again with every berthd until it is Created, or Error.
  *   Created    it exists and never ran. (With hold_before_exec: its process exists, stopped before exec.)
  *   Starting   a plan was sent, no report yet; a deadline runs.
  *   Running    exec has happened. A pause under way (freezing) and a kill under way (phase) are still Running: only what was
@@ -16,14 +19,14 @@
  *   Unknown    there is a shim and it does not answer.
  *   Rebuilding nobody enters it yet.
  *
- * What is wanted is desired_running; what is waited for is c->waiting (a pod that is not ready), c->start_after (Stopping on
+ * What is wanted is desired_running; what is waited for is c->waiting (a pod that is not ready, an image), c->start_after (Stopping on
  * the way to a restart), c->launch_when_gone (the last shim is on its way out), fill_pending() (a new volume's content).
  *
  * An event that the table has no row for is refused in words ("cannot pause: container is Exited") if a person sent it, and
  * is late news otherwise. An action returns the state it led to, or 0 for the one in its row. An action never handles another
  * event: it posts, and posted events are handled in order when the turn ends.
  *
- * The actions are in container_start.c, container_stop.c, container_pause.c, container_end.c and container_remove.c; what they share
+ * The actions are in container_image.c, container_start.c, container_stop.c, container_pause.c, container_end.c and container_remove.c; what they share
  * is in container_act.h. */
 #include "supervisor/container_act.h"
 
@@ -48,6 +51,12 @@ static const struct row rows[STATE_N][EV_N_] = {
 	[S(CREATING)] = {
 		[EV_STORED]	  = { S(CREATED),  act_stored },
 		[EV_STORE_FAILED] = { S(DELETING), act_undo },
+		[EV_PULL]	  = { S(CREATING), act_pull },
+		[EV_PULLED]	  = { S(CREATING), act_pulled },
+		[EV_PULL_FAILED]  = { S(ERROR),	   act_pull_failed },
+		[EV_STOP]	  = { S(CREATING), act_stop_pull },
+		[EV_REMOVE]	  = { S(DELETING), act_remove },
+		[EV_REMOVE_FORCE] = { S(DELETING), act_remove },
 		[EV_START]	  = { S(STARTING), act_start },
 		[EV_LAUNCH]	  = { S(STARTING), act_start },
 		[EV_POD_FAILED]	  = { S(ERROR),    act_failed },
@@ -340,7 +349,7 @@ static const char *task_now(const struct container *c)
 {
 	switch (container_state(c)) {
 	case S(CREATING):
-		return "create";
+		return c->obj->pull ? "pull" : "create";
 	case S(STARTING):
 		return c->task ? c->task : c->obj->status->restart_count ? "restart" : "start";
 	case S(STOPPING):

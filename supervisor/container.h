@@ -7,6 +7,7 @@
 #include "proto/berth.pb-c.h"
 #include "proto/shim.pb-c.h"
 #include "supervisor/client.h"
+#include "supervisor/image.h"
 #include "supervisor/policy.h"
 #include "supervisor/supervisor.h"
 #include "supervisor/waiter.h"
@@ -19,6 +20,9 @@ extern const struct shimlink_ops container_shim_ops; /* owner: a struct containe
 enum container_event_type {
 	EV_STORED,	 /* the row is on disk: the container exists */
 	EV_STORE_FAILED, /* it could not be stored: it never existed */
+	EV_PULL,	 /* its image is to be got: for who made it, or again for a berthd that comes back */
+	EV_PULLED,	 /* … and is here */
+	EV_PULL_FAILED,	 /* … or cannot be had; c->failure */
 	EV_START,	 /* a person */
 	EV_STOP,
 	EV_RESTART,
@@ -60,6 +64,7 @@ struct event {
 	bool volumes;		      /* REMOVE: anonymous volumes too */
 	bool stop_first;	      /* REMOVE_FORCE: by its stop signal, as STOP does */
 	const Shim__Running *running; /* RUNNING, HELD */
+	const Berth__ImagePull *pull; /* PULL: as it was asked for, with its credentials; NULL: again */
 };
 #define EVENT(t) ((struct event){.type = (t), .session_fd = -1, .shim_session_fd = -1})
 
@@ -74,9 +79,11 @@ struct container {
 	Berth__Container *obj;
 	struct pod *pod;       /* lives at least as long as we are in its list */
 	struct shimlink *shim; /* owned; NULL when there is no shim */
-	struct fill *fill;     /* the job that fills one of its volumes; fill.c's */
-	unsigned fill_next;    /* the mount that is to be looked at next for that */
-	bool fill_waits;       /* a volume of it is being filled for another container */
+	/* obj->pull: its image is not here, and it is Creating, or has come to nothing and would begin with that again */
+	struct image_wait image;
+	struct fill *fill;  /* the job that fills one of its volumes; fill.c's */
+	unsigned fill_next; /* the mount that is to be looked at next for that */
+	bool fill_waits;    /* a volume of it is being filled for another container */
 	/* launch, stop and kill deadlines, backoff, freezing: what it means follows from the state */
 	struct timer timer;
 	struct history history; /* what policy.c needs */
@@ -86,15 +93,16 @@ struct container {
 	struct list execs;	   /* of struct exec.link: asked for, not yet started */
 	uint32_t answers;	   /* kinds of waiters (bits) to be answered when the present event is handled */
 	uint32_t posted;	   /* events (bits of 1 << type) to be handled when the turn ends */
-	struct err failure;	   /* of FAILED */
-	Shim__ExitRecord exit;	   /* of EXITED; its strings are NULL */
-	bool exit_known;	   /* false: nobody saw the status */
-	int session_fd;		   /* the shim's end of a session to be given with the next launch; -1 */
-	uint64_t asked_until_ns;   /* an end before this was asked for by a kill; 0 = not */
-	uint64_t step_at_ns;	   /* of a stop, pause or removal: when its present step began */
-	uint64_t removal_action;   /* of a removal that berthd decided on; 0 = none */
-	uint32_t poll_ms;	   /* pause of the present polling */
-	uint8_t phase;		   /* of an end that was asked for: enum end_phase in container_act.h */
+	struct err failure;	   /* of FAILED, PULL_FAILED */
+	Berth__Error__Code pull_code; /* of PULL_FAILED */
+	Shim__ExitRecord exit;	      /* of EXITED; its strings are NULL */
+	bool exit_known;	      /* false: nobody saw the status */
+	int session_fd;		      /* the shim's end of a session to be given with the next launch; -1 */
+	uint64_t asked_until_ns;      /* an end before this was asked for by a kill; 0 = not */
+	uint64_t step_at_ns;	      /* of a stop, pause or removal: when its present step began */
+	uint64_t removal_action;      /* of a removal that berthd decided on; 0 = none */
+	uint32_t poll_ms;	      /* pause of the present polling */
+	uint8_t phase;		      /* of an end that was asked for: enum end_phase in container_act.h */
 	/* what a person asked for and is under way: "stop"; static text, NULL = nothing */
 	const char *task;
 	bool group_ahead;      /* the group of its first incarnation came with the shim (spare.h) */

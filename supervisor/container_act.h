@@ -44,6 +44,8 @@ void container_group_bury(struct container *c);
 action act_stored, act_undo, act_start, act_start_running, act_start_joins, act_filled, act_held, act_launching,
 	act_running, act_running_again, act_failed, act_shim_lost_launching, act_timer_launch, act_timer_retry;
 
+/* It is here, and so is its row. */
+state container_created(struct container *c);
 /* Starting; or it waits in the state that it is in for its pod to be ready. */
 state container_start(struct container *c, state waits_in);
 /* A person asked for it, or this stands in for one: history begins anew. */
@@ -53,6 +55,16 @@ void container_set_history(struct container *c, struct history h);
 void container_answer_started(struct container *c);
 void container_note_ran(struct container *c);
 void container_note_running(struct container *c, const Shim__Running *r);
+
+/* container_image.c */
+action act_pull, act_pulled, act_pull_failed, act_stop_pull;
+
+/* It is Creating, and waits for its image as for a pod. */
+state container_pull_again(struct container *c);
+/* What the image has for it goes into the spec; once. */
+int container_complete(Berth__Container *obj, const Berth__Image *image, struct err *e);
+/* obj->pull: ask, without what is secret. */
+int container_pull_note(Berth__Container *obj, const Berth__ImagePull *ask, struct err *e);
 
 /* container_stop.c */
 action act_stop, act_stop_again, act_stop_launch, act_stop_ended, act_cancel_retry, act_kill, act_kill_paused,

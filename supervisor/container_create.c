@@ -1,10 +1,12 @@
-/* supervisor/container_create.c - from a request to a container: what was asked is checked, completed from the image, given a name,
- * a pod and an id range, stored, and (with start) launched while the row is on its way to the disk. */
+/* supervisor/container_create.c - from a request to a container: what was asked is checked, completed from the image (or that is
+ * begun to be pulled: container_image.c), given a name, a pod and an id range, stored, and (with start) launched while the row is on
+ * its way to the disk. */
 #include "base/own.h"
 #include "proto/envelope.h"
 #include "supervisor/caps.h"
 #include "supervisor/check.h"
 #include "supervisor/check_member.h"
+#include "supervisor/container_act.h"
 #include "supervisor/container_request.h"
 #include "supervisor/image.h"
 #include "supervisor/names.h"
@@ -19,96 +21,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* ---------------------------------------------------------------- completed from the image */
-
-static bool env_names(char *const *env, size_t n, const char *entry)
-{
-	size_t len = strcspn(entry, "=");
-
-	for (size_t i = 0; i < n; i++)
-		if (strcspn(env[i], "=") == len && !memcmp(env[i], entry, len))
-			return true;
-	return false;
-}
-
-static int merge_env(Berth__ContainerSpec *spec, const Berth__ImageConfig *img)
-{
-	char **env = NULL;
-	size_t n = 0;
-	int r = 0;
-
-	for (size_t i = 0; i < spec->n_env && !r; i++)
-		r = strings_add(&env, &n, spec->env[i]);
-	for (size_t i = 0; i < img->n_env && !r; i++)
-		if (!env_names(spec->env, spec->n_env, img->env[i]))
-			r = strings_add(&env, &n, img->env[i]);
-	if (r < 0) {
-		strings_free(&env, &n);
-		return r;
-	}
-	strings_free(&spec->env, &spec->n_env);
-	spec->env = env;
-	spec->n_env = n;
-	return 0;
-}
-
-static int label_add(Berth__ContainerSpec *spec, const Berth__KeyValue *label)
-{
-	Berth__KeyValue **grown = realloc(spec->labels, (spec->n_labels + 1) * sizeof *grown);
-	Berth__KeyValue *copy = message_copy(&label->base);
-
-	if (grown)
-		spec->labels = grown;
-	if (!grown || !copy) {
-		if (copy)
-			berth__key_value__free_unpacked(copy, NULL);
-		return -ENOMEM;
-	}
-	grown[spec->n_labels++] = copy;
-	return 0;
-}
-
-static int merge_labels(Berth__ContainerSpec *spec, const Berth__ImageConfig *img)
-{
-	size_t own = spec->n_labels;
-	int r = 0;
-
-	for (size_t i = 0; i < img->n_labels && !r; i++) {
-		bool taken = false;
-
-		for (size_t k = 0; k < own; k++)
-			taken |= img->labels[i]->key && !strcmp(spec->labels[k]->key, img->labels[i]->key);
-		if (!taken)
-			r = label_add(spec, img->labels[i]);
-	}
-	return r;
-}
-
-static void merge_text(char **own, const char *image)
-{
-	if ((!*own || !(*own)[0]) && image && image[0])
-		set_text(own, "%s", image);
-}
-
-/* As Docker: an entrypoint of the request's takes the image's command away too. */
-static int merge_image(Berth__ContainerSpec *spec, const Berth__ImageConfig *img)
-{
-	int r = 0;
-
-	if (!spec->entrypoint_set) {
-		if (!spec->n_command)
-			r = strings_copy(&spec->command, &spec->n_command, img->command, img->n_command);
-		if (!r)
-			r = strings_copy(&spec->entrypoint, &spec->n_entrypoint, img->entrypoint, img->n_entrypoint);
-	}
-	merge_text(&spec->workdir, img->workdir);
-	merge_text(&spec->user, img->user);
-	merge_text(&spec->stop_signal, img->stop_signal);
-	if (!r)
-		r = merge_env(spec, img);
-	return r ? r : merge_labels(spec, img);
-}
 
 /* ---------------------------------------------------------------- what berthd gives it */
 
@@ -162,6 +74,7 @@ struct creation {
 	struct request *rq;
 	const Berth__ContainerCreate *ask;
 	Berth__Container *obj;
+	Berth__ImagePull pull; /* as it was asked for; borrowed */
 	struct err e;
 	Berth__Error__Code code;
 };
@@ -172,11 +85,36 @@ static int creation_fail(struct creation *k, Berth__Error__Code code, int r)
 	return r < 0 ? r : -EINVAL;
 }
 
+/* The image that is here, or that it is to be pulled. Who says nothing of that wants one that is here. */
+static int creation_image(struct creation *k)
+{
+	Berth__Container *obj = k->obj;
+	struct image *image;
+	int r;
+
+	k->pull = k->ask->pull ? *k->ask->pull : (Berth__ImagePull)BERTH__IMAGE_PULL__INIT;
+	k->pull.name = obj->spec->image;
+	if (!k->ask->pull)
+		k->pull.policy = BERTH__PULL_POLICY__PULL_POLICY_NEVER;
+	else if (!k->pull.has_policy)
+		k->pull.policy = BERTH__PULL_POLICY__PULL_POLICY_MISSING;
+	k->pull.has_policy = true;
+	r = image_want(k->rq->sv, &k->rq->who, &k->pull, &image, &k->e);
+	if (r > 0)
+		r = container_complete(obj, image->obj, &k->e);
+	else if (r == 0)
+		r = container_pull_note(obj, &k->pull, &k->e);
+	else if (!strcmp(k->e.step, "policy") || !strcmp(k->e.step, "platform"))
+		snprintf(k->e.step, sizeof k->e.step, "pull.%s", k->e.code == EACCES ? "policy" : "platform");
+	else
+		snprintf(k->e.step, sizeof k->e.step, "spec.image");
+	return r < 0 ? creation_fail(k, error_code_of(&k->e), r) : 0;
+}
+
 static int creation_spec(struct creation *k)
 {
 	static const Berth__ContainerSpec nothing = BERTH__CONTAINER_SPEC__INIT;
 	Berth__Container *obj = k->obj;
-	struct image *image;
 	int r;
 
 	obj->spec = message_copy(k->ask->spec ? &k->ask->spec->base : &nothing.base);
@@ -187,23 +125,7 @@ static int creation_spec(struct creation *k)
 		r = check_container_spec(k->rq->sv, obj->spec, &k->e);
 	if (r < 0)
 		return creation_fail(k, error_code_of(&k->e), r);
-	image = image_find(k->rq->sv, obj->spec->image, &k->e);
-	if (!image) {
-		snprintf(k->e.step, sizeof k->e.step, "spec.image");
-		return creation_fail(k, error_code_of(&k->e), -ENOENT);
-	}
-	obj->image_config = image->obj->config ? message_copy(&image->obj->config->base) : NULL;
-	set_text(&obj->image_id, "%s", image->obj->image_id ? image->obj->image_id : "");
-	r = strings_copy(&obj->layers, &obj->n_layers, image->obj->layers, image->obj->n_layers);
-	if (!r && obj->image_config)
-		r = merge_image(obj->spec, obj->image_config);
-	if (r < 0)
-		return creation_fail(k, BERTH__ERROR__CODE__EXHAUSTED, err_set(&k->e, ENOMEM, "", "no memory"));
-	if (!obj->spec->n_entrypoint && !obj->spec->n_command)
-		return creation_fail(
-			k, BERTH__ERROR__CODE__INVALID,
-			err_set(&k->e, EINVAL, "spec.command", "neither the image nor the request names a command"));
-	return 0;
+	return creation_image(k);
 }
 
 static int creation_confinement(struct creation *k)
@@ -241,7 +163,7 @@ static int creation_meta(struct creation *k)
 	int r;
 
 	/* Who starts now gets a shim that is there, and the uuid that it has. */
-	if (!k->ask->start || !spare_offer(sv, k->obj, uuid))
+	if (!k->ask->start || k->obj->pull || !spare_offer(sv, k->obj, uuid))
 		uuid_make(uuid);
 	if (name && name[0]) {
 		r = check_name("name", name, &k->e);
@@ -353,6 +275,33 @@ static void creation_start(struct creation *k, struct container *c)
 		reply_err(k->rq->sv, k->rq->parked, BERTH__ERROR__CODE__CONFLICT, &e);
 }
 
+/* Who is told when it is done has a row only then; until then whatever happens leaves nothing. */
+static int creation_begin(struct creation *k, struct container *c)
+{
+	struct supervisor *sv = k->rq->sv;
+	struct event ev = EVENT(EV_PULL);
+	bool accept = k->rq->env->accept;
+	int r = !c->obj->pull || accept ? container_create_row(c) : 0;
+
+	if (r < 0)
+		return r;
+	c->shim = spare_take(sv, c->node.uuid, &container_shim_ops, c);
+	c->group_ahead = c->shim != NULL;
+	container_publish(c, "create", NULL, (const char *const[]){"image", c->obj->spec->image, NULL});
+	if (!c->obj->pull)
+		return 0;
+	ev.pull = &k->pull;
+	if (!accept)
+		ev.parked = k->rq->parked; /* hears of the progress; when he leaves it is over */
+	return container_event(c, &ev, &k->e);
+}
+
+static void creation_owe(struct creation *k, struct container *c, enum waiter_kind kind)
+{
+	if (waiter_add(c, kind, k->rq->parked, -1) < 0)
+		reply_error(k->rq->sv, k->rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "no memory");
+}
+
 void on_container_create(struct request *rq)
 {
 	struct creation k = {.rq = rq, .ask = rq->env->container_create};
@@ -372,20 +321,17 @@ void on_container_create(struct request *rq)
 	}
 	snprintf(c->request_id, sizeof c->request_id, "%s", rq->who.request_id);
 	request_audit(rq, "container", c->obj->meta);
-	r = container_create_row(c);
+	r = creation_begin(&k, c);
 	if (r < 0) {
 		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL,
 			    "the store takes no more for now: %s", strerror(-r));
 		container_free(c);
 		return;
 	}
-	c->shim = spare_take(rq->sv, c->node.uuid, &container_shim_ops, c);
-	c->group_ahead = c->shim != NULL;
-	container_publish(c, "create", NULL, (const char *const[]){"image", c->obj->spec->image, NULL});
-	if (k.ask->start && rq->env->accept && waiter_add(c, WAIT_ACCEPTED, rq->parked, -1) < 0)
-		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "no memory");
+	if (rq->env->accept && (k.ask->start || c->obj->pull))
+		creation_owe(&k, c, WAIT_ACCEPTED);
 	if (k.ask->start)
 		creation_start(&k, c);
-	else if (waiter_add(c, WAIT_CREATED, rq->parked, -1) < 0)
-		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "no memory");
+	else
+		creation_owe(&k, c, WAIT_CREATED);
 }

@@ -37,7 +37,8 @@ static void removal_is_wanted(struct container *c, struct event *ev)
 		removal_record(c);
 	c->removing_volumes = ev->volumes;
 	err_set(&e, 0, "remove", "the container is being removed");
-	waiters_fail(c, WAIT_BIT(WAIT_STARTED) | WAIT_BIT(WAIT_RESTARTED) | WAIT_BIT(WAIT_PAUSED),
+	waiters_fail(c,
+		     WAIT_BIT(WAIT_CREATED) | WAIT_BIT(WAIT_STARTED) | WAIT_BIT(WAIT_RESTARTED) | WAIT_BIT(WAIT_PAUSED),
 		     BERTH__ERROR__CODE__CONFLICT, &e);
 }
 

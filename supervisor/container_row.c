@@ -58,6 +58,7 @@ int container_new(struct supervisor *sv, Berth__Container *obj, struct container
 	list_init(&c->dirty);
 	list_init(&c->in_pod);
 	list_init(&c->waiters);
+	list_init(&c->image.link);
 	list_init(&c->execs);
 	list_init(&c->node.link);
 	snprintf(c->node.uuid, sizeof c->node.uuid, "%s", obj->meta->uuid);
@@ -87,6 +88,7 @@ void container_free(struct container *c)
 	timer_del(&c->timer);
 	exec_forget(c);
 	fill_forget(c);
+	image_wait_forget(&c->image);
 	waiters_fail(c, ~0u, BERTH__ERROR__CODE__UNAVAILABLE, &going);
 	shimlink_free(c->shim);
 	close_fd(&c->session_fd);

@@ -70,6 +70,8 @@ state container_start(struct container *c, state waits_in)
 	int r;
 
 	timer_del(&c->timer);
+	if (c->obj->pull)
+		return container_pull_again(c);
 	snprintf(why, sizeof why, "the host is going down");
 	r = c->sv->going_down ? 0 : pod_admit(c->pod, c, why, sizeof why, &e);
 	if (r > 0)
@@ -159,6 +161,15 @@ state act_start_joins(struct container *c, struct event *ev)
 	return 0;
 }
 
+state container_created(struct container *c)
+{
+	/* hold_before_exec: the process is made now, and stops before exec. */
+	if (c->obj->spec->hold_before_exec)
+		return launch(c, true);
+	container_answer(c, WAIT_BIT(WAIT_CREATED));
+	return S(CREATED);
+}
+
 state act_stored(struct container *c, struct event *ev)
 {
 	c->stored = true;
@@ -166,11 +177,11 @@ state act_stored(struct container *c, struct event *ev)
 	waiters_answer(c, WAIT_BIT(WAIT_ACCEPTED));
 	/* It failed before that was known to be accepted. */
 	if (container_state(c) == S(ERROR))
-		waiters_fail(c, WAIT_BIT(WAIT_STARTED), BERTH__ERROR__CODE__START_FAILED, &c->failure);
+		waiters_fail(c, WAIT_BIT(WAIT_STARTED) | WAIT_BIT(WAIT_CREATED), BERTH__ERROR__CODE__START_FAILED,
+			     &c->failure);
 	container_answer_started(c);
-	/* hold_before_exec: the process is made now, and stops before exec. */
-	if (container_state(c) == S(CREATING) && c->obj->spec->hold_before_exec)
-		return launch(c, true);
+	if (container_state(c) == S(CREATING))
+		return c->obj->pull ? S(CREATING) : container_created(c);
 	container_answer(c, WAIT_BIT(WAIT_CREATED));
 	if (container_state(c) == S(DELETING) && c->phase != PHASE_SIGNALLED)
 		remove_continue(c);
@@ -285,6 +296,7 @@ state act_failed(struct container *c, struct event *ev)
 	unsigned jitter = 0;
 
 	timer_del(&c->timer);
+	image_wait_forget(&c->image);
 	close_fd(&c->session_fd);
 	container_group_bury(c);
 	SET(st, pid, 0);

@@ -189,14 +189,15 @@ static void client_leave_requests(struct client *c)
 
 	while ((o = list_first(&c->open, struct open, link))) {
 		struct parked p = o->parked;
-		bool looks = !o->row->verb;
+		void (*off)(void *arg, bool cancelled) = o->on_gone;
+		void *arg = o->on_gone_arg;
 
-		if (!o->replay) /* else somebody may ask for the answer again */
-			open_call_off(o, false);
-		if (looks)
+		o->on_gone = NULL;
+		if (!o->row->verb)
 			(void)container_cancel(sv, p.client, p.request);
-		if (control_open_find(sv, p) == o)
-			control_open_detach(sv, o);
+		control_open_detach(sv, o);
+		if (off)
+			off(arg, false);
 	}
 }
 

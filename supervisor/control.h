@@ -39,6 +39,7 @@ struct open {
 	const struct request_row *row;
 	struct replay *replay; /* owes its answer to this request; NULL without client_token */
 	struct timer deadline;
+	bool own_deadline; /* named by the asker */
 	void (*on_gone)(void *arg, bool cancelled);
 	void *on_gone_arg;
 };

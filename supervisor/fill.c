@@ -179,7 +179,8 @@ void fill_forget(struct container *c)
 {
 	if (c->fill) {
 		c->fill->c = NULL;
-		job_cancel(c->fill->job);
+		if (c->sv->jobs) /* at berthd's own end the jobs are first */
+			job_cancel(c->fill->job);
 	}
 	c->fill = NULL;
 	c->fill_waits = false;

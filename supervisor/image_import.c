@@ -24,9 +24,9 @@
 struct import {
 	struct list link; /* imports.all */
 	struct supervisor *sv;
-	struct list askers; /* of struct asker; of an import one */
-	struct job *job;    /* NULL: it waits, or has ended */
-	int source_fd;	    /* owned until the job has it: the archive, or the sealed request of a pull */
+	struct list waits; /* of struct image_wait; of an import one */
+	struct job *job;   /* NULL: it waits, or has ended */
+	int source_fd;	   /* owned until the job has it: the archive, or the sealed request of a pull */
 	void *pull; /* owned: the packed request of a pull, by which another is found to be the same; NULL: an import */
 	size_t pull_len;
 	char name[REFERENCE_SIZE];
@@ -36,12 +36,7 @@ struct import {
 	struct list changes;	  /* of struct change */
 	unsigned storing;	  /* changes on their way to the disk */
 	int store_result;
-};
-
-struct asker {
-	struct list link; /* import.askers */
-	struct import *import;
-	struct parked parked;
+	bool given_up; /* nobody waits for it any more, and its job is being ended */
 };
 
 /* What an import or an untag makes of one image. The index is changed when the row is on the disk, not before. */
@@ -61,15 +56,30 @@ static void change_free(struct change *ch)
 	free(ch);
 }
 
-static void asker_free(struct asker *a)
+static Berth__Error *error_new(Berth__Error__Code code, const char *text)
 {
-	list_del(&a->link);
-	free(a);
+	Berth__Error e = BERTH__ERROR__INIT;
+
+	e.has_code = true;
+	e.code = code;
+	e.text = (char *)(uintptr_t)text; /* only packed */
+	return message_copy(&e.base);
+}
+
+static void wait_end(struct image_wait *w, const Berth__ImageReply *found, Berth__Error__Code code, const char *text)
+{
+	Berth__Error error = BERTH__ERROR__INIT;
+
+	error.has_code = true;
+	error.code = code;
+	error.text = (char *)(uintptr_t)text; /* only read */
+	w->done(w, found, found ? NULL : &error);
 }
 
 static void import_free(struct import *imp)
 {
 	struct imports *im = imp->sv->imports;
+	struct image_wait *w;
 	struct change *ch;
 
 	while ((ch = list_first(&imp->changes, struct change, link)))
@@ -78,8 +88,11 @@ static void import_free(struct import *imp)
 		berth__image_reply__free_unpacked(imp->found, NULL);
 	if (imp->error)
 		berth__error__free_unpacked(imp->error, NULL);
-	while (!list_empty(&imp->askers))
-		asker_free(list_first(&imp->askers, struct asker, link));
+	while ((w = list_pop(&imp->waits, struct image_wait,
+			     link))) { /* berthd's own end: everybody was told of that */
+		w->import = NULL;
+		wait_end(w, NULL, BERTH__ERROR__CODE__UNAVAILABLE, "berthd is going down");
+	}
 	if (imp->pull)
 		explicit_bzero(imp->pull, imp->pull_len); /* credentials */
 	free(imp->pull);
@@ -214,52 +227,43 @@ static int import_make_changes(struct import *imp)
 	return 0;
 }
 
-static void asker_answer(const struct import *imp, struct parked parked)
+static void wait_answer(const struct import *imp, struct image_wait *w)
 {
-	struct supervisor *sv = imp->sv;
-	Berth__Envelope env = BERTH__ENVELOPE__INIT;
 	Berth__ImageReply body = BERTH__IMAGE_REPLY__INIT;
+	char text[200];
 
 	if (imp->error) {
-		env.body_case = BERTH__ENVELOPE__BODY_ERROR;
-		env.error = imp->error;
-		reply(sv, parked, &env, NULL, 0);
+		w->done(w, NULL, imp->error);
 		return;
 	}
 	if (imp->store_result < 0) {
-		reply_error(sv, parked,
-			    imp->store_result == -ENOSPC || imp->store_result == -ENOBUFS
-				    ? BERTH__ERROR__CODE__EXHAUSTED
-				    : BERTH__ERROR__CODE__INTERNAL,
-			    NULL, "the image could not be stored: %s", strerror(-imp->store_result));
+		snprintf(text, sizeof text, "the image could not be stored: %s", strerror(-imp->store_result));
+		wait_end(w, NULL,
+			 imp->store_result == -ENOSPC || imp->store_result == -ENOBUFS ? BERTH__ERROR__CODE__EXHAUSTED
+										       : BERTH__ERROR__CODE__INTERNAL,
+			 text);
 		return;
 	}
 	AUTO_FREE Berth__Image **images = calloc(imp->found->n_images ? imp->found->n_images : 1, sizeof *images);
 	for (size_t i = 0; images && i < imp->found->n_images; i++) {
-		struct image *im = image_by_config(sv, imp->found->images[i]->image_id);
+		struct image *im = image_by_config(imp->sv, imp->found->images[i]->image_id);
 
 		if (im)
 			images[body.n_images++] = im->obj;
 	}
 	body.images = images;
-	env.body_case = BERTH__ENVELOPE__BODY_IMAGE_REPLY;
-	env.image_reply = &body;
-	if (body.n_images)
-		audit_object(sv, parked.action, images[0]->meta);
-	reply(sv, parked, &env, NULL, 0);
+	w->done(w, &body, NULL);
 }
 
-/* Taken off the list before it is answered: an answer that cannot be sent ends its client, who then leaves us. */
+/* Taken off the list before it is told: an answer that cannot be sent ends its client, who then leaves us. */
 static void import_answer(struct import *imp)
 {
-	struct asker *a;
+	struct image_wait *w;
 
-	while ((a = list_first(&imp->askers, struct asker, link))) {
-		struct parked parked = a->parked;
-
-		(void)parked_on_gone(imp->sv, parked, NULL, NULL);
-		asker_free(a);
-		asker_answer(imp, parked);
+	while ((w = list_pop(&imp->waits, struct image_wait, link))) {
+		(void)parked_on_gone(imp->sv, w->parked, NULL, NULL);
+		w->import = NULL;
+		wait_answer(imp, w);
 	}
 }
 
@@ -324,10 +328,10 @@ static void import_store(struct import *imp)
 /* One who does not read is dropped by it, and then leaves the list. */
 static void import_progress(struct import *imp, Berth__Envelope *view)
 {
-	struct asker *a;
+	struct image_wait *w;
 
-	list_each (a, &imp->askers, link)
-		(void)reply_more(imp->sv, a->parked, view);
+	list_each (w, &imp->waits, link)
+		(void)reply_more(imp->sv, w->parked, view);
 }
 
 static void on_import_record(void *arg, const Berth__Envelope *env)
@@ -352,16 +356,6 @@ static void on_import_record(void *arg, const Berth__Envelope *env)
 	default:
 		break;
 	}
-}
-
-static Berth__Error *error_new(Berth__Error__Code code, const char *text)
-{
-	Berth__Error e = BERTH__ERROR__INIT;
-
-	e.has_code = true;
-	e.code = code;
-	e.text = (char *)(uintptr_t)text; /* only packed */
-	return message_copy(&e.base);
 }
 
 static void on_import_done(void *arg, int status)
@@ -409,96 +403,152 @@ static void import_start(struct import *imp)
 	sv->imports->n_pulls += imp->pull != NULL;
 }
 
-static void on_asker_gone(void *arg, bool cancelled)
+void image_wait_forget(struct image_wait *w)
 {
-	struct asker *a = arg;
-	struct import *imp = a->import;
-	struct parked parked = a->parked;
+	struct import *imp = w->import;
 
-	asker_free(a);
-	if (cancelled)
-		reply_error(imp->sv, parked, BERTH__ERROR__CODE__CONFLICT, NULL, "cancelled");
-	else
-		audit_finish(imp->sv, parked.action, false, "nobody waits for it any more");
-	if (!list_empty(&imp->askers))
+	if (!imp)
 		return;
+	(void)parked_on_gone(imp->sv, w->parked, NULL, NULL);
+	list_del(&w->link);
+	w->import = NULL;
+	if (!list_empty(&imp->waits) || !imp->sv->jobs) /* berthd's own end: the jobs were first */
+		return;
+	imp->given_up = true;
 	if (imp->job)
 		job_cancel(imp->job);
 	else if (!imp->found && !imp->storing) /* it waited for its turn */
 		import_free(imp);
 }
 
-static struct asker *asker_add(struct import *imp, struct parked parked)
+/* Of a request that waits for the image. Who asked is gone, and the answer, if there is a client_token, is for who joined. */
+static void on_asker_gone(void *arg, bool cancelled)
 {
-	struct asker *a = calloc(1, sizeof *a);
+	struct image_wait *w = arg;
 
-	if (!a)
-		return NULL;
-	a->import = imp;
-	a->parked = parked;
-	list_push(&imp->askers, &a->link);
-	(void)parked_on_gone(imp->sv, parked, on_asker_gone, a); /* it is here: this is its request */
-	return a;
+	image_wait_forget(w);
+	wait_end(w, NULL, cancelled ? BERTH__ERROR__CODE__CONFLICT : BERTH__ERROR__CODE__UNAVAILABLE,
+		 cancelled ? "cancelled" : "nobody waits for it any more");
 }
 
-void image_import_begin(struct request *rq, const char *name, int source_fd, void *pull, size_t pull_len)
+static void wait_add(struct import *imp, struct image_wait *w)
 {
-	struct supervisor *sv = rq->sv;
+	w->import = imp;
+	list_push(&imp->waits, &w->link);
+	(void)parked_on_gone(imp->sv, w->parked, on_asker_gone, w); /* who accepted to be told later has left already */
+}
+
+int image_import_refusal(int r, struct err *e)
+{
+	return r == -ENOBUFS ? err_set(e, ENOBUFS, "image", "too many imports and pulls are under way")
+			     : err_set(e, ENOBUFS, "image", "out of memory");
+}
+
+int image_import_begin(struct supervisor *sv, const struct import_order *o, struct image_wait *w)
+{
 	struct imports *im = sv->imports;
 	struct import *imp = im->n < IMPORTS_MAX ? calloc(1, sizeof *imp) : NULL;
 
-	if (!imp) {
-		close_fd(&source_fd);
-		free(pull);
-		reply_error(sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL,
-			    im->n < IMPORTS_MAX ? "out of memory" : "too many imports and pulls are under way");
-		return;
-	}
+	if (!imp)
+		return im->n < IMPORTS_MAX ? -ENOMEM : -ENOBUFS;
 	imp->sv = sv;
-	imp->source_fd = source_fd;
-	imp->pull = pull;
-	imp->pull_len = pull_len;
-	snprintf(imp->name, sizeof imp->name, "%s", name);
-	snprintf(imp->project, sizeof imp->project, "%s", rq->who.project);
-	snprintf(imp->owner, sizeof imp->owner, "%s", rq->who.name);
+	imp->source_fd = o->source_fd;
+	imp->pull = o->pull;
+	imp->pull_len = o->pull_len;
+	snprintf(imp->name, sizeof imp->name, "%s", o->name);
+	snprintf(imp->project, sizeof imp->project, "%s", o->project);
+	snprintf(imp->owner, sizeof imp->owner, "%s", o->owner);
 	list_init(&imp->changes);
-	list_init(&imp->askers);
+	list_init(&imp->waits);
 	list_push(&im->all, &imp->link);
 	im->n++;
-	if (asker_add(imp, rq->parked)) {
-		imports_go_on(im);
-		return;
-	}
-	import_free(imp);
-	reply_error(sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "out of memory");
+	wait_add(imp, w);
+	imports_go_on(im);
+	return 0;
 }
 
-bool image_import_join(struct request *rq, const void *pull, size_t len)
+bool image_import_join(struct supervisor *sv, const void *pull, size_t len, struct image_wait *w)
 {
 	struct import *imp;
 
-	list_each (imp, &rq->sv->imports->all, link) {
-		if (!imp->pull || imp->pull_len != len || memcmp(imp->pull, pull, len) != 0)
+	list_each (imp, &sv->imports->all, link) {
+		if (!imp->pull || imp->given_up || imp->pull_len != len || memcmp(imp->pull, pull, len) != 0)
 			continue;
-		if (!asker_add(imp, rq->parked))
-			reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "out of memory");
+		wait_add(imp, w);
 		return true;
 	}
 	return false;
+}
+
+/* ---------------------------------------------------------------- a request that waits for nothing else */
+
+struct asker {
+	struct image_wait wait;
+	struct supervisor *sv;
+};
+
+static void on_asker_done(struct image_wait *w, const Berth__ImageReply *found, const Berth__Error *error)
+{
+	struct asker *a = container_of(w, struct asker, wait);
+	struct parked parked = w->parked;
+	Berth__Envelope env = BERTH__ENVELOPE__INIT;
+
+	if (error) {
+		env.body_case = BERTH__ENVELOPE__BODY_ERROR;
+		env.error = (Berth__Error *)(uintptr_t)error; /* only packed */
+	} else {
+		env.body_case = BERTH__ENVELOPE__BODY_IMAGE_REPLY;
+		env.image_reply = (Berth__ImageReply *)(uintptr_t)found;
+		if (found->n_images)
+			audit_object(a->sv, parked.action, found->images[0]->meta);
+	}
+	reply(a->sv, parked, &env, NULL, 0);
+	free(a);
+}
+
+struct image_wait *image_asker_new(struct request *rq)
+{
+	struct asker *a = calloc(1, sizeof *a);
+
+	if (!a) {
+		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "out of memory");
+		return NULL;
+	}
+	a->sv = rq->sv;
+	a->wait = (struct image_wait){.parked = rq->parked, .done = on_asker_done};
+	list_init(&a->wait.link);
+	return &a->wait;
+}
+
+void image_asker_fail(struct image_wait *w, const struct err *e)
+{
+	wait_end(w, NULL, error_code_of(e), e->text);
 }
 
 void on_image_import(struct request *rq)
 {
 	const Berth__ImageImport *a = rq->env->image_import;
 	char name[REFERENCE_SIZE] = "";
+	struct import_order o = {.name = name, .project = rq->who.project, .owner = rq->who.name};
+	struct image_wait *w;
 	struct err e = {0};
+	int r;
 
 	if (a->name && *a->name && reference_canonical(a->name, name, &e) < 0) {
 		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__INVALID, "name", "%s", e.text);
 		return;
 	}
 	request_audit(rq, "image", NULL);
-	image_import_begin(rq, name, wire_fds_take(rq->fds, 0), NULL, 0);
+	w = image_asker_new(rq);
+	if (!w)
+		return;
+	o.source_fd = wire_fds_take(rq->fds, 0);
+	r = image_import_begin(rq->sv, &o, w);
+	if (r == 0)
+		return;
+	close_fd(&o.source_fd);
+	image_import_refusal(r, &e);
+	image_asker_fail(w, &e);
 }
 
 /* ---------------------------------------------------------------- all of them */

@@ -47,10 +47,22 @@ int image_fetch_start(struct supervisor *sv, const char *verb, int request_fd, c
 		      struct job **ret, struct err *e);
 
 /* image_import.c */
-/* The request is answered when it has ended. Takes source_fd and pull (what makes two pulls the same; NULL: an import). */
-void image_import_begin(struct request *rq, const char *name, int source_fd, void *pull, size_t pull_len);
-/* True: the same pull is under way, and this request will get its answer. */
-bool image_import_join(struct request *rq, const void *pull, size_t len);
+struct import_order {
+	const char *name; /* canonical, or "" */
+	const char *project, *owner;
+	int source_fd; /* the archive, or the sealed request of a pull */
+	void *pull;    /* what makes two pulls the same; NULL: an import */
+	size_t pull_len;
+};
+
+/* 0: source_fd and pull are taken, and w is told of the end. Else -ENOMEM or -ENOBUFS (too many), and nothing was taken. */
+int image_import_begin(struct supervisor *sv, const struct import_order *o, struct image_wait *w);
+int image_import_refusal(int r, struct err *e); /* in words; returns -e->code */
+/* True: the same pull is under way, and w will be told of its end. */
+bool image_import_join(struct supervisor *sv, const void *pull, size_t len, struct image_wait *w);
+/* A wait which answers this request, and frees itself then. NULL: it was answered. */
+struct image_wait *image_asker_new(struct request *rq);
+void image_asker_fail(struct image_wait *w, const struct err *e); /* it did not come to a wait */
 int imports_new(struct supervisor *sv);
 void imports_free(struct imports *im); /* NULL is harmless */
 /* Starts what may start now: first what was imported is stored, then a sweep if nothing runs, then the imports that wait. */

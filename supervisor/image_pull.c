@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/own.h"
+#include "base/str.h"
 #include "image/reference.h"
 #include "proto/berth.pb-c.h"
 #include "supervisor/job.h"
@@ -53,71 +54,105 @@ static void *pull_pack(const Berth__ImagePull *ask, char *name, size_t *ret_len)
 }
 
 /* Is it here, and for the platform that was asked for? */
-static struct image *pull_have(struct supervisor *sv, const Berth__ImagePull *ask, const char *architecture)
+static struct image *pull_have(struct supervisor *sv, const Berth__ImagePull *ask, const char *architecture,
+			       struct err *e)
 {
-	struct err e = {0};
-	struct image *im = image_find(sv, ask->name, &e);
+	struct image *im = image_find(sv, ask->name, e);
 	const Berth__ImageConfig *config = im ? im->obj->config : NULL;
 
-	if (im && *architecture && config && config->architecture && strcmp(config->architecture, architecture))
-		return NULL;
-	return im;
+	if (!im || !*architecture || !config || !config->architecture || !strcmp(config->architecture, architecture))
+		return im;
+	err_set(e, ENOENT, "image", "image '%.200s' is here for %.32s, and not for %s", ask->name, config->architecture,
+		architecture);
+	return NULL;
 }
 
-static bool pull_check(struct request *rq, const Berth__ImagePull *ask, char name[REFERENCE_SIZE],
-		       char architecture[32])
+/* Names of images are the host's, and so are its disk and its network. */
+static int pull_may(const struct principal *who, const Berth__ImagePull *ask, struct err *e)
 {
-	struct err e = {0};
-	const char *field = "name";
-	char variant[32];
-	int r = reference_canonical(ask->name ? ask->name : "", name, &e);
+	if (!who || principal_sees_all(who))
+		return 0;
+	if (ask->policy == BERTH__PULL_POLICY__PULL_POLICY_ALWAYS)
+		return err_set(e, EACCES, "policy", "members of projects may not pull images");
+	return err_set(e, ENOENT, "image",
+		       "no image '%.200s' on this host, and members of projects may not pull: an admin brings one in",
+		       ask->name);
+}
 
-	*architecture = 0;
-	if (r == 0 && ask->platform && *ask->platform) {
-		field = "platform";
-		r = platform_parse(ask->platform, architecture, variant, &e);
+int image_want(struct supervisor *sv, const struct principal *who, const Berth__ImagePull *ask, struct image **ret,
+	       struct err *e)
+{
+	char name[REFERENCE_SIZE], architecture[32] = "", variant[32];
+	struct err why = {0};
+
+	*ret = NULL;
+	if (ask->platform && *ask->platform && platform_parse(ask->platform, architecture, variant, e) < 0)
+		return -e->code;
+	if (ask->policy != BERTH__PULL_POLICY__PULL_POLICY_ALWAYS) {
+		*ret = pull_have(sv, ask, architecture, e);
+		if (*ret)
+			return 1;
+		if (e->code != ENOENT || ask->policy == BERTH__PULL_POLICY__PULL_POLICY_NEVER)
+			return -e->code;
 	}
+	if (str_starts(ask->name, "sha256:")) /* known here alone */
+		return err_set(e, ENOENT, "image", "no image '%.100s' on this host, and by its id none can be pulled",
+			       ask->name);
+	if (reference_canonical(ask->name, name, &why) < 0)
+		return err_set(e, EINVAL, "name", "%s", why.text);
+	return pull_may(who, ask, e);
+}
+
+int image_pull(struct supervisor *sv, const char *project, const char *owner, const Berth__ImagePull *ask,
+	       struct image_wait *w, struct err *e)
+{
+	char name[REFERENCE_SIZE];
+	struct import_order o = {.name = name, .project = project, .owner = owner, .source_fd = -1};
+	int r = reference_canonical(ask->name, name, e);
+
 	if (r < 0)
-		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__INVALID, field, "%s", e.text);
-	return r == 0;
+		return r;
+	o.pull = pull_pack(ask, name, &o.pull_len);
+	if (!o.pull)
+		return image_import_refusal(-ENOMEM, e);
+	r = 1;
+	if (!image_import_join(sv, o.pull, o.pull_len, w)) {
+		o.source_fd = memfd_sealed("berth-pull", o.pull, o.pull_len);
+		r = o.source_fd < 0 ? o.source_fd : image_import_begin(sv, &o, w);
+		if (r == 0)
+			return 0;
+	}
+	close_fd(&o.source_fd);
+	explicit_bzero(o.pull, o.pull_len);
+	free(o.pull);
+	return r > 0 ? 0 : image_import_refusal(r, e);
 }
 
 void on_image_pull(struct request *rq)
 {
-	const Berth__ImagePull *ask = rq->env->image_pull;
-	struct supervisor *sv = rq->sv;
-	char name[REFERENCE_SIZE], architecture[32];
+	Berth__ImagePull ask = *rq->env->image_pull;
+	struct image_wait *w;
 	struct image *have;
-	void *pull;
-	size_t len;
-	int fd;
+	struct err e = {0};
+	int r;
 
-	if (!pull_check(rq, ask, name, architecture))
-		return;
-	have = ask->has_policy && ask->policy != BERTH__PULL_POLICY__PULL_POLICY_ALWAYS
-		       ? pull_have(sv, ask, architecture)
-		       : NULL;
-	if (have) {
+	if (!ask.name)
+		ask.name = (char *)(uintptr_t) "";
+	if (!ask.has_policy)
+		ask.policy = BERTH__PULL_POLICY__PULL_POLICY_ALWAYS;
+	r = image_want(rq->sv, &rq->who, &ask, &have, &e);
+	if (r > 0) {
 		image_reply(rq, have);
 		return;
 	}
-	if (ask->has_policy && ask->policy == BERTH__PULL_POLICY__PULL_POLICY_NEVER) {
-		reply_error(sv, rq->parked, BERTH__ERROR__CODE__NOT_FOUND, NULL,
-			    "%s is not on this host, and may not be pulled (policy never)", name);
+	if (r < 0) {
+		if (e.code == EINVAL && !strcmp(e.step, "image"))
+			snprintf(e.step, sizeof e.step, "name");
+		reply_err(rq->sv, rq->parked, error_code_of(&e), &e);
 		return;
 	}
 	request_audit(rq, "image", NULL);
-	pull = pull_pack(ask, name, &len);
-	if (pull && image_import_join(rq, pull, len)) {
-		explicit_bzero(pull, len);
-		free(pull);
-		return;
-	}
-	fd = pull ? memfd_sealed("berth-pull", pull, len) : -ENOMEM;
-	if (fd >= 0) {
-		image_import_begin(rq, name, fd, pull, len);
-		return;
-	}
-	free(pull);
-	reply_error(sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "out of memory");
+	w = image_asker_new(rq);
+	if (w && image_pull(rq->sv, rq->who.project, rq->who.name, &ask, w, &e) < 0)
+		image_asker_fail(w, &e);
 }

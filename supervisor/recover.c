@@ -184,8 +184,8 @@ static void happen(struct container *c, enum container_event_type type)
 /* Before the shims are asked: states that do not mean what they say once they are read back. */
 static void row_read_back(struct container *c)
 {
-	/* It is on disk, so it was created. */
-	if (container_state(c) == S(CREATING) && !(c->obj->spec->hold_before_exec && c->shim))
+	/* It is on disk, so it was created: but if its image is still missing. */
+	if (container_state(c) == S(CREATING) && !c->obj->pull && !(c->obj->spec->hold_before_exec && c->shim))
 		happen(c, EV_STORED);
 	/* In the middle of a restart. */
 	c->start_after = container_state(c) == S(STOPPING) && c->obj->status->desired_running;
@@ -256,6 +256,8 @@ static void settle_all(struct recover *rc)
 
 		if (c->shim)
 			settle_living(c);
+		else if (container_state(c) == S(CREATING) && c->obj->pull)
+			happen(c, c->obj->status->desired_running ? EV_LAUNCH : EV_PULL);
 		else if (rc->rebooted && container_state(c) != S(DELETING))
 			happen(c, EV_BOOT);
 		else

@@ -162,6 +162,7 @@ Berth__ContainerState remove_begin(struct container *c)
 {
 	timer_del(&c->timer);
 	fill_forget(c);
+	image_wait_forget(&c->image);
 	c->step_at_ns = now_ns();
 	c->phase = 0;
 	c->waiting = c->start_after = false;

@@ -410,6 +410,17 @@ static void on_deadline(struct timer *t)
 		off(off_arg, false);
 }
 
+void parked_deadline(struct supervisor *sv, struct parked p, bool runs)
+{
+	struct open *o = control_open_find(sv, p);
+
+	if (!o || o->own_deadline || !o->row->deadline_ms)
+		return;
+	timer_del(&o->deadline);
+	if (runs && timer_in(&sv->loop, &o->deadline, o->row->deadline_ms * NS_PER_MS, on_deadline) < 0)
+		log_warn("no memory for a deadline");
+}
+
 int request_handle(struct client *c, const Berth__Envelope *env, struct wire_fds *fds)
 {
 	struct supervisor *sv = c->sv;
@@ -441,6 +452,7 @@ int request_handle(struct client *c, const Berth__Envelope *env, struct wire_fds
 		client_refuse(c, env->id, BERTH__ERROR__CODE__INTERNAL, NULL, "out of memory");
 		return 0;
 	}
+	o->own_deadline = env->has_deadline_ms;
 	deadline_ms = env->has_deadline_ms ? env->deadline_ms : row->deadline_ms;
 	if (deadline_ms > UINT32_MAX)
 		deadline_ms = UINT32_MAX; /* 49 days */

@@ -252,8 +252,8 @@ static bool filter_image(const void *watch, const void *en, const char *value)
 }
 
 #define KINDS "container pod image volume host"
-#define TYPES                                                                                                          \
-	"create start start_failed die oom stop kill stuck pause unpause restart rename update exec_start exec_die "   \
+#define TYPES                                                                                                                    \
+	"create start start_failed pull_failed die oom stop kill stuck pause unpause restart rename update exec_start exec_die " \
 	"destroy import pull remove untag"
 
 static const struct filter_row filters[] = {

@@ -211,7 +211,7 @@ static bool stands(const Berth__Container *obj)
 {
 	enum zun_status s = zun_status_of(obj->status);
 
-	return s == ZUN_CREATED || s == ZUN_STOPPED || s == ZUN_ERROR;
+	return s == ZUN_CREATING || s == ZUN_CREATED || s == ZUN_STOPPED || s == ZUN_ERROR;
 }
 
 /* With `stop` what runs is ended kindly first; with `force`, and when it is paused, about to be restarted or lost, at once. */

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define DEFAULT_MEMORY_MIB 512
 #define DEFAULT_CPU	   1.0
@@ -90,12 +91,10 @@ static bool honoured(const json_t *args, const struct create_options *o, struct 
 		{"hints", NULL, "There is one host, nothing is scheduled."},
 		{"disk", NULL, "A limit on disk space is not available yet."},
 		{"registry", NULL,
-		 "Registries of a project are not available yet: an operator pulls or imports images."},
+		 "Registries of a project are not available yet: an operator's credentials, or none, are used."},
 		{"runtime", NULL, "There is no other runtime than berth's own."},
 		{"cpu_policy", "shared\0", "Processors cannot be dedicated yet."},
 		{"image_driver", "docker\0None\0", "Images come from nowhere else yet: docker is the only driver."},
-		{"image_pull_policy", "never\0Never\0ifnotpresent\0IfNotPresent\0",
-		 "This API pulls nothing yet: an operator pulls or imports images."},
 		{"availability_zone", "nova\0", "The only zone is nova."},
 	};
 	const char *host = arg_str(args, "host");
@@ -264,12 +263,28 @@ void zun_resources(Berth__Resources *r, const json_t *args, bool default_memory,
 	}
 }
 
+/* Zun's default is always: no start without its registry. Ours is ifnotpresent. The schema has seen to it that it is one of them. */
 static void pull_policy(struct create *c, const json_t *args)
 {
+	static const struct {
+		const char *name;
+		Berth__PullPolicy policy;
+	} policies[] = {
+		{"ifnotpresent", BERTH__PULL_POLICY__PULL_POLICY_MISSING},
+		{"always", BERTH__PULL_POLICY__PULL_POLICY_ALWAYS},
+		{"never", BERTH__PULL_POLICY__PULL_POLICY_NEVER},
+	};
 	const char *given = arg_str(args, "image_pull_policy");
 
-	if (given)
-		note(c, ZUN_NOTE_PULL_POLICY, *given == 'n' || *given == 'N' ? "never" : "ifnotpresent");
+	c->m.pull = &c->pull;
+	c->pull.has_policy = true;
+	c->pull.policy = policies[0].policy;
+	for (size_t i = 0; i < ARRAY_SIZE(policies) && given; i++) {
+		if (strcasecmp(given, policies[i].name) != 0)
+			continue;
+		c->pull.policy = policies[i].policy;
+		note(c, ZUN_NOTE_PULL_POLICY, policies[i].name);
+	}
 }
 
 static void flag(protobuf_c_boolean *has, protobuf_c_boolean *to, bool value)
@@ -301,6 +316,7 @@ bool create_build(struct create *c, const json_t *args, const struct create_opti
 		.spec = BERTH__CONTAINER_SPEC__INIT,
 		.resources = BERTH__RESOURCES__INIT,
 		.restart = BERTH__RESTART_POLICY__INIT,
+		.pull = BERTH__IMAGE_PULL__INIT,
 	};
 	c->m.spec = &c->spec;
 	if (!policy(args, o, r) || !honoured(args, o, r) || !command(c, args, r) || !entrypoint(c, args, r) ||

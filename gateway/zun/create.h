@@ -21,6 +21,7 @@ struct create {
 	Berth__ContainerSpec spec;
 	Berth__Resources resources;
 	Berth__RestartPolicy restart;
+	Berth__ImagePull pull;
 	Berth__KeyValue note[4], *notes[4];
 	Berth__KeyValue *label; /* owned, as are: */
 	Berth__KeyValue **labels;

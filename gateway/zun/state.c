@@ -23,7 +23,8 @@ static const char *const status_names[ZUN_STATUS_N_] = {
 };
 
 /* Zun's table, with what its users suffer from taken out: whoever owns a container that crashes again and again can stop, kill
- * and delete it and read its log, a paused or unknown one can be stopped and deleted, and a deletion may be asked for twice. */
+ * and delete it and read its log, a paused or unknown one can be stopped and deleted, one whose image takes its time can be
+ * deleted, and a deletion may be asked for twice. */
 #define LIVES  (BIT(RUNNING))
 #define STANDS (BIT(CREATED) | BIT(STOPPED) | BIT(ERROR))
 #define STRAYS (BIT(PAUSED) | BIT(RESTARTING) | BIT(UNKNOWN))
@@ -43,8 +44,8 @@ static const struct {
 	[ZUN_STATS] = {"stats", LIVES},
 	[ZUN_LOGS] = {"logs", LIVES | STANDS | STRAYS},
 	[ZUN_UPDATE] = {"update", LIVES | BIT(CREATED) | BIT(STOPPED) | BIT(PAUSED)},
-	[ZUN_DELETE] = {"delete", STANDS | STRAYS | BIT(DELETING)},
-	[ZUN_DELETE_AFTER_STOP] = {"delete_after_stop", LIVES | STANDS | STRAYS | BIT(DELETING)},
+	[ZUN_DELETE] = {"delete", STANDS | STRAYS | BIT(CREATING) | BIT(DELETING)},
+	[ZUN_DELETE_AFTER_STOP] = {"delete_after_stop", LIVES | STANDS | STRAYS | BIT(CREATING) | BIT(DELETING)},
 	[ZUN_DELETE_FORCE] = {"delete_force", (1u << ZUN_STATUS_N_) - 1},
 };
 
@@ -117,6 +118,7 @@ static const struct {
 	{"create", "container_creating"},   {"start", "container_starting"},  {"stop", "container_stopping"},
 	{"restart", "container_rebooting"}, {"pause", "container_pausing"},   {"unpause", "container_unpausing"},
 	{"kill", "container_killing"},	    {"remove", "container_deleting"}, {"rebuild", "container_rebuilding"},
+	{"pull", "image_pulling"},
 };
 
 /* What berthd does of itself (a retry, what boot brings up) has no action, but shows where it stands. */

@@ -268,13 +268,12 @@ static void times(struct jw *j, const Berth__Meta *meta, const struct zun_view *
 		jw_str(j, "updated_at", zun_time(meta->updated_at, ' ', buf));
 }
 
-/* Nothing is pulled here, whatever the image: "never" unless it was given otherwise. */
 static void for_admins(struct jw *j, const Berth__ContainerSpec *spec, const struct zun_view *v)
 {
 	const char *pull = zun_note(spec, ZUN_NOTE_PULL_POLICY);
 
 	jw_str(j, "host", v->host);
-	jw_str(j, "image_pull_policy", pull ? pull : "never");
+	jw_str(j, "image_pull_policy", pull ? pull : "ifnotpresent");
 	jw_str(j, "runtime", "berth");
 	jw_bool(j, "privileged", spec->security && spec->security->privileged);
 }

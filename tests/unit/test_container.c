@@ -24,7 +24,7 @@ static const struct {
 	Berth__ContainerState state;
 	const char *allowed;
 } persons[] = {
-	{S(CREATING), "s"},	 {S(CREATED), "shrdfnc"}, {S(STARTING), "shrfn"}, {S(RUNNING), "shrkpfncxa"},
+	{S(CREATING), "shdf"},	 {S(CREATED), "shrdfnc"}, {S(STARTING), "shrfn"}, {S(RUNNING), "shrkpfncxa"},
 	{S(PAUSED), "hrkufnca"}, {S(STOPPING), "hrkfna"}, {S(EXITED), "shrdfnc"}, {S(BACKOFF), "shrkfnc"},
 	{S(STOPPED), "shrdfnc"}, {S(ERROR), "shrdfnc"},	  {S(DELETING), "df"},	  {S(UNKNOWN), "hrfn"},
 };

@@ -35,8 +35,8 @@ static void the_table_is_zuns_and_a_little_more(void **state)
 		{"stats", "..x......."},
 		{"logs", ".xxxx+.xx."},
 		{"update", ".xxxx....."},
-		{"delete", ".x.x++.x++"},
-		{"delete_after_stop", ".xxx++.x++"},
+		{"delete", "+x.x++.x++"},
+		{"delete_after_stop", "+xxx++.x++"},
 		{"delete_force", "xxxx+xxxxx"},
 	};
 
@@ -61,6 +61,7 @@ static void a_task_leaves_the_status_as_it_was(void **state)
 		const char *status, *task_state;
 	} rows[] = {
 		{S(CREATING), "create", 0, false, "Creating", "container_creating"},
+		{S(CREATING), "pull", 0, false, "Creating", "image_pulling"},
 		{S(CREATED), NULL, 0, false, "Created", NULL},
 		{S(CREATED), "", 0, false, "Created", NULL},
 		{S(STARTING), "create", 0, false, "Created", "container_starting"}, /* run */

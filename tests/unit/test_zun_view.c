@@ -267,7 +267,7 @@ static void admins_see_more(void **state)
 	admin.admin = true;
 	key_is(&admin, "host", "\"node1\"");
 	key_is(&admin, "privileged", "false");
-	key_is(&admin, "image_pull_policy", "\"never\"");
+	key_is(&admin, "image_pull_policy", "\"ifnotpresent\"");
 	security.privileged = true;
 	t.spec.security = &security;
 	key_is(&admin, "privileged", "true");
