@@ -93,6 +93,11 @@ static int landlock_enter(const struct confine *c, struct err *e)
 	if (c->read_fd > 0 &&
 	    (r = beneath_allow(ruleset, c->read_fd, LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR, e)) < 0)
 		return r;
+	if (c->write_fd > 0 && (r = beneath_allow(ruleset, c->write_fd,
+						  LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_WRITE_FILE |
+							  LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_DIR,
+						  e)) < 0)
+		return r;
 	for (const char *const *path = c->read_paths; path && *path; path++) {
 		AUTO_FD fd = open(*path, O_PATH | O_CLOEXEC);
 
@@ -253,6 +258,13 @@ static int user_become(const struct confine *c, struct err *e)
 	if (c->uid && setresuid(c->uid, c->uid, c->uid) < 0)
 		return err_set(e, errno, "confine", "user %u", c->uid);
 	return 0;
+}
+
+int confine_become(uint32_t uid, uint32_t gid, uint64_t caps, struct err *e)
+{
+	int r = user_become(&(struct confine){.uid = uid, .gid = gid}, e);
+
+	return r < 0 ? r : caps_drop(caps, e);
 }
 
 int confine_enter(const struct confine *c, struct err *e)

@@ -14,6 +14,7 @@ struct confine {
 	const char *
 		write_dir; /* everything below may be changed; on a private mount without devices and programs. NULL: see below */
 	int read_fd;	   /* an open folder that may be read; <= 0: none */
+	int write_fd;	   /* one in which files and folders may be made; <= 0: none */
 	bool unix_sockets; /* may make those; else no socket of any kind */
 	int all_files; /* no limit on files but that nothing is executed or mounted: for verbs that parse nothing foreign */
 	const char *const
@@ -25,3 +26,5 @@ struct confine {
 /* User, no_new_privs, capabilities, mount namespace, Landlock (best effort: as much as the kernel knows), seccomp (a list of what none
  * of them ever needs), no core dumps. Irrevocable. */
 int confine_enter(const struct confine *c, struct err *e);
+/* What is left after that: this user (with CAP_SETUID and CAP_SETGID), and these capabilities of those that there were. */
+int confine_become(uint32_t uid, uint32_t gid, uint64_t caps, struct err *e);

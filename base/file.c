@@ -216,6 +216,13 @@ int path_open(int dir_fd, const char *path, uint64_t flags, uint64_t resolve)
 	return (int)syscall(SYS_openat2, dir_fd, path, &how, sizeof how);
 }
 
+int path_create(int dir_fd, const char *path, mode_t mode, uint64_t resolve)
+{
+	struct open_how how = {.flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, .mode = mode, .resolve = resolve};
+
+	return (int)syscall(SYS_openat2, dir_fd, path, &how, sizeof how);
+}
+
 int dir_make(int dir_fd, const char *path, mode_t mode)
 {
 	AUTO_FREE char *part = NULL;

@@ -18,6 +18,8 @@ int file_write_atomic(int dir_fd, const char *path, const void *data, size_t len
 
 /* openat2(2) with O_CLOEXEC; resolve is RESOLVE_… of <linux/openat2.h>. As open(2): -1 and errno. */
 int path_open(int dir_fd, const char *path, uint64_t flags, uint64_t resolve);
+/* A new file, to be written. */
+int path_create(int dir_fd, const char *path, mode_t mode, uint64_t resolve);
 int dir_make(int dir_fd, const char *path, mode_t mode); /* mkdir -p; 0 when it exists */
 int dir_remove_all(int dir_fd,
 		   const char *path); /* rm -rf, never crosses a mount, never follows a link; 0 when absent */

@@ -15,6 +15,7 @@
 
 struct import_opts {
 	const char *name;
+	const char *input; /* of load */
 	bool quiet;
 };
 
@@ -22,6 +23,12 @@ static const struct flag import_flags[] = {
 	{'t', "name", "NAME", "call it so, instead of the names found in it", flag_text,
 	 offsetof(struct import_opts, name)},
 	{'q', "quiet", NULL, "no progress", flag_bool, offsetof(struct import_opts, quiet)},
+	{0},
+};
+
+static const struct flag load_flags[] = {
+	{'i', "input", "PATH", "where from; default: standard input", flag_text, offsetof(struct import_opts, input),
+	 .complete = "file"},
 	{0},
 };
 
@@ -66,8 +73,7 @@ static int import_run(struct app *app, void *opts, char **operands, unsigned n)
 	struct ask a;
 	int fd, status;
 
-	(void)n;
-	status = source_open(app, operands[0], &fd);
+	status = source_open(app, n ? operands[0] : o->input ? o->input : "-", &fd);
 	AUTO_FD source = fd;
 	if (status)
 		return status;
@@ -177,6 +183,11 @@ const struct command cmd_image_import = {
 	.min = 1,
 	.max = 1,
 	.complete = "file",
+	.run = import_run,
+};
+const struct command cmd_load = {
+	.flags = {{load_flags, 0}, {import_flags, 0}},
+	.opts_size = sizeof(struct import_opts),
 	.run = import_run,
 };
 const struct command cmd_image_ls = {

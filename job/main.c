@@ -18,6 +18,8 @@ static const struct verb {
 	{"import", "STATE/images [NAME], fd 4 = source", 1, 2, verb_import},
 	{"pull", "STATE/images [KEY=VALUE]..., fd 4 = sealed memfd with the request", 1, 12, verb_pull},
 	{"push", "STATE/images [KEY=VALUE]..., fd 4 = sealed memfd with the request", 1, 12, verb_push},
+	{"export", "STATE/images FORM UID GID, fd 4 = sealed memfd with the images, fd 5 = where to", 4, 4,
+	 verb_export},
 	{"sweep", "STATE/images, fd 4 = sealed memfd with what to keep", 1, 1, verb_sweep},
 	{"fill", "STATE/volumes UUID [TARGET], fd 4 = sealed memfd with the layers of the image", 2, 3, verb_fill},
 	{"logs", "FOLDER [KEY=VALUE]..., fd 4 = where to write, fd 5 = closed when no more will come", 1, 16,

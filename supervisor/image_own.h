@@ -13,7 +13,7 @@ struct imports {
 	unsigned n_removals; /* on their way to the disk: nothing is stored beside them, for the same reason */
 	bool sweeping;
 	bool sweep_again;		/* when nothing else runs */
-	struct list sendings;		/* of struct sending.link: pushes */
+	struct list sendings;		/* of struct sending.link: pushes and exports */
 	unsigned n_sendings, n_sending; /* n_sending: of those that run */
 	struct timer sweep_soon;
 };

@@ -1,4 +1,4 @@
-/* supervisor/image_send.c - images on their way out: a job sends one to a registry. It holds the blobs open (image/content.h), so
+/* supervisor/image_send.c - images on their way out: a job sends one to a registry, or writes some to a file. It holds the blobs open (image/content.h), so
  * nothing else has to wait for it, whatever is removed meanwhile; and it ends when nobody waits for it any more. */
 #include "supervisor/image_own.h"
 
@@ -19,6 +19,7 @@
 
 #define SENDINGS_MAX	 256u
 #define SENDINGS_RUNNING 6u /* others must get at jobs too */
+#define EXPORT_REFS_MAX	 128u
 
 struct sending {
 	struct list link; /* imports.sendings */
@@ -30,6 +31,7 @@ struct sending {
 	int fd[2]; /* owned until the job has them */
 	unsigned n_fds;
 	char uuid[UUID_SIZE];	/* of the first image */
+	char word[3][16];	/* of an export: its form, uid and gid */
 	Berth__Envelope *reply; /* owned: the job's result */
 };
 
@@ -167,9 +169,9 @@ void sendings_go_on(struct imports *im)
 		sending_start(s);
 }
 
-/* Takes the descriptors. */
+/* Takes the descriptors. word: of an export, else NULL. */
 static void sending_begin(struct request *rq, const struct sending_kind *kind, const char *uuid, const int *fds,
-			  unsigned n_fds)
+			  unsigned n_fds, char (*word)[16])
 {
 	struct imports *im = rq->sv->imports;
 	struct sending *s = im->n_sendings < SENDINGS_MAX ? calloc(1, sizeof *s) : NULL;
@@ -184,6 +186,8 @@ static void sending_begin(struct request *rq, const struct sending_kind *kind, c
 	}
 	*s = (struct sending){.sv = rq->sv, .parked = rq->parked, .kind = kind, .n_fds = n_fds};
 	memcpy(s->fd, fds, n_fds * sizeof *fds);
+	if (word)
+		memcpy(s->word, word, sizeof s->word);
 	snprintf(s->uuid, sizeof s->uuid, "%s", uuid);
 	list_push(&im->sendings, &s->link);
 	im->n_sendings++;
@@ -271,5 +275,136 @@ void on_image_push(struct request *rq)
 	if (fd < 0)
 		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "out of memory");
 	else
-		sending_begin(rq, &kind, im->obj->meta->uuid, &fd, 1);
+		sending_begin(rq, &kind, im->obj->meta->uuid, &fd, 1, NULL);
+}
+
+/* ---------------------------------------------------------------- export */
+
+static int export_start(struct sending *s, const struct job_ops *ops, struct err *e)
+{
+	char dir[sizeof s->sv->cfg.state_dir + 16];
+	const char *argv[] = {"export", dir, s->word[0], s->word[1], s->word[2], NULL};
+
+	snprintf(dir, sizeof dir, "%s/images", s->sv->cfg.state_dir);
+	return job_start(s->sv, argv, s->fd, 2, 0, ops, s, &s->job, e);
+}
+
+struct listed {			/* what is to be exported, as the job gets it */
+	Berth__Image *image;	/* owned: views of images that are there */
+	Berth__Image **pointer; /* owned */
+	char **names;		/* owned; each image has a piece of it */
+	char (*text)[REFERENCE_SIZE];
+	size_t n;
+};
+
+static void listed_fini(struct listed *l)
+{
+	free(l->image);
+	free(l->pointer);
+	free(l->names);
+	free(l->text);
+}
+
+static int listed_init(struct listed *l, size_t n)
+{
+	*l = (struct listed){.image = calloc(n, sizeof *l->image),
+			     .pointer = calloc(n, sizeof *l->pointer),
+			     .names = calloc(n * n, sizeof *l->names),
+			     .text = calloc(n, sizeof *l->text)};
+	return l->image && l->pointer && l->names && l->text ? 0 : -ENOMEM;
+}
+
+/* The image and, if it was named by one, its name: once each. text: room for the name. */
+static void listed_add(struct listed *l, size_t n_refs, const Berth__Image *obj, const char *ref,
+		       char text[REFERENCE_SIZE])
+{
+	Berth__Image *view = NULL;
+
+	for (size_t i = 0; i < l->n && !view; i++)
+		if (!strcmp(l->image[i].manifest_digest, obj->manifest_digest))
+			view = &l->image[i];
+	if (!view) {
+		view = &l->image[l->n];
+		berth__image__init(view);
+		view->manifest_digest = obj->manifest_digest;
+		view->names = l->names + n_refs * l->n;
+		l->pointer[l->n++] = view;
+	}
+	if (reference_canonical(ref, text, NULL) == 0 && image_has_name(obj, text) && !image_has_name(view, text))
+		view->names[view->n_names++] = text;
+}
+
+static int listed_seal(struct listed *l)
+{
+	Berth__Envelope env = BERTH__ENVELOPE__INIT;
+	Berth__ImageReply body = BERTH__IMAGE_REPLY__INIT;
+	AUTO_FREE uint8_t *data = NULL;
+	size_t len;
+
+	body.images = l->pointer;
+	body.n_images = l->n;
+	env.body_case = BERTH__ENVELOPE__BODY_IMAGE_REPLY;
+	env.image_reply = &body;
+	len = berth__envelope__get_packed_size(&env);
+	data = malloc(len);
+	if (!data)
+		return -ENOMEM;
+	berth__envelope__pack(&env, data);
+	return memfd_sealed("berth-export", data, len);
+}
+
+/* False: it was answered. */
+static bool export_list(struct request *rq, struct listed *l, struct image **ret_first)
+{
+	const Berth__ImageExport *a = rq->env->image_export;
+
+	*ret_first = NULL;
+	for (size_t i = 0; i < a->n_refs; i++) {
+		struct image *im = image_wanted(rq, a->refs[i]);
+
+		if (!im)
+			return false;
+		listed_add(l, a->n_refs, im->obj, a->refs[i], l->text[i]);
+		if (!i)
+			*ret_first = im;
+	}
+	return true;
+}
+
+static void export_begin(struct request *rq, struct listed *l, struct image *first)
+{
+	static const struct sending_kind kind = {.start = export_start};
+	const Berth__ImageExport *a = rq->env->image_export;
+	char word[3][16];
+	int fds[2] = {listed_seal(l), -1};
+
+	if (fds[0] < 0) {
+		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "out of memory");
+		return;
+	}
+	fds[1] = wire_fds_take(rq->fds, 0);
+	snprintf(word[0], sizeof word[0], "%d",
+		 a->has_form ? (int)a->form : BERTH__EXPORT_FORM__EXPORT_FORM_OCI_ARCHIVE);
+	snprintf(word[1], sizeof word[1], "%u", rq->who.uid);
+	snprintf(word[2], sizeof word[2], "%u", rq->who.gid);
+	sending_begin(rq, &kind, first->obj->meta->uuid, fds, 2, word);
+}
+
+void on_image_export(struct request *rq)
+{
+	const Berth__ImageExport *a = rq->env->image_export;
+	struct listed l = {0};
+	struct image *first;
+
+	if (!a->n_refs || a->n_refs > EXPORT_REFS_MAX) {
+		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__INVALID, "refs", "1 to %u images", EXPORT_REFS_MAX);
+		return;
+	}
+	if (listed_init(&l, a->n_refs) < 0) {
+		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "out of memory");
+	} else if (export_list(rq, &l, &first)) {
+		request_audit(rq, "image", first->obj->meta);
+		export_begin(rq, &l, first);
+	}
+	listed_fini(&l);
 }

@@ -69,6 +69,7 @@ static const struct request_row rows[] = {
 	CASE(IMAGE_IMPORT) = {CHANGES(on_image_import, "import", 0), .min_fds = 1, .max_fds = 1},
 	CASE(IMAGE_PULL) = {CHANGES(on_image_pull, "pull", 0)},
 	CASE(IMAGE_PUSH) = {ENDS(on_image_push, "push")},
+	CASE(IMAGE_EXPORT) = {ENDS(on_image_export, "export"), .min_fds = 1, .max_fds = 1, .once = true},
 	CASE(IMAGE_LIST) = {MEMBER, LOOKS(on_image_list)},
 	CASE(IMAGE_INSPECT) = {MEMBER, LOOKS(on_image_inspect)},
 	CASE(IMAGE_REMOVE) = {ENDS(on_image_remove, "remove"), .deadline_ms = SECONDS(120), .revision = true},

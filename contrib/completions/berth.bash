@@ -2,10 +2,12 @@
 
 _berth_commands() {
 	case $1 in
-	"") echo "run create start stop restart kill pause unpause exec attach wait rename update rm ps inspect logs top stats events actions pod pull push login logout image volume token info check upgrade shutdown version completion help " ;;
+	"") echo "run create start stop restart kill pause unpause exec attach wait rename update rm ps inspect logs top stats events actions pod pull push login logout image load image save image volume token info check upgrade shutdown version completion help " ;;
 	"container") echo "run create start stop restart kill pause unpause exec attach wait rename update rm ps inspect logs top stats actions " ;;
 	"pod") echo "create ls inspect rm " ;;
-	"image") echo "import ls inspect rm " ;;
+	"image") echo "import export ls inspect rm " ;;
+	"image") echo "import export ls inspect rm " ;;
+	"image") echo "import export ls inspect rm " ;;
 	"volume") echo "create ls inspect rm " ;;
 	"token") echo "create ls revoke check " ;;
 	esac
@@ -45,7 +47,12 @@ _berth_resolve() {
 	"login") echo "login" ;;
 	"logout") echo "logout" ;;
 	image) echo image ;;
-	"image import"|"load") echo "image import" ;;
+	"image import") echo "image import" ;;
+	"load"|"image load") echo "load" ;;
+	image) echo image ;;
+	"image export") echo "image export" ;;
+	"save"|"image save") echo "save" ;;
+	image) echo image ;;
 	"image ls"|"images"|"image list") echo "image ls" ;;
 	"image inspect") echo "image inspect" ;;
 	"image rm"|"rmi"|"image remove") echo "image rm" ;;
@@ -103,6 +110,9 @@ _berth_flags() {
 	"login") echo "-u --username --password-stdin --authfile --help" ;;
 	"logout") echo "--authfile --help" ;;
 	"image import") echo "-t --name -q --quiet --help" ;;
+	"load") echo "-i --input -t --name -q --quiet --help" ;;
+	"image export") echo "-o --output --format -q --quiet --help" ;;
+	"save") echo "-o --output --format -q --quiet --help" ;;
 	"image ls") echo "-f --filter --format -q --quiet --no-trunc --help" ;;
 	"image inspect") echo "-f --format --help" ;;
 	"image rm") echo "-f --force --help" ;;
@@ -284,6 +294,12 @@ _berth_value() {
 	"login --authfile") echo "file" ;;
 	"logout --authfile") echo "file" ;;
 	"image import --name"|"image import -t") echo "-" ;;
+	"load --input"|"load -i") echo "file" ;;
+	"load --name"|"load -t") echo "-" ;;
+	"image export --output"|"image export -o") echo "file" ;;
+	"image export --format") echo "oci-archive oci-dir docker-archive" ;;
+	"save --output"|"save -o") echo "file" ;;
+	"save --format") echo "oci-archive oci-dir docker-archive" ;;
 	"image ls --filter"|"image ls -f") echo "name= id= label= dangling=" ;;
 	"image ls --format") echo "json table" ;;
 	"image inspect --format"|"image inspect -f") echo "json" ;;
@@ -329,6 +345,8 @@ _berth_operand() {
 	"pull") echo "image" ;;
 	"push") echo "image" ;;
 	"image import") echo "file" ;;
+	"image export") echo "image" ;;
+	"save") echo "image" ;;
 	"image inspect") echo "image" ;;
 	"image rm") echo "image" ;;
 	"volume inspect") echo "volume" ;;

@@ -100,7 +100,7 @@ def denied(fields=None, text=""):
     """Not for members at all."""
     def play(a, b, body):
         row = fields(a) if callable(fields) else fields or {}
-        fds = [os.open("/dev/null", os.O_RDONLY)] if body == "image_import" else []
+        fds = [os.open("/dev/null", os.O_RDONLY)] if body in ("image_import", "image_export") else []
         with pytest.raises(Refused) as e:
             b.request(body, row, fds)
         for fd in fds:
@@ -222,6 +222,7 @@ TABLE = {
     "image_import": denied(),
     "image_pull": denied({"name": "registry.example/x"}),
     "image_push": denied({"ref": "busybox", "destination": "registry.example/x"}),
+    "image_export": denied({"refs": ["busybox"]}),
     "image_list": image_shared,
     "image_inspect": image_shared,
     "image_remove": denied({"ref": "busybox", "force": True}),
