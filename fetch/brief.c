@@ -39,6 +39,8 @@ static int words_read(struct words *w, char **words, int n, struct err *e)
 			w->certs_dir = words[i] + 10;
 		else if (str_starts(words[i], "auth_file="))
 			w->auth_file = words[i] + 10;
+		else if (str_starts(words[i], "unpack_max="))
+			continue; /* the job's */
 		else if (!str_starts(words[i], "stall_s=") || str_to_u32(words[i] + 8, &w->stall_s))
 			return err_set(e, EINVAL, "fetch", "'%.60s' is no setting", words[i]);
 	}

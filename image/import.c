@@ -250,7 +250,7 @@ static int source_import(struct import *im, int source_fd, struct err *e)
 	if (spool < 0)
 		return err_set(e, errno, "import", "tmp");
 	intake_say(&im->in, "reading the source");
-	if ((r = image_source_open(&im->source, source_fd, spool, e)) < 0)
+	if ((r = image_source_open(&im->source, source_fd, spool, im->store->unpack_left, e)) < 0)
 		return r;
 	/* Newer Docker writes both into one archive; the layout says more. */
 	if (image_source_has(&im->source, "index.json") && image_source_has(&im->source, "oci-layout")) {

@@ -206,6 +206,7 @@ static int layer_get(struct intake *in, const struct oci_manifest *m, unsigned i
 	if (!layer_is_there(in->store, chain))
 		intake_say_of(in, &p, "layer %u of %u: unpacking %s", i + 1, m->n_layers,
 			      size_text(m->layer[i].size, text));
+	blob.left = &in->store->unpack_left;
 	blob.tick = on_tick;
 	blob.tick_arg = &ticking;
 	fd = layer_make(in->store, chain, diff_id, &blob, lower, i, e);

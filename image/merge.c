@@ -71,15 +71,25 @@ static int table_grow(struct merge *m)
 	return 0;
 }
 
+static size_t dir_bytes(const struct merge *m, const struct merge_dir *d)
+{
+	return sizeof *d + strlen(d->path) + m->n_lower + 64; /* what malloc and the slots add */
+}
+
 /* Takes d. */
 static int dir_insert(struct merge *m, struct merge_dir *d, struct err *e)
 {
-	if (m->n_dirs == MERGE_DIRS_MAX || (2 * m->n_dirs >= m->n_slots && table_grow(m) < 0)) {
+	if (m->n_dirs == MERGE_DIRS_MAX || m->bytes + dir_bytes(m, d) > MERGE_BYTES_MAX) {
 		dir_free(d);
-		return err_set(e, m->n_dirs == MERGE_DIRS_MAX ? E2BIG : ENOMEM, "unpack", "table of folders");
+		return err_set(e, E2BIG, "unpack", "table of folders");
+	}
+	if ((2 * m->n_dirs >= m->n_slots && table_grow(m) < 0)) {
+		dir_free(d);
+		return err_set(e, ENOMEM, "unpack", "table of folders");
 	}
 	m->slot[slot_find(m, d->path)] = d;
 	m->n_dirs++;
+	m->bytes += dir_bytes(m, d);
 	return 0;
 }
 
@@ -164,11 +174,13 @@ static int table_filter(struct merge *m, const char *path, bool only_unmade, str
 		} else {
 			kept.slot[slot_find(&kept, d->path)] = d;
 			kept.n_dirs++;
+			kept.bytes += dir_bytes(m, d);
 		}
 	}
 	free(m->slot);
 	m->slot = kept.slot;
 	m->n_dirs = kept.n_dirs;
+	m->bytes = kept.bytes;
 	return 0;
 }
 

@@ -17,6 +17,7 @@
 
 #define MERGE_DEPTH_MAX 256 /* folders within each other */
 #define MERGE_DIRS_MAX	2000000
+#define MERGE_BYTES_MAX (256u << 20) /* of the table: long paths, many layers */
 #define MERGE_PATH_SIZE 4096
 
 struct merge_dir {
@@ -34,6 +35,7 @@ struct merge {
 	unsigned n_lower;
 	struct merge_dir **slot; /* hash table by path */
 	unsigned n_slots, n_dirs;
+	size_t bytes; /* of all records */
 };
 
 int merge_init(struct merge *m, int fd, const int *lower_fd, unsigned n_lower, struct err *e);

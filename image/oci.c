@@ -1,5 +1,6 @@
 /* image/oci.c - see image/oci.h. jansson with duplicate keys refused; it refuses bad UTF-8, NULs in strings, NaN and numbers
- * that do not fit by itself. Its nesting limit (2048) is more than any image needs, so ours is checked on the text first. */
+ * that do not fit by itself. Its nesting limit (2048) is more than any image needs, so ours is checked on the text first, as is how many values it has:
+ * a few bytes of text are some hundred of memory. */
 #include "image/oci.h"
 
 #include "base/own.h"
@@ -19,19 +20,25 @@ static void json_free_(json_t **j)
 
 #define AUTO_JSON __attribute__((cleanup(json_free_))) json_t
 
-static int nesting_check(const char *json, size_t len, struct err *e)
+static int shape_check(const char *json, size_t len, struct err *e)
 {
-	unsigned depth = 0;
+	unsigned depth = 0, values = 0;
 	bool string = false;
 
 	for (size_t i = 0; i < len; i++) {
+		bool open = json[i] == '{' || json[i] == '[';
+
 		if (string && json[i] == '\\')
 			i++;
 		else if (json[i] == '"')
 			string = !string;
-		else if (!string && (json[i] == '{' || json[i] == '[') && ++depth > OCI_JSON_DEPTH)
+		else if (string)
+			continue;
+		else if (open && ++depth > OCI_JSON_DEPTH)
 			return err_set(e, 0, "json", "nested deeper than %d", OCI_JSON_DEPTH);
-		else if (!string && (json[i] == '}' || json[i] == ']') && depth)
+		else if ((open || json[i] == ',') && ++values > OCI_JSON_VALUES)
+			return err_set(e, 0, "json", "more than %d values", OCI_JSON_VALUES);
+		else if ((json[i] == '}' || json[i] == ']') && depth)
 			depth--;
 	}
 	return 0;
@@ -47,7 +54,7 @@ static json_t *document_load(const char *what, const char *json, size_t len, str
 		err_set(e, EFBIG, "json", "%s: larger than %u bytes", what, OCI_JSON_MAX);
 		return NULL;
 	}
-	if (nesting_check(json, len, e) < 0) {
+	if (shape_check(json, len, e) < 0) {
 		err_wrap(e, "%s", what);
 		return NULL;
 	}

@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 
 #define FILES_MAX  100000
+#define NAMES_MAX  (32u << 20) /* bytes of all of them */
 #define NAME_BYTES 4096
 #define LINKS_MAX  8
 
@@ -154,12 +155,15 @@ static int file_add(struct image_source *s, struct archive *a, struct archive_en
 		}
 	}
 	f.name = strdup(name_clean(name));
+	s->name_bytes += strlen(name) + (f.link ? strlen(f.link) : 0);
 	if (s->n_files == s->size || !f.name || ((hardlink || archive_entry_filetype(entry) == AE_IFLNK) && !f.link)) {
 		free(f.name);
 		free(f.link);
 		return err_set(e, ENOMEM, "tar", "list of files");
 	}
 	s->file[s->n_files++] = f;
+	if (s->name_bytes > NAMES_MAX)
+		return err_set(e, 0, "tar", "more than %u bytes of names: not an image", NAMES_MAX);
 	return 0;
 }
 
@@ -189,11 +193,12 @@ static int tar_walk(struct image_source *s, struct err *e)
 /* ---------------------------------------------------------------- spooling */
 
 /* A pipe, or a compressed file: all of it, decompressed, into an unnamed file. */
-static int spool(struct stream *in, int dir_fd, int *ret, struct err *e)
+static int spool(struct stream *in, int dir_fd, uint64_t max, int *ret, struct err *e)
 {
 	AUTO_FD fd = openat(dir_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	AUTO_FREE char *buf = malloc(1 << 20);
 	struct space space;
+	uint64_t len = 0;
 	ssize_t n;
 	int r;
 
@@ -202,23 +207,23 @@ static int spool(struct stream *in, int dir_fd, int *ret, struct err *e)
 	if ((r = space_init(&space, fd, e)) < 0)
 		return r;
 	while ((n = stream_read(in, buf, 1 << 20, e)) > 0) {
-		if ((r = space_take(&space, (uint64_t)n, e)) < 0)
+		if ((uint64_t)n > max - len)
+			return err_set(e, ENOSPC, "spool",
+				       "it unpacks to more than there is room for, or than image_max_size allows");
+		if ((r = space_write(&space, fd, buf, (size_t)n, (off_t)len, e)) < 0)
 			return r;
-		for (ssize_t at = 0; at < n;) {
-			ssize_t w = write(fd, buf + at, (size_t)(n - at));
-
-			if (w < 0 && errno != EINTR)
-				return err_set(e, errno, "spool", "write");
-			at += w > 0 ? w : 0;
-		}
+		len += (uint64_t)n;
 	}
 	if (n < 0)
 		return (int)n;
+	if (ftruncate(fd, (off_t)len) < 0)
+		return err_set(e, errno, "spool", "size");
 	*ret = take_fd(&fd);
 	return 0;
 }
 
-static int tar_open(struct image_source *s, int fd, bool regular, uint64_t size, int spool_dir_fd, struct err *e)
+static int tar_open(struct image_source *s, int fd, bool regular, uint64_t size, int spool_dir_fd, uint64_t spool_max,
+		    struct err *e)
 {
 	struct stream *in;
 	int r;
@@ -232,13 +237,13 @@ static int tar_open(struct image_source *s, int fd, bool regular, uint64_t size,
 		s->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 		r = s->fd < 0 ? err_set(e, errno, "import", "source") : 0;
 	} else {
-		r = spool(in, spool_dir_fd, &s->fd, e);
+		r = spool(in, spool_dir_fd, spool_max, &s->fd, e);
 	}
 	stream_close(in);
 	return r < 0 ? err_wrap(e, "source") : tar_walk(s, e);
 }
 
-int image_source_open(struct image_source *s, int fd, int spool_dir_fd, struct err *e)
+int image_source_open(struct image_source *s, int fd, int spool_dir_fd, uint64_t spool_max, struct err *e)
 {
 	struct stat st;
 	int r = 0;
@@ -252,7 +257,7 @@ int image_source_open(struct image_source *s, int fd, int spool_dir_fd, struct e
 		if (s->fd < 0)
 			r = err_set(e, errno, "import", "source folder");
 	} else if (S_ISREG(st.st_mode) || S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)) {
-		r = tar_open(s, fd, S_ISREG(st.st_mode), (uint64_t)st.st_size, spool_dir_fd, e);
+		r = tar_open(s, fd, S_ISREG(st.st_mode), (uint64_t)st.st_size, spool_dir_fd, spool_max, e);
 	} else {
 		r = err_set(e, 0, "import", "the source is neither a folder, a file nor a pipe");
 	}

@@ -14,19 +14,21 @@ struct image_source {
 	int fd; /* owned: the folder, or the tar */
 	bool folder;
 	struct source_file *file; /* owned: what the tar holds */
-	size_t n_files, size;
+	size_t n_files, size, name_bytes;
 };
 
 struct source_part { /* where the bytes of one file are */
 	int fd;
 	bool fd_owned;
 	uint64_t offset, length;
+	uint64_t *
+		left; /* what layer_unpack may make of it, decompressed; counted down. NULL: what the disk has room for */
 	void (*tick)(void *arg, uint64_t at); /* while it is read by layer_unpack: how far. NULL: nobody asks */
 	void *tick_arg;
 };
 
-/* fd is not taken; spool_dir_fd: a folder for the unnamed file. */
-int image_source_open(struct image_source *s, int fd, int spool_dir_fd, struct err *e);
+/* fd is not taken; spool_dir_fd: a folder for the unnamed file, of at most that many bytes. */
+int image_source_open(struct image_source *s, int fd, int spool_dir_fd, uint64_t spool_max, struct err *e);
 void image_source_close(struct image_source *s);
 
 bool image_source_has(struct image_source *s, const char *path);

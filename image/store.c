@@ -4,9 +4,11 @@
 
 #include "base/file.h"
 #include "base/own.h"
+#include "base/str.h"
 #include "image/blob.h"
 #include "image/layer.h"
 #include "image/partial.h"
+#include "image/space.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -43,6 +45,22 @@ int image_store_open(struct image_store *s, const char *dir, struct err *e)
 		image_store_close(s);
 		return r;
 	}
+	if ((r = space_free(s->dir_fd, &s->unpack_left, e)) < 0) {
+		image_store_close(s);
+		return r;
+	}
+	s->unpack_left += SPACE_SLACK;
+	return 0;
+}
+
+int image_store_limit(struct image_store *s, const char *word)
+{
+	uint64_t max;
+
+	if (!str_starts(word, "unpack_max=") || str_to_u64(word + 11, &max) < 0)
+		return -EINVAL;
+	if (max && max < s->unpack_left)
+		s->unpack_left = max;
 	return 0;
 }
 

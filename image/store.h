@@ -15,9 +15,13 @@
 struct image_store {
 	int dir_fd;
 	int lock_fd;
+	uint64_t
+		unpack_left; /* bytes that archives may still come to, decompressed; at first what the disk has room for */
 };
 
 int image_store_open(struct image_store *s, const char *dir, struct err *e); /* makes what is missing */
+/* "unpack_max=BYTES": no more than that, whatever the disk has. -EINVAL: it is another word. */
+int image_store_limit(struct image_store *s, const char *word);
 void image_store_close(struct image_store *s);
 /* No sweep while we are at it; until the store is closed. */
 int image_store_share(struct image_store *s, struct err *e);

@@ -30,8 +30,6 @@
 
 #define READ_SIZE  (256u << 10)
 #define TICK_BYTES (2u << 20)
-#define SLACK                                                                                                          \
-	(1ull << 30) /* bytes of an archive that need not become file content: headers, padding, links with data */
 
 struct unpack {
 	struct merge merge;
@@ -62,7 +60,8 @@ static ssize_t stream_next(struct unpack *u)
 		return n;
 	u->stream_bytes += (uint64_t)n;
 	if (u->stream_bytes > u->stream_max)
-		return err_set(&u->stream_err, ENOSPC, "unpack", "it unpacks to more than there is room for");
+		return err_set(&u->stream_err, ENOSPC, "unpack",
+			       "it unpacks to more than there is room for, or than image_max_size allows");
 	digest_add(u->sum, u->buf, (size_t)n);
 	if (u->from->tick && u->stream_bytes - u->ticked >= TICK_BYTES) {
 		u->ticked = u->stream_bytes;
@@ -395,25 +394,17 @@ static int data_write(struct unpack *u, int fd, struct archive_entry *entry, la_
 	la_int64_t end = 0, left = sparse_bytes(entry), offset;
 	const void *data;
 	size_t len;
-	int r;
+	int r, full;
 
+	u->space.end = 0;
 	while ((r = archive_read_data_block(u->archive, &data, &len, &offset)) == ARCHIVE_OK) {
-		int full = space_take(&u->space, len, e);
-
-		if (full < 0)
-			return full;
 		/* libarchive believes a map of holes whatever it says, and does not miss data at its end. */
 		if (offset < end || offset > size || (la_int64_t)len > size - offset)
 			return err_set(e, 0, "unpack",
 				       "bad archive: its map of holes leaves the file or goes backwards");
 		left -= (la_int64_t)len;
-		for (size_t at = 0; at < len;) {
-			ssize_t n = pwrite(fd, (const char *)data + at, len - at, offset + (la_int64_t)at);
-
-			if (n < 0 && errno != EINTR)
-				return err_set(e, errno, "unpack", "write");
-			at += n > 0 ? (size_t)n : 0;
-		}
+		if ((full = space_write(&u->space, fd, data, len, offset, e)) < 0)
+			return full;
 		end = offset + (la_int64_t)len;
 		u->result.bytes += len;
 	}
@@ -422,8 +413,7 @@ static int data_write(struct unpack *u, int fd, struct archive_entry *entry, la_
 	if (left > 0)
 		return err_set(e, 0, "unpack", "bad archive: %lld bytes that its map of holes promises are not there",
 			       (long long)left);
-	/* A hole at the end. */
-	if (end < size && ftruncate(fd, size) < 0)
+	if (u->space.end < (uint64_t)size && ftruncate(fd, size) < 0)
 		return err_set(e, errno, "unpack", "size");
 	return 0;
 }
@@ -654,6 +644,8 @@ static int entries_unpack(struct unpack *u, struct err *e)
 			return archive_failed(u, e);
 		if (++u->result.entries > UNPACK_ENTRIES_MAX)
 			return err_set(e, 0, "unpack", "more than %u entries", UNPACK_ENTRIES_MAX);
+		if ((r = space_take_node(&u->space, e)) < 0)
+			return r;
 		r = entry_unpack(u, entry, e);
 		if (r < 0)
 			return archive_entry_pathname(entry)
@@ -693,7 +685,9 @@ static int unpack_begin(struct unpack *u, const struct source_part *from, int di
 		return err_set(e, ENOMEM, "unpack", "digest");
 	if ((r = space_init(&u->space, dir_fd, e)) < 0 || (r = space_free(dir_fd, &u->stream_max, e)) < 0)
 		return r;
-	u->stream_max += SLACK;
+	u->stream_max += SPACE_SLACK;
+	if (from->left && *from->left < u->stream_max)
+		u->stream_max = *from->left;
 	u->stream = stream_open(from->fd, from->offset, from->length, e);
 	if (!u->stream)
 		return -EINVAL;
@@ -719,6 +713,8 @@ int layer_unpack(const struct source_part *from, const char *diff_id, int dir_fd
 		r = merge_times(&u->merge, e);
 	if (r == 0)
 		*ret = u->result;
+	if (from->left)
+		*from->left -= u->stream_bytes < *from->left ? u->stream_bytes : *from->left;
 	archive_read_free(u->archive);
 	stream_close(u->stream);
 	digest_free(u->sum);

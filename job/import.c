@@ -23,6 +23,7 @@ int verb_import(int argc, char **argv, struct err *e)
 	size_t n;
 	struct confine confine = {.caps = JOB_CAPS_UNPACK, .write_dir = argv[1]};
 	struct stat st;
+	const char *name = NULL;
 	int r = dir_make(AT_FDCWD, argv[1], 0700);
 
 	if (r < 0)
@@ -32,7 +33,10 @@ int verb_import(int argc, char **argv, struct err *e)
 		confine.read_fd = SOURCE_FD;
 	if ((r = confine_enter(&confine, e)) < 0 || (r = image_store_open(&store, argv[1], e)) < 0)
 		return r;
-	r = image_import(&store, SOURCE_FD, argc > 2 ? argv[2] : NULL, on_progress, NULL, &image, &n, e);
+	for (int i = 2; i < argc; i++)
+		if (image_store_limit(&store, argv[i]) < 0)
+			name = argv[i];
+	r = image_import(&store, SOURCE_FD, name, on_progress, NULL, &image, &n, e);
 	if (r == 0) {
 		r = report_images(image, n, e);
 		for (size_t i = 0; i < n; i++)

@@ -474,6 +474,8 @@ static int pull_run(struct pull *p, int argc, char **argv, struct err *e)
 	r = confine_enter(&(struct confine){.caps = JOB_CAPS_UNPACK, .write_dir = argv[1]}, e);
 	if (r < 0 || (r = image_store_open(&p->store, argv[1], e)) < 0 || (r = image_store_share(&p->store, e)) < 0)
 		return r;
+	for (int i = 2; i < argc; i++)
+		(void)image_store_limit(&p->store, argv[i]); /* the other words are berth-fetch's */
 	r = image_get(p, e);
 	if (r < 0)
 		return r;

@@ -23,6 +23,7 @@ static const struct setting table[] = {
 	KEY(certs_dir, SETTING_PATH, 0, 0),
 	KEY(auth_file, SETTING_PATH, 0, 0),
 	SETTING_AS("pull_stall", struct config, pull_stall_ns, SETTING_DURATION, 1 * NS_PER_S, 3600 * NS_PER_S),
+	KEY(image_max_size, SETTING_BYTES, 0, 1ull << 50),
 	SETTING_AS("action_keep", struct config, action_keep_ns, SETTING_DURATION, 0, 10ull * 365 * 86400 * NS_PER_S),
 	KEY(max_containers, SETTING_NUMBER, 1, 1u << 20),
 	KEY(max_clients, SETTING_NUMBER, 1, 60000),

@@ -384,11 +384,13 @@ static void import_start(struct import *imp)
 	static const struct job_ops ops = {.record = on_import_record, .done = on_import_done};
 	struct supervisor *sv = imp->sv;
 	char dir[sizeof sv->cfg.state_dir + 16];
-	const char *import_argv[] = {"import", dir, *imp->name ? imp->name : NULL, NULL};
+	char max[64];
+	const char *import_argv[] = {"import", dir, max, *imp->name ? imp->name : NULL, NULL};
 	struct err e = {0};
 	int r;
 
 	snprintf(dir, sizeof dir, "%s/images", sv->cfg.state_dir);
+	snprintf(max, sizeof max, "unpack_max=%llu", (unsigned long long)sv->cfg.image_max_size);
 	r = imp->pull ? image_fetch_start(sv, "pull", imp->source_fd, &ops, imp, &imp->job, &e)
 		      : job_start(sv, import_argv, &imp->source_fd, 1, 0, &ops, imp, &imp->job, &e);
 	if (r < 0) {

@@ -22,8 +22,8 @@ int image_fetch_start(struct supervisor *sv, const char *verb, int request_fd, c
 {
 	const struct config *c = &sv->cfg;
 	char dir[sizeof c->state_dir + 16];
-	char plain_http[WORD_SIZE], mirrors[WORD_SIZE], certs_dir[WORD_SIZE], auth_file[WORD_SIZE], stall[64];
-	const char *argv[] = {verb, dir, plain_http, mirrors, certs_dir, auth_file, stall, NULL};
+	char plain_http[WORD_SIZE], mirrors[WORD_SIZE], certs_dir[WORD_SIZE], auth_file[WORD_SIZE], stall[64], max[64];
+	const char *argv[] = {verb, dir, plain_http, mirrors, certs_dir, auth_file, stall, max, NULL};
 
 	snprintf(dir, sizeof dir, "%s/images", c->state_dir);
 	snprintf(plain_http, sizeof plain_http, "plain_http=%s", c->plain_http);
@@ -31,6 +31,7 @@ int image_fetch_start(struct supervisor *sv, const char *verb, int request_fd, c
 	snprintf(certs_dir, sizeof certs_dir, "certs_dir=%s", c->certs_dir);
 	snprintf(auth_file, sizeof auth_file, "auth_file=%s", c->auth_file);
 	snprintf(stall, sizeof stall, "stall_s=%llu", (unsigned long long)(c->pull_stall_ns / NS_PER_S));
+	snprintf(max, sizeof max, "unpack_max=%llu", (unsigned long long)c->image_max_size);
 	return job_start(sv, argv, &request_fd, 1, 0, ops, arg, ret, e);
 }
 

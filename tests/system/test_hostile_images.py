@@ -4,6 +4,7 @@ the image that the row describes; in both cases nothing outside of the image sto
 has kept to its memory and its time, and a good image is imported afterwards."""
 
 import gzip
+import hashlib
 import io
 import json
 import lzma
@@ -13,6 +14,7 @@ import socket
 import stat
 import subprocess
 import zipfile
+import zlib
 
 import pytest
 
@@ -25,6 +27,7 @@ from oci import digest
 pytestmark = pytest.mark.native
 
 PORT = 5010
+SIZE_MAX = 1 << 30
 MEMORY_MAX = 256 << 20
 SECONDS = 10
 
@@ -61,6 +64,22 @@ def sparse(size, parts, data):
     """GNU's format 1.0: a map in front of the data."""
     text = ("%d\n" % len(parts) + "".join("%d\n%d\n" % p for p in parts)).encode()
     return pax({"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "x", "GNU.sparse.realsize": str(size)}) + entry("x", padded(text) + data)
+
+
+def gzip_zeros(before, n):
+    """As gzip -9 makes it, without the time: one block of deflate for a MiB of zeros, again and again."""
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
+    head = deflate.compress(before) + deflate.flush(zlib.Z_FULL_FLUSH)
+    middle = deflate.compress(bytes(1 << 20)) + deflate.flush(zlib.Z_FULL_FLUSH)
+    return b"\x1f\x8b\x08\0\0\0\0\0\0\xff" + head + middle * (n >> 20) + b"\x03\0" + bytes(8)
+
+
+def zeros_id(before, n):
+    sum = hashlib.sha256(before)
+    for _ in range(n >> 20):
+        sum.update(bytes(1 << 20))
+    sum.update(bytes(n % (1 << 20)))
+    return "sha256:" + sum.hexdigest()
 
 
 def field_(value):
@@ -325,6 +344,17 @@ ROWS = [
     Row("an old GNU sparse header with lies", tars([raw("x", b"S", 1, magic=b"ustar  \0", tail=b"\0" * 41 + field_(1 << 40) + field_(1) + b"\0" * 72 + b"\0" + field_(5)), padded(b"x")]),
         "bad archive|beyond|size"),
 
+    # ------------------------------------------------------------ bombs
+    Row("10 GB of zeros in a few hundred KB of zstd", lambda: Crafted(b"", packed=[zstd_zeros(raw("x", size=10 << 30), 10 << 30)]), "image_max_size"),
+    Row("10 GB of zeros in 10 MB of gzip", lambda: Crafted(b"", packed=[gzip_zeros(raw("x", size=10 << 30), 10 << 30)]), "image_max_size", forms=("folder", "pull")),
+    Row("an archive of 10 GB of zeros in 10 MB of gzip", lambda: Whole(gzip_zeros(raw("x", size=10 << 30), 10 << 30)), "image_max_size", forms=("tar",)),
+    Row("five layers of 300 MB of zeros", lambda: Crafted(*[b""] * 5, packed=[zstd_zeros(raw("x%d" % i, size=300 << 20), (300 << 20) + 1024) for i in range(5)],
+                                                           diff_ids=[zeros_id(raw("x%d" % i, size=300 << 20), (300 << 20) + 1024) for i in range(5)]), "layer 4 of 5.*image_max_size", forms=("folder",)),
+    Row("a million entries", lambda: packed(zstd, layer(raw(".wh..wh.plnk") * 1000000)), names(), forms=("folder",)),
+    Row("ten thousand hard links", tars([X, *(hard("h%d" % i, "x") for i in range(10000))]), has(h9999=b"x"), forms=("folder",)),
+    Row("a config of a million objects", tars([X], config=lambda c: json.dumps(c)[:-1].encode() + b', "x": [' + b"{}," * 1000000 + b"0]}"), "more than 200000 values"),
+    Row("an archive of a hundred thousand long names", lambda: Whole(layer(*(entry("%04000d" % i) for i in range(20000)))), "bytes of names", forms=("tar",)),
+
     # ------------------------------------------------------------ streams
     Row("cut in a header", lambda: Crafted(X[:300]), "bad archive"),
     Row("cut in a file", lambda: Crafted(entry("x", b"x" * 5000)[:2000]), "bad archive"),
@@ -448,7 +478,7 @@ def place():
 @pytest.fixture(scope="module")
 def victim(place):
     with open(place + "/berthd.conf", "w") as f:
-        f.write("plain_http = localhost:%d\n" % PORT)
+        f.write("plain_http = localhost:%d\nimage_max_size = 1g\n" % PORT)
     with private_host(options=["--config", place + "/berthd.conf"]) as h:
         yield h
 
@@ -498,15 +528,17 @@ def measured_import(images, source):
         high = [os.dup(theirs.fileno()), os.dup(fd)]
         os.dup2(high[0], 3)
         os.dup2(high[1], 4)
-    job = subprocess.Popen([os.path.join(BIN, "berth-job"), "import", images], preexec_fn=descriptors, close_fds=True, pass_fds=(3, 4))
+    # A small program between us: the memory of who forks counts for the child too.
+    job = subprocess.Popen(["busybox", "time", "-v", os.path.join(BIN, "berth-job"), "import", images, "unpack_max=%d" % SIZE_MAX],
+                           preexec_fn=descriptors, close_fds=True, pass_fds=(3, 4), stderr=subprocess.PIPE, text=True)
     theirs.close()
     os.close(fd)
     while ours.recv(65536):
         pass
     ours.close()
-    _, status, usage = os.wait4(job.pid, 0)
-    job.returncode = os.waitstatus_to_exitcode(status)
-    return job.returncode, usage.ru_maxrss << 10, usage.ru_utime + usage.ru_stime
+    said = job.communicate()[1]
+    figure = dict(re.findall(r"\t(Maximum resident|User time|System time)[^:]*: ([0-9.]+)", said))
+    return job.returncode, int(figure["Maximum resident"]) << 10, float(figure["User time"]) + float(figure["System time"])
 
 
 def attempt(host, registry, row, form, image, path):

@@ -898,59 +898,121 @@ static void test_deep_paths_are_refused(void **state)
 }
 
 /* A file system that is smaller than the layer: a clear refusal, before the disk is full. */
-static void test_a_bomb_stops_before_the_disk_is_full(void **state)
+/* A layer of n files of that many bytes each, all of them `byte`. */
+static int bulk_make(unsigned n, size_t size, int byte)
 {
-	char digest[DIGEST_SIZE], dir[] = "/tmp/berth-bomb-XXXXXX", *zeros;
 	struct archive *a = archive_write_new();
 	struct archive_entry *entry = archive_entry_new();
-	int fd = memfd_create("layer", MFD_CLOEXEC), status;
-	pid_t pid;
+	int fd = memfd_create("layer", MFD_CLOEXEC);
+	char *data = malloc(size + 1), name[16];
 
-	(void)state;
-	if (geteuid()) {
-		archive_write_free(a);
-		archive_entry_free(entry);
-		close(fd);
-		SKIP("needs root");
-	}
-	zeros = calloc(1, 1 << 20);
+	memset(data, byte, size + 1);
 	archive_write_set_format_pax_restricted(a);
 	assert_int_equal(archive_write_open_fd(a, fd), ARCHIVE_OK);
-	for (int i = 0; i < 12; i++) {
-		char name[16];
-
-		snprintf(name, sizeof name, "zeros%d", i);
+	for (unsigned i = 0; i < n; i++) {
+		snprintf(name, sizeof name, "f%u", i);
 		archive_entry_clear(entry);
 		archive_entry_set_pathname(entry, name);
 		archive_entry_set_filetype(entry, AE_IFREG);
-		archive_entry_set_size(entry, 2 << 20);
+		archive_entry_set_size(entry, (la_int64_t)size);
 		assert_int_equal(archive_write_header(a, entry), ARCHIVE_OK);
-		assert_int_equal(archive_write_data(a, zeros, 1 << 20), 1 << 20);
-		assert_int_equal(archive_write_data(a, zeros, 1 << 20), 1 << 20);
+		assert_int_equal(archive_write_data(a, data, size), size);
 	}
 	archive_write_close(a);
 	archive_write_free(a);
 	archive_entry_free(entry);
-	free(zeros);
+	free(data);
+	return fd;
+}
+
+/* The layer in fd, which is closed, onto a file system of its own; what unpacking said, "" if it succeeded. */
+static void small_disk_unpack(int fd, const char *options, char text[512])
+{
+	char digest[DIGEST_SIZE], dir[] = "/tmp/berth-bomb-XXXXXX";
+	int status, pipe_fd[2];
+	ssize_t n;
+	pid_t pid;
+
 	fd_digest(fd, digest);
 	assert_non_null(mkdtemp(dir));
+	assert_int_equal(pipe(pipe_fd), 0);
 	pid = fork();
 	if (pid == 0) {
 		struct err e;
 		int folder;
 
 		if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-		    mount("tmpfs", dir, "tmpfs", 0, "size=16m") < 0)
+		    mount("tmpfs", dir, "tmpfs", 0, options) < 0)
 			_exit(77);
 		folder = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		_exit(unpack_fd(fd, digest, folder, NULL, 0, &e) == -ENOSPC && strstr(e.text, "needed") ? 0 : 1);
+		if (unpack_fd(fd, digest, folder, NULL, 0, &e) < 0 && write(pipe_fd[1], e.text, strlen(e.text)) < 0)
+			_exit(1);
+		_exit(0);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
+	close(pipe_fd[1]);
+	n = read(pipe_fd[0], text, 511);
+	text[n > 0 ? n : 0] = 0;
+	close(pipe_fd[0]);
 	close(fd);
 	rmdir(dir);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
-		SKIP("no mounts here");
+		SKIP("no mount namespace here");
 	assert_int_equal(status, 0);
+}
+
+static void test_a_bomb_stops_before_the_disk_is_full(void **state)
+{
+	char text[512];
+
+	(void)state;
+	if (geteuid())
+		SKIP("needs root");
+	small_disk_unpack(bulk_make(12, 2 << 20, 'x'), "size=16m", text);
+	assert_non_null(strstr(text, "needed"));
+	/* Zeros take no room. */
+	small_disk_unpack(bulk_make(12, 2 << 20, 0), "size=16m", text);
+	assert_string_equal(text, "");
+}
+
+static void test_the_last_inodes_are_not_for_images(void **state)
+{
+	char text[512];
+
+	(void)state;
+	if (geteuid())
+		SKIP("needs root");
+	small_disk_unpack(bulk_make(1900, 0, 0), "nr_inodes=2000", text);
+	assert_non_null(strstr(text, "no more inodes"));
+	small_disk_unpack(bulk_make(1800, 0, 0), "nr_inodes=2000", text);
+	assert_string_equal(text, "");
+}
+
+/* A layer that names folders by long paths must not have the memory that it asks for. */
+static void test_the_table_of_folders_is_bounded(void **state)
+{
+	char name[256];
+	struct merge m;
+	struct merge_dir *dir, *at;
+	struct err e = {0};
+	int r = 0;
+
+	(void)state;
+	assert_int_equal(merge_init(&m, -1, NULL, 0, &e), 0);
+	at = m.slot[0];
+	for (unsigned i = 0; !at; i++)
+		at = m.slot[i];
+	memset(name, 'a', sizeof name);
+	name[250] = 0;
+	for (int i = 0; i < 15; i++, at = dir)
+		assert_int_equal(merge_made(&m, at, name, false, &dir, &e), 0);
+	for (unsigned i = 0; r == 0; i++) {
+		assert_true(i < 100000);
+		snprintf(name, sizeof name, "%0250u", i);
+		r = merge_made(&m, at, name, false, &dir, &e);
+	}
+	assert_int_equal(r, -E2BIG);
+	merge_fini(&m);
 }
 
 static void test_nothing_stays_open(void **state)
@@ -985,6 +1047,8 @@ int main(void)
 		cmocka_unit_test(test_a_layer_of_no_bytes_is_empty),
 		cmocka_unit_test(test_deep_paths_are_refused),
 		cmocka_unit_test(test_a_bomb_stops_before_the_disk_is_full),
+		cmocka_unit_test(test_the_last_inodes_are_not_for_images),
+		cmocka_unit_test(test_the_table_of_folders_is_bounded),
 		cmocka_unit_test(test_nothing_stays_open),
 	};
 
