@@ -1,4 +1,4 @@
-/* ctl/cmd_image.c - image import, ls, inspect, rm. */
+/* ctl/cmd_image.c - image import, ls, inspect, tag, rm. */
 #include "base/loop.h"
 #include "base/own.h"
 #include "base/str.h"
@@ -96,9 +96,17 @@ static int import_run(struct app *app, void *opts, char **operands, unsigned n)
 
 /* ---------------------------------------------------------------- ls */
 
+struct ls_opts {
+	struct listing_opts listing;
+	bool all, digests;
+};
+
 static const struct flag ls_flags[] = {
-	{'f', "filter", "KEY=VALUE", "name, id, label, dangling", flag_list, offsetof(struct listing_opts, filters),
-	 .complete = "name= id= label= dangling="},
+	{'a', "all", NULL, "also those without a name, which are listed anyway", flag_bool,
+	 offsetof(struct ls_opts, all)},
+	{0, "digests", NULL, "with the digests of the manifests", flag_bool, offsetof(struct ls_opts, digests)},
+	{'f', "filter", "KEY=VALUE", "name, reference, id, label, dangling, before, since", flag_list,
+	 offsetof(struct ls_opts, listing.filters), .complete = "name= reference= id= label= dangling= before= since="},
 	{0},
 };
 
@@ -112,20 +120,34 @@ static const char *digest_text(const char *digest, bool no_trunc, char buf[PRINT
 }
 
 /* A line for each name, as Docker's users expect; one without name is shown too. */
-static void ls_line(struct table *t, const struct format_opts *o, const void *object, int64_t now)
+static void image_lines(struct table *t, const struct format_opts *o, const Berth__Image *image, bool digests,
+			int64_t now)
 {
-	const Berth__Image *image = object;
 	char id[PRINT_SIZE], size[PRINT_SIZE], made[PRINT_SIZE], imported[PRINT_SIZE];
 
 	for (size_t k = 0; k < (image->n_names ? image->n_names : 1); k++) {
 		table_line(t);
 		table_cell(t, "%s", image->n_names ? image->names[k] : "<none>");
+		if (digests)
+			table_cell(t, "%s",
+				   image->manifest_digest && *image->manifest_digest ? image->manifest_digest
+										     : "<none>");
 		table_cell(t, "%s", digest_text(image->image_id, o->no_trunc, id));
 		table_cell(t, "%zu", image->n_layers);
 		table_cell(t, "%s", print_size(image->size_bytes, size));
 		table_cell(t, "%s", print_ago(image->image_created_at, now, made));
 		table_cell(t, "%s", print_ago(image->meta ? image->meta->created_at : 0, now, imported));
 	}
+}
+
+static void ls_line(struct table *t, const struct format_opts *o, const void *object, int64_t now)
+{
+	image_lines(t, o, object, false, now);
+}
+
+static void ls_line_digests(struct table *t, const struct format_opts *o, const void *object, int64_t now)
+{
+	image_lines(t, o, object, true, now);
 }
 
 static const char *ls_id(const void *object, char buf[PRINT_SIZE])
@@ -138,14 +160,20 @@ static int ls_run(struct app *app, void *opts, char **operands, unsigned n)
 {
 	static const struct column columns[] = {
 		{"NAME"}, {"ID"}, {"LAYERS", .right = true}, {"SIZE", .right = true}, {"CREATED"}, {"IMPORTED"}};
+	static const struct column with_digests[] = {
+		{"NAME"},    {"DIGEST"},  {"ID"}, {"LAYERS", .right = true}, {"SIZE", .right = true},
+		{"CREATED"}, {"IMPORTED"}};
 	static const struct listing images = {&berth__image__descriptor, columns, ARRAY_SIZE(columns), ls_line, ls_id};
+	static const struct listing digests = {&berth__image__descriptor, with_digests, ARRAY_SIZE(with_digests),
+					       ls_line_digests, ls_id};
+	const struct ls_opts *o = opts;
 
 	(void)operands;
 	(void)n;
-	return listing_run(app, &images, opts, BERTH__ENVELOPE__BODY_IMAGE_LIST);
+	return listing_run(app, o->digests ? &digests : &images, &o->listing, BERTH__ENVELOPE__BODY_IMAGE_LIST);
 }
 
-/* ---------------------------------------------------------------- inspect, rm */
+/* ---------------------------------------------------------------- inspect, tag, rm */
 
 static int image_inspect_run(struct app *app, void *opts, char **operands, unsigned n)
 {
@@ -155,12 +183,29 @@ static int image_inspect_run(struct app *app, void *opts, char **operands, unsig
 	return inspect_run(app, opts, &kind, operands, n);
 }
 
+static int tag_run(struct app *app, void *opts, char **operands, unsigned n)
+{
+	Berth__ImageTag tag = BERTH__IMAGE_TAG__INIT;
+	struct ask a;
+	int status;
+
+	(void)opts;
+	(void)n;
+	tag.ref = operands[0];
+	tag.name = operands[1];
+	ask_init(&a, BERTH__ENVELOPE__BODY_IMAGE_TAG, &tag);
+	status = app_ask(app, &a, NULL);
+	ask_fini(&a);
+	return status;
+}
+
 struct rm_opts {
 	bool force;
 };
 
 static const struct flag rm_flags[] = {
-	{'f', "force", NULL, "also when containers were made from it", flag_bool, offsetof(struct rm_opts, force)},
+	{'f', "force", NULL, "also when containers were made from it, and all its names", flag_bool,
+	 offsetof(struct rm_opts, force)},
 	{0},
 };
 
@@ -191,8 +236,8 @@ const struct command cmd_load = {
 	.run = import_run,
 };
 const struct command cmd_image_ls = {
-	.flags = {{ls_flags, 0}, {format_list_flags, offsetof(struct listing_opts, format)}},
-	.opts_size = sizeof(struct listing_opts),
+	.flags = {{ls_flags, 0}, {format_list_flags, offsetof(struct ls_opts, listing.format)}},
+	.opts_size = sizeof(struct ls_opts),
 	.run = ls_run,
 };
 const struct command cmd_image_inspect = {
@@ -203,6 +248,7 @@ const struct command cmd_image_inspect = {
 	.complete = "image",
 	.run = image_inspect_run,
 };
+const struct command cmd_image_tag = {.min = 2, .max = 2, .complete = "image", .run = tag_run};
 const struct command cmd_image_rm = {
 	.flags = {{rm_flags, 0}},
 	.opts_size = sizeof(struct rm_opts),

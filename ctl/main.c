@@ -67,6 +67,10 @@ const struct entry entries[] = {
 	{"save", IMAGE, "[FLAGS] IMAGE...", "image export, as a docker-archive by default", &cmd_save, "image save"},
 	{"image ls", IMAGE, "[FLAGS]", "list images", &cmd_image_ls, "images, image list"},
 	{"image inspect", IMAGE, "[FLAGS] IMAGE...", "all about images, as JSON", &cmd_image_inspect},
+	{"image tag", IMAGE, "IMAGE NAME[:TAG]", "give an image another name; who has the name loses it",
+	 &cmd_image_tag, "tag"},
+	{"image history", IMAGE, "[FLAGS] IMAGE", "how it was made, and what each layer weighs", &cmd_image_history,
+	 "history"},
 	{"image rm", IMAGE, "[FLAGS] IMAGE...", "remove images", &cmd_image_rm, "rmi, image remove"},
 
 	{"volume create", VOLUME, "[NAME...]", "create volumes; without a name one is made", &cmd_volume_create},

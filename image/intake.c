@@ -218,6 +218,30 @@ static int layer_get(struct intake *in, const struct oci_manifest *m, unsigned i
 	return fd;
 }
 
+static int layer_note(Berth__Image *image, const struct oci_descriptor *blob, const char *chain, const char *diff_id,
+		      uint64_t bytes, struct err *e)
+{
+	Berth__ImageLayer **more = realloc(image->layer_blobs, (image->n_layer_blobs + 1) * sizeof *more);
+	Berth__ImageLayer *layer = more ? malloc(sizeof *layer) : NULL;
+
+	if (more)
+		image->layer_blobs = more;
+	if (!layer)
+		return err_set(e, ENOMEM, "image", "image");
+	berth__image_layer__init(layer);
+	image->layer_blobs[image->n_layer_blobs++] = layer;
+	layer->has_blob_bytes = layer->has_size_bytes = true;
+	layer->blob_bytes = blob->size;
+	layer->size_bytes = bytes;
+	layer->chain_id = strdup(chain);
+	layer->diff_id = strdup(diff_id);
+	layer->digest = strdup(blob->digest);
+	layer->media_type = strdup(blob->media_type);
+	return layer->chain_id && layer->diff_id && layer->digest && layer->media_type
+		       ? 0
+		       : err_set(e, ENOMEM, "image", "image");
+}
+
 /* All layers, lowest first, each on top of the ones before; the chain ids and the size go into the image. */
 static int layers_make(struct intake *in, const struct oci_manifest *m, const struct oci_image *config,
 		       Berth__Image *image, struct err *e)
@@ -245,6 +269,8 @@ static int layers_make(struct intake *in, const struct oci_manifest *m, const st
 		r = text_add(&image->layers, &image->n_layers, chain, e);
 		if (r == 0 && (r = layer_size(fd, &bytes, &blocks)) < 0)
 			r = err_set(e, r, "image", "size of layer %u", i + 1);
+		if (r == 0)
+			r = layer_note(image, &m->layer[i], chain, config->diff_id[i], bytes, e);
 		total += r == 0 ? bytes : 0;
 		if (r < 0)
 			fds_close(lower + n - 1 - i, i + 1);

@@ -21,16 +21,21 @@ static void layer_path(char buf[96], const char *folder, const char *chain_id, c
 	snprintf(buf, 96, "%s/%.64s%s", folder, chain_id + 7, suffix);
 }
 
+int layer_look(struct image_store *s, const char *chain_id)
+{
+	char path[96];
+
+	layer_path(path, "layers", chain_id, "");
+	return openat(s->dir_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
 /* Opens it and renews its times, so that a sweep whose list is older leaves it alone. Changing the mode to what it is touches
  * the ctime and nothing else. -1: not there. */
 static int layer_open(struct image_store *s, const char *chain_id)
 {
-	char path[96];
+	AUTO_FD fd = layer_look(s, chain_id);
 	struct stat st;
-	AUTO_FD fd = -1;
 
-	layer_path(path, "layers", chain_id, "");
-	fd = openat(s->dir_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0 || fchmod(fd, st.st_mode & 07777) < 0)
 		return -1;
 	return take_fd(&fd);

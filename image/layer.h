@@ -7,6 +7,7 @@
 /* Unpacks the blob unless the layer is there. lower_fd: the layers below, topmost first. The layer's descriptor (caller closes). */
 int layer_make(struct image_store *s, const char *chain_id, const char *diff_id, const struct source_part *blob,
 	       const int *lower_fd, unsigned n_lower, struct err *e);
+int layer_look(struct image_store *s, const char *chain_id); /* opens it; -1: not there */
 bool layer_is_there(struct image_store *s, const char *chain_id);
 /* What its files hold and what they take on the disk (in 512 byte blocks); hard links count once. */
 int layer_size(int fd, uint64_t *bytes, uint64_t *blocks);

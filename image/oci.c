@@ -579,6 +579,68 @@ void oci_image_fini(struct oci_image *i)
 	*i = (struct oci_image){0};
 }
 
+/* ---------------------------------------------------------------- history */
+
+static int history_entry_read(const json_t *from, Berth__HistoryEntry *entry, struct err *e)
+{
+	json_t *empty = json_is_object(from) ? json_object_get(from, "empty_layer") : NULL;
+	int r;
+
+	if (!json_is_object(from) || (empty && !json_is_boolean(empty) && !json_is_null(empty)))
+		return err_set(e, 0, "json", "an entry of 'history' has the wrong type");
+	if ((r = created_read(from, &entry->created_at, e)) < 0)
+		return r;
+	entry->has_created_at = entry->created_at != 0;
+	entry->has_empty_layer = entry->empty_layer = json_is_true(empty);
+	entry->created_by = member_copy(from, "created_by", e, &r);
+	entry->author = member_copy(from, "author", e, &r);
+	entry->comment = member_copy(from, "comment", e, &r);
+	return r;
+}
+
+int oci_history_parse(const char *json, size_t len, Berth__HistoryEntry ***ret, size_t *ret_n, struct err *e)
+{
+	AUTO_JSON *root = object_load("config", json, len, e);
+	Berth__HistoryEntry **list;
+	json_t *history;
+	size_t n = 0;
+	int r;
+
+	*ret = NULL;
+	*ret_n = 0;
+	if (!root)
+		return -EINVAL;
+	if ((r = member(root, "history", JSON_ARRAY, &history, e)) < 0 ||
+	    (r = list_check("history", history ? json_array_size(history) : 0, e)) < 0)
+		return err_wrap(e, "config");
+	list = calloc(json_array_size(history) + 1, sizeof(Berth__HistoryEntry *));
+	if (!list)
+		return err_set(e, ENOMEM, "json", "history");
+	for (size_t i = 0; r == 0 && i < json_array_size(history); i++) {
+		list[n] = malloc(sizeof *list[n]);
+		if (!list[n]) {
+			r = err_set(e, ENOMEM, "json", "history");
+			break;
+		}
+		berth__history_entry__init(list[n++]);
+		r = history_entry_read(json_array_get(history, i), list[n - 1], e);
+	}
+	if (r < 0) {
+		oci_history_free(list, n);
+		return err_wrap(e, "config");
+	}
+	*ret = list;
+	*ret_n = n;
+	return 0;
+}
+
+void oci_history_free(Berth__HistoryEntry **list, size_t n)
+{
+	for (size_t i = 0; list && i < n; i++)
+		berth__history_entry__free_unpacked(list[i], NULL);
+	free(list);
+}
+
 /* ---------------------------------------------------------------- docker-archive */
 
 static int docker_read(const json_t *entry, struct oci_docker *d, struct err *e)

@@ -59,6 +59,9 @@ int oci_layout_parse(const char *json, size_t len, struct err *e); /* the file o
 int oci_index_parse(const char *json, size_t len, struct oci_descriptor **ret, unsigned *ret_n, struct err *e);
 int oci_manifest_parse(const char *json, size_t len, struct oci_manifest *ret, struct err *e);
 int oci_image_parse(const char *json, size_t len, struct oci_image *ret, struct err *e);
+/* The config's history, oldest first, of empty_layer and the words alone. None is no error. */
+int oci_history_parse(const char *json, size_t len, Berth__HistoryEntry ***ret, size_t *ret_n, struct err *e);
+void oci_history_free(Berth__HistoryEntry **list, size_t n);
 int oci_docker_parse(const char *json, size_t len, struct oci_docker **ret, unsigned *ret_n, struct err *e);
 void oci_docker_free(struct oci_docker *list, unsigned n);
 void oci_manifest_fini(struct oci_manifest *m);

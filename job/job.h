@@ -25,6 +25,7 @@ typedef int verb_fn(int argc, char **argv, struct err *e);
 
 verb_fn verb_import, verb_pull, verb_push, verb_export, verb_sweep, verb_fill, verb_logs, verb_top, verb_rmtree,
 	verb_limits, verb_probe;
+verb_fn verb_history;
 
 /* Waits until the record is taken. Negative errno: berthd is gone, which ends the job. */
 int report_send(Berth__Envelope *env, struct err *e);

@@ -22,6 +22,7 @@ static const struct verb {
 	{"export", "STATE/images FORM UID GID, fd 4 = sealed memfd with the images, fd 5 = where to", 4, 4,
 	 verb_export},
 	{"sweep", "STATE/images, fd 4 = sealed memfd with what to keep", 1, 1, verb_sweep},
+	{"history", "STATE/images, fd 4 = sealed memfd with the image", 1, 1, verb_history},
 	{"fill", "STATE/volumes UUID [TARGET], fd 4 = sealed memfd with the layers of the image", 2, 3, verb_fill},
 	{"logs", "FOLDER [KEY=VALUE]..., fd 4 = where to write, fd 5 = closed when no more will come", 1, 16,
 	 verb_logs},

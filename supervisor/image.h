@@ -9,7 +9,6 @@
 struct image {
 	struct table_node node; /* supervisor.images */
 	Berth__Image *obj;	/* owned */
-	bool changing;		/* a write of its row is on the way */
 	bool removing;		/* its row is being deleted: it is not found any more */
 };
 

@@ -33,28 +33,12 @@ struct import {
 	char project[64], owner[PRINCIPAL_SIZE];
 	Berth__ImageReply *found; /* owned: the job's result */
 	Berth__Error *error;	  /* owned: or why there is none */
-	struct list changes;	  /* of struct change */
-	unsigned storing;	  /* changes on their way to the disk */
+	struct image_edit edit;	  /* when it was found */
 	int store_result;
 	bool given_up; /* nobody waits for it any more, and its job is being ended */
 };
 
-/* What an import or an untag makes of one image. The index is changed when the row is on the disk, not before. */
-struct change {
-	struct list link; /* import.changes */
-	struct import *import;
-	Berth__Image *obj; /* owned */
-	bool found;	   /* the job found it; else it has lost a name to one that was found */
-};
-
 /* ---------------------------------------------------------------- storing what the job found */
-
-static void change_free(struct change *ch)
-{
-	list_del(&ch->link);
-	image_obj_free(ch->obj);
-	free(ch);
-}
 
 static Berth__Error *error_new(Berth__Error__Code code, const char *text)
 {
@@ -80,10 +64,7 @@ static void import_free(struct import *imp)
 {
 	struct imports *im = imp->sv->imports;
 	struct image_wait *w;
-	struct change *ch;
 
-	while ((ch = list_first(&imp->changes, struct change, link)))
-		change_free(ch);
 	if (imp->found)
 		berth__image_reply__free_unpacked(imp->found, NULL);
 	if (imp->error)
@@ -100,49 +81,6 @@ static void import_free(struct import *imp)
 	list_del(&imp->link);
 	im->n--;
 	free(imp);
-}
-
-/* Of this import: the change of an image that it changes already, or NULL. */
-static struct change *change_find(struct import *imp, const char *uuid, const char *image_id)
-{
-	struct change *ch;
-
-	list_each (ch, &imp->changes, link)
-		if (!strcmp(uuid ? ch->obj->meta->uuid : ch->obj->image_id, uuid ? uuid : image_id))
-			return ch;
-	return NULL;
-}
-
-/* Takes obj, also on failure (NULL). */
-static struct change *change_new(struct import *imp, Berth__Image *obj)
-{
-	struct change *ch = obj ? calloc(1, sizeof *ch) : NULL;
-
-	if (!ch) {
-		image_obj_free(obj);
-		return NULL;
-	}
-	ch->import = imp;
-	ch->obj = obj;
-	list_push(&imp->changes, &ch->link);
-	return ch;
-}
-
-static int image_add_name(Berth__Image *obj, const char *name)
-{
-	char **names, *copy;
-
-	if (image_has_name(obj, name))
-		return 0;
-	copy = strdup(name);
-	names = copy ? realloc(obj->names, (obj->n_names + 1) * sizeof *names) : NULL;
-	if (!names) {
-		free(copy);
-		return -ENOMEM;
-	}
-	obj->names = names;
-	obj->names[obj->n_names++] = copy;
-	return 0;
 }
 
 static int image_new_meta(struct import *imp, Berth__Image *obj)
@@ -166,65 +104,39 @@ static int image_new_meta(struct import *imp, Berth__Image *obj)
 	return m->uuid && m->project && m->owner ? 0 : -ENOMEM;
 }
 
-/* The change for an image that the job found: a new image, or the one that we had under this id. */
-static struct change *change_for_found(struct import *imp, const Berth__Image *found)
+/* A new image, or the one that is here under this id. */
+static int found_take(struct import *imp, const Berth__Image *found)
 {
-	struct change *ch = change_find(imp, NULL, found->image_id);
-	struct image *old = image_by_config(imp->sv, found->image_id);
+	const char *event = imp->pull ? "pull" : "import";
+	struct image_change *ch;
+	Berth__Image *obj;
+	int r = image_edit_of(&imp->edit, found->image_id, event, &ch);
 
-	if (ch)
-		return ch;
-	ch = change_new(imp, message_copy(old ? &old->obj->base : &found->base));
-	if (!ch)
-		return NULL;
-	if (!old && image_new_meta(imp, ch->obj) < 0)
-		return NULL;
-	return ch;
-}
-
-/* Whoever else has this name loses it. */
-static int names_move(struct import *imp, const struct change *to, const char *name)
-{
-	struct table_node *n;
-	struct change *ch;
-
-	list_each (ch, &imp->changes, link)
-		if (ch != to)
-			image_drop_name(ch->obj, name);
-	list_each (n, &imp->sv->images.all, link) {
-		const Berth__Image *obj = image_of(n)->obj;
-
-		if (!image_has_name(obj, name) || change_find(imp, obj->meta->uuid, NULL))
-			continue;
-		ch = change_new(imp, message_copy(&obj->base));
-		if (!ch)
+	if (r == -ENOENT) {
+		obj = message_copy(&found->base);
+		if (!obj || image_new_meta(imp, obj) < 0) {
+			image_obj_free(obj);
 			return -ENOMEM;
-		image_drop_name(ch->obj, name);
+		}
+		ch = image_edit_new(&imp->edit, obj, event);
+		r = ch ? 0 : -ENOMEM;
 	}
-	return 0;
+	for (size_t i = 0; r == 0 && i < found->n_names; i++)
+		r = image_edit_name(&imp->edit, ch, found->names[i]);
+	return r;
 }
 
-static int import_make_changes(struct import *imp)
+static int import_make(struct image_edit *ed)
 {
-	struct change *ch;
+	struct import *imp = container_of(ed, struct import, edit);
+	int r = 0;
 
-	for (size_t i = 0; i < imp->found->n_images; i++) {
+	for (size_t i = 0; r == 0 && i < imp->found->n_images; i++) {
 		const Berth__Image *found = imp->found->images[i];
 
-		if (!found->image_id || !*found->image_id)
-			return -EPROTO;
-		ch = change_for_found(imp, found);
-		if (!ch)
-			return -ENOMEM;
-		ch->found = true;
-		for (size_t k = 0; k < found->n_names; k++)
-			if (names_move(imp, ch, found->names[k]) < 0 || image_add_name(ch->obj, found->names[k]) < 0)
-				return -ENOMEM;
+		r = found->image_id && *found->image_id ? found_take(imp, found) : -EPROTO;
 	}
-	list_each (ch, &imp->changes, link)
-		if (image_touch(imp->sv, ch->obj) < 0)
-			return -ENOMEM;
-	return 0;
+	return r;
 }
 
 static void wait_answer(const struct import *imp, struct image_wait *w)
@@ -237,11 +149,7 @@ static void wait_answer(const struct import *imp, struct image_wait *w)
 		return;
 	}
 	if (imp->store_result < 0) {
-		snprintf(text, sizeof text, "the image could not be stored: %s", strerror(-imp->store_result));
-		wait_end(w, NULL,
-			 imp->store_result == -ENOSPC || imp->store_result == -ENOBUFS ? BERTH__ERROR__CODE__EXHAUSTED
-										       : BERTH__ERROR__CODE__INTERNAL,
-			 text);
+		wait_end(w, NULL, image_edit_failure(imp->store_result, text, sizeof text), text);
 		return;
 	}
 	AUTO_FREE Berth__Image **images = calloc(imp->found->n_images ? imp->found->n_images : 1, sizeof *images);
@@ -267,60 +175,18 @@ static void import_answer(struct import *imp)
 	}
 }
 
-static void import_end(struct import *imp)
+static void import_stored(struct image_edit *ed, int result)
 {
-	struct imports *im = imp->sv->imports;
+	struct import *imp = container_of(ed, struct import, edit);
 
-	if (im->storing == imp)
-		im->storing = NULL;
+	imp->store_result = result;
 	import_answer(imp);
 	import_free(imp);
-	imports_go_on(im);
 }
 
-static void on_change_stored(void *arg, int result)
+static void import_drop(struct image_edit *ed)
 {
-	struct change *ch = arg;
-	struct import *imp = ch->import;
-	struct supervisor *sv = imp->sv;
-
-	if (result == 0) {
-		const char *type = !ch->found ? "untag" : imp->pull ? "pull" : "import";
-		Berth__Image *obj = take_ptr(ch->obj);
-
-		result = image_set(sv, obj);
-		if (result == 0)
-			watch_publish(sv, "image", type, obj->meta, NULL, NULL);
-	}
-	if (result < 0)
-		imp->store_result = result;
-	change_free(ch);
-	if (--imp->storing == 0)
-		import_end(imp);
-}
-
-static void import_store(struct import *imp)
-{
-	struct supervisor *sv = imp->sv;
-	struct change *ch;
-	int r = import_make_changes(imp);
-
-	sv->imports->storing = imp;
-	imp->store_result = r;
-	imp->storing = 1; /* ours, so that it does not end while we are still at it */
-	if (r == 0 && sv->images.n + imp->found->n_images > sv->images.capacity)
-		imp->store_result = r = -ENOBUFS;
-	list_each (ch, &imp->changes, link) {
-		if (r < 0)
-			break;
-		r = store_put(sv->store, STORE_IMAGE, ch->obj->meta, &ch->obj->base, false, on_change_stored, ch);
-		if (r == 0)
-			imp->storing++;
-		else
-			imp->store_result = r;
-	}
-	if (--imp->storing == 0)
-		import_end(imp);
+	import_free(container_of(ed, struct import, edit));
 }
 
 /* ---------------------------------------------------------------- the job */
@@ -360,6 +226,7 @@ static void on_import_record(void *arg, const Berth__Envelope *env)
 
 static void on_import_done(void *arg, int status)
 {
+	static const struct image_edit_ops edit_ops = {import_make, import_stored, import_drop};
 	struct import *imp = arg;
 	struct imports *im = imp->sv->imports;
 
@@ -371,11 +238,13 @@ static void on_import_done(void *arg, int status)
 				       WIFSIGNALED(status) ? "it was killed" : "it ended without a result");
 	if (!imp->error && !imp->found) /* no memory even for that */
 		imp->store_result = -ENOMEM;
-	if (imp->error || !imp->found) {
-		im->sweep_again = true; /* layers of a failed import that nobody needs */
-		import_end(imp);
+	if (!imp->error && imp->found) {
+		image_edit_begin(imp->sv, &imp->edit, &edit_ops);
 		return;
 	}
+	im->sweep_again = true; /* layers of a failed import that nobody needs */
+	import_answer(imp);
+	import_free(imp);
 	imports_go_on(im);
 }
 
@@ -419,7 +288,7 @@ void image_wait_forget(struct image_wait *w)
 	imp->given_up = true;
 	if (imp->job)
 		job_cancel(imp->job);
-	else if (!imp->found && !imp->storing) /* it waited for its turn */
+	else if (!imp->found) /* it waited for its turn */
 		import_free(imp);
 }
 
@@ -460,7 +329,7 @@ int image_import_begin(struct supervisor *sv, const struct import_order *o, stru
 	snprintf(imp->name, sizeof imp->name, "%s", o->name);
 	snprintf(imp->project, sizeof imp->project, "%s", o->project);
 	snprintf(imp->owner, sizeof imp->owner, "%s", o->owner);
-	list_init(&imp->changes);
+	list_init(&imp->edit.link);
 	list_init(&imp->waits);
 	list_push(&im->all, &imp->link);
 	im->n++;
@@ -564,6 +433,7 @@ int imports_new(struct supervisor *sv)
 	im->sv = sv;
 	list_init(&im->all);
 	list_init(&im->sendings);
+	list_init(&im->edits);
 	sv->imports = im;
 	return 0;
 }
@@ -576,6 +446,7 @@ void imports_free(struct imports *im)
 		return;
 	timer_del(&im->sweep_soon);
 	sendings_free(im);
+	image_edits_free(im);
 	while ((imp = list_first(&im->all, struct import, link)))
 		import_free(imp);
 	free(im);
@@ -585,17 +456,10 @@ void imports_go_on(struct imports *im)
 {
 	struct import *imp;
 
-	list_each (imp, &im->all, link) {
-		if (im->storing || im->n_removals)
-			break;
-		if (imp->found && !imp->job && !imp->storing) {
-			import_store(imp); /* comes back here when it is stored */
-			return;
-		}
-	}
-	if (im->sweep_again && !im->sweeping && !im->n_running && !im->storing)
+	image_edits_go_on(im);
+	if (im->sweep_again && !im->sweeping && !im->n_running && list_empty(&im->edits) && im->sv->jobs)
 		imports_sweep(im);
-	if (im->sweeping)
+	if (im->sweeping || !im->sv->jobs)
 		return;
 	list_each (imp, &im->all, link)
 		if (!imp->job && !imp->found && (!imp->pull || im->n_pulls < PULLS_RUNNING))

@@ -1,6 +1,7 @@
 /* supervisor/image_own.h - the inside of the images, for image*.c only: the index and what is under way with it. */
 #pragma once
 
+#include "supervisor/client.h"
 #include "supervisor/image.h"
 
 /* What is under way. Imports and sweeps exclude each other: a sweep is told what to keep when it starts, so nothing may be added
@@ -9,8 +10,8 @@ struct imports {
 	struct supervisor *sv;
 	struct list all;		/* of struct import.link */
 	unsigned n, n_running, n_pulls; /* n_pulls: of those that run */
-	struct import *storing;		/* one at a time: each sees the names as the one before left them */
-	unsigned n_removals; /* on their way to the disk: nothing is stored beside them, for the same reason */
+	struct list edits;		/* of struct image_edit.link: waiting for their turn, and the one that has it */
+	struct image_edit *editing;	/* this one, or NULL */
 	bool sweeping;
 	bool sweep_again;		/* when nothing else runs */
 	struct list sendings;		/* of struct sending.link: pushes and exports */
@@ -35,9 +36,40 @@ void image_free(struct supervisor *sv, struct image *im);
 /* By the whole image id. */
 struct image *image_by_config(struct supervisor *sv, const char *image_id);
 
+/* image_edit.c: changes of names and images, one after the other. */
+struct image_edit;
+struct image_change;
+struct image_edit_ops {
+	/* Its turn has come: what is to change, by how things are now (image_edit_*). Negative errno, or no change: nothing is stored. */
+	int (*make)(struct image_edit *ed);
+	void (*done)(struct image_edit *ed, int result); /* stored and in the index, or not; ed is its owner's again */
+	void (*drop)(struct image_edit *ed);		 /* berthd ends: to be freed, nobody waits any more */
+};
+struct image_edit {
+	struct list link; /* imports.edits */
+	struct supervisor *sv;
+	const struct image_edit_ops *ops;
+	struct list changes; /* of struct image_change */
+};
+/* May call make and done at once. */
+void image_edit_begin(struct supervisor *sv, struct image_edit *ed, const struct image_edit_ops *ops);
+/* For make. event: what watchers are told. NULL and -ENOMEM: no memory. */
+struct image_change *image_edit_new(struct image_edit *ed, Berth__Image *obj, const char *event); /* takes obj */
+/* The change of the image with this id, begun if it is the first; -ENOENT: there is none. */
+int image_edit_of(struct image_edit *ed, const char *image_id, const char *event, struct image_change **ret);
+int image_edit_name(struct image_edit *ed, struct image_change *to, const char *name); /* from whoever has it */
+int image_edit_drop_name(struct image_edit *ed, const struct image *im, const char *name);
+int image_edit_remove(struct image_edit *ed, struct image *im);
+void image_edits_go_on(struct imports *im);
+void image_edits_free(struct imports *im);
+/* Why it could not be stored: said in text, or to the asker. */
+Berth__Error__Code image_edit_failure(int r, char *text, size_t size);
+void image_edit_refuse(struct supervisor *sv, struct parked parked, int r);
+
 /* image_request.c */
 struct request;
-void image_reply(struct request *rq, struct image *im);		 /* an ImageReply with this one */
+void image_reply(struct request *rq, struct image *im); /* an ImageReply with this one */
+void image_reply_one(struct supervisor *sv, struct parked parked, Berth__Image *obj);
 struct image *image_wanted(struct request *rq, const char *ref); /* NULL: it was answered */
 
 /* image_pull.c: a job that speaks with a registry; verb: "pull", "push". */
@@ -65,13 +97,15 @@ struct image_wait *image_asker_new(struct request *rq);
 void image_asker_fail(struct image_wait *w, const struct err *e); /* it did not come to a wait */
 int imports_new(struct supervisor *sv);
 void imports_free(struct imports *im); /* NULL is harmless */
-/* Starts what may start now: first what was imported is stored, then a sweep if nothing runs, then the imports that wait. */
+/* Starts what may start now: first the edits, then a sweep if nothing runs, then the imports that wait. */
 void imports_go_on(struct imports *im);
 
 /* image_send.c */
 void sendings_go_on(struct imports *im);
 void sendings_free(struct imports *im);
 
-/* image_sweep.c */
+/* image_sweep.c. A sealed memfd with an Envelope{ImageReply}, as jobs take it (job/list.h): of these; of all that may not be swept. */
+int image_list_memfd(Berth__Image **images, size_t n);
+int image_keep_memfd(struct supervisor *sv);
 void imports_sweep(struct imports *im);
 int imports_sweep_soon(struct imports *im);

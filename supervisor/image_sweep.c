@@ -33,31 +33,15 @@ static void on_sweep_done(void *arg, int status)
 	imports_go_on(im);
 }
 
-/* Everything that an image or a container needs. A container's layers count by themselves: its image may have been removed. */
-static int sweep_keep(struct supervisor *sv, int *ret_fd)
+int image_list_memfd(Berth__Image **images, size_t n)
 {
-	size_t n = sv->images.n + sv->containers.n, k = 0;
-	AUTO_FREE Berth__Image **all = calloc(n ? n : 1, sizeof *all);
-	AUTO_FREE Berth__Image *of_containers = calloc(sv->containers.n ? sv->containers.n : 1, sizeof *of_containers);
 	Berth__ImageReply body = BERTH__IMAGE_REPLY__INIT;
 	Berth__Envelope env = BERTH__ENVELOPE__INIT;
 	AUTO_FREE uint8_t *data = NULL;
-	struct table_node *node;
 	size_t len;
 
-	if (!all || !of_containers)
-		return -ENOMEM;
-	list_each (node, &sv->images.all, link)
-		all[body.n_images++] = image_of(node)->obj;
-	list_each (node, &sv->containers.all, link) {
-		const Berth__Container *c = container_of(node, struct container, node)->obj;
-
-		berth__image__init(&of_containers[k]);
-		of_containers[k].layers = c->layers;
-		of_containers[k].n_layers = c->n_layers;
-		all[body.n_images++] = &of_containers[k++];
-	}
-	body.images = all;
+	body.images = images;
+	body.n_images = n;
 	env.body_case = BERTH__ENVELOPE__BODY_IMAGE_REPLY;
 	env.image_reply = &body;
 	len = berth__envelope__get_packed_size(&env);
@@ -65,8 +49,30 @@ static int sweep_keep(struct supervisor *sv, int *ret_fd)
 	if (!data)
 		return -ENOMEM;
 	berth__envelope__pack(&env, data);
-	*ret_fd = memfd_sealed("berth-keep", data, len);
-	return *ret_fd < 0 ? *ret_fd : 0;
+	return memfd_sealed("berth-images", data, len);
+}
+
+/* Everything that an image or a container needs. A container's layers count by themselves: its image may have been removed. */
+int image_keep_memfd(struct supervisor *sv)
+{
+	size_t n = 0, k = 0;
+	AUTO_FREE Berth__Image **all = calloc(sv->images.n + sv->containers.n + 1, sizeof *all);
+	AUTO_FREE Berth__Image *of_containers = calloc(sv->containers.n + 1, sizeof *of_containers);
+	struct table_node *node;
+
+	if (!all || !of_containers)
+		return -ENOMEM;
+	list_each (node, &sv->images.all, link)
+		all[n++] = image_of(node)->obj;
+	list_each (node, &sv->containers.all, link) {
+		const Berth__Container *c = container_of(node, struct container, node)->obj;
+
+		berth__image__init(&of_containers[k]);
+		of_containers[k].layers = c->layers;
+		of_containers[k].n_layers = c->n_layers;
+		all[n++] = &of_containers[k++];
+	}
+	return image_list_memfd(all, n);
 }
 
 void imports_sweep(struct imports *im)
@@ -75,13 +81,12 @@ void imports_sweep(struct imports *im)
 	struct supervisor *sv = im->sv;
 	char dir[sizeof sv->cfg.state_dir + 16];
 	const char *argv[] = {"sweep", dir, NULL};
-	AUTO_FD keep_fd = -1;
+	AUTO_FD keep_fd = image_keep_memfd(sv);
 	struct err e = {0};
-	int r = sweep_keep(sv, &keep_fd);
 
 	im->sweep_again = false;
-	if (r < 0) {
-		log_error("unused image layers are not swept now: %s", strerror(-r));
+	if (keep_fd < 0) {
+		log_error("unused image layers are not swept now: %s", strerror(-keep_fd));
 		return;
 	}
 	snprintf(dir, sizeof dir, "%s/images", sv->cfg.state_dir);

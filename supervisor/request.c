@@ -72,6 +72,8 @@ static const struct request_row rows[] = {
 	CASE(IMAGE_EXPORT) = {ENDS(on_image_export, "export"), .min_fds = 1, .max_fds = 1, .once = true},
 	CASE(IMAGE_LIST) = {MEMBER, LOOKS(on_image_list)},
 	CASE(IMAGE_INSPECT) = {MEMBER, LOOKS(on_image_inspect)},
+	CASE(IMAGE_TAG) = {CHANGES(on_image_tag, "tag", 120), .revision = true},
+	CASE(IMAGE_HISTORY) = {MEMBER, LOOKS(on_image_history), .deadline_ms = SECONDS(60)},
 	CASE(IMAGE_REMOVE) = {ENDS(on_image_remove, "remove"), .deadline_ms = SECONDS(120), .revision = true},
 
 	CASE(VOLUME_CREATE) = {MEMBER, CHANGES(on_volume_create, "create", 120)},

@@ -43,6 +43,13 @@ void store_used(struct store *st, uint64_t next_id, uint64_t revision);
 int store_put(struct store *st, enum store_kind kind, const Berth__Meta *meta, const ProtobufCMessage *object,
 	      bool must_fit, store_done *done, void *arg);
 int store_delete(struct store *st, enum store_kind kind, const char *uuid, store_done *done, void *arg);
+/* Rows of one kind that belong together: all of them are written or none. object NULL: deleted. */
+struct store_row {
+	const Berth__Meta *meta;
+	const ProtobufCMessage *object;
+};
+int store_write(struct store *st, enum store_kind kind, const struct store_row *rows, size_t n, store_done *done,
+		void *arg);
 int store_put_action(struct store *st, const Berth__Action *a, store_done *done, void *arg);
 /* Of objects that are gone; and all but the newest 1000 of each living one. */
 int store_drop_actions(struct store *st, int64_t finished_before);

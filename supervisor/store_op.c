@@ -269,7 +269,11 @@ static int (*const op_run[OP_KIND_N_])(struct store *st, struct store_op *op, sq
 
 int store_op_run(struct store *st, struct store_op *op)
 {
-	return op_run[op->kind](st, op, st->t_stmt[op->kind]);
+	int r = 0;
+
+	for (; op && r == 0; op = op->with)
+		r = op_run[op->kind](st, op, st->t_stmt[op->kind]);
+	return r;
 }
 
 int store_prepare(struct store *st)
@@ -299,11 +303,16 @@ struct store_op *store_op_new(enum op_kind kind, store_done *done, void *arg)
 
 void store_op_free(struct store_op *op)
 {
-	free(op->text);
-	free(op->text2);
-	free(op->text3);
-	free(op->text4);
-	free(op->blob);
-	actions_free(op->actions, op->n_actions);
-	free(op);
+	struct store_op *with;
+
+	for (; op; op = with) {
+		with = op->with;
+		free(op->text);
+		free(op->text2);
+		free(op->text3);
+		free(op->text4);
+		free(op->blob);
+		actions_free(op->actions, op->n_actions);
+		free(op);
+	}
 }

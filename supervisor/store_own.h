@@ -30,7 +30,8 @@ enum op_kind {
 };
 
 struct store_op {
-	struct list link; /* store.queue, a batch of the thread, store.finished, or store.t_kept */
+	struct list link;      /* store.queue, a batch of the thread, store.finished, or store.t_kept */
+	struct store_op *with; /* owned: what is written with it, in the same transaction */
 	enum op_kind kind;
 	bool keep;	 /* tried again until it succeeds */
 	bool reserve;	 /* may use the reserve of the queue */

@@ -21,6 +21,18 @@ static int op_text(char **to, const char *text)
 	return *to ? 0 : -ENOMEM;
 }
 
+static int op_row(struct store_op *op, enum store_kind kind, const Berth__Meta *meta, const ProtobufCMessage *object)
+{
+	op->object = kind;
+	op->id = meta->id;
+	op->revision = meta->revision;
+	op->at = meta->deleted_at;
+	return op_text(&op->text, meta->uuid) < 0 || op_text(&op->text2, meta->project) < 0 ||
+			       op_text(&op->text3, meta->name) < 0 || op_pack(op, object) < 0
+		       ? -ENOMEM
+		       : 0;
+}
+
 static int store_queue_put(struct store *st, enum store_kind kind, const Berth__Meta *meta,
 			   const ProtobufCMessage *object, bool must_fit, int (*work)(void *arg), store_done *done,
 			   void *arg)
@@ -29,18 +41,37 @@ static int store_queue_put(struct store *st, enum store_kind kind, const Berth__
 
 	if (!op)
 		return -ENOMEM;
-	op->object = kind;
 	op->call = work;
 	op->keep = op->reserve = must_fit;
-	op->id = meta->id;
-	op->revision = meta->revision;
-	op->at = meta->deleted_at;
-	if (op_text(&op->text, meta->uuid) < 0 || op_text(&op->text2, meta->project) < 0 ||
-	    op_text(&op->text3, meta->name) < 0 || op_pack(op, object) < 0) {
+	if (op_row(op, kind, meta, object) < 0) {
 		store_op_free(op);
 		return -ENOMEM;
 	}
 	return store_queue(st, op);
+}
+
+/* The first op carries the others: the queue, the transaction and the result are one. */
+int store_write(struct store *st, enum store_kind kind, const struct store_row *rows, size_t n, store_done *done,
+		void *arg)
+{
+	struct store_op *first = NULL, **next = &first;
+	int r = n ? 0 : -EINVAL;
+
+	for (size_t i = 0; r == 0 && i < n; i++, next = &(*next)->with) {
+		*next = store_op_new(rows[i].object ? OP_PUT : OP_DELETE, i ? NULL : done, i ? NULL : arg);
+		if (!*next) {
+			r = -ENOMEM;
+			break;
+		}
+		(*next)->object = kind;
+		r = rows[i].object ? op_row(*next, kind, rows[i].meta, rows[i].object)
+				   : op_text(&(*next)->text, rows[i].meta->uuid);
+	}
+	if (r < 0) {
+		store_op_free(first);
+		return r;
+	}
+	return store_queue(st, first);
 }
 
 int store_put(struct store *st, enum store_kind kind, const Berth__Meta *meta, const ProtobufCMessage *object,

@@ -5,9 +5,9 @@ _berth_commands() {
 	"") echo "run create start stop restart kill pause unpause exec attach wait rename update rm ps inspect logs top stats events actions pod pull push login logout image load image save image volume token info check upgrade shutdown version completion help " ;;
 	"container") echo "run create start stop restart kill pause unpause exec attach wait rename update rm ps inspect logs top stats actions " ;;
 	"pod") echo "create ls inspect rm " ;;
-	"image") echo "import export ls inspect rm " ;;
-	"image") echo "import export ls inspect rm " ;;
-	"image") echo "import export ls inspect rm " ;;
+	"image") echo "import export ls inspect tag history rm " ;;
+	"image") echo "import export ls inspect tag history rm " ;;
+	"image") echo "import export ls inspect tag history rm " ;;
 	"volume") echo "create ls inspect rm " ;;
 	"token") echo "create ls revoke check " ;;
 	esac
@@ -55,6 +55,8 @@ _berth_resolve() {
 	image) echo image ;;
 	"image ls"|"images"|"image list") echo "image ls" ;;
 	"image inspect") echo "image inspect" ;;
+	"image tag"|"tag") echo "image tag" ;;
+	"image history"|"history") echo "image history" ;;
 	"image rm"|"rmi"|"image remove") echo "image rm" ;;
 	volume) echo volume ;;
 	"volume create") echo "volume create" ;;
@@ -113,8 +115,10 @@ _berth_flags() {
 	"load") echo "-i --input -t --name -q --quiet --help" ;;
 	"image export") echo "-o --output --format -q --quiet --help" ;;
 	"save") echo "-o --output --format -q --quiet --help" ;;
-	"image ls") echo "-f --filter --format -q --quiet --no-trunc --help" ;;
+	"image ls") echo "-a --all --digests -f --filter --format -q --quiet --no-trunc --help" ;;
 	"image inspect") echo "-f --format --help" ;;
+	"image tag") echo "--help" ;;
+	"image history") echo "--format -q --quiet --no-trunc --help" ;;
 	"image rm") echo "-f --force --help" ;;
 	"volume create") echo "--help" ;;
 	"volume ls") echo "-f --filter --all-projects --format -q --quiet --no-trunc --help" ;;
@@ -300,9 +304,10 @@ _berth_value() {
 	"image export --format") echo "oci-archive oci-dir docker-archive" ;;
 	"save --output"|"save -o") echo "file" ;;
 	"save --format") echo "oci-archive oci-dir docker-archive" ;;
-	"image ls --filter"|"image ls -f") echo "name= id= label= dangling=" ;;
+	"image ls --filter"|"image ls -f") echo "name= reference= id= label= dangling= before= since=" ;;
 	"image ls --format") echo "json table" ;;
 	"image inspect --format"|"image inspect -f") echo "json" ;;
+	"image history --format") echo "json table" ;;
 	"volume ls --filter"|"volume ls -f") echo "name= dangling=" ;;
 	"volume ls --format") echo "json table" ;;
 	"volume inspect --format"|"volume inspect -f") echo "json" ;;
@@ -348,6 +353,8 @@ _berth_operand() {
 	"image export") echo "image" ;;
 	"save") echo "image" ;;
 	"image inspect") echo "image" ;;
+	"image tag") echo "image" ;;
+	"image history") echo "image" ;;
 	"image rm") echo "image" ;;
 	"volume inspect") echo "volume" ;;
 	"volume rm") echo "volume" ;;

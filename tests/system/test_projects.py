@@ -189,6 +189,11 @@ def image_shared(a, b, body):
     assert not a.mentioned_in(answer) and [i for i in answer["images"] if "docker.io/library/busybox:latest" in i["names"]]
 
 
+def image_history(a, b, body):
+    answer = b.request(body, {"ref": "busybox"})[0]
+    assert not a.mentioned_in(answer) and answer["names"] == ["docker.io/library/busybox:latest"]
+
+
 def who_am_i(a, b, body):
     assert b.request(body)[0]["token"]["user"] == "bob" and "secret" not in b.request(body)[0]
 
@@ -225,6 +230,8 @@ TABLE = {
     "image_export": denied({"refs": ["busybox"]}),
     "image_list": image_shared,
     "image_inspect": image_shared,
+    "image_tag": denied({"ref": "busybox", "name": "stolen"}),
+    "image_history": image_history,
     "image_remove": denied({"ref": "busybox", "force": True}),
     "volume_create": made_beside,
     "volume_list": listed(unfitting=filters(("name", MARK))),

@@ -458,6 +458,61 @@ static void a_full_disk_refuses_changes_keeps_status_and_recovers_by_itself(void
 	umount2(f->dir, MNT_DETACH);
 }
 
+/* The first row is as good as none in size, the last fits nowhere. */
+static void rows_that_belong_together_are_written_all_or_none(void **state)
+{
+	struct fixture *f = *state;
+	static char big[3000000], small[] = "small", changed[] = "changed", last[] = "last",
+				  names[3][2] = {"a", "b", "c"};
+	Berth__Volume v[3];
+	Berth__Meta m[3];
+	struct store_row rows[3];
+
+	if (!small_disk(f))
+		SKIP("a mount of one's own needs root");
+	for (int i = 0; i < 3; i++) {
+		berth__volume__init(&v[i]);
+		berth__meta__init(&m[i]);
+		m[i].uuid = m[i].name = m[i].project = names[i];
+		m[i].has_id = true;
+		m[i].id = (uint64_t)i + 1;
+		v[i].meta = &m[i];
+		v[i].path = small;
+		rows[i] = (struct store_row){&m[i], &v[i].base};
+	}
+	assert_int_equal(store_write(f->st, STORE_VOLUME, rows, 3, on_done, f), 0);
+	run_until(f, 1);
+	assert_int_equal(f->done, 1);
+	assert_int_equal(load(f).n, 3);
+
+	memset(big, 'b', sizeof big - 1);
+	v[0].path = changed;
+	rows[1].object = NULL; /* b is to go */
+	v[2].path = big;
+	fill(f->dir);
+	assert_int_equal(store_write(f->st, STORE_VOLUME, rows, 3, on_done, f), 0);
+	run_until(f, 2);
+	assert_int_equal(f->failed, 1);
+	make_room(f->dir);
+	for (int i = 0; i < 100 && *store_error(f->st); i++)
+		run_ms(f, 50);
+	reopen(f);
+	struct found found = load(f);
+	assert_int_equal(found.n, 3);
+	assert_string_equal(found.first, small);
+
+	v[2].path = last;
+	assert_int_equal(store_write(f->st, STORE_VOLUME, rows, 3, on_done, f), 0);
+	run_until(f, 3);
+	reopen(f);
+	found = load(f);
+	assert_int_equal(found.n, 2);
+	assert_string_equal(found.first, changed);
+	store_close(f->st);
+	f->st = NULL;
+	umount2(f->dir, MNT_DETACH);
+}
+
 static void on_a_full_disk_status_and_removals_are_still_written(void **state)
 {
 	struct fixture *f = *state;
@@ -760,6 +815,7 @@ int main(void)
 		STORE_TEST(a_store_of_a_newer_berth_is_refused_untouched),
 		STORE_TEST(a_file_that_is_no_store_is_refused),
 		STORE_TEST(a_full_disk_refuses_changes_keeps_status_and_recovers_by_itself),
+		STORE_TEST(rows_that_belong_together_are_written_all_or_none),
 		STORE_TEST(on_a_full_disk_status_and_removals_are_still_written),
 		STORE_TEST(without_kept_writes_the_error_is_probed_away),
 		STORE_TEST(a_full_queue_refuses_changes_and_takes_status),
