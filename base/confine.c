@@ -197,14 +197,16 @@ static const unsigned server_calls[] = {SYS_listen, SYS_accept, SYS_accept4};
  * argument is compared: the kernel takes an int. Behind the rule the number of the call is loaded again. */
 static unsigned short socket_rule(struct sock_filter *code, const struct confine *c)
 {
-	const unsigned network[] = {AF_INET, AF_INET6, AF_NETLINK}, local[] = {AF_UNIX};
-	unsigned family[ARRAY_SIZE(network) + ARRAY_SIZE(local)];
+	const unsigned network[] = {AF_INET, AF_INET6, AF_NETLINK}, local[] = {AF_UNIX}, networks[] = {AF_NETLINK};
+	unsigned family[ARRAY_SIZE(network) + ARRAY_SIZE(local) + ARRAY_SIZE(networks)];
 	unsigned short n = 0, n_families = 0;
 
 	for (size_t i = 0; c->network && i < ARRAY_SIZE(network); i++)
 		family[n_families++] = network[i];
 	for (size_t i = 0; c->unix_sockets && i < ARRAY_SIZE(local); i++)
 		family[n_families++] = local[i];
+	for (size_t i = 0; c->networks && i < ARRAY_SIZE(networks); i++)
+		family[n_families++] = networks[i];
 	code[n++] =
 		(struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, (unsigned char)(n_families + 3));
 	code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0]));
@@ -238,7 +240,9 @@ static int seccomp_enter(const struct confine *c, struct err *e)
 		code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(denied); i++)
-		code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, denied[i],
+		/* One that is allowed compares with a number that no call has, so that all distances stay. */
+		code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
+							 denied[i] == SYS_setns && c->networks ? ~0u : denied[i],
 							 (unsigned char)(ARRAY_SIZE(denied) - i), 0);
 	code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
 	code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);

@@ -20,6 +20,7 @@ struct confine {
 	const char *const
 		*read_paths; /* files that may be read besides, those that are there; NULL ends it, or: none */
 	bool network;	     /* may connect over IP, and make sockets for that; nobody may then listen */
+	bool networks;	     /* changes those of the host and of containers: netlink, setns */
 	uint32_t uid, gid;   /* 0: stays what it is */
 };
 

@@ -10,7 +10,8 @@
 /* Not the name of a kind, for which there is a function: the words themselves. */
 static bool is_words(const char *complete)
 {
-	static const char *const kinds[] = {"container", "image", "pod", "volume", "token", "command", "file", "dir"};
+	static const char *const kinds[] = {"container", "image",   "pod",  "volume", "network",
+					    "token",	 "command", "file", "dir"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
 		if (complete && !strcmp(complete, kinds[i]))
@@ -170,6 +171,7 @@ static const char bash_engine[] =
 	"\tdone ;;\n"
 	"\tpod) berth \"${_berth_global[@]}\" pod ls --format '{{.meta.name}}' 2>/dev/null ;;\n"
 	"\tvolume) berth \"${_berth_global[@]}\" volume ls -q 2>/dev/null ;;\n"
+	"\tnetwork) berth \"${_berth_global[@]}\" network ls --format '{{.meta.name}}' 2>/dev/null ;;\n"
 	"\ttoken) berth \"${_berth_global[@]}\" token ls -q 2>/dev/null ;;\n"
 	"\tcommand) _berth_commands \"\" ;;\n"
 	"\t*) echo \"$1\" ;;\n"
@@ -365,6 +367,7 @@ static const char zsh_names[] = "typeset -ga _berth_global\n"
 				"_berth_container() { _berth_lines ps -a --format '{{.meta.name}}' }\n"
 				"_berth_pod() { _berth_lines pod ls --format '{{.meta.name}}' }\n"
 				"_berth_volume() { _berth_lines volume ls -q }\n"
+				"_berth_network() { _berth_lines network ls --format '{{.meta.name}}' }\n"
 				"_berth_token() { _berth_lines token ls -q }\n"
 				"_berth_image() {\n"
 				"\tlocal -a names\n"

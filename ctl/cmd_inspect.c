@@ -16,6 +16,8 @@ void *inspect_answer(const Berth__Envelope *reply)
 		return reply->image_reply->n_images ? reply->image_reply->images[0] : NULL;
 	case BERTH__ENVELOPE__BODY_VOLUME_REPLY:
 		return reply->volume_reply->n_volumes ? reply->volume_reply->volumes[0] : NULL;
+	case BERTH__ENVELOPE__BODY_NETWORK_REPLY:
+		return reply->network_reply->n_networks ? reply->network_reply->networks[0] : NULL;
 	default:
 		return NULL;
 	}

@@ -52,6 +52,7 @@ extern const struct command cmd_pull, cmd_push, cmd_login, cmd_logout;
 extern const struct command cmd_image_export, cmd_save, cmd_load;
 extern const struct command cmd_image_import, cmd_image_ls, cmd_image_inspect, cmd_image_rm;
 extern const struct command cmd_image_tag, cmd_image_history;
+extern const struct command cmd_network_create, cmd_network_ls, cmd_network_inspect, cmd_network_rm;
 extern const struct command cmd_volume_create, cmd_volume_ls, cmd_volume_inspect, cmd_volume_rm;
 extern const struct command cmd_token_create, cmd_token_ls, cmd_token_revoke, cmd_token_check;
 extern const struct command cmd_info, cmd_check, cmd_upgrade, cmd_shutdown, cmd_version, cmd_completion, cmd_help;

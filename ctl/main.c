@@ -17,13 +17,14 @@
 
 #define USAGE_STATUS 2
 
-#define RUN    "Run and control"
-#define LOOK   "Look"
-#define POD    "Pods"
-#define IMAGE  "Images"
-#define VOLUME "Volumes"
-#define TOKEN  "Access tokens"
-#define HOST   "berth and its host"
+#define RUN	"Run and control"
+#define LOOK	"Look"
+#define POD	"Pods"
+#define IMAGE	"Images"
+#define VOLUME	"Volumes"
+#define NETWORK "Networks"
+#define TOKEN	"Access tokens"
+#define HOST	"berth and its host"
 
 const struct entry entries[] = {
 	{"run", RUN, "[FLAGS] IMAGE [COMMAND [ARG...]]", "create a container and start it", &cmd_run},
@@ -72,6 +73,11 @@ const struct entry entries[] = {
 	{"image history", IMAGE, "[FLAGS] IMAGE", "how it was made, and what each layer weighs", &cmd_image_history,
 	 "history"},
 	{"image rm", IMAGE, "[FLAGS] IMAGE...", "remove images", &cmd_image_rm, "rmi, image remove"},
+
+	{"network create", NETWORK, "[FLAGS] NAME", "create a network", &cmd_network_create},
+	{"network ls", NETWORK, "[FLAGS]", "list networks", &cmd_network_ls, "network list"},
+	{"network inspect", NETWORK, "[FLAGS] NETWORK...", "all about networks, as JSON", &cmd_network_inspect},
+	{"network rm", NETWORK, "NETWORK...", "remove networks that nobody uses", &cmd_network_rm, "network remove"},
 
 	{"volume create", VOLUME, "[NAME...]", "create volumes; without a name one is made", &cmd_volume_create},
 	{"volume ls", VOLUME, "[FLAGS]", "list volumes", &cmd_volume_ls, "volume list"},

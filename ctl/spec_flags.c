@@ -97,6 +97,65 @@ static int spec_entrypoint(void *opts, const struct flag *f, const char *value, 
 	return r;
 }
 
+/* ---------------------------------------------------------------- networks */
+
+/* none and host are no networks; NAME[:ip=ADDRESS[,ip=ADDRESS]], with podman's ip6= and Docker's name= beside it. */
+static int spec_network(void *opts, const struct flag *f, const char *value, struct err *e)
+{
+	const char *p = strchr(value, ':'), *word;
+	Berth__NetworkAsk *ask;
+	size_t len;
+
+	if (!strcmp(value, "none") || !strcmp(value, "host")) {
+		struct spec_opts *o = opts;
+
+		origin_of_field(o, f, "network", value);
+		return field_set(o->message, "network", value, e);
+	}
+	ask = element_new(opts, f, value);
+	ask->network = p ? mem_textn(value, (size_t)(p - value)) : mem_text(value);
+	while (p && (word = str_word(&p, ":,", &len))) {
+		const char *equals = memchr(word, '=', len);
+		size_t key = equals ? (size_t)(equals - word) : 0;
+
+		if (!((key == 2 && !memcmp(word, "ip", 2)) || (key == 3 && !memcmp(word, "ip6", 3))))
+			return err_set(e, EINVAL, "flag", "\"%s\" is not NETWORK[:ip=ADDRESS[,ip6=ADDRESS]]", value);
+		/* An IPv6 address has colons of its own, so it goes up to the next comma. */
+		size_t rest = strcspn(equals + 1, ",");
+		ask->addresses = mem_grow(ask->addresses, ask->n_addresses, sizeof *ask->addresses);
+		ask->addresses[ask->n_addresses++] = mem_textn(equals + 1, rest);
+		p = equals + 1 + rest;
+	}
+	return 0;
+}
+
+static Berth__Network *network_of(struct spec_opts *o)
+{
+	return (Berth__Network *)o->message;
+}
+
+static int spec_subnet(void *opts, const struct flag *f, const char *value, struct err *e)
+{
+	Berth__Subnet *s = element_new(opts, f, value);
+
+	s->cidr = mem_text(value);
+	return 0;
+}
+
+static int spec_gateway(void *opts, const struct flag *f, const char *value, struct err *e)
+{
+	Berth__Network *n = network_of(opts);
+	Berth__Subnet *s = n->n_subnets ? n->subnets[n->n_subnets - 1] : NULL;
+
+	if (!s)
+		return err_set(e, EINVAL, "flag", "it belongs behind the --subnet that it is for");
+	if (s->gateway)
+		return err_set(e, EINVAL, "flag", "%s has the gateway %s already", s->cidr, s->gateway);
+	origin_add(opts, mem_printf("subnets[%zu].gateway", n->n_subnets - 1), f, value);
+	s->gateway = mem_text(value);
+	return 0;
+}
+
 /* ---------------------------------------------------------------- NAME=VALUE: environment, labels, sysctls */
 
 /* NAME alone takes the value from our own environment; when it has none, the container gets none either. */
@@ -555,8 +614,9 @@ const struct flag spec_flags[] = {
 	{0, "sysctl", "NAME=VALUE", "a kernel parameter of its namespaces", spec_sysctl, .field = "sysctls"},
 	{0, "shm-size", "SIZE", "of /dev/shm; default 64m", spec_field, .field = "shm_size_bytes"},
 	{0, "oom-score-adj", "N", "between -1000 and 1000", spec_field, .field = "oom_score_adj"},
-	{0, "network", "none|host", "none is the default", spec_field, .field = "network", .complete = "none host"},
-	{0, "net", "none|host", NULL, spec_field, .field = "network", .complete = "none host"},
+	{0, "network", "NETWORK[:ip=ADDRESS]", "none (default), host, or a network, for an interface each",
+	 spec_network, .field = "networks", .complete = "network"},
+	{0, "net", "NETWORK", NULL, spec_network, .field = "networks", .complete = "network"},
 	{0, "pid", "host", "the host's process ids instead of its own", spec_namespace, .field = "pid_mode",
 	 .complete = "host private"},
 	{0, "ipc", "host", "the host's IPC instead of its own", spec_namespace, .field = "ipc_mode",
@@ -633,6 +693,23 @@ const struct flag spec_pod_flags[] = {
 	 .complete = "file"},
 	{0, "sysctl", "NAME=VALUE", "a kernel parameter of its namespaces", spec_sysctl, .field = "sysctls"},
 	{0, "shm-size", "SIZE", "of /dev/shm; default 64m", spec_field, .field = "shm_size_bytes"},
+	{0},
+};
+
+const struct flag spec_network_flags[] = {
+	{'d', "driver", "DRIVER", "routed (default): each container has an address of its own, and there is no bridge",
+	 spec_field, .field = "driver", .complete = "routed"},
+	{0, "subnet", "CIDR", "its addresses: one IPv4 subnet, one IPv6 subnet, or both", spec_subnet,
+	 .field = "subnets"},
+	{0, "gateway", "ADDRESS", "of the subnet before it; default: its first address", spec_gateway,
+	 .field = "subnets.gateway"},
+	{0, "dns", "ADDRESS", "name server of its containers; default: the host's", spec_field, .field = "dns"},
+	{0, "dns-search", "DOMAIN", "where names without a dot are looked for", spec_field, .field = "dns_search"},
+	{0, "mtu", "BYTES", "of its interfaces; default 1500", spec_field, .field = "mtu"},
+	{0, "internal", NULL, "nothing of it leaves the host under the host's address", spec_field,
+	 .field = "internal"},
+	{0, "shared", NULL, "all projects may use it", spec_field, .field = "shared"},
+	{'l', "label", "KEY=VALUE", "add a label", spec_label, .field = "labels"},
 	{0},
 };
 

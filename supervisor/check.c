@@ -1,6 +1,7 @@
 /* supervisor/check.c - see supervisor/check.h. This file is the order of the checks and the combinations that cannot be; the
  * larger parts are in check_parts.c, fields that several specs have in check_field.c. */
 #include "supervisor/check.h"
+#include "supervisor/network.h"
 
 #include "base/str.h"
 #include "cgroup/limits.h"
@@ -124,8 +125,10 @@ static int check_network(const char *field, char **network, struct err *e)
 	if (!*network)
 		return field_set(network, "none") < 0 ? err_set(e, ENOMEM, field, "keep the spec") : 0;
 	if (strcmp(*network, "none") != 0 && strcmp(*network, "host") != 0)
-		return field_unsupported(e, field, "network %.100s: only none and host are available in this version",
-					 *network);
+		return field_unsupported(
+			e, field,
+			"network %.100s: here there are none and host; the others are asked for by spec.networks",
+			*network);
 	return 0;
 }
 
@@ -150,9 +153,9 @@ static int check_pod_member(const Berth__ContainerSpec *spec, struct err *e)
 		const char *field;
 		bool given;
 	} own[] = {
-		{"spec.network", spec->network != NULL},	   {"spec.pid_mode", spec->pid_mode != NULL},
-		{"spec.ipc_mode", spec->ipc_mode != NULL},	   {"spec.hostname", spec->hostname != NULL},
-		{"spec.shm_size_bytes", spec->has_shm_size_bytes},
+		{"spec.network", spec->network != NULL},   {"spec.pid_mode", spec->pid_mode != NULL},
+		{"spec.ipc_mode", spec->ipc_mode != NULL}, {"spec.hostname", spec->hostname != NULL},
+		{"spec.networks", spec->n_networks > 0},   {"spec.shm_size_bytes", spec->has_shm_size_bytes},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(own); i++)
@@ -165,6 +168,33 @@ static int check_pod_member(const Berth__ContainerSpec *spec, struct err *e)
 	if (spec->auto_remove)
 		return field_bad(e, "spec.auto_remove",
 				 "an init container stays, so that the pod knows that it has run");
+	return 0;
+}
+
+static int check_networks(const Berth__ContainerSpec *spec, struct err *e)
+{
+	char field[FIELD_SIZE];
+
+	if (spec->network)
+		return field_bad(e, "spec.network", "%s and networks exclude each other", spec->network);
+	if (spec->n_networks > NETWORKS_EACH)
+		return field_bad(e, "spec.networks", "a container has at most %u networks", NETWORKS_EACH);
+	for (size_t i = 0; i < spec->n_networks; i++) {
+		const Berth__NetworkAsk *ask = spec->networks[i];
+		struct address a[2];
+
+		snprintf(field, sizeof field, "spec.networks[%zu].network", i);
+		if (!ask->network || !ask->network[0])
+			return field_bad(e, field, "which network?");
+		snprintf(field, sizeof field, "spec.networks[%zu].addresses", i);
+		if (ask->n_addresses > NETWORK_SUBNETS)
+			return field_bad(e, field, "at most one address of each family");
+		for (size_t k = 0; k < ask->n_addresses; k++)
+			if (address_parse(ask->addresses[k], &a[k]) < 0)
+				return field_bad(e, field, "'%.60s' is not an IP address", ask->addresses[k]);
+		if (ask->n_addresses == 2 && a[0].len == a[1].len)
+			return field_bad(e, field, "at most one address of each family");
+	}
 	return 0;
 }
 
@@ -182,8 +212,10 @@ static int check_sharing(Berth__ContainerSpec *spec, struct sharing *share, stru
 		r = check_pod_member(spec, e);
 	if (r == 0 && !spec->pod && spec->pod_init)
 		r = field_bad(e, "spec.pod_init", "an init container needs a pod");
-	if (r == 0 && !spec->pod)
+	if (r == 0 && !spec->pod && !spec->n_networks)
 		r = check_network("spec.network", &spec->network, e);
+	if (r == 0 && spec->n_networks)
+		r = check_networks(spec, e);
 	if (r == 0)
 		r = field_hostname("spec.hostname", &spec->hostname, e);
 	*share = (struct sharing){

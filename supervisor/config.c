@@ -18,6 +18,8 @@ static const struct setting table[] = {
 	KEY(cgroup, SETTING_PATH_OR_NONE, 0, 0),
 	KEY(socket_group, SETTING_NAME_OR_NONE, 0, 0),
 	KEY(job_path, SETTING_PATH, 0, 0),
+	KEY(net_path, SETTING_PATH, 0, 0),
+	KEY(default_subnet, SETTING_TEXT, 0, 0),
 	KEY(plain_http, SETTING_TEXT, 0, 0),
 	KEY(mirrors, SETTING_TEXT, 0, 0),
 	KEY(certs_dir, SETTING_PATH, 0, 0),
@@ -35,10 +37,10 @@ static const struct setting table[] = {
 
 static const struct settings settings = {table, ARRAY_SIZE(table), sizeof(struct config)};
 
-/* berth-job lies beside berthd, wherever that was installed. */
-static void config_job_path(struct config *c)
+/* berth-job and berth-net lie beside berthd, wherever that was installed. */
+static void config_path_beside(char path[200], const char *name)
 {
-	char self[sizeof c->job_path];
+	char self[200];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
 	char *slash;
 
@@ -46,9 +48,9 @@ static void config_job_path(struct config *c)
 		return;
 	self[n] = 0;
 	slash = strrchr(self, '/');
-	if (slash && (size_t)(slash - self) + sizeof "/berth-job" <= sizeof c->job_path) {
-		memcpy(slash, "/berth-job", sizeof "/berth-job");
-		memcpy(c->job_path, self, strlen(self) + 1);
+	if (slash && (size_t)(slash - self) + strlen(name) + 2 <= sizeof self) {
+		strcpy(slash + 1, name);
+		strcpy(path, self);
 	}
 }
 
@@ -60,6 +62,8 @@ void config_defaults(struct config *c)
 		.config_file = "/etc/berth/berthd.conf",
 		.socket_group = "berth",
 		.job_path = "/usr/libexec/berth/berth-job",
+		.net_path = "/usr/libexec/berth/berth-net",
+		.default_subnet = "10.209.0.0/16",
 		.certs_dir = "/etc/berth/certs.d",
 		.auth_file = "/etc/berth/auth.json",
 		.pull_stall_ns = 30 * NS_PER_S,
@@ -70,7 +74,8 @@ void config_defaults(struct config *c)
 		.userns_per = 65536,
 		.spare_shims = 4,
 	};
-	config_job_path(c);
+	config_path_beside(c->job_path, "berth-job");
+	config_path_beside(c->net_path, "berth-net");
 }
 
 int config_set(struct config *c, const char *key, const char *value, struct err *e)

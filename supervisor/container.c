@@ -72,6 +72,8 @@ static const struct row rows[STATE_N][EV_N_] = {
 		[EV_REMOVE_FORCE] = { S(DELETING), act_remove },
 		[EV_RENAME]	  = { S(CREATED),  act_allowed },
 		[EV_UPDATE]	  = { S(CREATED),  act_allowed },
+		[EV_NET_READY]	  = { S(CREATED),  act_net_ready },
+		[EV_NET_FAILED]	  = { S(ERROR),    act_net_failed },
 		[EV_HELD]	  = { S(CREATED),  act_held },
 		[EV_RUNNING]	  = { S(RUNNING),  act_running },
 		[EV_FAILED]	  = { S(ERROR),    act_failed },
@@ -92,6 +94,8 @@ static const struct row rows[STATE_N][EV_N_] = {
 		[EV_REMOVE_FORCE] = { S(DELETING), act_remove_running },
 		[EV_RENAME]	  = { S(STARTING), act_allowed },
 		[EV_FILLED]	  = { S(STARTING), act_filled },
+		[EV_NET_READY]	  = { S(STARTING), act_net_ready },
+		[EV_NET_FAILED]	  = { S(ERROR),    act_net_failed },
 		[EV_HELD]	  = { S(CREATED),  act_held },
 		[EV_RUNNING]	  = { S(RUNNING),  act_running },
 		[EV_FAILED]	  = { S(ERROR),    act_failed },
@@ -419,9 +423,11 @@ int container_event(struct container *c, struct event *ev, struct err *e)
 	return r;
 }
 
+_Static_assert(EV_N_ <= 64, "container.posted has a bit for each");
+
 void container_post(struct container *c, enum container_event_type type)
 {
-	c->posted |= 1u << type;
+	c->posted |= 1ull << type;
 	if (list_empty(&c->step))
 		list_push(&c->sv->steps, &c->step);
 }
@@ -435,10 +441,10 @@ void container_post_failure(struct container *c, const struct err *e)
 static void step_container(struct container *c)
 {
 	while (c->posted) {
-		unsigned type = (unsigned)__builtin_ctz(c->posted);
+		unsigned type = (unsigned)__builtin_ctzll(c->posted);
 		struct event ev = EVENT(type);
 
-		c->posted &= ~(1u << type);
+		c->posted &= ~(1ull << type);
 		if (type == EV_DELETED) {
 			container_vanish(c);
 			return;

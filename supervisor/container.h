@@ -38,6 +38,8 @@ enum container_event_type {
 	EV_LAUNCH,     /* berthd itself: at boot, when the pod is ready, with a create that also starts */
 	EV_LAUNCHING,  /* at re-adoption: the shim is at a launch that was not written down */
 	EV_FILLED,     /* its volumes have what the image has for them, or another one may be looked at */
+	EV_NET_READY,  /* its interfaces are there */
+	EV_NET_FAILED, /* c->failure */
 	EV_HELD,       /* the shim: stopped before exec */
 	EV_RUNNING,    /* the shim: exec has happened */
 	EV_FAILED,     /* the shim or berthd: the launch failed; c->failure */
@@ -92,7 +94,7 @@ struct container {
 		[REQUEST_ID_SIZE]; /* of what a person asked of it last; "" once policy has decided something since */
 	struct list execs;	   /* of struct exec.link: asked for, not yet started */
 	uint32_t answers;	   /* kinds of waiters (bits) to be answered when the present event is handled */
-	uint32_t posted;	   /* events (bits of 1 << type) to be handled when the turn ends */
+	uint64_t posted;	   /* events (bits of 1 << type) to be handled when the turn ends */
 	struct err failure;	   /* of FAILED, PULL_FAILED */
 	Berth__Error__Code pull_code; /* of PULL_FAILED */
 	Shim__ExitRecord exit;	      /* of EXITED; its strings are NULL */
@@ -117,6 +119,10 @@ struct container {
 	/* it ended and is removed for that, to which its row as it stands on disk leads again */
 	bool goes_by_itself;
 	bool removing_volumes; /* with the container go its anonymous volumes */
+	bool net_asked;	       /* berth-net was told of its interfaces */
+	bool net_ready;	       /* the namespace that its shim keeps has them */
+	unsigned net_left;     /* … are being made */
+	int said_pidfd;	       /* of its process, while a report that came with it is looked at; else -1 */
 	bool held;	       /* its process exists, stopped before exec */
 	bool hold;	       /* the present launch is to stop before exec */
 	bool bye_sent;	       /* this shim was told to end */

@@ -41,8 +41,9 @@ int container_group_freeze(struct container *c, bool on);
 void container_group_bury(struct container *c);
 
 /* container_start.c */
-action act_stored, act_undo, act_start, act_start_running, act_start_joins, act_filled, act_held, act_launching,
-	act_running, act_running_again, act_failed, act_shim_lost_launching, act_timer_launch, act_timer_retry;
+action act_stored, act_undo, act_start, act_start_running, act_start_joins, act_filled, act_held, act_net_ready,
+	act_launching, act_running, act_running_again, act_failed, act_shim_lost_launching, act_timer_launch,
+	act_timer_retry;
 
 /* It is here, and so is its row. */
 state container_created(struct container *c);
@@ -65,6 +66,14 @@ state container_pull_again(struct container *c);
 int container_complete(Berth__Container *obj, const Berth__Image *image, struct err *e);
 /* obj->pull: ask, without what is secret. */
 int container_pull_note(Berth__Container *obj, const Berth__ImagePull *ask, struct err *e);
+/* container_net.c */
+action act_net_failed;
+
+bool container_net_wanted(const struct container *c); /* its process must not run yet */
+state container_net_held(struct container *c);	      /* it is there, and waits */
+void container_net_runs(struct container *c);	      /* its program runs, so it has them */
+/* The namespace is gone, with its shim. */
+void container_net_down(struct container *c);
 
 /* container_stop.c */
 action act_stop, act_stop_again, act_stop_launch, act_stop_ended, act_cancel_retry, act_kill, act_kill_paused,

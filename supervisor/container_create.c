@@ -10,6 +10,7 @@
 #include "supervisor/container_request.h"
 #include "supervisor/image.h"
 #include "supervisor/names.h"
+#include "supervisor/network.h"
 #include "supervisor/pod.h"
 #include "supervisor/seccomp.h"
 #include "supervisor/set.h"
@@ -253,6 +254,8 @@ static int creation_object(struct creation *k)
 		r = creation_pod(k);
 	if (!r)
 		r = creation_confinement(k);
+	if (!r && network_lease_all(k->rq->sv, &k->rq->who, k->obj, &k->e) < 0)
+		r = creation_fail(k, error_code_of(&k->e), -EINVAL);
 	return r;
 }
 

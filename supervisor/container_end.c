@@ -201,6 +201,7 @@ state act_shim_left(struct container *c, struct event *ev)
 {
 	char path[160];
 
+	container_net_down(c);
 	shimlink_free(c->shim);
 	c->shim = NULL;
 	c->bye_sent = false;

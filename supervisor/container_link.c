@@ -165,19 +165,23 @@ static void on_hello(void *owner, const Shim__ShimHello *h, int *container_pidfd
 	/* Called again after somebody else had the shim's ear: what was asked of it last may not have reached it. */
 	if (!adopting)
 		exec_forget(c);
+	c->said_pidfd = *container_pidfd;
 	container_hello(c, h);
+	c->said_pidfd = -1;
 	c->adopting = false;
 	if (adopting)
 		recover_answered(c->sv);
 }
 
-static void on_message(void *owner, const Shim__ShimMessage *m)
+static void on_message(void *owner, const Shim__ShimMessage *m, int *container_pidfd)
 {
 	struct container *c = owner;
 
 	switch (m->body_case) {
 	case SHIM__SHIM_MESSAGE__BODY_RUNNING:
+		c->said_pidfd = *container_pidfd;
 		report_running(c, m->running);
+		c->said_pidfd = -1;
 		break;
 	case SHIM__SHIM_MESSAGE__BODY_FAILED:
 		if (m->failed->exec_id && m->failed->exec_id[0])

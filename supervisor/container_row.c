@@ -12,6 +12,7 @@
 #include "supervisor/fill.h"
 #include "supervisor/logs.h"
 #include "supervisor/names.h"
+#include "supervisor/netd.h"
 #include "supervisor/pod.h"
 #include "supervisor/set.h"
 #include "supervisor/shimlink.h"
@@ -52,7 +53,7 @@ int container_new(struct supervisor *sv, Berth__Container *obj, struct container
 	}
 	c->sv = sv;
 	c->obj = obj;
-	c->session_fd = -1;
+	c->session_fd = c->said_pidfd = -1;
 	c->exit = (Shim__ExitRecord)SHIM__EXIT_RECORD__INIT;
 	list_init(&c->step);
 	list_init(&c->dirty);
@@ -89,6 +90,7 @@ void container_free(struct container *c)
 	exec_forget(c);
 	fill_forget(c);
 	image_wait_forget(&c->image);
+	netd_forget(c->sv, c);
 	waiters_fail(c, ~0u, BERTH__ERROR__CODE__UNAVAILABLE, &going);
 	shimlink_free(c->shim);
 	close_fd(&c->session_fd);

@@ -51,7 +51,7 @@ static state launch(struct container *c, bool hold)
 		return S(STARTING);
 	}
 	if (r > 0)
-		r = launch_container(c, hold, &e);
+		r = launch_container(c, hold || container_net_wanted(c), &e);
 	if (r < 0)
 		container_post_failure(c, &e);
 	return S(STARTING);
@@ -203,15 +203,33 @@ state act_undo(struct container *c, struct event *ev)
 	return 0;
 }
 
-state act_held(struct container *c, struct event *ev)
+static state hold(struct container *c)
 {
 	timer_del(&c->timer);
 	c->held = true;
-	SET(c->obj->status, pid, ev->running ? ev->running->pid : 0);
-	SET(c->obj->status, shim_pid, c->shim ? shimlink_pid(c->shim) : 0);
 	container_answer(c, WAIT_BIT(WAIT_CREATED));
 	container_touch(c);
-	return 0;
+	return S(CREATED);
+}
+
+state act_held(struct container *c, struct event *ev)
+{
+	SET(c->obj->status, pid, ev->running ? ev->running->pid : 0);
+	SET(c->obj->status, shim_pid, c->shim ? shimlink_pid(c->shim) : 0);
+	return container_net_wanted(c) ? container_net_held(c) : hold(c);
+}
+
+/* It stopped before exec for this alone, or because somebody wants to say himself when it begins. */
+state act_net_ready(struct container *c, struct event *ev)
+{
+	c->net_ready = true;
+	if (c->hold || (container_state(c) == S(CREATED) && c->obj->spec->hold_before_exec))
+		return hold(c);
+	if (exec_release(c) < 0) {
+		err_set(&c->failure, 0, "shim", "the shim does not listen");
+		return act_net_failed(c, ev);
+	}
+	return S(STARTING);
 }
 
 /* Whatever happens to it now, the create that also started it has done both. */
@@ -246,6 +264,7 @@ state act_running(struct container *c, struct event *ev)
 
 	timer_del(&c->timer);
 	container_note_ran(c);
+	container_net_runs(c);
 	c->waiting = false;
 	container_note_running(c, ev->running ? ev->running : &nothing);
 	set_text(&c->obj->status->status_reason, "%s", "");
@@ -262,6 +281,7 @@ state act_running_again(struct container *c, struct event *ev)
 	AUTO_FD fd = -1;
 
 	container_note_ran(c);
+	container_net_runs(c);
 	if (ev->running && ev->running->incarnation == c->obj->status->incarnation)
 		container_note_running(c, ev->running);
 	if (container_group_open(c, &fd) < 0)
@@ -299,6 +319,7 @@ state act_failed(struct container *c, struct event *ev)
 	image_wait_forget(&c->image);
 	close_fd(&c->session_fd);
 	container_group_bury(c);
+	c->net_ready = false; /* the shim keeps no namespace of a launch that failed */
 	SET(st, pid, 0);
 	SET(st, finished_at, wall_ns());
 	err_format(&c->failure, text, sizeof text);

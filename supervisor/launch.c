@@ -11,6 +11,7 @@
 #include "supervisor/caps.h"
 #include "supervisor/image.h"
 #include "supervisor/pod.h"
+#include "supervisor/resolv.h"
 #include "supervisor/seccomp.h"
 #include "supervisor/set.h"
 #include "supervisor/shimlink.h"
@@ -215,6 +216,7 @@ int launch_facts(struct container *c, struct arena *a, struct plan_facts *f, str
 	path_exit(sv, c->node.uuid, path, sizeof path);
 	f->exit_record = arena_strdup(a, path);
 	f->hostname = facts_hostname(c, a);
+	f->resolv_conf = resolv_conf(sv, c->obj, a);
 	f->apparmor = facts_apparmor(c);
 	f->caps = caps_of(c->obj->spec->security);
 	f->pod = c->pod->obj->implicit ? NULL : c->pod->obj->spec;

@@ -464,6 +464,19 @@ static void add_host_file(struct builder *b, const char *path)
 		add_bind(b, path, path, MOUNT_ATTR_RDONLY, false, true);
 }
 
+/* Lines of /etc/hosts: its name at its own addresses, as Docker does, or at one of the loopback's where it has none. */
+static const char *own_names(struct builder *b, const char *hostname)
+{
+	const char *text = "";
+	size_t n = 0;
+
+	for (size_t i = 0; !b->f->pod && i < b->f->obj->n_networks; i++)
+		for (size_t k = 0; k < b->f->obj->networks[i]->n_addresses; k++, n++)
+			text = arena_printf(b->a, "%s%s\t%s\n", text ? text : "", b->f->obj->networks[i]->addresses[k],
+					    hostname);
+	return n && text ? text : arena_printf(b->a, "127.0.1.1\t%s\n", hostname);
+}
+
 static void add_files(struct builder *b)
 {
 	const char *hostname = b->f->hostname;
@@ -478,12 +491,13 @@ static void add_files(struct builder *b)
 	if (!mounted_by_person(b->f, "/etc/hosts"))
 		add_file(b, "/etc/hosts",
 			 arena_printf(b->a,
-				      "127.0.0.1\tlocalhost\n127.0.1.1\t%s\n::1\tlocalhost ip6-localhost ip6-loopback\n"
+				      "127.0.0.1\tlocalhost\n%s::1\tlocalhost ip6-localhost ip6-loopback\n"
 				      "fe00::0\tip6-localnet\nff00::0\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::"
 				      "2\tip6-allrouters\n",
-				      hostname));
+				      own_names(b, hostname)));
 	if (!mounted_by_person(b->f, "/etc/resolv.conf"))
-		add_file(b, "/etc/resolv.conf", arena_strdup(b->a, "# no network: no name server\n"));
+		add_file(b, "/etc/resolv.conf",
+			 arena_strdup(b->a, b->f->resolv_conf ? b->f->resolv_conf : "# no network: no name server\n"));
 }
 
 /* A new network namespace has the host's defaults of long ago: ports below 1024 for root only, no ping for users. */

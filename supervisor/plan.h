@@ -28,8 +28,9 @@ struct plan_facts {
 	const struct plan_device *devices;
 	unsigned n_devices;
 	const char *hostname;
-	const char *apparmor; /* label or NULL */
-	uint64_t caps;	      /* bounding set */
+	const char *resolv_conf; /* of its networks; NULL: it has none */
+	const char *apparmor;	 /* label or NULL */
+	uint64_t caps;		 /* bounding set */
 	const void *seccomp;
 	size_t seccomp_len;	   /* 0 = none */
 	uint64_t nofile_hard;	   /* ours: nobody can be given more without CAP_SYS_RESOURCE */

@@ -413,7 +413,7 @@ static void on_hello(void *owner, const Shim__ShimHello *h, int *pidfd)
 		recover_answered(p->sv);
 }
 
-static void on_message(void *owner, const Shim__ShimMessage *m)
+static void on_message(void *owner, const Shim__ShimMessage *m, int *pidfd)
 {
 	struct pod *p = owner;
 	struct err e;

@@ -65,7 +65,7 @@ static void stranger_hello(void *owner, const Shim__ShimHello *h, int *container
 }
 
 /* Whatever it still has to say is about a container that nobody knows. */
-static void stranger_message(void *owner, const Shim__ShimMessage *m)
+static void stranger_message(void *owner, const Shim__ShimMessage *m, int *container_pidfd)
 {
 }
 

@@ -81,6 +81,11 @@ static const struct request_row rows[] = {
 	CASE(VOLUME_INSPECT) = {MEMBER, LOOKS(on_volume_inspect)},
 	CASE(VOLUME_REMOVE) = {MEMBER, ENDS(on_volume_remove, "remove"), .deadline_ms = SECONDS(120), .revision = true},
 
+	CASE(NETWORK_CREATE) = {CHANGES(on_network_create, "create", 120)},
+	CASE(NETWORK_LIST) = {MEMBER, LOOKS(on_network_list)},
+	CASE(NETWORK_INSPECT) = {MEMBER, LOOKS(on_network_inspect)},
+	CASE(NETWORK_REMOVE) = {ENDS(on_network_remove, "remove"), .deadline_ms = SECONDS(120)},
+
 	CASE(TOKEN_CREATE) = {OPERATOR, CHANGES(on_token_create, "create", 120), .once = true},
 	CASE(TOKEN_LIST) = {OPERATOR, LOOKS(on_token_list)},
 	CASE(TOKEN_REVOKE) = {OPERATOR, ENDS(on_token_revoke, "revoke"), .deadline_ms = SECONDS(120)},

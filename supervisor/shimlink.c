@@ -85,6 +85,13 @@ static int link_hello(struct shimlink *s, const Shim__ShimMessage *m, struct wir
 	return 0;
 }
 
+static void link_message(struct shimlink *s, const Shim__ShimMessage *m, struct wire_fds *fds)
+{
+	AUTO_FD container = role_fd(m, fds, SHIM__FD_ROLE__FD_CONTAINER);
+
+	s->ops->message(s->owner, m, &container);
+}
+
 static int link_record(struct peer *p, const void *data, size_t len, struct wire_fds *fds)
 {
 	struct shimlink *s = container_of(p, struct shimlink, peer);
@@ -97,7 +104,7 @@ static int link_record(struct peer *p, const void *data, size_t len, struct wire
 	if (!r && m->body_case == SHIM__SHIM_MESSAGE__BODY_HELLO)
 		r = link_hello(s, m, fds);
 	else if (!r)
-		s->ops->message(s->owner, m);
+		link_message(s, m, fds);
 	shim__shim_message__free_unpacked(m, NULL);
 	return r;
 }

@@ -15,7 +15,7 @@ struct shimlink;
 struct shimlink_ops { /* called from the loop; owner decides what the reports mean */
 	/* All there is to know; may come again. *container_pidfd: of pid 1 in the container or -1, take_fd() to keep it. */
 	void (*hello)(void *owner, const Shim__ShimHello *h, int *container_pidfd);
-	void (*message)(void *owner, const Shim__ShimMessage *m);
+	void (*message)(void *owner, const Shim__ShimMessage *m, int *container_pidfd); /* with Running */
 	/* The shim's process has ended, or it was sent away and has hung up: all it had to say was said, and it does nothing
 	 * any more. The owner calls shimlink_free. */
 	void (*gone)(void *owner);

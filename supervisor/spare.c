@@ -229,7 +229,7 @@ static void spare_hello(void *owner, const Shim__ShimHello *h, int *container_pi
 	p->asked = true;
 }
 
-static void spare_message(void *owner, const Shim__ShimMessage *m)
+static void spare_message(void *owner, const Shim__ShimMessage *m, int *container_pidfd)
 {
 	log_debug("spare shim %s: report %d", ((struct spare *)owner)->uuid, (int)m->body_case);
 }

@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum store_kind { STORE_CONTAINER = 1, STORE_POD, STORE_IMAGE, STORE_VOLUME, STORE_TOKEN };
+enum store_kind { STORE_CONTAINER = 1, STORE_POD, STORE_IMAGE, STORE_VOLUME, STORE_TOKEN, STORE_NETWORK };
 
 struct store;
 typedef void store_done(void *arg, int result); /* 0 = committed; negative errno */

@@ -13,6 +13,8 @@
 #include "supervisor/job.h"
 #include "supervisor/logs.h"
 #include "supervisor/names.h"
+#include "supervisor/netd.h"
+#include "supervisor/network.h"
 #include "supervisor/pod.h"
 #include "supervisor/recover.h"
 #include "supervisor/replay.h"
@@ -197,6 +199,8 @@ static int open_tables(struct supervisor *sv, struct err *e)
 		r = table_init(&sv->images, max);
 	if (!r)
 		r = table_init(&sv->volumes, max);
+	if (r == 0)
+		r = table_init(&sv->networks, max);
 	if (!r)
 		r = names_new(max, &sv->names);
 	if (!r)
@@ -304,6 +308,7 @@ static void supervisor_init(struct supervisor *sv)
 	list_init(&sv->pods.all);
 	list_init(&sv->images.all);
 	list_init(&sv->volumes.all);
+	list_init(&sv->networks.all);
 	sv->cg.root_fd = sv->cg.shims_fd = sv->cg.jobs_fd = sv->cg.shared_fd = sv->cg.supervisor_fd = -1;
 	sv->shim_exe_fd = sv->signals.fd = sv->loop.epoll_fd = -1;
 	cg_graveyard_init(&sv->graveyard, &sv->loop);
@@ -313,10 +318,10 @@ int supervisor_open(struct supervisor *sv, int listen_fd, struct err *e)
 {
 	/* In this order: what stands below uses what stands above. */
 	static int (*const steps[])(struct supervisor *, struct err *) = {
-		open_loop,    open_signals,    open_boot_id,  open_folders, open_mount_points,
-		open_cgroups, open_shim_image, open_apparmor, open_tables,  open_state,
-		open_logs,    jobs_open,       tokens_open,   image_load,   volume_load,
-		pod_load,     container_load,  recover_run,   spares_open,
+		open_loop,	 open_signals,	open_boot_id, open_folders,  open_mount_points, open_cgroups,
+		open_shim_image, open_apparmor, open_tables,  open_state,    open_logs,		jobs_open,
+		tokens_open,	 image_load,	volume_load,  networks_open, netd_open,		pod_load,
+		container_load,	 recover_run,	spares_open,
 	};
 
 	supervisor_init(sv);
@@ -349,10 +354,12 @@ static void close_objects(struct supervisor *sv)
 		pod_free(container_of(n, struct pod, node));
 	image_fini(sv);
 	volume_fini(sv);
+	networks_close(sv);
 	table_fini(&sv->containers);
 	table_fini(&sv->pods);
 	table_fini(&sv->images);
 	table_fini(&sv->volumes);
+	table_fini(&sv->networks);
 	names_free(sv->names);
 }
 
@@ -386,6 +393,7 @@ void supervisor_close(struct supervisor *sv)
 	upgrade_free(sv);
 	shutdown_fini(sv);
 	spares_close(sv);
+	netd_close(sv);
 	close_store(sv);
 	close_objects(sv);
 	shimlinks_close(sv);

@@ -21,6 +21,8 @@ struct config {		     /* supervisor/config.c: defaults, file, command line */
 	char config_file[200];
 	char socket_group[64];	 /* "berth" */
 	char job_path[200];	 /* berth-job; default: beside berthd's own file */
+	char net_path[200];	 /* berth-net, likewise */
+	char default_subnet[64]; /* of the network that is always there, IPv4; empty = there is none */
 	char plain_http[600];	 /* registries without TLS; fetch/place.h */
 	char mirrors[600];	 /* REGISTRY=HOST[/PATH] … */
 	char certs_dir[200];	 /* /etc/berth/certs.d: CAs and client certificates by registry */
@@ -63,9 +65,12 @@ struct supervisor {
 	struct table pods;	 /* of struct pod, by uuid */
 	struct table images;	 /* of struct image, by uuid */
 	struct table volumes;	 /* of struct volume, by uuid */
+	struct table networks;	 /* of struct network, by uuid */
 
 	struct control *control; /* supervisor/control.h: listening socket and clients */
 	struct jobs *jobs;	 /* supervisor/job.h: workers */
+	char *host_resolv;	 /* owned: what of the host's resolv.conf is good for containers */
+	struct netd *netd;	 /* supervisor/netd.h: berth-net */
 	struct imports *imports; /* supervisor/image.h: imports and sweeps under way */
 	/* of struct container.step: containers with posted events, looked at when the turn ends */
 	struct list steps;

@@ -251,7 +251,7 @@ static bool filter_image(const void *watch, const void *en, const char *value)
 	       (text_is(ev->kind, "image") && text_is(ev->name, value));
 }
 
-#define KINDS "container pod image volume host"
+#define KINDS "container pod image volume network host"
 #define TYPES                                                                                                                    \
 	"create start start_failed pull_failed die oom stop kill stuck pause unpause restart rename update exec_start exec_die " \
 	"destroy import pull remove untag"

@@ -1,4 +1,4 @@
-# Checks which folder includes which: base <- proto <- {cgroup, image} <- {supervisor, shim, job}; ctl and gateway see base and proto
+# Checks which folder includes which: base <- proto <- {cgroup, image} <- {supervisor, shim, job}; net, ctl and gateway see base and proto
 # alone; supervisor and shim never include each other; of image, berthd has the references and the layout of the store only (image/
 # needs libraries that may block), berth and berth-fetch the references and credentials. In the gateway the core knows no dialect but for the list in main.c, and no dialect another; HTTP is
 # server.c's. The libraries and logging stay where HACKING.md says.
@@ -12,12 +12,15 @@ BEGIN {
 	may["shim"] = "base proto shim"
 	may["job"] = "base proto image job"
 	may["fetch"] = "base proto fetch"
+	may["net"] = "base proto net"
 	may["ctl"] = "base proto ctl"
 	may["gateway"] = "base proto gateway"
 	only["libcgroup.h"] = "cgroup"
 	only["sqlite3.h"] = "supervisor"
 	only["archive.h"] = "image"
 	only["curl/curl.h"] = "fetch"
+	only["libmnl/libmnl.h"] = "net"
+	only["nftables/libnftables.h"] = "net"
 	only["seccomp.h"] = "supervisor"
 	only["libsmartcols/libsmartcols.h"] = "ctl"
 }

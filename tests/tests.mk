@@ -29,6 +29,7 @@ LAYER_supervisor := supervisor cgroup image proto base
 LAYER_shim       := shim proto base
 LAYER_job        := job image proto base
 LAYER_fetch      := fetch image proto base
+LAYER_net        := net proto base
 LAYER_ctl        := ctl image proto base
 LAYER_gateway    := $(filter-out base proto,$(GATEWAY_DIRS)) proto base
 LAYER_zun        := $(LAYER_gateway)
@@ -39,6 +40,7 @@ PKGS_image      := libarchive libisal libzstd libcrypto jansson
 PKGS_supervisor := $(BERTHD_PKGS)
 PKGS_job        := $(JOB_PKGS)
 PKGS_fetch      := $(FETCH_PKGS)
+PKGS_net        := $(NET_PKGS)
 PKGS_ctl        := $(CTL_PKGS)
 PKGS_gateway    := $(GATEWAY_PKGS)
 
@@ -58,7 +60,7 @@ UNIT_PKGS_json := jansson
 # It looks at each filter that is made smaller.
 UNIT_WRAP_seccomp_reduce := seccomp_reduce
 
-LAYERS := base proto cgroup image supervisor shim job fetch ctl $(filter-out base proto,$(GATEWAY_DIRS))
+LAYERS := base proto cgroup image supervisor shim job fetch net ctl $(filter-out base proto,$(GATEWAY_DIRS))
 
 # ---------------------------------------------------------------- two kinds of objects: sanitizers, sanitizers and fuzzer
 

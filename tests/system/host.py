@@ -292,6 +292,9 @@ class Host:
                     remove(c, "pod_remove", pod["meta"]["uuid"])
             for volume in c.request("volume_list", {"all_projects": True})[0].get("volumes", []):
                 c.request("volume_remove", {"name": volume["meta"]["name"]}, project=volume["meta"]["project"])
+            for network in c.request("network_list", {"all_projects": True})[0].get("networks", []):
+                if network["meta"]["name"] != "default":
+                    c.request("network_remove", {"name": network["meta"]["uuid"]})
             for token in c.request("token_list")[0].get("tokens", []):
                 c.request("token_revoke", {"id": token["id"]})
 
@@ -318,16 +321,20 @@ class Host:
         spares = self.spares()
         for kind in ("shared", "jobs"):
             folder = os.path.join(self.cgroup_dir, kind)
-            left += ["cgroup %s/%s" % (kind, d) for d in os.listdir(folder) if os.path.isdir(os.path.join(folder, d)) and d not in spares]
+            left += ["cgroup %s/%s" % (kind, d) for d in os.listdir(folder)
+                     if os.path.isdir(os.path.join(folder, d)) and d not in spares and not d.startswith("net.")]
         seen = processes()
         others = {pid for pid in self.own if seen.get(pid, ("", 0, ""))[2] == "berthd"}     # another berthd makes its shims as it likes
         strays = {pid: p for pid, p in seen.items() if pid not in self.own and p[1] not in others and pid != self.daemon.pid and pid not in spares.values()
                   and not (p[0] == "Z" and p[1] == os.getpid())}      # a tool that a failed test did not wait for
+        nets = [pid for pid, p in strays.items() if p[1] == self.daemon.pid and p[2] == "berth-net"]
+        strays.pop(nets[0] if nets else None, None)     # the one of this berthd lives as long as it
         left += ["process %d (%s) in state %s, parent %d" % (pid, p[2], p[0], p[1]) for pid, p in strays.items()]
         for folder in (self.run + "/shims", self.run + "/exits", self.run + "/staging",
                        self.state + "/containers", self.state + "/volumes", self.state + "/images/tmp", self.state + "/trash"):
             if os.path.isdir(folder) and (trash or not folder.endswith("/trash")):
                 left += ["%s/%s" % (folder, f) for f in os.listdir(folder) if not f.endswith(".lock") and f not in spares]
+        left += self.network_leftovers()
         left += ["mount %s" % m for m in set(mounts()) - set(self.mounts)]
         info = self.ask("info")
         if info.get("spare_shims", 0) != len(spares):
@@ -345,6 +352,19 @@ class Host:
         # A few stay by design: one device program for each distinct rule set, two of each spare shim.
         if len(fds) > self.fds_at_start + 2 * len(spares) + 6:
             left.append("berthd has %d descriptors, had %d: %s" % (len(fds), self.fds_at_start, sorted(fds.values())))
+        return left
+
+    def network_leftovers(self):
+        """Links, routes, addresses and elements of ours, but for those of networks that are always there."""
+        if not os.path.exists(self.run + "/net"):
+            return []
+        run = lambda *words: subprocess.run(words, capture_output=True, text=True).stdout
+        left = ["link " + x["ifname"] for x in json.loads(run("ip", "-j", "link") or "[]") if x["ifname"].startswith("bt")]
+        left += ["route " + x for x in (run("ip", "route") + run("ip", "-6", "route")).splitlines() if " dev bt" in x]
+        for part in json.loads(run("nft", "-j", "list", "table", "inet", "berth") or "{}").get("nftables", []):
+            s = part.get("set") or part.get("map")
+            if s and not s["name"].startswith("masked"):
+                left += ["element %s of %s" % (json.dumps(x), s["name"]) for x in s.get("elem", [])]
         return left
 
     def fds(self):

@@ -194,6 +194,23 @@ def image_history(a, b, body):
     assert not a.mentioned_in(answer) and answer["names"] == ["docker.io/library/busybox:latest"]
 
 
+def shared_networks(a, b, body):
+    a.host.berth("--project", "a", "network", "create", "--subnet", "10.83.0.0/24", MARK + "-net")
+    answer = b.request(body)[0]
+    a.host.berth("--project", "a", "network", "rm", MARK + "-net")
+    assert [n["meta"]["name"] for n in answer["networks"]] == ["default"]
+
+
+def network_of_another(a, b, body):
+    """What is shared is seen, but not who else uses it."""
+    a.host.berth("--project", "a", "network", "create", "--subnet", "10.83.0.0/24", MARK + "-net")
+    with pytest.raises(Refused) as e:
+        b.request(body, {"name": MARK + "-net"})
+    a.host.berth("--project", "a", "network", "rm", MARK + "-net")
+    assert e.value.code == "NOT_FOUND"
+    assert not a.mentioned_in(b.request(body, {"name": "default"})[0])
+
+
 def who_am_i(a, b, body):
     assert b.request(body)[0]["token"]["user"] == "bob" and "secret" not in b.request(body)[0]
 
@@ -237,6 +254,10 @@ TABLE = {
     "volume_list": listed(unfitting=filters(("name", MARK))),
     "volume_inspect": foreign(key="name", what="volumes"),
     "volume_remove": foreign(key="name", what="volumes"),
+    "network_create": denied({"name": "x", "spec": {"subnets": [{"cidr": "10.83.0.0/24"}]}}),
+    "network_list": shared_networks,
+    "network_inspect": network_of_another,
+    "network_remove": denied({"name": "default"}),
     "info": info,
     "check": denied(),
     "upgrade": denied(text="under a token"),

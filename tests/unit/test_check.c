@@ -135,8 +135,8 @@ static const struct row rows[] = {
 	{SPEC(LOG(HAS(max_files, 5000))), "spec.log.max_files", "1 to 1000", 0},
 	/* namespaces */
 	{SPEC(.network = "host"), NULL, NULL, 0},
-	{SPEC(.network = "bridge"), "spec.network", "network bridge: only none and host are available in this version",
-	 ENOTSUP},
+	{SPEC(.network = "bridge"), "spec.network",
+	 "network bridge: here there are none and host; the others are asked for by spec.networks", ENOTSUP},
 	{SPEC(.pid_mode = "container:x"), "spec.pid_mode", "there are private and host", ENOTSUP},
 	{SPEC(.ipc_mode = "shareable"), "spec.ipc_mode", "there are private and host", ENOTSUP},
 	{SPEC(.pod = "p", .network = "none"), "spec.network", "it is the pod's", 0},

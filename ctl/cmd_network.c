@@ -1,0 +1,124 @@
+/* ctl/cmd_network.c - network create, ls, inspect, rm. */
+#include "base/own.h"
+#include "ctl/inspect.h"
+#include "ctl/listing.h"
+#include "ctl/spec_flags.h"
+
+#include <stdio.h>
+
+/* ---------------------------------------------------------------- create */
+
+static void create_init(void *opts)
+{
+	spec_opts_init(opts, &berth__network__descriptor);
+}
+
+static void create_fini(void *opts)
+{
+	spec_opts_fini(opts);
+}
+
+static int create_run(struct app *app, void *opts, char **operands, unsigned n)
+{
+	struct spec_opts *o = opts;
+	Berth__NetworkCreate create = BERTH__NETWORK_CREATE__INIT;
+	struct ask a;
+	int status;
+
+	create.name = operands[0];
+	create.spec = (Berth__Network *)o->message;
+	if (!create.spec->n_subnets)
+		return app_usage(app, "a network needs --subnet, such as 10.20.0.0/16");
+	ask_init(&a, BERTH__ENVELOPE__BODY_NETWORK_CREATE, &create);
+	status = app_ask(app, &a, o);
+	if (!status)
+		puts(a.reply->network_reply->networks[0]->meta->uuid);
+	ask_fini(&a);
+	return status;
+}
+
+/* ---------------------------------------------------------------- ls, inspect, rm */
+
+static const struct flag ls_flags[] = {
+	{'f', "filter", "KEY=VALUE", "name, driver, label", flag_list, offsetof(struct listing_opts, filters),
+	 .complete = "name= driver= label="},
+	FLAG_ALL_PROJECTS(offsetof(struct listing_opts, format)),
+	{0},
+};
+
+static void ls_line(struct table *t, const struct format_opts *o, const void *object, int64_t now)
+{
+	const Berth__Network *n = object;
+	char id[PRINT_SIZE], ago[PRINT_SIZE];
+
+	table_line(t);
+	table_cell(t, "%s", o->no_trunc ? n->meta->uuid : print_short_id(n->meta->uuid, id));
+	table_cell(t, "%s", n->meta->name);
+	table_cell(t, "%s", n->driver);
+	table_cell(t, "%s%s%s", n->n_subnets ? n->subnets[0]->cidr : "", n->n_subnets > 1 ? ", " : "",
+		   n->n_subnets > 1 ? n->subnets[1]->cidr : "");
+	table_cell(t, "%s", n->shared ? "shared" : "project");
+	table_cell(t, "%s", print_ago(n->meta->created_at, now, ago));
+	if (o->all_projects)
+		table_cell(t, "%s", n->meta->project);
+}
+
+static const char *ls_id(const void *object, char buf[PRINT_SIZE])
+{
+	(void)buf;
+	return ((const Berth__Network *)object)->meta->uuid;
+}
+
+static int ls_run(struct app *app, void *opts, char **operands, unsigned n)
+{
+	static const struct column columns[] = {{"ID"},	   {"NAME"},	{"DRIVER"}, {"SUBNETS"},
+						{"SCOPE"}, {"CREATED"}, {"PROJECT"}};
+	static const struct listing networks = {
+		&berth__network__descriptor, columns, ARRAY_SIZE(columns), ls_line, ls_id, .project_last = true};
+
+	(void)operands;
+	(void)n;
+	return listing_run(app, &networks, opts, BERTH__ENVELOPE__BODY_NETWORK_LIST);
+}
+
+static int inspect_network(struct app *app, void *opts, char **operands, unsigned n)
+{
+	static const struct inspect_kind kind = {"network", BERTH__ENVELOPE__BODY_NETWORK_INSPECT,
+						 &berth__network__descriptor};
+
+	return inspect_run(app, opts, &kind, operands, n);
+}
+
+static int rm_run(struct app *app, void *opts, char **operands, unsigned n)
+{
+	return app_each(app, BERTH__ENVELOPE__BODY_NETWORK_REMOVE, NULL, opts, operands, n);
+}
+
+const struct command cmd_network_create = {
+	.flags = {{spec_network_flags, 0}},
+	.opts_size = sizeof(struct spec_opts),
+	.init = create_init,
+	.fini = create_fini,
+	.min = 1,
+	.max = 1,
+	.run = create_run,
+};
+const struct command cmd_network_ls = {
+	.flags = {{ls_flags, 0}, {format_list_flags, offsetof(struct listing_opts, format)}},
+	.opts_size = sizeof(struct listing_opts),
+	.run = ls_run,
+};
+const struct command cmd_network_inspect = {
+	.flags = {{format_inspect_flags, 0}},
+	.opts_size = sizeof(struct format_opts),
+	.min = 1,
+	.max = MANY,
+	.complete = "network",
+	.run = inspect_network,
+};
+const struct command cmd_network_rm = {
+	.min = 1,
+	.max = MANY,
+	.complete = "network",
+	.run = rm_run,
+};

@@ -1,0 +1,214 @@
+/* net/link.c - see net/link.h */
+#include "net/link.h"
+
+#include "base/own.h"
+
+#include <errno.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <linux/veth.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/socket.h>
+
+static unsigned char family_of(unsigned len)
+{
+	return len == 16 ? AF_INET6 : AF_INET;
+}
+
+static struct ifinfomsg *link_request(struct nl *nl, uint16_t type, uint16_t flags, struct nlmsghdr **ret)
+{
+	*ret = nl_request(nl, type, flags);
+	return mnl_nlmsg_put_extra_header(*ret, sizeof(struct ifinfomsg));
+}
+
+static int take_index(const struct nlmsghdr *h, void *arg)
+{
+	const struct ifinfomsg *info = mnl_nlmsg_get_payload(h);
+
+	*(int *)arg = info->ifi_index;
+	return MNL_CB_OK;
+}
+
+int link_index(struct nl *nl, const char *name)
+{
+	struct nlmsghdr *h;
+	int index = 0, r;
+
+	link_request(nl, RTM_GETLINK, 0, &h);
+	mnl_attr_put_strz(h, IFLA_IFNAME, name);
+	r = nl_talk(nl, h, take_index, &index);
+	return r < 0 ? r : index > 0 ? index : -ENODEV;
+}
+
+int link_pair_add(struct nl *nl, const char *host, const char *inside, int ns_fd, const uint8_t mac[6], uint32_t mtu,
+		  struct err *e)
+{
+	struct nlattr *info, *data, *peer;
+	struct nlmsghdr *h;
+	int r;
+
+	link_request(nl, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &h);
+	mnl_attr_put_strz(h, IFLA_IFNAME, host);
+	if (mtu)
+		mnl_attr_put_u32(h, IFLA_MTU, mtu);
+	info = mnl_attr_nest_start(h, IFLA_LINKINFO);
+	mnl_attr_put_strz(h, IFLA_INFO_KIND, "veth");
+	data = mnl_attr_nest_start(h, IFLA_INFO_DATA);
+	peer = mnl_attr_nest_start(h, VETH_INFO_PEER);
+	mnl_nlmsg_put_extra_header(h, sizeof(struct ifinfomsg));
+	mnl_attr_put_strz(h, IFLA_IFNAME, inside);
+	mnl_attr_put(h, IFLA_ADDRESS, 6, mac);
+	if (mtu)
+		mnl_attr_put_u32(h, IFLA_MTU, mtu);
+	mnl_attr_put_u32(h, IFLA_NET_NS_FD, (uint32_t)ns_fd);
+	mnl_attr_nest_end(h, peer);
+	mnl_attr_nest_end(h, data);
+	mnl_attr_nest_end(h, info);
+	r = nl_talk(nl, h, NULL, NULL);
+	return r < 0 ? err_set(e, -r, "network", "make the pair of links %s and %s", host, inside) : 0;
+}
+
+int link_lone_add(struct nl *nl, const char *name, struct err *e)
+{
+	static const char *const kinds[] = {"dummy", "bridge"};
+	int r = -EOPNOTSUPP;
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds) && r == -EOPNOTSUPP; i++) {
+		struct nlattr *info;
+		struct nlmsghdr *h;
+
+		link_request(nl, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &h);
+		mnl_attr_put_strz(h, IFLA_IFNAME, name);
+		info = mnl_attr_nest_start(h, IFLA_LINKINFO);
+		mnl_attr_put_strz(h, IFLA_INFO_KIND, kinds[i]);
+		mnl_attr_nest_end(h, info);
+		r = nl_talk(nl, h, NULL, NULL);
+	}
+	return r < 0 && r != -EEXIST ? err_set(e, -r, "network", "make the link %s", name) : 0;
+}
+
+int link_up(struct nl *nl, int index, struct err *e)
+{
+	struct nlmsghdr *h;
+	struct ifinfomsg *info = link_request(nl, RTM_NEWLINK, 0, &h);
+	int r;
+
+	info->ifi_index = index;
+	info->ifi_flags = info->ifi_change = IFF_UP;
+	r = nl_talk(nl, h, NULL, NULL);
+	return r < 0 ? err_set(e, -r, "network", "bring link %d up", index) : 0;
+}
+
+int link_del(struct nl *nl, const char *name, struct err *e)
+{
+	struct nlmsghdr *h;
+	int r;
+
+	link_request(nl, RTM_DELLINK, 0, &h);
+	mnl_attr_put_strz(h, IFLA_IFNAME, name);
+	r = nl_talk(nl, h, NULL, NULL);
+	return r < 0 && r != -ENODEV ? err_set(e, -r, "network", "remove the link %s", name) : 0;
+}
+
+struct link_walk {
+	void (*fn)(void *arg, const char *name);
+	void *arg;
+};
+
+static int tell_name(const struct nlmsghdr *h, void *arg)
+{
+	struct link_walk *w = arg;
+	struct nlattr *a;
+
+	mnl_attr_for_each(a, h, sizeof(struct ifinfomsg)) if (mnl_attr_get_type(a) == IFLA_IFNAME &&
+							      mnl_attr_validate(a, MNL_TYPE_NUL_STRING) == 0)
+		w->fn(w->arg, mnl_attr_get_str(a));
+	return MNL_CB_OK;
+}
+
+int link_each(struct nl *nl, void (*fn)(void *arg, const char *name), void *arg, struct err *e)
+{
+	struct link_walk w = {fn, arg};
+	struct nlmsghdr *h;
+	int r;
+
+	link_request(nl, RTM_GETLINK, NLM_F_DUMP, &h);
+	r = nl_talk(nl, h, tell_name, &w);
+	return r < 0 ? err_set(e, -r, "network", "list the links") : 0;
+}
+
+/* ---------------------------------------------------------------- addresses */
+
+static int address_change(struct nl *nl, uint16_t type, uint16_t flags, int index, const struct ip *ip, unsigned prefix)
+{
+	struct nlmsghdr *h = nl_request(nl, type, flags);
+	struct ifaddrmsg *a = mnl_nlmsg_put_extra_header(h, sizeof *a);
+
+	a->ifa_family = family_of(ip->len);
+	a->ifa_prefixlen = (uint8_t)prefix;
+	a->ifa_index = (uint32_t)index;
+	/* Nobody else can have it, and a second of waiting would be longer than the start. */
+	a->ifa_flags = ip->len == 16 ? IFA_F_NODAD : 0;
+	if (ip->len == 16 && ip->byte[0] == 0xfe && (ip->byte[1] & 0xc0) == 0x80)
+		a->ifa_scope = RT_SCOPE_LINK;
+	mnl_attr_put(h, IFA_LOCAL, ip->len, ip->byte);
+	mnl_attr_put(h, IFA_ADDRESS, ip->len, ip->byte);
+	return nl_talk(nl, h, NULL, NULL);
+}
+
+int address_put(struct nl *nl, int index, const struct ip *ip, unsigned prefix, struct err *e)
+{
+	int r = address_change(nl, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, index, ip, prefix);
+
+	return r < 0 && r != -EEXIST
+		       ? err_set(e, -r, "network", "give link %d its IPv%c address", index, ip->len == 16 ? '6' : '4')
+		       : 0;
+}
+
+int address_del(struct nl *nl, int index, const struct ip *ip, unsigned prefix, struct err *e)
+{
+	int r = address_change(nl, RTM_DELADDR, 0, index, ip, prefix);
+
+	return r < 0 && r != -EADDRNOTAVAIL ? err_set(e, -r, "network", "take an address from link %d", index) : 0;
+}
+
+/* ---------------------------------------------------------------- routes */
+
+static struct nlmsghdr *route_request(struct nl *nl, uint16_t type, uint16_t flags, const struct route *r)
+{
+	struct nlmsghdr *h = nl_request(nl, type, flags);
+	struct rtmsg *m = mnl_nlmsg_put_extra_header(h, sizeof *m);
+
+	m->rtm_family = family_of(r->to.len ? r->to.len : r->gateway.len);
+	m->rtm_dst_len = (uint8_t)(r->to.len ? r->prefix : 0);
+	m->rtm_table = RT_TABLE_MAIN;
+	m->rtm_protocol = RTPROT_STATIC;
+	m->rtm_type = r->index ? RTN_UNICAST : RTN_UNREACHABLE;
+	m->rtm_scope = r->index && !r->gateway.len ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+	/* The gateway's address is not in a subnet of the link: there is none. */
+	m->rtm_flags = r->gateway.len ? RTNH_F_ONLINK : 0;
+	if (r->to.len)
+		mnl_attr_put(h, RTA_DST, r->to.len, r->to.byte);
+	if (r->gateway.len)
+		mnl_attr_put(h, RTA_GATEWAY, r->gateway.len, r->gateway.byte);
+	if (r->source.len)
+		mnl_attr_put(h, RTA_PREFSRC, r->source.len, r->source.byte);
+	if (r->index)
+		mnl_attr_put_u32(h, RTA_OIF, (uint32_t)r->index);
+	return h;
+}
+
+int route_put(struct nl *nl, const struct route *r, struct err *e)
+{
+	int result = nl_talk(nl, route_request(nl, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, r), NULL, NULL);
+
+	return result < 0 && result != -EEXIST ? err_set(e, -result, "network", "make a route") : 0;
+}
+
+int route_del(struct nl *nl, const struct route *r, struct err *e)
+{
+	int result = nl_talk(nl, route_request(nl, RTM_DELROUTE, 0, r), NULL, NULL);
+
+	return result < 0 && result != -ESRCH ? err_set(e, -result, "network", "remove a route") : 0;
+}

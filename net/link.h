@@ -1,0 +1,37 @@
+/* net/link.h - links, addresses and routes, one request each. Families follow from the length of an address: 4 or 16 bytes, network order.
+ * What is there already is no error. Negative errno with e filled. */
+#pragma once
+
+#include "net/nl.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct ip {
+	uint8_t byte[16];
+	unsigned len; /* 4, 16; 0 = none */
+};
+
+int link_index(struct nl *nl, const char *name); /* or negative errno: -ENODEV */
+/* A pair, the second end of which is born in the namespace: moving it there later costs 16 ms. -EEXIST: host is there. Neither is up: a
+ * peer born up fails with ENOTCONN. */
+int link_pair_add(struct nl *nl, const char *host, const char *inside, int ns_fd, const uint8_t mac[6], uint32_t mtu,
+		  struct err *e);
+/* One that leads nowhere, to have addresses: a dummy, or on a kernel without those a bridge without ports. */
+int link_lone_add(struct nl *nl, const char *name, struct err *e);
+int link_up(struct nl *nl, int index, struct err *e);
+int link_del(struct nl *nl, const char *name, struct err *e);
+/* Every link, by name. */
+int link_each(struct nl *nl, void (*fn)(void *arg, const char *name), void *arg, struct err *e);
+
+int address_put(struct nl *nl, int index, const struct ip *ip, unsigned prefix, struct err *e);
+int address_del(struct nl *nl, int index, const struct ip *ip, unsigned prefix, struct err *e);
+
+struct route {
+	struct ip to; /* len 0: the default, of the family of `gateway` */
+	unsigned prefix;
+	struct ip gateway, source; /* either may have len 0 */
+	int index;		   /* 0: unreachable, so that what nobody has goes nowhere else */
+};
+int route_put(struct nl *nl, const struct route *r, struct err *e);
+int route_del(struct nl *nl, const struct route *r, struct err *e);

@@ -1,0 +1,301 @@
+/* net/main.c - berth-net: the one process that speaks to the kernel about networks. Started by berthd, with a socket as descriptor 3; ends with it.
+ *
+ * One thing at a time, in order: the kernel has one lock for all of this, and who waits for it here is not berthd's loop. A failure in the
+ * middle of anything may be left as it is: whoever starts us again says State first. */
+#include "base/confine.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/own.h"
+#include "net/link.h"
+#include "net/routed.h"
+#include "net/table.h"
+#include "proto/envelope.h"
+#include "proto/wire.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#define SOCKET_FD	   3
+#define STATE_MAX	   (64u << 20)
+#define CAP_NET_ADMIN_BIT  CAP_BIT(12)
+#define CAP_SYS_ADMIN_BIT  CAP_BIT(21) /* setns */
+#define CAP_SYS_PTRACE_BIT CAP_BIT(19) /* … by the pidfd of a process that is more than we are */
+
+struct worker {
+	struct nl host;
+	struct table *table;
+	int home_fd; /* our own network namespace */
+};
+
+/* ---------------------------------------------------------------- what it is told */
+
+static bool subnet_is_sound(const Net__Subnet *s)
+{
+	return (s->network.len == 4 || s->network.len == 16) && s->gateway.len == s->network.len &&
+	       s->prefix <= s->network.len * 8;
+}
+
+static bool port_is_sound(const Net__Port *p, struct err *e)
+{
+	bool sound = p && p->host_link && p->link && p->mac.len == 6 && p->network_key && p->n_addresses &&
+		     !strncmp(p->host_link, LINK_PREFIX, strlen(LINK_PREFIX)) && strlen(p->host_link) < 16 &&
+		     strlen(p->link) < 16 && !strpbrk(p->host_link, "\"{} \n");
+
+	for (size_t i = 0; sound && i < p->n_addresses; i++)
+		sound = p->addresses[i].len == 4 || p->addresses[i].len == 16;
+	for (size_t i = 0; sound && i < p->n_subnets; i++)
+		sound = subnet_is_sound(p->subnets[i]);
+	if (!sound)
+		err_set(e, EINVAL, "network", "not a port");
+	return sound;
+}
+
+static bool network_is_sound(const Net__Network *n, struct err *e)
+{
+	bool sound = n && n->key;
+
+	for (size_t i = 0; sound && i < n->n_subnets; i++)
+		sound = subnet_is_sound(n->subnets[i]);
+	if (!sound)
+		err_set(e, EINVAL, "network", "not a network");
+	return sound;
+}
+
+struct known {
+	const Net__State *state;
+	char (*gone)[16]; /* names of links of ours that nobody has any more */
+	size_t n, max;
+};
+
+static void link_look(void *arg, const char *name)
+{
+	struct known *k = arg;
+
+	if (strncmp(name, LINK_PREFIX, strlen(LINK_PREFIX)) != 0 || k->n == k->max)
+		return;
+	for (size_t i = 0; i < k->state->n_ports; i++)
+		if (!strcmp(k->state->ports[i]->host_link, name))
+			return;
+	snprintf(k->gone[k->n++], sizeof k->gone[0], "%s", name);
+}
+
+static int links_sweep(struct worker *w, const Net__State *s, struct err *e)
+{
+	AUTO_FREE char(*gone)[16] = calloc(1024, sizeof *gone);
+	struct known k = {.state = s, .gone = gone, .max = 1024};
+	int r;
+
+	if (!gone)
+		return err_set(e, ENOMEM, "network", "no memory");
+	do {
+		k.n = 0;
+		r = link_each(&w->host, link_look, &k, e);
+		for (size_t i = 0; i < k.n && r == 0; i++)
+			r = link_del(&w->host, gone[i], e);
+	} while (r == 0 && k.n == k.max);
+	return r;
+}
+
+static int do_state(struct worker *w, const Net__State *s, struct err *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < s->n_networks; i++)
+		if (!network_is_sound(s->networks[i], e))
+			return -EINVAL;
+	for (size_t i = 0; i < s->n_ports; i++)
+		if (!port_is_sound(s->ports[i], e))
+			return -EINVAL;
+	/* The rules first: nothing passes that they would not let. */
+	r = table_make(w->table, s, e);
+	if (r == 0)
+		r = links_sweep(w, s, e);
+	if (r == 0 && s->n_networks)
+		r = routed_open(&w->host, e);
+	for (size_t i = 0; i < s->n_networks && r == 0; i++)
+		r = routed_network_put(&w->host, s->networks[i], e);
+	return r;
+}
+
+static int do_network_put(struct worker *w, const Net__Network *n, struct err *e)
+{
+	int r = network_is_sound(n, e) ? table_network_add(w->table, n, e) : -EINVAL;
+
+	if (r == 0)
+		r = routed_open(&w->host, e);
+	return r < 0 ? r : routed_network_put(&w->host, n, e);
+}
+
+static int do_network_delete(struct worker *w, const Net__Network *n, struct err *e)
+{
+	int r = network_is_sound(n, e) ? table_network_del(w->table, n, e) : -EINVAL;
+
+	return r < 0 ? r : routed_network_del(&w->host, n, e);
+}
+
+/* A socket in the namespace, and the namespace; we are back home afterwards, or no more. */
+static int namespace_visit(struct worker *w, int pidfd, struct nl *inside, int *ret_ns_fd, struct err *e)
+{
+	int r;
+
+	if (setns(pidfd, CLONE_NEWNET) < 0)
+		return err_set(e, errno, "network", "enter the network namespace");
+	*ret_ns_fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	r = *ret_ns_fd < 0 ? err_set(e, errno, "network", "keep the network namespace") : nl_open(inside, e);
+	if (setns(w->home_fd, CLONE_NEWNET) < 0) {
+		log_error("cannot leave the network namespace of a container: %s", strerror(errno));
+		abort();
+	}
+	return r;
+}
+
+static int do_attach(struct worker *w, const Net__Port *p, int pidfd, struct err *e)
+{
+	static struct nl inside;
+	AUTO_FD ns_fd = -1;
+	int r = port_is_sound(p, e) ? 0 : -EINVAL;
+
+	if (r == 0 && pidfd < 0)
+		r = err_set(e, EINVAL, "network", "no process came with the port");
+	if (r == 0)
+		r = namespace_visit(w, pidfd, &inside, &ns_fd, e);
+	if (r == 0)
+		r = table_port_add(w->table, p, e);
+	if (r == 0)
+		r = routed_attach(&w->host, &inside, ns_fd, p, e);
+	nl_close(&inside);
+	return r;
+}
+
+static int do_detach(struct worker *w, const Net__Port *p, struct err *e)
+{
+	return port_is_sound(p, e) ? table_port_del(w->table, p, e) : -EINVAL;
+}
+
+static int do_message(struct worker *w, const Net__NetMessage *m, int fd, struct err *e)
+{
+	switch (m->body_case) {
+	case NET__NET_MESSAGE__BODY_STATE:
+		return do_state(w, m->state, e);
+	case NET__NET_MESSAGE__BODY_NETWORK_PUT:
+		return do_network_put(w, m->network_put->network, e);
+	case NET__NET_MESSAGE__BODY_NETWORK_DELETE:
+		return do_network_delete(w, m->network_delete->network, e);
+	case NET__NET_MESSAGE__BODY_ATTACH:
+		return do_attach(w, m->attach->port, fd, e);
+	case NET__NET_MESSAGE__BODY_DETACH:
+		return do_detach(w, m->detach->port, e);
+	default:
+		return err_set(e, EPROTO, "network", "a message that this berth-net does not know");
+	}
+}
+
+/* ---------------------------------------------------------------- the socket */
+
+static int answer(uint64_t id, int r, const struct err *e)
+{
+	Net__NetMessage m = NET__NET_MESSAGE__INIT;
+	Net__Result result = NET__RESULT__INIT;
+	uint8_t out[1024];
+	char step[sizeof e->step], text[sizeof e->text];
+	struct pollfd p = {.fd = SOCKET_FD, .events = POLLOUT};
+
+	m.has_id = 1;
+	m.id = id;
+	m.body_case = NET__NET_MESSAGE__BODY_RESULT;
+	m.result = &result;
+	if (r < 0) {
+		snprintf(step, sizeof step, "%s", e->step);
+		snprintf(text, sizeof text, "%s", e->text);
+		result.has_sys_errno = 1;
+		result.sys_errno = e->code;
+		result.step = step;
+		result.text = text;
+	}
+	for (;;) {
+		r = wire_send(SOCKET_FD, out, net__net_message__pack(&m, out), NULL, 0);
+		if (r != WIRE_AGAIN)
+			return r;
+		poll(&p, 1, -1);
+	}
+}
+
+/* False: berthd is gone, or does not speak our language. */
+static bool serve(struct worker *w)
+{
+	static uint8_t in[WIRE_MAX];
+	struct pollfd p = {.fd = SOCKET_FD, .events = POLLIN};
+	struct wire_fds fds = {0};
+	const void *packed = in;
+	struct err e = {0};
+	Net__NetMessage *m;
+	size_t len;
+	int r = wire_recv(SOCKET_FD, in, sizeof in, &len, &fds);
+
+	if (r == WIRE_AGAIN)
+		return poll(&p, 1, -1) >= 0 || errno == EINTR;
+	if (r)
+		return false;
+	/* A State may be longer than a record: then the record is a mark, and it is in the memfd. */
+	AUTO_FD fd = wire_fds_take(&fds, 0);
+	wire_fds_close(&fds);
+	void *map = NULL;
+	if (len == 1 && fd >= 0) {
+		r = memfd_map(fd, STATE_MAX, &packed, &len);
+		map = r < 0 ? NULL : (void *)(uintptr_t)packed;
+		if (r < 0)
+			return false;
+	}
+	m = message_unpack(&net__net_message__descriptor, packed, len);
+	if (map)
+		munmap(map, len);
+	if (!m)
+		return false;
+	r = answer(m->id, do_message(w, m, fd, &e), &e);
+	net__net_message__free_unpacked(m, NULL);
+	return r == 0;
+}
+
+static int open_all(struct worker *w, struct err *e)
+{
+	static const struct confine how = {.caps = CAP_NET_ADMIN_BIT | CAP_SYS_ADMIN_BIT | CAP_SYS_PTRACE_BIT,
+					   .all_files = true,
+					   .networks = true};
+	int r;
+
+	w->home_fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (w->home_fd < 0)
+		return err_set(e, errno, "network", "our own network namespace");
+	r = nl_open(&w->host, e);
+	if (r == 0)
+		r = table_open(&w->table, e);
+	return r < 0 ? r : confine_enter(&how, e);
+}
+
+int main(int argc, char **argv)
+{
+	struct worker *w = calloc(1, sizeof *w);
+	struct err e = {0};
+	int type;
+	socklen_t size = sizeof type;
+
+	log_init("berth-net", LOG_LEVEL_INFO);
+	if (argc != 1 || getsockopt(SOCKET_FD, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_SEQPACKET) {
+		fprintf(stderr, "usage: %s, with a socket as descriptor 3; started by berthd\n", argv[0]);
+		return 2;
+	}
+	if (!w || open_all(w, &e) < 0) {
+		log_err(&e, "cannot start");
+		return 1;
+	}
+	while (serve(w))
+		;
+	return 0;
+}

@@ -1,0 +1,188 @@
+/* net/routed.c - see net/routed.h */
+#include "net/routed.h"
+
+#include "base/file.h"
+#include "net/link.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct ip link_local = {.byte = {0xfe, 0x80, [15] = 1}, .len = 16};
+
+static struct ip ip_of(const ProtobufCBinaryData *bytes)
+{
+	struct ip ip = {.len = (unsigned)bytes->len};
+
+	memcpy(ip.byte, bytes->data, bytes->len <= sizeof ip.byte ? bytes->len : 0);
+	return ip;
+}
+
+static unsigned bits(const struct ip *ip)
+{
+	return ip->len * 8;
+}
+
+/* ---------------------------------------------------------------- the host */
+
+static int sysctl_set(const char *path, const char *value, struct err *e)
+{
+	char now[8];
+
+	if (file_read(AT_FDCWD, path, now, sizeof now) > 0 && now[0] == value[0])
+		return 0;
+	int r = file_writes(AT_FDCWD, path, value);
+	return r < 0 ? err_set(e, -r, "network", "set %s to %s", path, value) : 0;
+}
+
+/* A host that forwards IPv6 no longer listens to routers, unless told so. */
+static void routers_keep(void)
+{
+	static const char folder[] = "/proc/sys/net/ipv6/conf";
+	DIR *d = opendir(folder);
+	const struct dirent *entry;
+	char path[300], now[8];
+
+	while (d && (entry = readdir(d))) {
+		snprintf(path, sizeof path, "%s/%s/accept_ra", folder, entry->d_name);
+		if (file_read(AT_FDCWD, path, now, sizeof now) > 0 && now[0] == '1')
+			(void)file_writes(AT_FDCWD, path, "2"); /* a link that has just gone */
+	}
+	if (d)
+		closedir(d);
+}
+
+int routed_open(struct nl *host, struct err *e)
+{
+	static const char v4[] = "/proc/sys/net/ipv4/ip_forward", v6[] = "/proc/sys/net/ipv6/conf/all/forwarding";
+	char now[8];
+	int r = link_lone_add(host, GATEWAY_LINK, e), index;
+
+	if (r < 0)
+		return r;
+	index = link_index(host, GATEWAY_LINK);
+	r = index < 0 ? err_set(e, -index, "network", "find the link " GATEWAY_LINK) : link_up(host, index, e);
+	if (r == 0)
+		r = sysctl_set(v4, "1", e);
+	if (r < 0 || file_read(AT_FDCWD, v6, now, sizeof now) <= 0 || now[0] == '1')
+		return r; /* done, or a host without IPv6 */
+	routers_keep();
+	return sysctl_set(v6, "1", e);
+}
+
+static int subnet_put(struct nl *host, int index, const Net__Subnet *s, struct err *e)
+{
+	struct ip gateway = ip_of(&s->gateway);
+	struct route nobody = {.to = ip_of(&s->network), .prefix = s->prefix};
+	int r = address_put(host, index, &gateway, bits(&gateway), e);
+
+	return r < 0 ? r : route_put(host, &nobody, e);
+}
+
+static int subnet_del(struct nl *host, int index, const Net__Subnet *s, struct err *e)
+{
+	struct ip gateway = ip_of(&s->gateway);
+	struct route nobody = {.to = ip_of(&s->network), .prefix = s->prefix};
+	int r = address_del(host, index, &gateway, bits(&gateway), e);
+
+	return r < 0 ? r : route_del(host, &nobody, e);
+}
+
+static int each_subnet(struct nl *host, const Net__Network *n,
+		       int (*fn)(struct nl *, int, const Net__Subnet *, struct err *), struct err *e)
+{
+	int index = link_index(host, GATEWAY_LINK), r = 0;
+
+	if (index < 0)
+		return err_set(e, -index, "network", "find the link " GATEWAY_LINK);
+	for (size_t i = 0; i < n->n_subnets && r == 0; i++)
+		r = fn(host, index, n->subnets[i], e);
+	return r;
+}
+
+int routed_network_put(struct nl *host, const Net__Network *n, struct err *e)
+{
+	return each_subnet(host, n, subnet_put, e);
+}
+
+int routed_network_del(struct nl *host, const Net__Network *n, struct err *e)
+{
+	return each_subnet(host, n, subnet_del, e);
+}
+
+/* ---------------------------------------------------------------- a port */
+
+/* Its host's end is there: begun by an earlier berth-net, or what is left of an earlier life of the pod. */
+static int pair_make(struct nl *host, struct nl *inside, int ns_fd, const Net__Port *p, struct err *e)
+{
+	int r = link_pair_add(host, p->host_link, p->link, ns_fd, p->mac.data, p->mtu, e);
+
+	if (r != -EEXIST || link_index(inside, p->link) > 0)
+		return r == -EEXIST ? 0 : r;
+	r = link_del(host, p->host_link, e);
+	return r < 0 ? r : link_pair_add(host, p->host_link, p->link, ns_fd, p->mac.data, p->mtu, e);
+}
+
+static const Net__Subnet *subnet_of(const Net__Port *p, unsigned len)
+{
+	for (size_t i = 0; i < p->n_subnets; i++)
+		if (p->subnets[i]->network.len == len)
+			return p->subnets[i];
+	return NULL;
+}
+
+/* Its own network by this interface, whatever other ones it has: an answer from another would come from a foreign address. */
+static int inside_address(struct nl *inside, int index, const Net__Port *p, const struct ip *ip, struct err *e)
+{
+	const Net__Subnet *s = subnet_of(p, ip->len);
+	int r = address_put(inside, index, ip, bits(ip), e);
+	struct route way = {.index = index, .source = *ip};
+
+	if (r < 0 || !s)
+		return r;
+	way.gateway = ip->len == 16 ? link_local : ip_of(&s->gateway);
+	way.to = ip_of(&s->network);
+	way.prefix = s->prefix;
+	r = route_put(inside, &way, e);
+	way.to.len = 0;
+	return r < 0 || !p->default_route ? r : route_put(inside, &way, e);
+}
+
+static int host_address(struct nl *host, int index, const Net__Port *p, const struct ip *ip, struct err *e)
+{
+	const Net__Subnet *s = subnet_of(p, ip->len);
+	struct route way = {.to = *ip, .prefix = bits(ip), .index = index};
+
+	if (s)
+		way.source = ip_of(&s->gateway);
+	return route_put(host, &way, e);
+}
+
+int routed_attach(struct nl *host, struct nl *inside, int ns_fd, const Net__Port *p, struct err *e)
+{
+	int r = pair_make(host, inside, ns_fd, p, e), outer, inner;
+
+	if (r < 0)
+		return r;
+	outer = link_index(host, p->host_link);
+	inner = link_index(inside, p->link);
+	if (outer < 0 || inner < 0)
+		return err_set(e, ENODEV, "network", "the pair of links %s and %s is gone again", p->host_link,
+			       p->link);
+	r = link_up(host, outer, e);
+	if (r == 0)
+		r = link_up(inside, inner, e);
+	for (size_t i = 0; i < p->n_addresses && r == 0; i++) {
+		struct ip ip = ip_of(&p->addresses[i]);
+
+		if (ip.len == 16)
+			r = address_put(host, outer, &link_local, 64, e);
+		if (r == 0)
+			r = host_address(host, outer, p, &ip, e);
+		if (r == 0)
+			r = inside_address(inside, inner, p, &ip, e);
+	}
+	return r;
+}

@@ -1,0 +1,186 @@
+/* net/table.c - see net/table.h
+ *
+ * What the rules do: a container may send only from its own addresses (guard); containers of one network reach each other, those of
+ * different networks do not (between); from outside comes only what was asked for (into); what leaves the host has its address, where
+ * the network wants that. An accept of ours ends nothing but our own chain: a drop in somebody else's table stands. */
+#include "net/table.h"
+
+#include "base/buf.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <nftables/libnftables.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct table {
+	struct nft_ctx *nft;
+};
+
+static const char rules[] =
+	"add table inet berth\n"
+	"delete table inet berth\n"
+	"table inet berth {\n"
+	" set own4 { type ifname . ether_addr . ipv4_addr; }\n"
+	" set own6 { type ifname . ether_addr . ipv6_addr; }\n"
+	" map network_of { type ifname : mark; }\n"
+	" set members { type ifname . mark; }\n"
+	" set masked4 { type ipv4_addr; flags interval; }\n"
+	" set masked6 { type ipv6_addr; flags interval; }\n"
+	" chain prerouting { type filter hook prerouting priority raw; policy accept;\n"
+	"  iifname \"" LINK_PREFIX "*\" jump guard\n"
+	" }\n"
+	" chain guard {\n"
+	"  iifname . ether saddr . ip saddr @own4 return\n"
+	"  iifname . ether saddr . ip6 saddr @own6 return\n"
+	"  ip6 saddr { ::, fe80::/64 } icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit,\n"
+	"   mld-listener-report, mld2-listener-report, mld-listener-done } return\n"
+	"  drop\n"
+	" }\n"
+	/* The mark is ours for the length of this chain only. */
+	" chain between {\n"
+	"  meta mark set iifname map @network_of\n"
+	"  oifname . meta mark @members meta mark set 0 accept\n"
+	"  drop\n"
+	" }\n"
+	" chain into {\n"
+	"  ct state established,related accept\n"
+	"  drop\n"
+	" }\n"
+	" chain forward { type filter hook forward priority filter; policy accept;\n"
+	"  iifname \"" LINK_PREFIX "*\" oifname \"" LINK_PREFIX "*\" jump between\n"
+	"  iifname != \"" LINK_PREFIX "*\" oifname \"" LINK_PREFIX "*\" jump into\n"
+	" }\n"
+	" chain postrouting { type nat hook postrouting priority srcnat; policy accept;\n"
+	"  oifname \"" LINK_PREFIX "*\" accept\n"
+	"  ip saddr @masked4 masquerade\n"
+	"  ip6 saddr @masked6 masquerade\n"
+	" }\n"
+	"}\n";
+
+int table_open(struct table **ret, struct err *e)
+{
+	struct table *t = calloc(1, sizeof *t);
+
+	if (t)
+		t->nft = nft_ctx_new(NFT_CTX_DEFAULT);
+	if (!t || !t->nft || nft_ctx_buffer_error(t->nft)) {
+		table_close(t);
+		return err_set(e, ENOMEM, "nftables", "open libnftables");
+	}
+	*ret = t;
+	return 0;
+}
+
+void table_close(struct table *t)
+{
+	if (t && t->nft)
+		nft_ctx_free(t->nft);
+	free(t);
+}
+
+static int run(struct table *t, struct buf *b, struct err *e)
+{
+	const char *words;
+	int r = 0;
+
+	if (b->failed)
+		r = err_set(e, ENOMEM, "nftables", "no memory for a change of the table");
+	else if (b->len && nft_run_cmd_from_buffer(t->nft, b->data)) {
+		words = nft_ctx_get_error_buffer(t->nft);
+		r = err_set(e, 0, "nftables", "%.*s", (int)strcspn(words, "\n"), words);
+	}
+	buf_fini(b);
+	return r;
+}
+
+static void element(struct buf *b, const char *verb, const char *set, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
+static void element(struct buf *b, const char *verb, const char *set, const char *fmt, ...)
+{
+	va_list ap;
+
+	buf_printf(b, "%s element inet berth %s { ", verb, set);
+	va_start(ap, fmt);
+	buf_vprintf(b, fmt, ap);
+	va_end(ap);
+	buf_adds(b, " }\n");
+}
+
+static void network_elements(struct buf *b, const char *verb, const Net__Network *n)
+{
+	for (size_t i = 0; n->masquerade && i < n->n_subnets; i++) {
+		const Net__Subnet *s = n->subnets[i];
+		char text[INET6_ADDRSTRLEN];
+		bool six = s->network.len == 16;
+
+		if (inet_ntop(six ? AF_INET6 : AF_INET, s->network.data, text, sizeof text))
+			element(b, verb, six ? "masked6" : "masked4", "%s/%u", text, s->prefix);
+	}
+}
+
+static void port_elements(struct buf *b, const char *verb, const Net__Port *p)
+{
+	const uint8_t *m = p->mac.data;
+
+	for (size_t i = 0; i < p->n_addresses; i++) {
+		bool six = p->addresses[i].len == 16;
+		char text[INET6_ADDRSTRLEN];
+
+		if (inet_ntop(six ? AF_INET6 : AF_INET, p->addresses[i].data, text, sizeof text))
+			element(b, verb, six ? "own6" : "own4", "\"%s\" . %02x:%02x:%02x:%02x:%02x:%02x . %s",
+				p->host_link, m[0], m[1], m[2], m[3], m[4], m[5], text);
+	}
+	element(b, verb, "network_of", "\"%s\" : %u", p->host_link, p->network_key);
+	element(b, verb, "members", "\"%s\" . %u", p->host_link, p->network_key);
+}
+
+int table_make(struct table *t, const Net__State *s, struct err *e)
+{
+	struct buf b;
+
+	buf_init(&b, 0);
+	buf_adds(&b, rules);
+	for (size_t i = 0; i < s->n_networks; i++)
+		network_elements(&b, "add", s->networks[i]);
+	for (size_t i = 0; i < s->n_ports; i++)
+		port_elements(&b, "add", s->ports[i]);
+	return run(t, &b, e);
+}
+
+/* Taking away what is not there would fail, slowly: it is put there first, in the same transaction. */
+static int change(struct table *t, bool add, const Net__Network *n, const Net__Port *p, struct err *e)
+{
+	static const char *const verbs[] = {"add", "delete"};
+	struct buf b;
+
+	buf_init(&b, 0);
+	for (int i = 0; i < (add ? 1 : 2); i++) {
+		if (n)
+			network_elements(&b, verbs[i], n);
+		if (p)
+			port_elements(&b, verbs[i], p);
+	}
+	return run(t, &b, e);
+}
+
+int table_network_add(struct table *t, const Net__Network *n, struct err *e)
+{
+	return change(t, true, n, NULL, e);
+}
+
+int table_network_del(struct table *t, const Net__Network *n, struct err *e)
+{
+	return change(t, false, n, NULL, e);
+}
+
+int table_port_add(struct table *t, const Net__Port *p, struct err *e)
+{
+	return change(t, true, NULL, p, e);
+}
+
+int table_port_del(struct table *t, const Net__Port *p, struct err *e)
+{
+	return change(t, false, NULL, p, e);
+}

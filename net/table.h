@@ -1,0 +1,20 @@
+/* net/table.h - the nftables table `inet berth`: rules that never change, and sets and maps of which a port is an element. By
+ * libnftables; each call is one transaction. Nobody else's table is touched. */
+#pragma once
+
+#include "base/err.h"
+#include "proto/net.pb-c.h"
+
+#define LINK_PREFIX "bt" /* of the host's ends: how the rules know them */
+
+struct table;
+
+int table_open(struct table **ret, struct err *e);
+void table_close(struct table *t);
+
+/* The whole table, with all that is in it, instead of what was there. */
+int table_make(struct table *t, const Net__State *s, struct err *e);
+int table_network_add(struct table *t, const Net__Network *n, struct err *e);
+int table_network_del(struct table *t, const Net__Network *n, struct err *e);
+int table_port_add(struct table *t, const Net__Port *p, struct err *e);
+int table_port_del(struct table *t, const Net__Port *p, struct err *e);

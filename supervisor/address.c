@@ -1,0 +1,122 @@
+/* supervisor/address.c - see supervisor/address.h */
+#include "supervisor/address.h"
+
+#include "base/own.h"
+#include "base/str.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+int address_parse(const char *text, struct address *ret)
+{
+	*ret = (struct address){.len = strchr(text, ':') ? 16 : 4};
+	return inet_pton(ret->len == 16 ? AF_INET6 : AF_INET, text, ret->byte) == 1 ? 0 : -EINVAL;
+}
+
+const char *address_text(const struct address *a, char buf[ADDRESS_TEXT])
+{
+	if (!inet_ntop(a->len == 16 ? AF_INET6 : AF_INET, a->byte, buf, ADDRESS_TEXT))
+		buf[0] = 0;
+	return buf;
+}
+
+bool address_is(const struct address *a, const struct address *b)
+{
+	return a->len == b->len && !memcmp(a->byte, b->byte, a->len);
+}
+
+static bool bit_of(const struct address *a, unsigned n)
+{
+	return a->byte[n / 8] >> (7 - n % 8) & 1;
+}
+
+bool subnet_has(const struct subnet *s, const struct address *a)
+{
+	if (a->len != s->first.len)
+		return false;
+	for (unsigned n = 0; n < s->prefix; n++)
+		if (bit_of(a, n) != bit_of(&s->first, n))
+			return false;
+	return true;
+}
+
+bool subnets_overlap(const struct subnet *a, const struct subnet *b)
+{
+	return subnet_has(a, &b->first) || subnet_has(b, &a->first);
+}
+
+static bool means_something_else(const struct subnet *s)
+{
+	static const char *const taken[] = {"0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3",
+					    "::/8",	 "fe80::/10",	"ff00::/8"};
+	struct subnet other;
+
+	for (size_t i = 0; i < ARRAY_SIZE(taken); i++) {
+		char text[ADDRESS_TEXT];
+		const char *slash = strchr(taken[i], '/');
+		uint32_t prefix = 0;
+
+		snprintf(text, sizeof text, "%.*s", (int)(slash - taken[i]), taken[i]);
+		(void)str_to_u32(slash + 1, &prefix);
+		(void)address_parse(text, &other.first);
+		other.prefix = prefix;
+		if (subnets_overlap(s, &other))
+			return true;
+	}
+	return false;
+}
+
+int subnet_parse(const char *text, struct subnet *ret, struct err *e)
+{
+	const char *slash = strchr(text, '/');
+	char buf[ADDRESS_TEXT];
+	uint32_t prefix;
+
+	if (!slash || (size_t)(slash - text) >= sizeof buf || str_to_u32(slash + 1, &prefix) < 0)
+		return err_set(e, EINVAL, "", "'%.60s' is not a subnet like 10.1.0.0/16 or fd00:1::/64", text);
+	snprintf(buf, sizeof buf, "%.*s", (int)(slash - text), text);
+	if (address_parse(buf, &ret->first) < 0 || prefix > ret->first.len * 8)
+		return err_set(e, EINVAL, "", "'%.60s' is not a subnet like 10.1.0.0/16 or fd00:1::/64", text);
+	ret->prefix = prefix;
+	for (unsigned n = prefix; n < ret->first.len * 8; n++)
+		if (bit_of(&ret->first, n))
+			return err_set(e, EINVAL, "", "%s has bits behind its prefix of %u", text, prefix);
+	if (prefix < 8 || ret->first.len * 8 - prefix < 2 || ret->first.len * 8 - prefix > 64)
+		return err_set(e, ERANGE, "", "%s: an IPv4 subnet is /8 to /30, an IPv6 one /64 to /126", text);
+	if (means_something_else(ret))
+		return err_set(e, EINVAL, "", "%s overlaps with addresses that mean something else", text);
+	return 0;
+}
+
+static bool rest_is(const struct subnet *s, const struct address *a, bool bit)
+{
+	for (unsigned n = s->prefix; n < a->len * 8; n++)
+		if (bit_of(a, n) != bit)
+			return false;
+	return true;
+}
+
+bool subnet_is_usable(const struct subnet *s, const struct address *a)
+{
+	return subnet_has(s, a) && !rest_is(s, a, false) && !rest_is(s, a, true);
+}
+
+struct address subnet_next(const struct subnet *s, const struct address *a)
+{
+	struct address next = *a;
+
+	if (!subnet_has(s, a))
+		return s->first;
+	for (unsigned i = next.len; i-- > 0 && ++next.byte[i] == 0;)
+		;
+	return subnet_has(s, &next) ? next : s->first;
+}
+
+uint64_t subnet_size(const struct subnet *s)
+{
+	unsigned bits = s->first.len * 8 - s->prefix;
+
+	return bits >= 64 ? UINT64_MAX : 1ull << bits;
+}

@@ -1,0 +1,36 @@
+/* supervisor/address.h - IP addresses and subnets as numbers. Pure. */
+#pragma once
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct address {
+	uint8_t byte[16]; /* network order */
+	unsigned len;	  /* 4 or 16; 0 = none */
+};
+
+struct subnet {
+	struct address first; /* host bits are 0 */
+	unsigned prefix;
+};
+
+#define ADDRESS_TEXT 46
+
+/* "10.1.2.3", "fd00::1"; -EINVAL. */
+int address_parse(const char *text, struct address *ret);
+const char *address_text(const struct address *a, char buf[ADDRESS_TEXT]);
+bool address_is(const struct address *a, const struct address *b);
+
+/* "10.209.0.0/16": e says what is wrong, without naming a field. Between 2 and 2^64 addresses; none of the ranges that have a meaning of
+ * their own (loopback, link-local, multicast). */
+int subnet_parse(const char *text, struct subnet *ret, struct err *e);
+bool subnet_has(const struct subnet *s, const struct address *a);
+bool subnets_overlap(const struct subnet *a, const struct subnet *b);
+/* May it be somebody's? Not the first and the last one, which mean the subnet and everybody in it. */
+bool subnet_is_usable(const struct subnet *s, const struct address *a);
+/* The one after a, the first behind the last: usable or not. a->len 0: the first. */
+struct address subnet_next(const struct subnet *s, const struct address *a);
+/* How many there are, at most UINT64_MAX. */
+uint64_t subnet_size(const struct subnet *s);

@@ -1,0 +1,194 @@
+/* supervisor/lease.c - who has which address: the leases of supervisor/network.h. */
+#include "supervisor/network.h"
+
+#include "base/own.h"
+#include "supervisor/container.h"
+#include "supervisor/set.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+/* Each lease there is; stops when fn says true. */
+static struct container *lease_each(struct supervisor *sv, bool (*fn)(const Berth__Lease *l, const void *arg),
+				    const void *arg)
+{
+	struct table_node *node;
+
+	list_each (node, &sv->containers.all, link) {
+		struct container *c = container_of(node, struct container, node);
+
+		for (size_t i = 0; i < c->obj->n_networks; i++)
+			if (fn(c->obj->networks[i], arg))
+				return c;
+	}
+	return NULL;
+}
+
+static bool is_in(const Berth__Lease *l, const void *arg)
+{
+	const struct network *n = arg;
+
+	return l->network_uuid && !strcmp(l->network_uuid, n->node.uuid);
+}
+
+struct container *network_user(struct supervisor *sv, const struct network *n)
+{
+	return lease_each(sv, is_in, n);
+}
+
+struct wanted {
+	const struct network *n;
+	const char *text;
+};
+
+static bool has_it(const Berth__Lease *l, const void *arg)
+{
+	const struct wanted *w = arg;
+
+	if (!is_in(l, w->n))
+		return false;
+	for (size_t i = 0; i < l->n_addresses; i++)
+		if (!strcmp(l->addresses[i], w->text))
+			return true;
+	return false;
+}
+
+static struct container *address_user(struct supervisor *sv, const struct network *n, const char *text)
+{
+	return lease_each(sv, has_it, &(struct wanted){n, text});
+}
+
+/* The next one that nobody has. Looking is as long as there are leases, and mostly the first look finds it. */
+static int address_free(struct supervisor *sv, struct network *n, unsigned i, char text[ADDRESS_TEXT], struct err *e)
+{
+	struct address a = n->last[i].len ? n->last[i] : n->gateway[i];
+	uint64_t left = subnet_size(&n->subnet[i]);
+
+	for (; left; left--) {
+		a = subnet_next(&n->subnet[i], &a);
+		if (!subnet_is_usable(&n->subnet[i], &a) || address_is(&a, &n->gateway[i]) ||
+		    address_user(sv, n, address_text(&a, text)))
+			continue;
+		n->last[i] = a;
+		return 0;
+	}
+	return err_set(e, ENOSPC, "", "every address of %s of network %s is taken", n->obj->subnets[i]->cidr,
+		       n->obj->meta->name);
+}
+
+static int address_wanted(struct supervisor *sv, struct network *n, unsigned i, const char *want,
+			  char text[ADDRESS_TEXT], struct err *e)
+{
+	struct address a;
+	struct container *user;
+
+	(void)address_parse(want, &a); /* checked */
+	if (!subnet_is_usable(&n->subnet[i], &a) || address_is(&a, &n->gateway[i]))
+		return err_set(e, EINVAL, "", "%s cannot be had in %s of network %s%s", want, n->obj->subnets[i]->cidr,
+			       n->obj->meta->name, address_is(&a, &n->gateway[i]) ? ": it is the gateway" : "");
+	user = address_user(sv, n, address_text(&a, text));
+	if (user)
+		return err_set(e, EBUSY, "", "%s is container %s's", text, user->obj->meta->name);
+	return 0;
+}
+
+static const char *want_of(const Berth__NetworkAsk *ask, unsigned len)
+{
+	struct address a;
+
+	for (size_t i = 0; i < ask->n_addresses; i++)
+		if (address_parse(ask->addresses[i], &a) == 0 && a.len == len)
+			return ask->addresses[i];
+	return NULL;
+}
+
+static const char digits36[] = "0123456789abcdefghijklmnopqrstuvwxyz";
+
+/* 15 characters are all that the name of a link may have: "bt" and up to 13 digits of base 36. */
+static void host_link_name(uint64_t id, char buf[IF_NAMESIZE])
+{
+	char *p = buf + IF_NAMESIZE - 1, text[IF_NAMESIZE];
+	size_t n = 0;
+
+	do {
+		text[n++] = digits36[id % 36];
+		id /= 36;
+	} while (id && n < 13);
+	p = buf;
+	*p++ = 'b';
+	*p++ = 't';
+	while (n)
+		*p++ = text[--n];
+	*p = 0;
+}
+
+static int lease_fill(struct supervisor *sv, struct network *n, const Berth__NetworkAsk *ask, Berth__Lease *l,
+		      unsigned index, struct err *e)
+{
+	char text[ADDRESS_TEXT], name[IF_NAMESIZE];
+	uint8_t mac[6] = {0};
+	int r = 0;
+
+	for (size_t i = 0; i < ask->n_addresses; i++) {
+		struct address a;
+		bool fits = false;
+
+		if (address_parse(ask->addresses[i], &a) < 0)
+			return err_set(e, EINVAL, "", "'%.60s' is not an IP address", ask->addresses[i]);
+		for (unsigned k = 0; k < n->n_subnets; k++)
+			fits |= n->subnet[k].first.len == a.len;
+		if (!fits)
+			return err_set(e, EINVAL, "", "network %s has no IPv%c subnet for %s", n->obj->meta->name,
+				       a.len == 16 ? '6' : '4', ask->addresses[i]);
+	}
+	for (unsigned i = 0; i < n->n_subnets && r == 0; i++) {
+		const char *want = want_of(ask, n->subnet[i].first.len);
+
+		r = want ? address_wanted(sv, n, i, want, text, e) : address_free(sv, n, i, text, e);
+		if (r == 0)
+			r = strings_add(&l->addresses, &l->n_addresses, text);
+	}
+	if (r == 0 && getrandom(mac, sizeof mac, 0) != sizeof mac)
+		r = -EIO;
+	mac[0] = (uint8_t)((mac[0] & 0xfc) | 2); /* one machine's, given by nobody but us */
+	SET(l, id, supervisor_next_id(sv));
+	host_link_name(l->id, name);
+	set_text(&l->host_link, "%s", name);
+	set_text(&l->link, "eth%u", index);
+	set_text(&l->network_uuid, "%s", n->node.uuid);
+	set_text(&l->network, "%s", n->obj->meta->name);
+	set_text(&l->mac, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+	return r;
+}
+
+int network_lease_all(struct supervisor *sv, const struct principal *who, Berth__Container *obj, struct err *e)
+{
+	const Berth__ContainerSpec *spec = obj->spec;
+
+	if (!spec->n_networks)
+		return 0;
+	obj->networks = calloc(spec->n_networks, sizeof *obj->networks);
+	if (!obj->networks)
+		return err_set(e, ENOMEM, "spec.networks", "no memory");
+	for (unsigned i = 0; i < spec->n_networks; i++) {
+		const Berth__NetworkAsk *ask = spec->networks[i];
+		struct network *n = network_find(sv, who, ask->network ? ask->network : "", e);
+		Berth__Lease *l = n ? malloc(sizeof *l) : NULL;
+		int r = n ? -ENOMEM : -e->code;
+
+		if (l) {
+			berth__lease__init(l);
+			obj->networks[obj->n_networks++] = l;
+			r = lease_fill(sv, n, ask, l, i, e);
+		}
+		if (r < 0) {
+			snprintf(e->step, sizeof e->step, "spec.networks[%u]", i);
+			return r;
+		}
+	}
+	return 0;
+}

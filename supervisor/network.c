@@ -1,0 +1,260 @@
+/* supervisor/network.c - see supervisor/network.h */
+#include "supervisor/network.h"
+
+#include "base/log.h"
+#include "base/own.h"
+#include "base/str.h"
+#include "proto/envelope.h"
+#include "supervisor/container.h"
+#include "supervisor/resolv.h"
+#include "supervisor/set.h"
+#include "supervisor/store.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#define DEFAULT_NETWORK "default"
+
+/* ---------------------------------------------------------------- the object */
+
+int network_check(struct supervisor *sv, Berth__Network *obj, struct err *e)
+{
+	struct subnet subnet[NETWORK_SUBNETS];
+	struct address gateway;
+	char text[ADDRESS_TEXT], field[48];
+	struct table_node *node;
+
+	if (!obj->driver || !obj->driver[0])
+		set_text(&obj->driver, "routed");
+	if (strcmp(obj->driver, "routed") != 0)
+		return err_set(e, ENOTSUP, "spec.driver", "'%.60s': only routed is available in this version",
+			       obj->driver);
+	if (!obj->n_subnets || obj->n_subnets > NETWORK_SUBNETS)
+		return err_set(e, EINVAL, "spec.subnets", "a network has one subnet, or one of each family");
+	if (obj->has_mtu && obj->mtu && (obj->mtu < 1280 || obj->mtu > 65535))
+		return err_set(e, ERANGE, "spec.mtu", "must be 1280 to 65535");
+	for (size_t i = 0; i < obj->n_dns; i++)
+		if (address_parse(obj->dns[i], &gateway) < 0) {
+			snprintf(field, sizeof field, "spec.dns[%zu]", i);
+			return err_set(e, EINVAL, field, "'%.60s' is not an IP address", obj->dns[i]);
+		}
+	for (size_t i = 0; i < obj->n_subnets; i++) {
+		Berth__Subnet *s = obj->subnets[i];
+
+		snprintf(field, sizeof field, "spec.subnets[%zu].cidr", i);
+		if (subnet_parse(s->cidr ? s->cidr : "", &subnet[i], e) < 0) {
+			snprintf(e->step, sizeof e->step, "%s", field);
+			return -EINVAL;
+		}
+		if (i && subnet[0].first.len == subnet[1].first.len)
+			return err_set(e, EINVAL, field, "there is a subnet of this family already");
+		list_each (node, &sv->networks.all, link) {
+			const struct network *other = container_of(node, struct network, node);
+
+			for (unsigned k = 0; k < other->n_subnets; k++)
+				if (other->obj != obj && subnets_overlap(&other->subnet[k], &subnet[i]))
+					return err_set(e, EEXIST, field, "%s overlaps with %s of network %s", s->cidr,
+						       other->obj->subnets[k]->cidr, other->obj->meta->name);
+		}
+		snprintf(field, sizeof field, "spec.subnets[%zu].gateway", i);
+		if (!s->gateway || !s->gateway[0]) {
+			gateway = subnet_next(&subnet[i], &subnet[i].first);
+			set_text(&s->gateway, "%s", address_text(&gateway, text));
+		}
+		if (address_parse(s->gateway, &gateway) < 0 || !subnet_is_usable(&subnet[i], &gateway))
+			return err_set(e, EINVAL, field, "'%.60s' is not a usable address of %s", s->gateway, s->cidr);
+	}
+	return 0;
+}
+
+/* Takes obj. */
+static int network_take(struct supervisor *sv, Berth__Network *obj, struct network **ret)
+{
+	struct network *n = calloc(1, sizeof *n);
+	struct err e;
+	int r = n ? 0 : -ENOMEM;
+
+	for (size_t i = 0; r == 0 && i < obj->n_subnets && i < NETWORK_SUBNETS; i++) {
+		const Berth__Subnet *s = obj->subnets[i];
+
+		r = s->cidr && s->gateway ? subnet_parse(s->cidr, &n->subnet[i], &e) : -EINVAL;
+		if (r == 0)
+			r = address_parse(s->gateway, &n->gateway[i]);
+		n->n_subnets++;
+	}
+	if (r == 0) {
+		n->sv = sv;
+		n->obj = obj;
+		n->node.id = obj->meta->id;
+		snprintf(n->node.uuid, sizeof n->node.uuid, "%s", obj->meta->uuid);
+		r = table_add(&sv->networks, &n->node);
+	}
+	if (r < 0) {
+		berth__network__free_unpacked(obj, NULL);
+		free(n);
+		return r;
+	}
+	*ret = n;
+	return 0;
+}
+
+void network_free(struct supervisor *sv, struct network *n)
+{
+	table_del(&sv->networks, &n->node);
+	berth__network__free_unpacked(n->obj, NULL);
+	free(n);
+}
+
+static void on_stored(void *arg, int result)
+{
+	struct network *n = arg;
+
+	n->stored = result == 0;
+	if (result < 0)
+		log_error("network %s could not be stored: %s", n->obj->meta->name, strerror(-result));
+}
+
+int network_new(struct supervisor *sv, Berth__Network *obj, struct network **ret, struct err *e)
+{
+	int r = network_take(sv, obj, ret);
+
+	return r < 0 ? err_set(e, -r, "network", "make a network") : 0;
+}
+
+static int load_row(void *arg, const void *blob, size_t len)
+{
+	Berth__Network *obj = message_unpack(&berth__network__descriptor, blob, len);
+	struct network *n;
+
+	if (!obj || !obj->meta || !obj->meta->uuid || !obj->meta->name || !obj->meta->project ||
+	    network_take(arg, obj, &n) < 0) {
+		log_error("a network in the store cannot be read and is left alone there");
+		return 0;
+	}
+	n->stored = true;
+	return 0;
+}
+
+/* fd00::/8 with 40 random bits (RFC 4193): the same on no two hosts, so that they can be joined one day. */
+static int default_make(struct supervisor *sv, struct err *e)
+{
+	Berth__Network *obj = calloc(1, sizeof *obj);
+	Berth__Network stub = BERTH__NETWORK__INIT;
+	Berth__Meta *meta = calloc(1, sizeof *meta);
+	Berth__Subnet **subnets = calloc(2, sizeof *subnets);
+	struct subnet six = {.first = {.byte = {0xfd}, .len = 16}, .prefix = 64};
+	char uuid[UUID_SIZE], text[ADDRESS_TEXT];
+	struct network *n;
+	int r;
+
+	if (!obj || !meta || !subnets) {
+		free(obj);
+		free(meta);
+		free(subnets);
+		return err_set(e, ENOMEM, "network", "no memory");
+	}
+	*obj = stub;
+	berth__meta__init(meta);
+	obj->meta = meta;
+	obj->subnets = subnets;
+	uuid_make(uuid);
+	set_text(&meta->uuid, "%s", uuid);
+	set_text(&meta->name, DEFAULT_NETWORK);
+	set_text(&meta->project, "default");
+	set_text(&meta->owner, "berthd");
+	SET(meta, id, supervisor_next_id(sv));
+	SET(meta, revision, supervisor_next_revision(sv));
+	SET(meta, generation, 1);
+	SET(meta, created_at, wall_ns());
+	SET(meta, updated_at, meta->created_at);
+	SET(obj, shared, 1);
+	for (size_t i = 0; i < 2; i++) {
+		subnets[i] = calloc(1, sizeof **subnets);
+		if (!subnets[i])
+			break;
+		berth__subnet__init(subnets[i]);
+		obj->n_subnets++;
+	}
+	if (obj->n_subnets == 2 && getrandom(six.first.byte + 1, 5, 0) == 5) {
+		set_text(&subnets[0]->cidr, "%s", sv->cfg.default_subnet);
+		set_text(&subnets[1]->cidr, "%s/64", address_text(&six.first, text));
+	}
+	r = network_check(sv, obj, e);
+	if (r < 0) {
+		berth__network__free_unpacked(obj, NULL);
+		return err_wrap(e, "make the network " DEFAULT_NETWORK);
+	}
+	r = network_new(sv, obj, &n, e);
+	if (r == 0)
+		r = store_put(sv->store, STORE_NETWORK, n->obj->meta, &n->obj->base, false, on_stored, n);
+	return r < 0 ? err_set(e, -r, "network", "store the network " DEFAULT_NETWORK) : 0;
+}
+
+bool network_is_default(const struct network *n)
+{
+	return !strcmp(n->obj->meta->name, DEFAULT_NETWORK) && !strcmp(n->obj->meta->project, "default");
+}
+
+int networks_open(struct supervisor *sv, struct err *e)
+{
+	struct table_node *node;
+	int r = store_load(sv->store, STORE_NETWORK, load_row, sv, e);
+
+	resolv_read(sv);
+	if (r < 0 || !sv->cfg.default_subnet[0])
+		return r;
+	list_each (node, &sv->networks.all, link)
+		if (network_is_default(container_of(node, struct network, node)))
+			return 0;
+	return default_make(sv, e);
+}
+
+void networks_close(struct supervisor *sv)
+{
+	struct table_node *node;
+
+	free(sv->host_resolv);
+	sv->host_resolv = NULL;
+	while (sv->networks.bucket && (node = list_first(&sv->networks.all, struct table_node, link)))
+		network_free(sv, container_of(node, struct network, node));
+}
+
+bool network_sees(const struct principal *who, const struct network *n)
+{
+	return n->obj->shared || principal_sees(who, n->obj->meta);
+}
+
+struct network *network_find(struct supervisor *sv, const struct principal *who, const char *ref, struct err *e)
+{
+	struct network *own = NULL, *other = NULL;
+	struct table_node *node;
+	unsigned n_own = 0, n_other = 0;
+
+	list_each (node, &sv->networks.all, link) {
+		struct network *n = container_of(node, struct network, node);
+
+		if (n->removing || !network_sees(who, n))
+			continue;
+		if (!strcmp(n->node.uuid, ref))
+			return n;
+		if (strcmp(n->obj->meta->name, ref) != 0)
+			continue;
+		if (!strcmp(n->obj->meta->project, who->project)) {
+			own = n;
+			n_own++;
+		} else {
+			other = n;
+			n_other++;
+		}
+	}
+	if (n_own == 1 || (!n_own && n_other == 1))
+		return n_own ? own : other;
+	if (n_own || n_other)
+		err_set(e, EEXIST, "network", "several networks are called '%.200s': name one by its uuid", ref);
+	else
+		err_set(e, ENOENT, "network", "there is no network '%.200s'", ref);
+	return NULL;
+}

@@ -1,0 +1,54 @@
+/* supervisor/network.h - networks, and who has which address in them.
+ *
+ * A lease is stored with what has it (Container.networks) and lives as long: there is no other list of addresses, so none can be lost or
+ * given twice. What is in the kernel of it is berth-net's (netd.h). */
+#pragma once
+
+#include "proto/berth.pb-c.h"
+#include "proto/net.pb-c.h"
+#include "supervisor/address.h"
+#include "supervisor/arena.h"
+#include "supervisor/client.h"
+#include "supervisor/supervisor.h"
+
+#define NETWORK_SUBNETS 2u /* one of each family */
+#define NETWORKS_EACH	8u /* of one container */
+
+struct container;
+
+struct network {
+	struct table_node node; /* supervisor.networks */
+	struct supervisor *sv;
+	Berth__Network *obj; /* owned */
+	struct subnet subnet[NETWORK_SUBNETS];
+	struct address gateway[NETWORK_SUBNETS];
+	struct address last
+		[NETWORK_SUBNETS]; /* given: the next one is behind it, so that an address rests before it comes back */
+	unsigned n_subnets;
+	bool stored;
+	bool removing;
+	struct parked creation;
+};
+
+int networks_open(struct supervisor *sv,
+		  struct err *e); /* at start: every row of the store, and the one that is always there */
+void networks_close(struct supervisor *sv);
+/* By name or uuid, of who's project or shared; NULL: e is filled (ENOENT, EEXIST). */
+struct network *network_find(struct supervisor *sv, const struct principal *who, const char *ref, struct err *e);
+bool network_is_default(const struct network *n);
+bool network_sees(const struct principal *who, const struct network *n);
+/* Leases for everything that the spec asks for, into obj->networks. e->step: the field. */
+int network_lease_all(struct supervisor *sv, const struct principal *who, Berth__Container *obj, struct err *e);
+/* The container that has a lease in it, or NULL. */
+struct container *network_user(struct supervisor *sv, const struct network *n);
+
+/* For berth-net; in the arena, NULL without memory. */
+Net__State *networks_state(struct supervisor *sv, struct arena *a);
+Net__Network *network_message(const struct network *n, struct arena *a);
+Net__Port *network_port(struct supervisor *sv, const Berth__Lease *lease, bool first, struct arena *a);
+
+/* Takes obj (its meta complete), checked. Queues its row. */
+int network_new(struct supervisor *sv, Berth__Network *obj, struct network **ret, struct err *e);
+void network_free(struct supervisor *sv, struct network *n);
+/* What may be chosen of it: completed, or refused. e->step: the field. */
+int network_check(struct supervisor *sv, Berth__Network *obj, struct err *e);

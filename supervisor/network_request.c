@@ -1,0 +1,330 @@
+/* supervisor/network_request.c - requests about networks. */
+#include "base/log.h"
+#include "base/own.h"
+#include "base/str.h"
+#include "proto/envelope.h"
+#include "supervisor/audit.h"
+#include "supervisor/check.h"
+#include "supervisor/container.h"
+#include "supervisor/filter.h"
+#include "supervisor/netd.h"
+#include "supervisor/network.h"
+#include "supervisor/request.h"
+#include "supervisor/set.h"
+#include "supervisor/store.h"
+#include "supervisor/watch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void reply_networks(struct supervisor *sv, struct parked p, Berth__Network **networks, size_t n)
+{
+	Berth__Envelope env = BERTH__ENVELOPE__INIT;
+	Berth__NetworkReply body = BERTH__NETWORK_REPLY__INIT;
+
+	body.networks = networks;
+	body.n_networks = n;
+	env.body_case = BERTH__ENVELOPE__BODY_NETWORK_REPLY;
+	env.network_reply = &body;
+	reply(sv, p, &env, NULL, 0);
+}
+
+static struct network *request_network(struct request *rq, const char *name)
+{
+	struct err e;
+	struct network *n = network_find(rq->sv, &rq->who, name ? name : "", &e);
+
+	if (!n)
+		reply_err(rq->sv, rq->parked, e.code == EEXIST ? BERTH__ERROR__CODE__AMBIGUOUS : error_code_of(&e), &e);
+	return n;
+}
+
+/* ---------------------------------------------------------------- create */
+
+static struct network *network_by_uuid(struct supervisor *sv, const char *uuid)
+{
+	struct table_node *node = table_find(&sv->networks, uuid);
+
+	return node ? container_of(node, struct network, node) : NULL;
+}
+
+/* It is found by others while its row is on its way; who asked for it hears when it is on disk. */
+static void on_stored(void *arg, int result)
+{
+	struct network *n = arg;
+	struct supervisor *sv = n->sv;
+	struct parked p = n->creation;
+
+	n->creation = (struct parked){0};
+	if (result < 0) {
+		reply_error(sv, p, BERTH__ERROR__CODE__EXHAUSTED, NULL, "the network could not be stored: %s",
+			    strerror(-result));
+		network_free(sv, n);
+		return;
+	}
+	n->stored = true;
+	watch_publish(sv, "network", "create", n->obj->meta, NULL, NULL);
+	reply_networks(sv, p, &n->obj, 1);
+}
+
+/* One that does not run hears of it when it is started. */
+static void netd_tell(struct supervisor *sv, const struct network *n, bool put)
+{
+	Net__NetMessage m = NET__NET_MESSAGE__INIT;
+	Net__NetworkPut put_body = NET__NETWORK_PUT__INIT;
+	Net__NetworkDelete delete_body = NET__NETWORK_DELETE__INIT;
+	struct arena a = ARENA_INIT;
+	struct err e;
+
+	if (!netd_runs(sv))
+		return;
+	put_body.network = delete_body.network = network_message(n, &a);
+	m.body_case = put ? NET__NET_MESSAGE__BODY_NETWORK_PUT : NET__NET_MESSAGE__BODY_NETWORK_DELETE;
+	if (put)
+		m.network_put = &put_body;
+	else
+		m.network_delete = &delete_body;
+	if (!put_body.network)
+		log_error("network %s: no memory to tell berth-net", n->obj->meta->name);
+	else if (netd_ask(sv, &m, -1, NULL, NULL, &e) < 0)
+		log_err(&e, "network %s", n->obj->meta->name);
+	arena_fini(&a);
+}
+
+static bool name_is_taken(struct request *rq, const char *name)
+{
+	struct table_node *node;
+
+	list_each (node, &rq->sv->networks.all, link) {
+		const Berth__Meta *m = container_of(node, struct network, node)->obj->meta;
+
+		if (!strcmp(m->name, name) && !strcmp(m->project, rq->who.project))
+			return true;
+	}
+	return false;
+}
+
+static Berth__Network *object_of(struct request *rq, const char *name)
+{
+	static const Berth__Network nothing = BERTH__NETWORK__INIT;
+	const Berth__Network *asked = rq->env->network_create->spec;
+	Berth__Network *obj = message_copy(asked ? &asked->base : &nothing.base);
+	char uuid[UUID_SIZE];
+
+	if (!obj)
+		return NULL;
+	if (obj->meta)
+		berth__meta__free_unpacked(obj->meta, NULL);
+	strings_free(&obj->used_by, &obj->n_used_by);
+	obj->meta = calloc(1, sizeof *obj->meta);
+	if (!obj->meta) {
+		berth__network__free_unpacked(obj, NULL);
+		return NULL;
+	}
+	berth__meta__init(obj->meta);
+	uuid_make(uuid);
+	set_text(&obj->meta->uuid, "%s", uuid);
+	set_text(&obj->meta->name, "%s", name);
+	set_text(&obj->meta->project, "%s", rq->who.project);
+	set_text(&obj->meta->owner, "%s", rq->who.name);
+	SET(obj->meta, id, supervisor_next_id(rq->sv));
+	SET(obj->meta, revision, supervisor_next_revision(rq->sv));
+	SET(obj->meta, generation, 1);
+	SET(obj->meta, created_at, wall_ns());
+	SET(obj->meta, updated_at, obj->meta->created_at);
+	return obj;
+}
+
+void on_network_create(struct request *rq)
+{
+	const char *name = rq->env->network_create->name;
+	struct supervisor *sv = rq->sv;
+	Berth__Network *obj;
+	struct network *n;
+	struct err e;
+
+	if (check_name("name", name ? name : "", &e) < 0) {
+		reply_err(sv, rq->parked, BERTH__ERROR__CODE__INVALID, &e);
+		return;
+	}
+	if (!strcmp(name, "none") || !strcmp(name, "host")) {
+		reply_error(sv, rq->parked, BERTH__ERROR__CODE__INVALID, "name", "%s means something else already",
+			    name);
+		return;
+	}
+	if (name_is_taken(rq, name)) {
+		reply_error(sv, rq->parked, BERTH__ERROR__CODE__EXISTS, "name", "there is a network %s", name);
+		return;
+	}
+	obj = object_of(rq, name);
+	if (!obj) {
+		reply_error(sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "no memory");
+		return;
+	}
+	if (network_check(sv, obj, &e) < 0) {
+		reply_err(sv, rq->parked, error_code_of(&e), &e);
+		berth__network__free_unpacked(obj, NULL);
+		return;
+	}
+	if (network_new(sv, obj, &n, &e) < 0) {
+		reply_err(sv, rq->parked, error_code_of(&e), &e);
+		return;
+	}
+	request_audit(rq, "network", n->obj->meta);
+	n->creation = rq->parked;
+	if (store_put(sv->store, STORE_NETWORK, n->obj->meta, &n->obj->base, false, on_stored, n) < 0) {
+		n->creation = (struct parked){0};
+		network_free(sv, n);
+		reply_error(sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "the store takes no more for now");
+		return;
+	}
+	netd_tell(sv, n, true);
+}
+
+/* ---------------------------------------------------------------- list, inspect */
+
+static bool filter_name(const void *listing, const void *obj, const char *value)
+{
+	return strstr(((const Berth__Network *)obj)->meta->name, value) != NULL;
+}
+
+static bool filter_label(const void *listing, const void *obj, const char *value)
+{
+	const Berth__Network *n = obj;
+
+	return filter_label_fits(n->labels, n->n_labels, value);
+}
+
+static bool filter_driver(const void *listing, const void *obj, const char *value)
+{
+	return !strcmp(((const Berth__Network *)obj)->driver, value);
+}
+
+static const struct filter_row filters[] = {
+	{"name", filter_name},
+	{"label", filter_label, .all = true},
+	{"driver", filter_driver, "routed"},
+};
+
+void on_network_list(struct request *rq)
+{
+	const Berth__NetworkList *ask = rq->env->network_list;
+	struct supervisor *sv = rq->sv;
+	AUTO_FREE Berth__Network **list = calloc(sv->networks.n + 1, sizeof *list);
+	struct table_node *node;
+	size_t k = 0;
+
+	if ((ask->all_projects && !request_sees_all(rq)) ||
+	    !filters_check(rq, filters, ARRAY_SIZE(filters), ask->filters, ask->n_filters))
+		return;
+	if (!list) {
+		reply_error(sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "no memory");
+		return;
+	}
+	list_each (node, &sv->networks.all, link) {
+		struct network *n = container_of(node, struct network, node);
+
+		if (n->removing ||
+		    (!ask->all_projects && !n->obj->shared && strcmp(n->obj->meta->project, rq->who.project)))
+			continue;
+		if (filters_fit(filters, ARRAY_SIZE(filters), ask->filters, ask->n_filters, NULL, n->obj))
+			list[k++] = n->obj;
+	}
+	reply_networks(sv, rq->parked, list, k);
+}
+
+void on_network_inspect(struct request *rq)
+{
+	struct supervisor *sv = rq->sv;
+	struct network *n = request_network(rq, rq->env->network_inspect->name);
+	AUTO_FREE char **users = n ? calloc(sv->containers.n + 1, sizeof *users) : NULL;
+	Berth__Network view, *one = &view;
+	struct table_node *node;
+
+	if (!n)
+		return;
+	if (!users) {
+		reply_error(sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "no memory");
+		return;
+	}
+	view = *n->obj;
+	view.used_by = users;
+	view.n_used_by = 0;
+	list_each (node, &sv->containers.all, link) {
+		const struct container *c = container_of(node, struct container, node);
+		bool in = false;
+
+		for (size_t i = 0; i < c->obj->n_networks; i++)
+			in |= !strcmp(c->obj->networks[i]->network_uuid, n->node.uuid);
+		if (in && principal_sees(&rq->who, c->obj->meta))
+			users[view.n_used_by++] = node->uuid;
+	}
+	reply_networks(sv, rq->parked, &one, 1);
+}
+
+/* ---------------------------------------------------------------- remove */
+
+struct removal {
+	struct supervisor *sv;
+	struct parked parked;
+	char uuid[UUID_SIZE];
+};
+
+static void on_removed(void *arg, int result)
+{
+	struct removal *w = arg;
+	struct network *n = network_by_uuid(w->sv, w->uuid);
+
+	if (n && result < 0) {
+		n->removing = false;
+		reply_error(w->sv, w->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL,
+			    "network %s could not be removed: %s", n->obj->meta->name, strerror(-result));
+	} else if (n) {
+		watch_publish(w->sv, "network", "remove", n->obj->meta, NULL, NULL);
+		netd_tell(w->sv, n, false);
+		network_free(w->sv, n);
+		reply_done(w->sv, w->parked, w->uuid);
+	}
+	free(w);
+}
+
+void on_network_remove(struct request *rq)
+{
+	struct supervisor *sv = rq->sv;
+	struct network *n = request_network(rq, rq->env->network_remove->name);
+	const struct container *user = n ? network_user(sv, n) : NULL;
+	struct removal *w;
+
+	if (!n)
+		return;
+	request_audit(rq, "network", n->obj->meta);
+	if (!principal_sees(&rq->who, n->obj->meta)) {
+		reply_error(sv, rq->parked, BERTH__ERROR__CODE__DENIED, "name",
+			    "network %s is shared: it is not yours to remove", n->obj->meta->name);
+		return;
+	}
+	if (network_is_default(n)) {
+		reply_error(sv, rq->parked, BERTH__ERROR__CODE__CONFLICT, "name", "the network %s is always there",
+			    n->obj->meta->name);
+		return;
+	}
+	if (user) {
+		reply_error(sv, rq->parked, BERTH__ERROR__CODE__CONFLICT, NULL,
+			    "network %s is used by container %s: remove that first", n->obj->meta->name,
+			    user->obj->meta->name);
+		return;
+	}
+	w = n->stored ? calloc(1, sizeof *w) : NULL;
+	if (w) {
+		w->sv = sv;
+		w->parked = rq->parked;
+		memcpy(w->uuid, n->node.uuid, sizeof w->uuid);
+	}
+	if (!w || store_delete(sv->store, STORE_NETWORK, w->uuid, on_removed, w) < 0) {
+		free(w);
+		reply_error(sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "the store takes no more for now");
+		return;
+	}
+	n->removing = true;
+}

@@ -1,0 +1,108 @@
+/* supervisor/network_state.c - networks and leases as berth-net hears of them. */
+#include "supervisor/network.h"
+
+#include "supervisor/container.h"
+#include "supervisor/set.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static ProtobufCBinaryData bytes_of(struct arena *a, const struct address *from)
+{
+	ProtobufCBinaryData b = {.len = from->len, .data = arena_alloc(a, sizeof from->byte)};
+
+	if (b.data)
+		memcpy(b.data, from->byte, from->len);
+	return b;
+}
+
+static Net__Subnet **subnets_of(const struct network *n, struct arena *a)
+{
+	Net__Subnet **list = arena_alloc(a, n->n_subnets * sizeof(void *));
+
+	for (unsigned i = 0; list && i < n->n_subnets; i++) {
+		Net__Subnet *s = list[i] = arena_alloc(a, sizeof *s);
+
+		if (!s)
+			return NULL;
+		net__subnet__init(s);
+		SET(s, network, bytes_of(a, &n->subnet[i].first));
+		SET(s, gateway, bytes_of(a, &n->gateway[i]));
+		SET(s, prefix, n->subnet[i].prefix);
+	}
+	return list;
+}
+
+Net__Network *network_message(const struct network *n, struct arena *a)
+{
+	Net__Network *m = arena_alloc(a, sizeof *m);
+
+	if (!m)
+		return NULL;
+	net__network__init(m);
+	SET(m, key, (uint32_t)n->node.id);
+	SET(m, masquerade, !n->obj->internal);
+	m->subnets = subnets_of(n, a);
+	m->n_subnets = n->n_subnets;
+	return a->failed ? NULL : m;
+}
+
+static bool mac_parse(const char *text, uint8_t mac[6])
+{
+	return text &&
+	       sscanf(text, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", mac, mac + 1, mac + 2, mac + 3, mac + 4, mac + 5) == 6;
+}
+
+Net__Port *network_port(struct supervisor *sv, const Berth__Lease *l, bool first, struct arena *a)
+{
+	struct table_node *node = table_find(&sv->networks, l->network_uuid ? l->network_uuid : "");
+	const struct network *n = node ? container_of(node, struct network, node) : NULL;
+	Net__Port *p = arena_alloc(a, sizeof *p);
+	uint8_t *mac = arena_alloc(a, 6);
+
+	if (!n || !p || !mac || !mac_parse(l->mac, mac))
+		return NULL;
+	net__port__init(p);
+	p->host_link = l->host_link;
+	p->link = l->link;
+	SET(p, mac, ((ProtobufCBinaryData){6, mac}));
+	SET(p, network_key, (uint32_t)n->node.id);
+	SET(p, mtu, n->obj->mtu);
+	SET(p, default_route, first);
+	p->addresses = arena_alloc(a, l->n_addresses * sizeof *p->addresses);
+	p->subnets = subnets_of(n, a);
+	p->n_subnets = n->n_subnets;
+	for (size_t i = 0; p->addresses && i < l->n_addresses; i++) {
+		struct address address;
+
+		if (address_parse(l->addresses[i], &address) == 0)
+			p->addresses[p->n_addresses++] = bytes_of(a, &address);
+	}
+	return a->failed ? NULL : p;
+}
+
+Net__State *networks_state(struct supervisor *sv, struct arena *a)
+{
+	Net__State *s = arena_alloc(a, sizeof *s);
+	struct table_node *node;
+	size_t n_ports = 0;
+
+	if (!s)
+		return NULL;
+	net__state__init(s);
+	list_each (node, &sv->containers.all, link)
+		n_ports += container_of(node, struct container, node)->obj->n_networks;
+	s->networks = arena_alloc(a, (sv->networks.n + 1) * sizeof *s->networks);
+	s->ports = arena_alloc(a, (n_ports + 1) * sizeof *s->ports);
+	if (a->failed)
+		return NULL;
+	list_each (node, &sv->networks.all, link)
+		s->networks[s->n_networks++] = network_message(container_of(node, struct network, node), a);
+	list_each (node, &sv->containers.all, link) {
+		const struct container *c = container_of(node, struct container, node);
+
+		for (size_t i = 0; c->net_asked && i < c->obj->n_networks; i++)
+			s->ports[s->n_ports++] = network_port(sv, c->obj->networks[i], i == 0, a);
+	}
+	return a->failed ? NULL : s;
+}

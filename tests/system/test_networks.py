@@ -1,0 +1,318 @@
+"""Networks, seen by what passes and what does not: between containers, the host, and a namespace outside that the test makes."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+
+from host import eventually
+
+
+def sh(*words):
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout
+
+
+class Outside:
+    """Another machine, on a wire to the host: 192.0.2.2 and 2001:db8::2; the host is .1 and ::1. It knows no way to the containers."""
+
+    def __init__(self):
+        self.process = subprocess.Popen(["unshare", "-n", "sleep", "1000"])
+        mine = os.readlink("/proc/self/ns/net")
+        eventually(lambda: os.readlink("/proc/%d/ns/net" % self.process.pid) != mine, "a namespace of its own")
+        sh("ip", "link", "add", "out0", "type", "veth", "peer", "name", "eth0", "netns", str(self.process.pid))
+        sh("ip", "addr", "add", "192.0.2.1/24", "dev", "out0")
+        sh("ip", "addr", "add", "2001:db8::1/64", "dev", "out0", "nodad")
+        sh("ip", "link", "set", "out0", "addrgenmode", "none")      # and no second of waiting for a link-local address
+        sh("ip", "addr", "add", "fe80::a/64", "dev", "out0", "nodad")
+        sh("ip", "link", "set", "out0", "up")
+        self.do("ip", "link", "set", "lo", "up")
+        self.do("ip", "addr", "add", "192.0.2.2/24", "dev", "eth0")
+        self.do("ip", "addr", "add", "2001:db8::2/64", "dev", "eth0", "nodad")
+        self.do("ip", "link", "set", "eth0", "up")
+        self.servers = []
+
+    def words(self, *words):
+        return ["nsenter", "-t", str(self.process.pid), "-n", *words]
+
+    def do(self, *words):
+        return sh(*self.words(*words))
+
+    def ways(self, *subnets):
+        for s in subnets:
+            self.do("ip", "route", "add", s, "via", "2001:db8::1" if ":" in s else "192.0.2.1")
+
+    def pings(self, address):
+        return subprocess.run(self.words("ping", "-c", "1", "-W", "1", address), capture_output=True).returncode == 0
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
+        subprocess.run(["ip", "link", "del", "out0"], capture_output=True)
+
+
+@pytest.fixture
+def outside():
+    o = Outside()
+    yield o
+    o.end()
+
+
+def node(host, *flags, network="default", command=("sleep", "1000"), name=None):
+    name = host.detached("--network", network, *flags, "--", *command, name=name)
+    return name, host.inspect(name)["networks"]
+
+
+def addresses(leases):
+    """IPv4 and IPv6 of the first interface."""
+    return leases[0]["addresses"]
+
+
+def pings(host, name, address):
+    return host.berth("exec", name, "ping", "-c", "1", "-W", "1", address, code=None).code == 0
+
+
+def table():
+    return sh("nft", "list", "table", "inet", "berth")
+
+
+# ---------------------------------------------------------------- the network that is always there
+
+@pytest.mark.native
+def test_default_network_is_there_shared_and_cannot_be_removed(host):
+    n, = host.berth("network", "ls", "--format", "json").json()
+    assert n["meta"]["name"] == "default" and n["driver"] == "routed" and n["shared"]
+    assert n["subnets"][0]["cidr"] == "10.209.0.0/16" and n["subnets"][1]["cidr"].startswith("fd")
+    host.refused("network", "rm", "default", text="always there")
+    host.restart()
+    again, = host.berth("network", "ls", "--format", "json").json()
+    assert again["meta"]["uuid"] == n["meta"]["uuid"] and again["subnets"] == n["subnets"]
+
+
+def test_container_reaches_container_host_and_outside_on_v4_and_v6(host, outside):
+    a, la = node(host)
+    b, lb = node(host)
+    for mine, other in zip(addresses(la), addresses(lb)):
+        assert pings(host, a, other) and pings(host, b, mine)
+        assert subprocess.run(["ping", "-c", "1", "-W", "1", other], capture_output=True).returncode == 0
+    for address in ("192.0.2.1", "2001:db8::1", "192.0.2.2", "2001:db8::2"):
+        eventually(lambda: pings(host, a, address), address)     # outside, IPv6 is not ready in its first second
+
+
+def inside(host, name, program, **kw):
+    """A Python program in the container's network namespace: the test image has none."""
+    return subprocess.Popen(["nsenter", "-t", str(host.status(name)["pid"]), "-n", "timeout", "20", "python3", "-c", program], text=True,
+                            stdout=subprocess.PIPE, **kw)
+
+
+@pytest.mark.native
+def test_tcp_and_udp_between_containers_on_v4_and_v6(host):
+    a, la = node(host)
+    b, _ = node(host)
+    server = inside(host, a, "import socket\nt, u = (socket.socket(socket.AF_INET6, k) for k in (1, 2))\n"
+                    "t.bind(('::', 7)); u.bind(('::', 7)); t.listen(); print('up', flush=True)\n"
+                    "for i in range(2):\n c, _ = t.accept(); c.sendall(c.recv(9)); c.close()\n"
+                    " x, who = u.recvfrom(9); u.sendto(x, who)\n")
+    assert server.stdout.readline() == "up\n"
+    for address in addresses(la):
+        out, _ = inside(host, b, "import socket, sys\nfor k in (1, 2):\n s = socket.socket(socket.AF_INET6 if ':' in '%s' else socket.AF_INET, k)\n"
+                        " s.settimeout(5); s.connect(('%s', 7)); s.send(b'hello'); print(s.recv(9))\n" % (address, address)).communicate()
+        assert out == "b'hello'\n" * 2, address
+    assert server.wait(10) == 0
+
+
+def test_what_leaves_has_the_hosts_address_and_nothing_comes_in_unasked(host, outside):
+    a, la = node(host)
+    four, six = addresses(la)
+    with subprocess.Popen(outside.words("timeout", "20", "python3", "-c", "import socket\ns = socket.socket(socket.AF_INET6)\n"
+                                        "s.bind(('::', 99))\ns.listen()\nprint('up', flush=True)\n"
+                                        "for i in range(2):\n c, who = s.accept()\n print(who[0], flush=True)\n c.close()\n"),
+                          stdout=subprocess.PIPE, text=True) as p:
+        assert p.stdout.readline() == "up\n"
+        host.berth("exec", a, "nc", "-w", "2", "192.0.2.2", "99", code=None)
+        assert p.stdout.readline().strip() == "::ffff:192.0.2.1"
+        host.berth("exec", a, "nc", "-w", "2", "2001:db8::2", "99", code=None)
+        assert p.stdout.readline().strip() == "2001:db8::1"
+    outside.ways("10.209.0.0/16", "fd00::/8")
+    assert not outside.pings(four) and not outside.pings(six)
+
+
+@pytest.mark.native
+def test_interface_addresses_mac_routes_hosts_and_resolv_conf_are_those_of_the_lease(host):
+    a, (lease,) = node(host, "--hostname", "anna")
+    four, six = lease["addresses"]
+    link = json.loads(sh("nsenter", "-t", str(host.status(a)["pid"]), "-n", "ip", "-j", "addr", "show", "eth0"))[0]
+    assert link["address"] == lease["mac"] and "UP" in link["flags"] and lease["link"] == "eth0"
+    assert {x["local"] for x in link["addr_info"] if x["scope"] == "global"} == {four, six}
+    assert "default via 10.209.0.1 dev eth0" in host.berth("exec", a, "ip", "route").out
+    hosts = host.berth("exec", a, "cat", "/etc/hosts").lines
+    assert four + "\tanna" in hosts and six + "\tanna" in hosts
+    assert "127." not in host.berth("exec", a, "cat", "/etc/resolv.conf").out
+
+
+# ---------------------------------------------------------------- leases
+
+def test_address_and_mac_stay_over_restart_stop_start_and_kill_9_of_berthd(host):
+    a, lease = node(host, "--restart", "always")
+    b, lb = node(host)
+    host.berth("restart", "-t", "0", a)
+    assert host.inspect(a)["networks"] == lease and pings(host, a, addresses(lb)[0])
+    host.berth("stop", "-t", "0", a)
+    eventually(lambda: "bt" not in re.sub(lb[0]["host_link"], "", sh("ip", "-o", "link")), "its link is gone")
+    assert lease[0]["host_link"] not in table()
+    host.berth("start", a)
+    host.restart()
+    assert host.inspect(a)["networks"] == lease and pings(host, a, addresses(lb)[1]) and pings(host, b, addresses(lease)[1])
+    os.kill(host.status(a)["pid"], signal.SIGKILL)
+    eventually(lambda: host.status(a).get("restart_count") == 1 and host.state_of(a) == "running", "restarted")
+    assert host.inspect(a)["networks"] == lease and pings(host, a, addresses(lb)[0])
+    c, lc = node(host)
+    assert pings(host, c, addresses(lease)[0]) and not set(addresses(lc)) & {*addresses(lease), *addresses(lb)}
+
+
+@pytest.mark.native
+def test_fixed_addresses_are_given_refused_when_taken_and_free_again_after_rm(host):
+    a, lease = node(host, network="default:ip=10.209.7.7")
+    assert addresses(lease)[0] == "10.209.7.7" and addresses(lease)[1].startswith("fd")
+    host.refused("run", "--network", "default:ip=10.209.7.7", "busybox", "true", text="10.209.7.7 is container %s's" % a, code=125)
+    for bad, why in (("10.209.0.1", "gateway"), ("10.209.0.0", "cannot be had"), ("10.209.255.255", "cannot be had"), ("10.1.1.1", "cannot be had"),
+                     ("fe80::1", "cannot be had"), ("one", "not an IP address")):
+        host.refused("run", "--network", "default:ip=" + bad, "busybox", "true", text=why, code=125)
+    host.berth("rm", "-f", a)
+    assert addresses(node(host, network="default:ip=10.209.7.7")[1])[0] == "10.209.7.7"
+
+
+@pytest.mark.native
+def test_a_full_subnet_refuses_and_addresses_are_never_given_twice_at_once(host):
+    host.berth("network", "create", "--subnet", "10.77.0.0/28", "small")
+    started = [host.popen("run", "-d", "--network", "small", "busybox", "sleep", "1000") for _ in range(16)]
+    codes = []
+    for p in started:
+        p.communicate(timeout=60)
+        codes.append(p.returncode)
+    given = [a for c in host.list() for a in host.inspect(c["meta"]["uuid"])["networks"][0]["addresses"]]
+    assert sorted(codes) == [0] * 13 + [125] * 3 and len(set(given)) == 13
+    host.refused("run", "--network", "small", "busybox", "true", text="every address of 10.77.0.0/28 of network small is taken", code=125)
+
+
+# ---------------------------------------------------------------- networks of one's own
+
+def test_networks_are_isolated_from_each_other_and_overlaps_are_refused(host):
+    host.berth("network", "create", "--subnet", "10.78.0.0/24", "--subnet", "fd00:78::/64", "red")
+    host.berth("network", "create", "--subnet", "10.79.0.0/24", "--gateway", "10.79.0.254", "blue")
+    host.refused("network", "create", "--subnet", "10.78.0.0/16", "green", text="10.78.0.0/16 overlaps with 10.78.0.0/24 of network red")
+    host.refused("network", "create", "--subnet", "10.80.0.0/24", "red", text="there is a network red")
+    r1, l1 = node(host, network="red")
+    r2, l2 = node(host, network="red")
+    b, lb = node(host, network="blue")
+    d, ld = node(host)
+    assert pings(host, r1, addresses(l2)[0]) and pings(host, r1, addresses(l2)[1])
+    for name, there in ((r1, lb), (b, l1), (d, l1), (r1, ld)):
+        assert not pings(host, name, addresses(there)[0])
+    assert "via 10.79.0.254" in host.berth("exec", b, "ip", "route").out
+    host.refused("network", "rm", "red", text="network red is used by container " + r1)
+    used = host.berth("network", "inspect", "red").json()[0]["used_by"]
+    assert sorted(used) == sorted(host.inspect(x)["meta"]["uuid"] for x in (r1, r2))
+
+
+@pytest.mark.native
+def test_a_container_of_two_networks_has_two_interfaces_and_routes_for_the_first(host):
+    host.berth("network", "create", "--subnet", "10.81.0.0/24", "back")
+    name = host.detached("--network", "default", "--network", "back", "--", "sleep", "1000")
+    other, lo = node(host, network="back")
+    leases = host.inspect(name)["networks"]
+    assert [x["link"] for x in leases] == ["eth0", "eth1"]
+    assert "default via 10.209.0.1 dev eth0" in host.berth("exec", name, "ip", "route").out
+    assert pings(host, other, addresses(leases[1:])[0])
+
+
+@pytest.mark.native
+@pytest.mark.parametrize("subnet, text", [
+    ("10.0.0.0", "is not a subnet"), ("10.0.0.1/24", "bits behind its prefix"), ("10.0.0.0/31", "/8 to /30"), ("127.0.0.0/16", "mean something else"),
+    ("fd00::/48", "/64 to /126"), ("fe80::/64", "mean something else"), ("224.0.0.0/24", "mean something else"), ("10.0.0.0/33", "is not a subnet")])
+def test_bad_subnets_are_refused_by_their_flag(host, subnet, text):
+    host.refused("network", "create", "--subnet", subnet, "bad", text="--subnet " + re.escape(subnet) + ": .*" + text, code=2)
+
+
+@pytest.mark.native
+def test_unknown_networks_and_contradictions_are_refused_and_leave_nothing(host):
+    host.refused("run", "--network", "nowhere", "busybox", "true", text="there is no network 'nowhere'", code=125)
+    host.refused("run", "--network", "host", "--network", "default", "busybox", "true", text="exclude each other", code=125)
+    assert host.list() == []
+
+
+@pytest.mark.native
+def test_members_use_shared_networks_and_their_own_only(host):
+    host.berth("network", "create", "--subnet", "10.82.0.0/24", "secret")
+    secret = host.token("shop")
+    with host.api(secret) as c:
+        assert [n["meta"]["name"] for n in c.request("network_list")[0]["networks"]] == ["default"]
+        c.request("container_create", {"name": "m", "start": True, "spec": {"image": "busybox", "command": ["sleep", "100"],
+                                                                            "networks": [{"network": "default"}]}})
+        for network in ("secret",):
+            with pytest.raises(Exception, match="there is no network"):
+                c.request("container_create", {"spec": {"image": "busybox", "command": ["true"], "networks": [{"network": network}]}})
+
+
+# ---------------------------------------------------------------- what a container must not do
+
+def test_spoofed_addresses_do_not_pass(host, outside):
+    a, la = node(host, "--cap-add", "NET_ADMIN")
+    b, lb = node(host)
+    assert pings(host, a, addresses(lb)[0])
+    host.berth("exec", a, "ip", "addr", "add", "10.209.99.99/32", "dev", "eth0")
+    assert host.berth("exec", a, "ping", "-c", "1", "-W", "1", "-I", "10.209.99.99", addresses(lb)[0], code=None).code
+    host.berth("exec", a, "ip", "link", "set", "eth0", "down")
+    host.berth("exec", a, "ip", "link", "set", "eth0", "address", "02:00:00:00:00:01")
+    host.berth("exec", a, "ip", "link", "set", "eth0", "up")
+    host.berth("exec", a, "ip", "route", "add", "default", "via", "10.209.0.1", "dev", "eth0", "onlink", code=None)
+    assert not pings(host, a, addresses(lb)[0])
+
+
+# ---------------------------------------------------------------- faults
+
+def net_pid(host):
+    out = subprocess.run(["pgrep", "-x", "-P", str(host.daemon.pid), "berth-net"], capture_output=True, text=True).stdout.split()
+    return int(out[0]) if out else None
+
+
+@pytest.mark.native
+def test_berth_net_killed_at_any_moment_is_started_again_and_nothing_that_runs_notices(host):
+    a, la = node(host)
+    b, _ = node(host)
+    for i in range(10):
+        p = host.popen("run", "-d", "--network", "default", "busybox", "sleep", "1000")
+        time.sleep(0.002 * i)
+        pid = net_pid(host)
+        if pid:
+            os.kill(pid, signal.SIGKILL)
+        out, err = p.communicate(timeout=30)
+        assert p.returncode == 0, err
+        assert pings(host, out.decode().strip(), addresses(la)[0])
+    assert pings(host, b, addresses(la)[0])
+
+
+@pytest.mark.native
+def test_kill_9_of_berthd_during_attach_leaves_nothing_without_an_owner(host):
+    for i in range(8):
+        p = host.popen("run", "-d", "--network", "default", "busybox", "sleep", "1000")
+        time.sleep(0.004 * i)
+        host.restart()
+        p.communicate(timeout=30)
+    for c in host.list():
+        name = c["meta"]["uuid"]
+        host.wait_state(name, "running")
+        assert pings(host, name, "10.209.0.1")
+    # What is left is looked for behind every test: links, elements, routes.
+
+
+@pytest.mark.native
+def test_a_flushed_table_is_made_again_with_the_next_change(host):
+    a, la = node(host)
+    sh("nft", "flush", "ruleset")
+    b, lb = node(host)
+    assert la[0]["host_link"] in table() and lb[0]["host_link"] in table()
+    assert pings(host, a, addresses(lb)[0])
