@@ -127,6 +127,7 @@ void place_failed(struct task *t, bool unreachable, int code, const char *fmt, .
 		return;
 	}
 	said(t, "%s; trying %s%s", line, s->place[next].last_resort ? "without TLS: " : "", s->place[next].host);
+	upload_leave(t);
 	t->place = next;
 	t->tries = t->auths = 0;
 	task_restart(t);
@@ -492,6 +493,8 @@ static void on_answer(void *arg, const struct http_answer *a)
 		t->at = a->at;
 	if (a->status || a->refused)
 		counter_of(t)->heard = true;
+	if (!a->status && task_is_upload(t))
+		upload_broken(t, a);
 	if (a->status && task_is_upload(t))
 		upload_status(t, a);
 	else if (a->status)

@@ -150,6 +150,15 @@ static void range_read(struct exchange *x, const char *value)
 	}
 }
 
+/* "0-99", of an upload */
+static void held_read(struct exchange *x, const char *value)
+{
+	unsigned long long last;
+
+	if (sscanf(value, "0-%llu", &last) == 1 || sscanf(value, "bytes=0-%llu", &last) == 1)
+		x->answer.held = last + 1;
+}
+
 static bool header_is(const char *line, const char *name, const char **ret_value)
 {
 	size_t len = strlen(name);
@@ -188,12 +197,15 @@ static size_t on_header(char *data, size_t one, size_t len, void *arg)
 		x->answer.challenge = (struct challenge){0};
 		x->answer.type[0] = x->answer.digest[0] = x->location[0] = 0;
 		x->answer.retry_after_s = 0;
+		x->answer.held = 0;
 	} else if (header_is(line, "WWW-Authenticate", &value)) {
 		challenge_parse(value, &x->answer.challenge);
 	} else if (header_is(line, "Retry-After", &value)) {
 		x->answer.retry_after_s = retry_after_read(value);
 	} else if (header_is(line, "Content-Range", &value)) {
 		range_read(x, value);
+	} else if (header_is(line, "Range", &value)) {
+		held_read(x, value);
 	} else if (header_is(line, "Location", &value)) {
 		value_keep(value, n == len, x->location, sizeof x->location);
 	} else if (header_is(line, "Docker-Content-Digest", &value)) {

@@ -54,6 +54,7 @@ struct http_answer {
 	char type[128];
 	char location[HTTP_URL_SIZE]; /* absolute; "": none that could be used */
 	char digest[80];	      /* Docker-Content-Digest; "": none */
+	uint64_t held;		      /* Range: of an upload, how many bytes of it are there */
 	struct challenge challenge;
 	uint32_t retry_after_s;
 	uint64_t at;	  /* bytes in the file; what was sent of it */

@@ -13,6 +13,7 @@ enum upload_phase {
 	UPLOAD_BEGIN, /* where may it be sent to? */
 	UPLOAD_SEND,
 	UPLOAD_END, /* of what was sent in pieces */
+	UPLOAD_ASK, /* how much of it is there, after a break */
 };
 
 enum task_state { TASK_WAITING, TASK_RUNNING, TASK_NEEDS_TOKEN, TASK_ENDED };
@@ -44,7 +45,9 @@ struct task {
 	char url[URL_SIZE]; /* where a redirect led, or what goes up must be sent to; "": the place itself */
 	bool elsewhere;	    /* that is another host: our credentials were not shown */
 	enum upload_phase phase;
-	uint64_t chunk; /* of what goes up: so much at once; 0: all of it */
+	uint64_t chunk;		/* of what goes up: so much at once; 0: all of it */
+	char session[URL_SIZE]; /* where what goes up in pieces goes on; "": none has arrived */
+	uint64_t best;		/* bytes of it that were there once */
 	char range[48];
 	bool mounted; /* it was tried to have it from another repository */
 	uint64_t told_ns;
@@ -91,5 +94,8 @@ bool status_common(struct task *t, const struct http_answer *a, const char *why)
 /* The request of this phase: its URL into url, the rest into rq. False: there is none, and that was decided on. */
 bool upload_request(struct task *t, struct http_request *rq, char url[URL_SIZE]);
 void upload_status(struct task *t, const struct http_answer *a);
-/* From the beginning again. */
+/* From the beginning again, or where what is sent in pieces stands. */
 void upload_restart(struct task *t);
+/* No answer came to what was sent. */
+void upload_broken(struct task *t, const struct http_answer *a);
+void upload_leave(struct task *t); /* for another place */

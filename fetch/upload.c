@@ -1,6 +1,7 @@
 /* fetch/upload.c - what goes up (see fetch/task.h). A blob: is it there (HEAD)? Where may it be sent to (POST, which may find it in
  * another repository of the registry instead)? Then all of it in one request (PUT), or, to a registry that takes no body as large as
- * that, in pieces (PATCH), which a last PUT ends. A manifest is one PUT. */
+ * that, or over a line that breaks, in pieces (PATCH), which a last PUT ends; after a break it goes on where the registry says that it
+ * stands (GET). A manifest is one PUT. */
 #include "fetch/task.h"
 
 #include "base/own.h"
@@ -14,8 +15,25 @@
 
 void upload_restart(struct task *t)
 {
+	if (t->session[0]) {
+		memcpy(t->url, t->session, sizeof t->url);
+		t->phase = UPLOAD_ASK;
+		return;
+	}
 	t->phase = t->order.kind == FETCH_PUT_MANIFEST ? UPLOAD_SEND : UPLOAD_LOOK;
 	t->at = 0;
+}
+
+void upload_leave(struct task *t)
+{
+	t->session[0] = 0;
+	t->best = t->chunk = 0;
+}
+
+void upload_broken(struct task *t, const struct http_answer *a)
+{
+	if (t->phase == UPLOAD_SEND && !t->chunk && t->order.kind == FETCH_PUT_BLOB && a->at >= CHUNK_FIRST)
+		t->chunk = CHUNK_FIRST;
 }
 
 static void upload_go(struct task *t, enum upload_phase phase)
@@ -55,6 +73,9 @@ static int blob_request(struct task *t, struct http_request *rq, char url[URL_SI
 	case UPLOAD_BEGIN:
 		rq->method = HTTP_POST;
 		return begin_url(t, url);
+	case UPLOAD_ASK:
+		rq->method = HTTP_GET;
+		break;
 	case UPLOAD_SEND:
 		rq->method = t->chunk ? HTTP_PATCH : HTTP_PUT;
 		rq->content_type = "application/octet-stream";
@@ -172,6 +193,7 @@ static void on_too_large(struct task *t, const struct http_answer *a)
 
 	if (t->order.kind == FETCH_PUT_BLOB && t->order.size > CHUNK_LEAST && t->chunk != CHUNK_LEAST) {
 		t->chunk = t->chunk ? t->chunk / 4 : CHUNK_FIRST;
+		t->session[0] = 0;
 		task_restart(t);
 		return;
 	}
@@ -179,14 +201,44 @@ static void on_too_large(struct task *t, const struct http_answer *a)
 	place_failed(t, false, EFBIG, "it does not take %llu bytes: %s", (unsigned long long)t->order.size, text);
 }
 
-static void on_piece(struct task *t, const struct http_answer *a)
+/* The registry has so much of it, and the URL is where it goes on. */
+static void piece_next(struct task *t, uint64_t at)
 {
-	t->at = a->at;
-	if (!location_take(t, a, "has uploads sent to"))
-		return;
-	upload_go(t, t->at == t->order.size ? UPLOAD_END : UPLOAD_SEND);
+	t->at = at;
+	memcpy(t->session, t->url, sizeof t->session);
+	if (at >= t->best + FURTHER_BYTES) { /* that is progress, whatever breaks from now on */
+		t->best = at;
+		t->tries = t->auths = 0;
+	}
+	upload_go(t, at == t->order.size ? UPLOAD_END : UPLOAD_SEND);
 	if (t->phase == UPLOAD_END)
 		digest_add_to_url(t);
+}
+
+static void on_piece(struct task *t, const struct http_answer *a)
+{
+	if (location_take(t, a, "has uploads sent to"))
+		piece_next(t, a->held && a->held < a->at ? a->held : a->at);
+}
+
+static void on_asked(struct task *t, const struct http_answer *a)
+{
+	char why[300];
+
+	status_text(a, why);
+	if ((a->status == 204 || a->status == 202) && a->held <= t->order.size) {
+		if (!a->location[0] || location_take(t, a, "has uploads sent to"))
+			piece_next(t, a->held);
+	} else if (a->status < 400 || a->status == 404 || !status_common(t, a, why)) {
+		t->session[0] = 0; /* it has forgotten it */
+		task_restart(t);
+	}
+}
+
+static void upload_forget(struct task *t, const char *why)
+{
+	t->session[0] = 0;
+	task_again(t, 0, false, why);
 }
 
 static void on_sent(struct task *t, const struct http_answer *a)
@@ -197,8 +249,9 @@ static void on_sent(struct task *t, const struct http_answer *a)
 	status_text(a, why);
 	if (a->status == 413)
 		on_too_large(t, a);
-	else if (blob && a->status == 404) /* it has forgotten what it was about to get */
-		task_again(t, 0, false, why);
+	else if (blob && (a->status == 404 ||
+			  a->status == 416)) /* it has forgotten what it was about to get, or has more of it */
+		upload_forget(t, why);
 	else if (blob && a->status == 202 && t->chunk && t->phase == UPLOAD_SEND)
 		on_piece(t, a);
 	else if (a->status != 201)
@@ -218,6 +271,9 @@ void upload_status(struct task *t, const struct http_answer *a)
 		break;
 	case UPLOAD_BEGIN:
 		on_begun(t, a);
+		break;
+	case UPLOAD_ASK:
+		on_asked(t, a);
 		break;
 	default:
 		on_sent(t, a);

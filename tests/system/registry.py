@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import http.server
+import itertools
 import json
 import os
 import shutil
@@ -79,11 +80,13 @@ def digest(data):
 
 class Registry:
     """Serves images of tests/system/oci.py. `on(pattern, fn)`: for paths that contain it, fn(handler) answers instead; true means
-    that it did. What was asked is in `asked`: (method, path, headers)."""
+    that it did. What was asked is in `asked`: (method, path, headers). It takes what is pushed (`taken`: the manifests); the body of a
+    PUT or PATCH is read by read_body."""
 
     def __init__(self, port, tls=None):
         self.host = "localhost:%d" % port
         self.blobs, self.manifests, self.hooks, self.asked = {}, {}, [], []
+        self.uploads, self.taken, self.serial = {}, {}, itertools.count(1)
         self.lock = threading.Lock()
         registry = self
 
@@ -97,6 +100,9 @@ class Registry:
                 self.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 self.do_GET()
 
+            def read_body(self):
+                return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+
             def do_GET(self):
                 with registry.lock:
                     registry.asked.append((self.command, self.path, dict(self.headers)))
@@ -109,6 +115,8 @@ class Registry:
                 except (BrokenPipeError, ConnectionResetError):
                     self.close_connection = True
 
+            do_HEAD = do_PUT = do_PATCH = do_GET
+
             def answer(self, status, body=b"", type="application/octet-stream", length=None, **headers):
                 self.send_response(status)
                 self.send_header("Content-Type", type)
@@ -116,7 +124,8 @@ class Registry:
                 for name, value in headers.items():
                     self.send_header(name.replace("_", "-"), value)
                 self.end_headers()
-                self.wfile.write(body)
+                if self.command != "HEAD":
+                    self.wfile.write(body)
                 return True
 
             def error(self, status, code, message, **headers):
@@ -152,7 +161,7 @@ class Registry:
 
     def reset(self):
         with self.lock:
-            self.hooks, self.asked = [], []
+            self.hooks, self.asked, self.taken, self.uploads = [], [], {}, {}
 
     def on(self, pattern, fn):
         with self.lock:
@@ -173,9 +182,38 @@ class Registry:
                 self.manifests[name, ref] = (type, data)
         return "%s/%s:%s" % (self.host, name, tag)
 
+    def serve_upload(self, h, name, id_, query):
+        """POST begins one, PATCH adds to it, PUT ends it."""
+        here = "/v2/%s/blobs/uploads/" % name
+        if h.command == "POST":
+            mounted = query.get("mount", [""])[0]
+            if mounted in self.blobs and query.get("from"):
+                return h.answer(201, Location="/v2/%s/blobs/%s" % (name, mounted))
+            id_ = "%d" % next(self.serial)
+            self.uploads[id_] = b""
+            return h.answer(202, Location=here + id_ + "?state=a%20b")
+        body = h.read_body()
+        if id_ not in self.uploads:
+            return h.error(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry")
+        self.uploads[id_] += body
+        if h.command == "PATCH":
+            return h.answer(202, Location=here + id_ + "?state=a%20b", Range="0-%d" % (len(self.uploads[id_]) - 1))
+        data = self.uploads.pop(id_)
+        if digest(data) != query.get("digest", [""])[0] or query.get("state") != ["a b"]:
+            return h.error(400, "DIGEST_INVALID", "provided digest did not match uploaded content")
+        self.blobs[digest(data)] = data
+        return h.answer(201, Docker_Content_Digest=digest(data))
+
     def serve(self, h):
-        path = urllib.parse.urlparse(h.path).path
+        url = urllib.parse.urlparse(h.path)
+        path, query = url.path, urllib.parse.parse_qs(url.query)
         parts = path.strip("/").split("/")
+        if "uploads" in path and h.command in ("POST", "PUT", "PATCH"):
+            return self.serve_upload(h, path.split("/blobs/uploads/")[0][len("/v2/"):], path.split("/blobs/uploads/")[1], query)
+        if h.command == "PUT":
+            data = h.read_body()
+            self.taken["/".join(parts[1:-2]), parts[-1]] = (h.headers["Content-Type"], data)
+            return h.answer(201, Docker_Content_Digest=digest(data))
         name, kind, ref = "/".join(parts[1:-2]), parts[-2] if len(parts) > 2 else "", parts[-1]
         if kind == "manifests" and (name, ref) in self.manifests:
             type, data = self.manifests[name, ref]

@@ -1,16 +1,18 @@
 """Images sent to registries: Debian's docker-registry, read again by skopeo, podman and berth itself; and one that does wrong."""
 
 import base64
+import http.client
 import json
 import os
 import shutil
 import subprocess
+import threading
 
 import pytest
 
 import registry as reg
 from conftest import private_host
-from host import DIR, IN_VM, eventually
+from host import BIN, DIR, IN_VM, eventually
 from test_pull import image, needs_docker_registry, sh, working
 
 pytestmark = pytest.mark.native
@@ -34,7 +36,7 @@ def pushes(place):
     shutil.copy(place + "/ca/ca.crt", "%s/certs.d/localhost:%d/ca.crt" % (place, LOCKED))
     with open(place + "/berthd.conf", "w") as f:
         f.write('plain_http = "localhost:%d localhost:%d localhost:%d"\n' % (PLAIN, BAD, OTHER))
-        f.write("certs_dir = %s/certs.d\nauth_file = %s/auth.json\npull_stall = 2s\n" % (place, place))
+        f.write("certs_dir = %s/certs.d\nauth_file = %s/auth.json\npull_stall = 1s\n" % (place, place))
     with private_host(options=["--config", place + "/berthd.conf"]) as h:
         yield h
 
@@ -110,3 +112,332 @@ def test_push_with_credentials_over_tls(host, place, locked, imported):
     got = inspect(name, "--cert-dir", "%s/certs.d/localhost:%d" % (place, LOCKED), "--creds", "alice:s3cret:x")
     assert got[0] == img.manifest["digest"]
     assert "s3cret" not in host.log() and "czNjcmV0" not in host.log()
+
+
+# ------------------------------------------------------------------ a registry that does wrong
+
+@pytest.fixture(scope="module")
+def bad_server(pushes):
+    r = reg.Registry(BAD)
+    yield r
+    r.stop()
+
+
+@pytest.fixture
+def bad(bad_server):
+    bad_server.reset()
+    bad_server.blobs.clear()
+    return bad_server
+
+
+@pytest.fixture(scope="module")
+def other_server(pushes):
+    r = reg.Registry(OTHER)
+    yield r
+    r.stop()
+
+
+@pytest.fixture
+def other(other_server):
+    other_server.reset()
+    other_server.blobs.clear()
+    return other_server
+
+
+def pushed(host, registry, img, name="p/made", tag="1", flags=()):
+    """It succeeds, and the registry has all of it."""
+    r = host.berth("push", *flags, "local/made:1", "%s/%s:%s" % (registry.host, name, tag))
+    assert r.text == img.manifest["digest"]
+    type, data = registry.taken[name, tag]
+    assert data == img.blobs[img.manifest["digest"]] and type == reg.MANIFEST
+    assert set(img.blobs) - {img.manifest["digest"]} <= set(registry.blobs)
+    return r
+
+
+def asked(registry, method, pattern=""):
+    return [a for a in registry.asked_for(pattern) if a[0] == method]
+
+
+def test_blobs_first_and_the_manifest_last(host, bad, imported):
+    img = imported(layers=3)
+    r = pushed(host, bad, img)
+    assert [a[0] for a in bad.asked][-1] == "PUT" and "/manifests/1" in bad.asked[-1][1]
+    assert "layer 3 of 3: pushed" in r.err
+    bad.reset()
+    # Again: nothing is sent but the manifest.
+    r = pushed(host, bad, img)
+    assert len(asked(bad, "HEAD")) == 4 and not asked(bad, "POST") and len(asked(bad, "PUT")) == 1
+    assert "is there already" in r.err
+
+
+def test_by_its_own_name(host, bad, imported):
+    img = imported(name=bad.host + "/q/made:2")
+    assert host.berth("push", "-q", bad.host + "/q/made:2").text == img.manifest["digest"]
+    assert ("q/made", "2") in bad.taken
+    host.refused("push", img.id, text="say where to push", code=2)
+    host.refused("push", bad.host + "/q/made:2", bad.host + "/q/made@" + img.id, text="not to a digest", code=2)
+    host.refused("push", "no/such:1", text="no image")
+    events = json.loads("[%s]" % ",".join(host.berth("push", "--format", "json", bad.host + "/q/made:2").lines))
+    assert events[-1]["text"] == img.manifest["digest"] and {"exists"} <= {a for e in events[:-1] for a in [e["attributes"].get("state")] if e.get("attributes")}
+
+
+def test_what_another_repository_has_is_mounted(host, bad, imported):
+    img = imported(name=bad.host + "/first/made:1")
+    host.berth("push", bad.host + "/first/made:1")
+    bad.on("/v2/second", lambda h: h.command == "HEAD" and h.error(404, "BLOB_UNKNOWN", "not in this repository"))
+    r = host.berth("push", bad.host + "/first/made:1", bad.host + "/second/made:1")
+    assert "taken over from first/made" in r.err
+    assert not [a for a in asked(bad, "PUT", "/second/") if "blobs" in a[1]] and ("second/made", "1") in bad.taken
+
+
+def test_a_registry_that_cannot_mount_gets_it_sent(host, bad, imported):
+    img = imported(name=bad.host + "/first/made:1")
+    bad.blobs.clear()
+    host.berth("push", bad.host + "/first/made:1", bad.host + "/second/made:1")
+    assert set(img.blobs) - {img.manifest["digest"]} <= set(bad.blobs)
+
+
+def test_a_busy_registry_is_asked_again(host, bad, imported):
+    img, failures = imported(), [503, 429, 500]
+
+    def busy(h):
+        if failures and h.command == "POST":
+            return h.error(failures.pop(), "BUSY", "come back", Retry_After="0")
+    bad.on("/uploads/", busy)
+    r = pushed(host, bad, img)
+    assert not failures and "again in" in r.err
+
+
+def test_an_upload_that_is_cut_is_sent_again(host, bad, imported):
+    img, cuts = imported(size=3 << 20), [1, 2]
+
+    def cut(h):
+        if cuts and h.command == "PUT":
+            cuts.pop()
+            h.rfile.read(100000)
+            h.connection.shutdown(2)
+            h.close_connection = True
+            return True
+    bad.on("/blobs/uploads/", cut)
+    pushed(host, bad, img)
+    assert not cuts
+
+
+@pytest.mark.parametrize("status,text", [(403, "access to p/made denied"), (405, "takes no uploads"),
+                                         (404, "takes no uploads"), (400, "status 400: no"), (507, "status 507"), (413, "status 413: no")])
+def test_a_refusal_is_a_clear_error(host, bad, imported, status, text):
+    imported()
+    bad.on("/uploads/", lambda h: (h.read_body() if h.command == "PUT" else True) is not None and h.error(status, "NO", "no"))
+    host.refused("push", "local/made:1", bad.host + "/p/made:1", text=text)
+    assert not bad.taken
+    eventually(lambda: not working(), working)
+
+
+def test_a_registry_that_always_fails_ends_it(host, bad, imported):
+    """A broken upload is no progress, however much of it was taken."""
+    imported(size=3 << 20)
+    bad.on("/uploads/", lambda h: h.command == "PUT" and (h.rfile.read(2 << 20), h.connection.shutdown(2), setattr(h, "close_connection", True)) and True)
+    host.refused("push", "local/made:1", bad.host + "/p/made:1", text="tried 6 times", timeout=60)
+    assert not bad.taken
+
+
+def test_a_registry_that_falls_silent(host, bad, imported):
+    """pull_stall: neither an answer that does not come nor a body that is not taken holds it up for ever."""
+    img, hold, silent = imported(size=24 << 20), threading.Event(), [1]
+
+    def fall_silent(h):
+        if silent and h.command == "PUT" and int(h.headers["Content-Length"]) > 20 << 20:
+            silent.pop()
+            h.rfile.read(1 << 20)
+            h.close_connection = True
+            return hold.wait(60)
+    bad.on("/uploads/", fall_silent)
+    try:
+        r = pushed(host, bad, img)
+    finally:
+        hold.set()
+    assert not silent and "takes nothing for 1 s; again" in r.err
+
+
+def test_a_registry_that_lies_about_what_it_got(host, bad, imported):
+    imported()
+    bad.on("/manifests/", lambda h: h.command == "PUT" and h.read_body() and h.answer(201, Docker_Content_Digest="sha256:" + "0" * 64))
+    host.refused("push", "local/made:1", bad.host + "/p/made:1", text="took sha256:.* for sha256:0000.*not to be trusted")
+
+
+@pytest.mark.parametrize("location", ["", "ftp://localhost/x", "http://user:pass@localhost/x", "http://", "/" + "x" * 9000, "//\x01"])
+def test_a_bad_place_for_uploads(host, bad, imported, location):
+    imported()
+    bad.on("/uploads/", lambda h: h.command == "POST" and h.answer(202, **({"Location": location} if location else {})))
+    host.refused("push", "local/made:1", bad.host + "/p/made:1", text="has uploads sent to nowhere")
+    assert not asked(bad, "PUT")
+
+
+def test_credentials_do_not_follow_an_upload_elsewhere(host, bad, other, imported, tmp_path):
+    """The registry may have it sent to another server: there it goes without what is ours."""
+    img = imported()
+    auth = tmp_path / "auth.json"
+    auth.write_text(json.dumps({"auths": {bad.host: {"username": "alice", "password": "s3cret:x"}}}))
+    basic = "Basic " + base64.b64encode(b"alice:s3cret:x").decode()
+
+    def check(h):
+        if h.headers.get("Authorization") != basic:
+            return h.error(401, "UNAUTHORIZED", "authentication required", WWW_Authenticate='Basic realm="x"')
+    bad.on("/v2/", check)
+
+    def send_away(h):
+        if h.command == "POST" and h.headers.get("Authorization") == basic:
+            other.uploads["u"] = b""
+            return h.answer(202, Location="http://%s%su?state=a%%20b" % (other.host, h.path))
+    bad.on("/uploads/", send_away)
+    pushes_to = bad.host + "/p/made:1"
+    host.berth("push", "--authfile", str(auth), "local/made:1", pushes_to)
+    assert asked(other, "PUT") and not [a for a in other.asked if "Authorization" in a[2]]
+    assert ("p/made", "1") in bad.taken and set(other.blobs) == set(img.blobs) - {img.manifest["digest"]}
+    # … and one that wants some gets none.
+    other.reset()
+    other.blobs.clear()
+    bad.blobs.clear()
+    other.on("/", lambda h: h.read_body() is not None and h.error(401, "UNAUTHORIZED", "who?", WWW_Authenticate='Basic realm="x"'))
+    host.refused("push", "--authfile", str(auth), "local/made:1", pushes_to, text="sends to a server that wants credentials")
+    assert not [a for a in other.asked if "Authorization" in a[2]]
+
+
+def test_a_redirect_in_mid_upload(host, bad, other, imported):
+    img = imported()
+
+    def redirect(h):
+        if h.command == "PUT" and "blobs" in h.path:
+            h.read_body()
+            id_ = h.path.split("/uploads/")[1].split("?")[0]
+            other.uploads[id_] = b""
+            return h.answer(307, Location="http://%s%s" % (other.host, h.path))
+    bad.on("/uploads/", redirect)
+    host.berth("push", "local/made:1", bad.host + "/p/made:1")
+    assert set(other.blobs) == set(img.blobs) - {img.manifest["digest"]} and ("p/made", "1") in bad.taken
+
+
+def test_redirects_in_circles(host, bad, imported):
+    imported()
+    bad.on("/uploads/", lambda h: h.command in ("POST", "PUT") and h.answer(307, Location=h.path))
+    host.refused("push", "local/made:1", bad.host + "/p/made:1", text="more than 10 redirects")
+
+
+def test_401_for_ever(host, bad, imported, tmp_path):
+    imported()
+    auth = tmp_path / "auth.json"
+    auth.write_text(json.dumps({"auths": {bad.host: {"username": "alice", "password": "s3cret:x"}}}))
+    bad.on("/v2/", lambda h: h.error(401, "UNAUTHORIZED", "no", WWW_Authenticate='Basic realm="x"'))
+    host.refused("push", "--authfile", str(auth), "local/made:1", bad.host + "/p/made:1", text="denied")
+    assert len(bad.asked) < 20
+    bad.reset()
+    reg.TokenAuth(bad, good_for=0)
+    host.refused("push", "local/made:1", bad.host + "/p/made:1", text="denied")
+    assert len(bad.asked) < 40
+
+
+def test_a_token_is_for_pushing_too(host, bad, imported, tmp_path):
+    """… and for the repository that blobs may be mounted from; one that runs out in the middle is exchanged."""
+    imported(name=bad.host + "/first/made:1", layers=4)
+    auth = tmp_path / "auth.json"
+    auth.write_text(json.dumps({"auths": {bad.host: {"username": "alice", "password": "s3cret:x"}}}))
+    tokens = reg.TokenAuth(bad, user="alice", password="s3cret:x", good_for=12)
+    host.berth("push", "--authfile", str(auth), bad.host + "/first/made:1", bad.host + "/second/made:1")
+    assert ("second/made", "1") in bad.taken and tokens.given > 1
+    query = asked(bad, "GET", "/token")[0][1]
+    assert "repository%3Asecond%2Fmade%3Apull%2Cpush" in query and "repository%3Afirst%2Fmade%3Apull" in query
+
+
+def test_in_pieces_where_requests_must_be_small(host, bad, imported):
+    img = imported(size=20 << 20)
+
+    def small(h):
+        if int(h.headers.get("Content-Length", 0)) > 5 << 20:
+            h.close_connection = True
+            return h.error(413, "TOO_LARGE", "request entity too large")
+    bad.on("/uploads/", small)
+    pushed(host, bad, img)
+    pieces = [a[2]["Content-Range"] for a in asked(bad, "PATCH") if int(a[2]["Content-Length"]) <= 5 << 20]
+    assert pieces[0] == "0-%d" % ((4 << 20) - 1) and len(pieces) > 4
+
+
+def test_pieces_go_on_where_they_were(host, bad, imported):
+    """After a break in the middle of one, and when a token has run out."""
+    img, breaks = imported(size=20 << 20), [1, 1, 1]
+
+    def small(h):
+        if int(h.headers.get("Content-Length", 0)) > 5 << 20:
+            h.close_connection = True
+            return h.error(413, "TOO_LARGE", "request entity too large")
+        if h.command == "PATCH" and breaks and not h.headers["Content-Range"].startswith("0-"):
+            breaks.pop()
+            id_ = h.path.split("/uploads/")[1].split("?")[0]
+            bad.uploads[id_] += h.rfile.read(1 << 20)
+            h.connection.shutdown(2)
+            h.close_connection = True
+            return True
+        if h.command == "GET":
+            id_ = h.path.split("/uploads/")[1].split("?")[0]
+            return h.answer(204, Location=h.path, Range="0-%d" % (len(bad.uploads[id_]) - 1))
+    bad.on("/uploads/", small)
+    pushed(host, bad, img)
+    sent = sum(int(a[2]["Content-Length"]) for a in asked(bad, "PATCH") if int(a[2]["Content-Length"]) <= 5 << 20)
+    assert not breaks and sent < 36 << 20 and len(asked(bad, "POST")) == 5   # the three blobs, and the large one in pieces of 16 and of 4 MiB
+
+
+@needs_docker_registry
+def test_pieces_to_dockers_registry(host, bad, plain, imported):
+    """Behind a front end that takes no more than 5 MiB."""
+    img = imported(size=20 << 20)
+
+    def front_end(h):
+        if int(h.headers.get("Content-Length", 0)) > 5 << 20:
+            h.close_connection = True
+            return h.error(413, "TOO_LARGE", "request entity too large")
+        up = http.client.HTTPConnection("localhost", PLAIN)
+        up.request(h.command, h.path, h.read_body(), {k: v for k, v in h.headers.items() if k != "Expect"})
+        r = up.getresponse()
+        h.send_response(r.status)
+        for k, v in r.getheaders():
+            h.send_header(k, v)
+        h.end_headers()
+        h.wfile.write(r.read())
+        up.close()
+        return True
+    bad.on("/v2/", front_end)
+    assert host.berth("push", "local/made:1", bad.host + "/w/made:1").text == img.manifest["digest"]
+    assert len(asked(bad, "PATCH")) > 4
+    sh("skopeo", "copy", "-q", "--src-tls-verify=false", "docker://%s/w/made:1" % plain.host, "dir:%s" % os.path.join(DIR, "push/w"))
+
+
+def test_damage_in_the_store_is_not_blamed_on_the_registry(host, bad, imported):
+    img = imported()
+    layer = json.loads(img.blobs[img.manifest["digest"]])["layers"][-1]["digest"]
+    blob = host.state + "/images/blobs/sha256/" + layer[7:]
+    data = open(blob, "rb").read()
+    with open(blob, "wb") as f:
+        f.write(data[:-1] + b"?")
+    host.refused("push", "local/made:1", bad.host + "/p/made:1", text=layer + ".*damaged")
+    os.unlink(blob)
+    host.refused("push", "local/made:1", bad.host + "/p/made:1", text="not in the store any more")
+    with open(blob, "wb") as f:
+        f.write(data)
+    os.truncate(blob, 3)
+    host.refused("push", "local/made:1", bad.host + "/p/made:1", text="has 3 bytes and should have")
+    assert not bad.taken
+
+
+def test_a_push_ends_with_who_asked(host, bad, imported):
+    imported(size=3 << 20)
+    hold = threading.Event()
+    bad.on("/uploads/", lambda h: h.command == "PUT" and hold.wait(60))
+    p = subprocess.Popen([os.path.join(BIN, "berth"), "--socket", host.socket, "push", "local/made:1", bad.host + "/p/made:1"], stderr=subprocess.DEVNULL)
+    eventually(lambda: asked(bad, "PUT"), "the upload")
+    assert len(working()) == 2
+    p.kill()
+    p.wait()
+    eventually(lambda: not working(), working)
+    hold.set()
+    actions = json.loads(host.berth("actions", "--format", "json").out)
+    last = [a for a in actions if a["verb"] == "push"][-1]
+    assert last["result"] == "error" and "nobody waits" in last["reason"]
