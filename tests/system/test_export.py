@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+import podman as pod
 from host import BIN, SLOW, eventually
 from test_pull import image, working
 
@@ -248,3 +249,19 @@ def test_the_asker_must_be_allowed_to_write_there(host, made, tmp_path):
     assert os.stat(own / "index.json").st_uid == 1000
     for path, mode in before.items():
         os.chmod(path, mode)
+
+
+@pytest.mark.skipif(bool(pod.missing()), reason="not installed: " + ", ".join(pod.missing()))
+@pytest.mark.parametrize("form", FORMS)
+def test_podman_loads_and_runs_it(host, made, tmp_path, form):
+    img = made(layers=3)
+    out = str(tmp_path / "out")
+    host.berth("image", "export", "--format", form, "-o", out, "local/made:1")
+    podman = pod.Podman(str(tmp_path / "podman"))
+    if form == "oci-dir":
+        loaded = podman("pull", "-q", "oci:%s:docker.io/local/made:1" % out)
+    else:
+        loaded = podman("load", "-q", "-i", out).split()[-1]
+        assert loaded == "docker.io/local/made:1"
+    assert podman.run(loaded, "cat", "/n2").startswith("2 of")
+    assert podman("image", "inspect", "--format", "{{.Id}}", loaded) == img.id[7:]

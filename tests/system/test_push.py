@@ -10,10 +10,11 @@ import threading
 
 import pytest
 
+import podman as pod
 import registry as reg
 from conftest import private_host
 from host import BIN, DIR, IN_VM, eventually
-from test_pull import image, needs_docker_registry, sh, working
+from test_pull import MKIMAGE, SEEN, SHOWN, image, needs_docker_registry, sh, working
 
 pytestmark = pytest.mark.native
 
@@ -112,6 +113,42 @@ def test_push_with_credentials_over_tls(host, place, locked, imported):
     got = inspect(name, "--cert-dir", "%s/certs.d/localhost:%d" % (place, LOCKED), "--creds", "alice:s3cret:x")
     assert got[0] == img.manifest["digest"]
     assert "s3cret" not in host.log() and "czNjcmV0" not in host.log()
+
+
+@pytest.fixture
+def podman(tmp_path):
+    if pod.missing():
+        pytest.skip("not installed: " + ", ".join(pod.missing()))
+    return pod.Podman(str(tmp_path / "podman"))
+
+
+@needs_docker_registry
+def test_what_was_pulled_and_pushed_runs_under_podman(host, place, locked, imported, podman):
+    """By skopeo into the registry, by berth out of it and in again, by podman out of it: the same image, with whiteouts and owners."""
+    creds = ["--creds", "alice:s3cret:x", "--cert-dir", "%s/certs.d/localhost:%d" % (place, LOCKED)]
+    sh("sh", MKIMAGE, "-x", "-b", "/bin/busybox", place + "/fixture", "fixture:1")
+    sh("skopeo", "copy", "-q", "--dest-creds", "alice:s3cret:x", "--dest-cert-dir", "%s/certs.d/localhost:%d" % (place, LOCKED),
+       "oci:" + place + "/fixture", "docker://" + locked.host + "/d/from:1")
+    host.berth("login", "-u", "alice", "--password-stdin", locked.host, input="s3cret:x\n")
+    host.berth("pull", locked.host + "/d/from:1")
+    r = host.berth("push", locked.host + "/d/from:1", locked.host + "/d/to:1")
+    assert "taken over from d/from" in r.err
+    assert podman("pull", "-q", *creds, locked.host + "/d/to:1") == json.loads(host.berth("image", "inspect", locked.host + "/d/from:1").out)[0]["image_id"][7:]
+    assert podman.run(locked.host + "/d/to:1", "sh", "-c", SEEN).split() == SHOWN
+
+
+@needs_docker_registry
+def test_layers_that_are_not_compressed_run_under_podman_too(host, plain, podman, tmp_path):
+    """As a docker-archive brings them: they are pushed as they are."""
+    img = image(layers=3)
+    img.name = "local/archive:1"
+    host.berth("image", "import", img.write_docker_archive(str(tmp_path / "archive.tar")))
+    r = host.berth("push", "local/archive:1", plain.host + "/d/plain:1")
+    digest, manifest = inspect(plain.host + "/d/plain:1", "--tls-verify=false")
+    assert r.text == digest
+    assert [la["digest"] for la in manifest["layers"]] == [reg.digest(la) for la in img.layers] and manifest["config"]["digest"] == img.id
+    podman("pull", "-q", "--tls-verify=false", plain.host + "/d/plain:1")
+    assert podman.run(plain.host + "/d/plain:1", "cat", "/n2").startswith("2 of")
 
 
 # ------------------------------------------------------------------ a registry that does wrong
