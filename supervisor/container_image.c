@@ -161,9 +161,8 @@ static void on_image_done(struct image_wait *w, const Berth__ImageReply *found, 
 		pull_done(c, found->images[0]);
 		return;
 	}
-	err_set(&e, error ? error->sys_errno : 0, error && error->step ? error->step : "pull", "%s",
-		error && error->text ? error->text : "the image was removed at once");
-	e.code = error ? error->sys_errno : 0;
+	/* Its words are complete, and its step is none of the request's fields. */
+	err_set(&e, 0, "", "%s", error && error->text ? error->text : "the image was removed at once");
 	pull_failed(c, error ? error->code : BERTH__ERROR__CODE__CONFLICT, &e);
 }
 

@@ -15,6 +15,12 @@ check-system: $(PROGRAMS) $(B)/guest
 KILLS ?= 1000
 soak: $(PROGRAMS) $(B)/guest
 	BERTH_BIN=$(B) BERTH_SLOW=$(SLOW) BERTH_KILLS=$(KILLS) $(if $(SEED),BERTH_SEED=$(SEED)) \
-		BERTH_CAMPAIGN=$(CURDIR)/tests/campaigns/$(shell date -u +%Y-%m-%d)-kill.md tests/system/run -q -s -k soak
+		BERTH_CAMPAIGN=$(CURDIR)/tests/campaigns/$(shell date -u +%Y-%m-%d)-kill.md tests/system/run -q -s -k soak_kills
 
-.PHONY: check-system soak
+# Images pulled, run and removed; CYCLES=n
+CYCLES ?= 1000
+soak-images: $(PROGRAMS) $(B)/guest
+	BERTH_BIN=$(B) BERTH_SLOW=$(SLOW) BERTH_CYCLES=$(CYCLES) \
+		BERTH_CAMPAIGN=$(CURDIR)/tests/campaigns/$(shell date -u +%Y-%m-%d)-pull.md tests/system/run -q -s -k soak_images
+
+.PHONY: check-system soak soak-images

@@ -849,22 +849,6 @@ def test_bars_on_a_terminal(host, bad):
     assert last_layer(img)[7:19].encode() in seen and b"\033[A" in seen and b"downloading" in seen
 
 
-def test_nothing_grows(host, bad):
-    name = bad.add(image(1 << 16), "g/cycle")
-
-    def held():
-        return sorted(f for root, dirs, files in os.walk(host.state + "/images") for f in dirs + files if "/layers/" not in root)
-    host.berth("pull", "-q", name)
-    host.berth("image", "rm", name)
-    eventually(lambda: not working(), working)
-    before, fds = held(), host.ask("info")["fds"]
-    for _ in range(10):
-        host.berth("pull", "-q", name)
-        host.berth("image", "rm", name)
-    eventually(lambda: set(held()) <= set(before), lambda: "more: %s" % (set(held()) - set(before)))
-    eventually(lambda: not working() and host.ask("info")["fds"] <= fds, "no descriptor more than the %d before" % fds)
-
-
 def test_a_full_disk(place, bad, tmp_path):
     """What does not fit is said before it is fetched; what the disk loses meanwhile ends in an error, and never in an image."""
     state = str(tmp_path / "small")
