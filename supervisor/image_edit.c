@@ -152,7 +152,7 @@ static int change_show(struct supervisor *sv, struct image_change *ch)
 		watch_publish(sv, "image", ch->event, ch->obj->meta, NULL, NULL);
 		if (n)
 			image_free(sv, image_of(n));
-		sv->imports->sweep_again = true;
+		imports_sweep_wanted(sv->imports);
 		return 0;
 	}
 	obj = take_ptr(ch->obj);

@@ -242,7 +242,7 @@ static void on_import_done(void *arg, int status)
 		image_edit_begin(imp->sv, &imp->edit, &edit_ops);
 		return;
 	}
-	im->sweep_again = true; /* layers of a failed import that nobody needs */
+	imports_sweep_wanted(im); /* layers of a failed import that nobody needs */
 	import_answer(imp);
 	import_free(imp);
 	imports_go_on(im);

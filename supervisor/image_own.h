@@ -109,3 +109,4 @@ int image_list_memfd(Berth__Image **images, size_t n);
 int image_keep_memfd(struct supervisor *sv);
 void imports_sweep(struct imports *im);
 int imports_sweep_soon(struct imports *im);
+void imports_sweep_wanted(struct imports *im); /* when nothing else runs, and once more a little later */

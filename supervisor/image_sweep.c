@@ -104,6 +104,14 @@ static void on_sweep_soon(struct timer *t)
 	imports_go_on(im);
 }
 
+/* What is a second old may be of an import that the sweep's list does not know yet, and stays: the later sweep takes it. */
+void imports_sweep_wanted(struct imports *im)
+{
+	im->sweep_again = true;
+	if (!timer_armed(&im->sweep_soon) && imports_sweep_soon(im) < 0)
+		log_warn("no memory for a timer: some of the unused image layers stay until the next sweep");
+}
+
 int imports_sweep_soon(struct imports *im)
 {
 	return timer_in(&im->sv->loop, &im->sweep_soon, SWEEP_AT_START_NS, on_sweep_soon);

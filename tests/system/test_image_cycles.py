@@ -42,7 +42,8 @@ HEAD = ["| cycles | RSS KiB | descriptors | files in state | KiB in state | KiB 
 
 
 def settled(host):
-    """When everything that was begun has ended, sweeps and spare shims too."""
+    """When everything that was begun has ended, the last sweep (of what was too new for the one before) and spare shims too."""
+    time.sleep(2.5)
     eventually(lambda: not working(), working)
     host.assert_clean()
     eventually(lambda: not working() and len(host.spares()) == host.ask("info").get("spare_shims", 0) == 4, "the spares are made")
