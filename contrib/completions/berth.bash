@@ -2,12 +2,13 @@
 
 _berth_commands() {
 	case $1 in
-	"") echo "run create start stop restart kill pause unpause exec attach wait rename update rm ps inspect logs top stats events actions pod pull push login logout image load image save image volume token info check upgrade shutdown version completion help " ;;
+	"") echo "run create start stop restart kill pause unpause exec attach wait rename update rm ps inspect logs top stats events actions pod pull push login logout image load image save image network volume token info check upgrade shutdown version completion help " ;;
 	"container") echo "run create start stop restart kill pause unpause exec attach wait rename update rm ps inspect logs top stats actions " ;;
 	"pod") echo "create ls inspect rm " ;;
 	"image") echo "import export ls inspect tag history rm " ;;
 	"image") echo "import export ls inspect tag history rm " ;;
 	"image") echo "import export ls inspect tag history rm " ;;
+	"network") echo "create ls inspect rm " ;;
 	"volume") echo "create ls inspect rm " ;;
 	"token") echo "create ls revoke check " ;;
 	esac
@@ -58,6 +59,11 @@ _berth_resolve() {
 	"image tag"|"tag") echo "image tag" ;;
 	"image history"|"history") echo "image history" ;;
 	"image rm"|"rmi"|"image remove") echo "image rm" ;;
+	network) echo network ;;
+	"network create") echo "network create" ;;
+	"network ls"|"network list") echo "network ls" ;;
+	"network inspect") echo "network inspect" ;;
+	"network rm"|"network remove") echo "network rm" ;;
 	volume) echo volume ;;
 	"volume create") echo "volume create" ;;
 	"volume ls"|"volume list") echo "volume ls" ;;
@@ -120,6 +126,10 @@ _berth_flags() {
 	"image tag") echo "--help" ;;
 	"image history") echo "--format -q --quiet --no-trunc --help" ;;
 	"image rm") echo "-f --force --help" ;;
+	"network create") echo "-d --driver --subnet --gateway --dns --dns-search --mtu --internal --shared -l --label --help" ;;
+	"network ls") echo "-f --filter --all-projects --format -q --quiet --no-trunc --help" ;;
+	"network inspect") echo "-f --format --help" ;;
+	"network rm") echo "--help" ;;
 	"volume create") echo "--help" ;;
 	"volume ls") echo "-f --filter --all-projects --format -q --quiet --no-trunc --help" ;;
 	"volume inspect") echo "-f --format --help" ;;
@@ -171,7 +181,7 @@ _berth_value() {
 	"run --sysctl") echo "-" ;;
 	"run --shm-size") echo "-" ;;
 	"run --oom-score-adj") echo "-" ;;
-	"run --network") echo "none host" ;;
+	"run --network") echo "network" ;;
 	"run --pid") echo "host private" ;;
 	"run --ipc") echo "host private" ;;
 	"run --pod") echo "pod" ;;
@@ -214,7 +224,7 @@ _berth_value() {
 	"create --sysctl") echo "-" ;;
 	"create --shm-size") echo "-" ;;
 	"create --oom-score-adj") echo "-" ;;
-	"create --network") echo "none host" ;;
+	"create --network") echo "network" ;;
 	"create --pid") echo "host private" ;;
 	"create --ipc") echo "host private" ;;
 	"create --pod") echo "pod" ;;
@@ -308,6 +318,16 @@ _berth_value() {
 	"image ls --format") echo "json table" ;;
 	"image inspect --format"|"image inspect -f") echo "json" ;;
 	"image history --format") echo "json table" ;;
+	"network create --driver"|"network create -d") echo "routed" ;;
+	"network create --subnet") echo "-" ;;
+	"network create --gateway") echo "-" ;;
+	"network create --dns") echo "-" ;;
+	"network create --dns-search") echo "-" ;;
+	"network create --mtu") echo "-" ;;
+	"network create --label"|"network create -l") echo "-" ;;
+	"network ls --filter"|"network ls -f") echo "name= driver= label=" ;;
+	"network ls --format") echo "json table" ;;
+	"network inspect --format"|"network inspect -f") echo "json" ;;
 	"volume ls --filter"|"volume ls -f") echo "name= dangling=" ;;
 	"volume ls --format") echo "json table" ;;
 	"volume inspect --format"|"volume inspect -f") echo "json" ;;
@@ -356,6 +376,8 @@ _berth_operand() {
 	"image tag") echo "image" ;;
 	"image history") echo "image" ;;
 	"image rm") echo "image" ;;
+	"network inspect") echo "network" ;;
+	"network rm") echo "network" ;;
 	"volume inspect") echo "volume" ;;
 	"volume rm") echo "volume" ;;
 	"token revoke") echo "token" ;;
@@ -373,6 +395,7 @@ _berth_names() {
 	done ;;
 	pod) berth "${_berth_global[@]}" pod ls --format '{{.meta.name}}' 2>/dev/null ;;
 	volume) berth "${_berth_global[@]}" volume ls -q 2>/dev/null ;;
+	network) berth "${_berth_global[@]}" network ls --format '{{.meta.name}}' 2>/dev/null ;;
 	token) berth "${_berth_global[@]}" token ls -q 2>/dev/null ;;
 	command) _berth_commands "" ;;
 	*) echo "$1" ;;
