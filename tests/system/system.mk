@@ -23,4 +23,10 @@ soak-images: $(PROGRAMS) $(B)/guest
 	BERTH_BIN=$(B) BERTH_SLOW=$(SLOW) BERTH_CYCLES=$(CYCLES) \
 		BERTH_CAMPAIGN=$(CURDIR)/tests/campaigns/$(shell date -u +%Y-%m-%d)-pull.md tests/system/run -q -s -k soak_images
 
-.PHONY: check-system soak soak-images
+# Power cuts in mid-pull; CUTS=n SEED=n
+CUTS ?= 60
+soak-power: $(PROGRAMS) $(B)/guest
+	BERTH_BIN=$(B) BERTH_SLOW=$(SLOW) BERTH_CUTS=$(CUTS) BERTH_CUT_IMAGES=8 $(if $(SEED),BERTH_SEED=$(SEED)) \
+		BERTH_CAMPAIGN=$(CURDIR)/tests/campaigns/$(shell date -u +%Y-%m-%d)-power.md tests/system/run -q -s -k soak_power
+
+.PHONY: check-system soak soak-images soak-power
