@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/loop.h"
+#include "base/own.h"
 #include "base/str.h"
 #include "ctl/mem.h"
 #include "ctl/print.h"
@@ -27,6 +28,17 @@ void progress_init(struct progress *p, bool quiet, bool json)
 
 /* ---------------------------------------------------------------- bars */
 
+/* Nothing moves: it has not begun, or is done. */
+static bool state_rests(const char *state)
+{
+	static const char *const resting[] = {"waiting", "exists", "mounted", "complete"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(resting); i++)
+		if (!strcmp(state, resting[i]))
+			return true;
+	return false;
+}
+
 const char *progress_line(const struct progress_part *part, unsigned cols, char *buf, size_t size)
 {
 	char at[PRINT_SIZE], of[PRINT_SIZE], bar[64];
@@ -39,7 +51,7 @@ const char *progress_line(const struct progress_part *part, unsigned cols, char 
 	if (full && full < width)
 		bar[full - 1] = '>';
 	bar[width] = 0;
-	if (!strcmp(part->state, "complete") || !strcmp(part->state, "exists") || !strcmp(part->state, "waiting"))
+	if (state_rests(part->state))
 		snprintf(buf, size, "%.12s: %-11s  %s", id, part->state, print_size(part->size, of));
 	else if (width)
 		snprintf(buf, size, "%.12s: %-11s [%s] %s / %s", id, part->state, bar, print_size(part->at, at),
@@ -60,7 +72,7 @@ static void bars_clear(struct progress *p)
 
 static bool part_works(const struct progress_part *part)
 {
-	return !strcmp(part->state, "downloading") || !strcmp(part->state, "unpacking");
+	return !state_rests(part->state) && strcmp(part->state, "downloaded") != 0;
 }
 
 static void bars_draw(struct progress *p, bool now)

@@ -195,11 +195,31 @@ static bool blob_is_first(const struct image_export *x, unsigned image, const ch
 	return true;
 }
 
+/* A layout has OCI's manifests: other tools see no others in it. The config, and so the image's id, stays what it was. */
+static int root_convert(struct content *c, struct err *e)
+{
+	struct buf json;
+
+	if (!strcmp(c->root.media_type, OCI_MANIFEST))
+		return 0;
+	buf_init(&json, OCI_JSON_MAX);
+	if (oci_manifest_make(&c->manifest, &json) < 0) {
+		buf_fini(&json);
+		return err_set(e, ENOMEM, "export", "no memory");
+	}
+	free(c->json);
+	c->root.size = json.len;
+	c->json = buf_take(&json);
+	snprintf(c->root.media_type, sizeof c->root.media_type, OCI_MANIFEST);
+	digest_of(c->json, (size_t)c->root.size, c->root.digest);
+	return 0;
+}
+
 static int layout_blobs_put(struct sink *k, unsigned i)
 {
-	const struct content *c = &k->x->content[i];
+	struct content *c = &k->x->content[i];
 	char name[96];
-	int r = 0;
+	int r = root_convert(c, k->e);
 
 	for (unsigned b = 0; r == 0 && b < c->n_blobs; b++) {
 		snprintf(name, sizeof name, "blobs/sha256/%.64s", c->blob[b].d.digest + 7);

@@ -145,20 +145,6 @@ static int config_name_check(const char *path, const char *digest, struct err *e
 	return 0;
 }
 
-static int docker_manifest_make(const struct oci_manifest *m, struct buf *json)
-{
-	buf_printf(json,
-		   "{\"schemaVersion\":2,\"mediaType\":\"application/"
-		   "vnd.oci.image.manifest.v1+json\",\"config\":{\"mediaType\":"
-		   "\"application/vnd.oci.image.config.v1+json\",\"digest\":\"%s\",\"size\":%llu},\"layers\":[",
-		   m->config.digest, (unsigned long long)m->config.size);
-	for (unsigned i = 0; i < m->n_layers; i++)
-		buf_printf(json, "%s{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":%llu}", i ? "," : "",
-			   m->layer[i].media_type, m->layer[i].digest, (unsigned long long)m->layer[i].size);
-	buf_adds(json, "]}");
-	return json->failed ? -ENOMEM : 0;
-}
-
 /* The compression is not told by the name: two bytes say it. */
 static int docker_layer_type(struct image_store *s, struct oci_descriptor *d, struct err *e)
 {
@@ -204,7 +190,7 @@ static int docker_image_import(struct import *im, const struct oci_docker *d, st
 	int r = docker_blobs_put(im, d, &m, e);
 
 	buf_init(&json, OCI_JSON_MAX);
-	if (r == 0 && docker_manifest_make(&m, &json) < 0)
+	if (r == 0 && oci_manifest_make(&m, &json) < 0)
 		r = err_set(e, ENOMEM, "import", "manifest");
 	if (r == 0)
 		r = blob_put_bytes(im->store, json.data, json.len, digest, e);

@@ -3,6 +3,7 @@
  * a few bytes of text are some hundred of memory. */
 #include "image/oci.h"
 
+#include "base/buf.h"
 #include "base/own.h"
 #include "base/str.h"
 #include "image/digest.h"
@@ -135,7 +136,7 @@ bool oci_is_index(const char *media_type)
 
 bool oci_is_manifest(const char *media_type)
 {
-	return !strcmp(media_type, "application/vnd.oci.image.manifest.v1+json") ||
+	return !strcmp(media_type, OCI_MANIFEST) ||
 	       !strcmp(media_type, "application/vnd.docker.distribution.manifest.v2+json");
 }
 
@@ -252,7 +253,7 @@ int oci_document_type(const char *json, size_t len, char ret[128], struct err *e
 	if (!ret[0]) /* OCI does not ask for it */
 		snprintf(ret, 128, "%s",
 			 json_object_get(root, "manifests") ? "application/vnd.oci.image.index.v1+json"
-			 : json_object_get(root, "layers")  ? "application/vnd.oci.image.manifest.v1+json"
+			 : json_object_get(root, "layers")  ? OCI_MANIFEST
 							    : "");
 	if (!oci_is_index(ret) && !oci_is_manifest(ret))
 		return err_set(e, 0, "json", "neither the manifest nor the index of an image (%.80s)",
@@ -639,6 +640,35 @@ void oci_history_free(Berth__HistoryEntry **list, size_t n)
 	for (size_t i = 0; list && i < n; i++)
 		berth__history_entry__free_unpacked(list[i], NULL);
 	free(list);
+}
+
+/* What Docker calls a layer has a name of OCI's too. */
+static const char *oci_layer_type(const char *media_type)
+{
+	static const char *const types[][2] = {
+		{"application/vnd.docker.image.rootfs.diff.tar", "application/vnd.oci.image.layer.v1.tar"},
+		{"application/vnd.docker.image.rootfs.diff.tar.gzip", "application/vnd.oci.image.layer.v1.tar+gzip"},
+		{"application/vnd.docker.image.rootfs.diff.tar.zstd", "application/vnd.oci.image.layer.v1.tar+zstd"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+		if (!strcmp(media_type, types[i][0]))
+			return types[i][1];
+	return media_type;
+}
+
+int oci_manifest_make(const struct oci_manifest *m, struct buf *json)
+{
+	buf_printf(json,
+		   "{\"schemaVersion\":2,\"mediaType\":\"" OCI_MANIFEST "\",\"config\":{\"mediaType\":"
+		   "\"application/vnd.oci.image.config.v1+json\",\"digest\":\"%s\",\"size\":%llu},\"layers\":[",
+		   m->config.digest, (unsigned long long)m->config.size);
+	for (unsigned i = 0; i < m->n_layers; i++)
+		buf_printf(json, "%s{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":%llu}", i ? "," : "",
+			   oci_layer_type(m->layer[i].media_type), m->layer[i].digest,
+			   (unsigned long long)m->layer[i].size);
+	buf_adds(json, "]}");
+	return json->failed ? -ENOMEM : 0;
 }
 
 /* ---------------------------------------------------------------- docker-archive */

@@ -15,6 +15,7 @@
 #define OCI_LIST_MAX	    8192	 /* strings in one list of a config */
 #define OCI_JSON_VALUES	    200000	 /* each takes some 100 bytes of memory or more */
 #define OCI_JSON_DEPTH	    32
+#define OCI_MANIFEST	    "application/vnd.oci.image.manifest.v1+json"
 #define DIGEST_SIZE	    72 /* "sha256:" + 64 hex digits + NUL */
 
 struct oci_descriptor {
@@ -62,6 +63,9 @@ int oci_image_parse(const char *json, size_t len, struct oci_image *ret, struct 
 /* The config's history, oldest first, of empty_layer and the words alone. None is no error. */
 int oci_history_parse(const char *json, size_t len, Berth__HistoryEntry ***ret, size_t *ret_n, struct err *e);
 void oci_history_free(Berth__HistoryEntry **list, size_t n);
+/* An OCI manifest that names the same blobs, whatever it was that named them before. -ENOMEM. */
+struct buf;
+int oci_manifest_make(const struct oci_manifest *m, struct buf *json);
 int oci_docker_parse(const char *json, size_t len, struct oci_docker **ret, unsigned *ret_n, struct err *e);
 void oci_docker_free(struct oci_docker *list, unsigned n);
 void oci_manifest_fini(struct oci_manifest *m);

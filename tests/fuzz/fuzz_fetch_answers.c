@@ -35,10 +35,13 @@ static void tokens(const char *text, size_t len)
 
 static void urls(const char *text)
 {
-	char host[300];
+	char host[300], whole[HTTP_URL_SIZE];
 	bool tls;
 
 	if (url_parse(text, &tls, host, sizeof host) && (!host[0] || strchr(host, '@') || strchr(host, '/')))
+		abort();
+	if (url_parse(text, &tls, host, sizeof host) && url_add(text, "digest=1", whole) == 0 &&
+	    !url_same_origin(text, whole))
 		abort();
 	if (url_same_origin(text, "https://h/") && !url_same_origin("https://h/", text))
 		abort();

@@ -12,6 +12,7 @@ import time
 import pytest
 
 import podman as pod
+from conftest import private_host
 from host import BIN, SLOW, eventually
 from test_pull import image, working
 
@@ -265,3 +266,32 @@ def test_podman_loads_and_runs_it(host, made, tmp_path, form):
         assert loaded == "docker.io/local/made:1"
     assert podman.run(loaded, "cat", "/n2").startswith("2 of")
     assert podman("image", "inspect", "--format", "{{.Id}}", loaded) == img.id[7:]
+
+
+def test_an_export_that_loses_its_berthd_says_so_and_leaves_nothing(made, tmp_path):
+    """It is not asked again: what was written would be there twice."""
+    with private_host() as h:
+        h.berth("run", "-d", "--name", "sleeper", "busybox", "sleep", "1000")
+        os.mkfifo(tmp_path / "slow")
+        keep = os.open(tmp_path / "slow", os.O_RDONLY | os.O_NONBLOCK)
+        p = subprocess.Popen([os.path.join(BIN, "berth"), "--socket", h.socket, "save", "-o", str(tmp_path / "slow"), "busybox"],
+                             stderr=subprocess.PIPE)
+        eventually(working, "the job")
+        h.restart()
+        assert b"went away in the middle" in p.stderr.read() and p.wait() == 1
+        os.close(keep)
+        eventually(lambda: not working(), working)
+
+
+def test_load_takes_what_was_compressed_on_its_way(host, made):
+    img = made()
+    archive = tool(host, "save", "local/made:1", capture_output=True, check=True).stdout
+    for pack in (["gzip", "-1"], ["zstd", "-q", "-1"]):
+        if not shutil.which(pack[0]):
+            continue
+        host.berth("image", "rm", "local/made:1")
+        packed = subprocess.run(pack, input=archive, capture_output=True, check=True).stdout
+        assert tool(host, "load", "-q", input=packed, capture_output=True, check=True).stdout.decode().split() == ["docker.io/local/made:1"]
+        assert ids(host, "local/made:1")[0] == img.id
+    assert tool(host, "load", input=archive[:-3000], capture_output=True).returncode == 1      # cut
+    assert tool(host, "load", input=b"", capture_output=True).returncode == 1

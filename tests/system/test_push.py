@@ -115,6 +115,24 @@ def test_push_with_credentials_over_tls(host, place, locked, imported):
     assert "s3cret" not in host.log() and "czNjcmV0" not in host.log()
 
 
+@needs_docker_registry
+def test_dockers_manifests_stay_what_they_are(host, place, plain, tmp_path):
+    """Pulled and pushed they have the digests that they had. In a layout they become OCI's, so that others see them; the id stays."""
+    sh("sh", MKIMAGE, "-x", "-b", "/bin/busybox", str(tmp_path / "fixture"), "fixture:1")
+    name = plain.host + "/v2s2/"
+    sh("skopeo", "copy", "-q", "--dest-tls-verify=false", "--format", "v2s2", "oci:%s/fixture" % tmp_path, "docker://%sfrom:1" % name)
+    host.berth("pull", name + "from:1")
+    digest, manifest = inspect(name + "from:1", "--tls-verify=false")
+    assert host.berth("push", "--tls-verify=false", name + "from:1", name + "to:1").text == digest
+    assert inspect(name + "to:1", "--tls-verify=false") == (digest, manifest)
+    assert "docker" in manifest["mediaType"] and "docker" in manifest["layers"][0]["mediaType"]
+    host.berth("image", "export", "--format", "oci-dir", "-o", str(tmp_path / "out"), name + "from:1")
+    sh("skopeo", "copy", "-q", "oci:%s/out:%sfrom:1" % (tmp_path, name), "oci:%s/again:x" % tmp_path)
+    host.berth("image", "rm", name + "from:1")
+    host.berth("image", "import", "-t", "local/again:1", str(tmp_path / "again"))
+    assert json.loads(host.berth("image", "inspect", "local/again:1").out)[0]["image_id"] == manifest["config"]["digest"]
+
+
 @pytest.fixture
 def podman(tmp_path):
     if pod.missing():
@@ -478,3 +496,22 @@ def test_a_push_ends_with_who_asked(host, bad, imported):
     actions = json.loads(host.berth("actions", "--format", "json").out)
     last = [a for a in actions if a["verb"] == "push"][-1]
     assert last["result"] == "error" and "nobody waits" in last["reason"]
+
+
+def test_a_push_goes_on_with_the_next_berthd(host, bad, imported):
+    """A kill -9 of berthd in the middle: the tool asks the next one, which sends what is missing."""
+    img, hold, first = imported(size=3 << 20), threading.Event(), [1]
+
+    def slow(h):
+        if h.command == "PUT" and "blobs" in h.path and first:
+            first.pop()
+            h.close_connection = True
+            return hold.wait(60)
+    bad.on("/uploads/", slow)
+    p = subprocess.Popen([os.path.join(BIN, "berth"), "--socket", host.socket, "push", "-q", "local/made:1", bad.host + "/p/made:1"],
+                         stdout=subprocess.PIPE, text=True)
+    eventually(lambda: not first, "the upload")
+    host.restart()
+    assert p.communicate(timeout=60)[0].strip() == img.manifest["digest"] and p.returncode == 0
+    hold.set()
+    assert ("p/made", "1") in bad.taken

@@ -207,6 +207,56 @@ static void test_a_fetcher_has_ip_sockets_and_nothing_else(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* An export, before and after it becomes the user who asked: reads the one folder, makes files in the other, and in no third. base is
+ * root's, what is in it is open to all. */
+static int a_sender_reads_here_and_writes_there(void)
+{
+	struct err e = {0};
+	AUTO_FD top = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	AUTO_FD from = -1;
+	AUTO_FD to = -1;
+	AUTO_FD made = -1;
+	bool landlock = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) > 0;
+
+	if (fchmod(top, 0755) < 0 || mkdirat(top, "from", 0755) < 0 || mkdirat(top, "to", 0777) < 0 ||
+	    fchmodat(top, "to", 0777, 0) < 0 ||
+	    close(openat(top, "from/file", O_CREAT | O_WRONLY | O_CLOEXEC, 0600)) < 0)
+		return 1;
+	from = openat(top, "from", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	to = openat(top, "to", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (confine_enter(&(struct confine){.caps = CAP_BIT(6) | CAP_BIT(7), .read_fd = from, .write_fd = to}, &e) < 0)
+		return 2;
+	made = openat(from, "file", O_RDONLY | O_CLOEXEC);
+	if (made < 0 || !refused(socket(AF_INET, SOCK_STREAM, 0)) || !refused(socket(AF_UNIX, SOCK_STREAM, 0)))
+		return 3;
+	if (landlock && (!refused(openat(from, "new", O_CREAT | O_WRONLY | O_CLOEXEC, 0600)) ||
+			 !refused(openat(top, "new", O_CREAT | O_WRONLY | O_CLOEXEC, 0600)) ||
+			 !refused(open("/etc/passwd", O_RDONLY | O_CLOEXEC))))
+		return 4;
+	if (confine_become(12345, 12346, 0, &e) < 0 || getuid() != 12345 || getgid() != 12346 || getgroups(0, NULL))
+		return 5;
+	if (!refused(setuid(0)) || !refused(openat(from, "file", O_RDONLY | O_CLOEXEC)))
+		return 6;
+	close_fd(&made);
+	made = path_create(to, "made", 0644, 0);
+	return made < 0 || mkdirat(to, "folder", 0755) < 0 ? 7 : 0;
+}
+
+static void test_a_sender_reads_one_folder_and_writes_another_as_who_asked(void **state)
+{
+	int status;
+	pid_t pid;
+
+	(void)state;
+	if (geteuid())
+		SKIP("needs root");
+	pid = fork();
+	if (pid == 0)
+		_exit(a_sender_reads_here_and_writes_there());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 static void test_an_import_can_do_its_work(void **state)
 {
 	(void)state;
@@ -249,6 +299,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_a_gateway_has_unix_sockets_and_nothing_else, each_init, each_fini),
 		cmocka_unit_test_setup_teardown(test_a_fetcher_has_ip_sockets_and_nothing_else, each_init, each_fini),
+		cmocka_unit_test_setup_teardown(test_a_sender_reads_one_folder_and_writes_another_as_who_asked,
+						each_init, each_fini),
 		cmocka_unit_test_setup_teardown(test_an_import_can_do_its_work, each_init, each_fini),
 		cmocka_unit_test_setup_teardown(test_device_nodes_of_an_image_cannot_be_opened, each_init, each_fini),
 		cmocka_unit_test_setup_teardown(test_nothing_can_be_executed_or_mounted, each_init, each_fini),

@@ -233,6 +233,33 @@ static void errors_of_registries(void **state)
 	assert_string_equal(text, "");
 }
 
+static void an_argument_is_added_to_a_url(void **state)
+{
+	static const struct {
+		const char *url, *whole;
+	} rows[] = {
+		{"http://h/v2/x/blobs/uploads/1", "http://h/v2/x/blobs/uploads/1?digest=sha256%3Aab"},
+		{"https://h:5000/u?_state=a%20b&c=%2F", "https://h:5000/u?_state=a%20b&c=%2F&digest=sha256%3Aab"},
+		{"https://h/u?", "https://h/u?digest=sha256%3Aab"},
+		{"https://h/u#part", "https://h/u?digest=sha256%3Aab"},
+		{"https://h", "https://h?digest=sha256%3Aab"},
+		{"/relative", NULL},
+		{"", NULL},
+	};
+	char url[HTTP_URL_SIZE], longest[HTTP_URL_SIZE] = "http://h/";
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		int r = url_add(rows[i].url, "digest=sha256%3Aab", url);
+
+		if ((r == 0) != (rows[i].whole != NULL) || (r == 0 && strcmp(url, rows[i].whole)))
+			fail_msg("'%s': %d '%s'", rows[i].url, r, r ? "" : url);
+	}
+	memset(longest + 9, 'x', sizeof longest - 10);
+	longest[sizeof longest - 1] = 0;
+	assert_true(url_add(longest, "digest=1", url) < 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -245,6 +272,7 @@ int main(void)
 		cmocka_unit_test(bad_mirrors_are_named),
 		cmocka_unit_test(origins_are_scheme_host_and_port),
 		cmocka_unit_test(urls_that_are_none),
+		cmocka_unit_test(an_argument_is_added_to_a_url),
 		cmocka_unit_test(tokens),
 		cmocka_unit_test(errors_of_registries),
 	};
