@@ -123,11 +123,10 @@ static int check_state(struct supervisor *sv)
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-static int fail(struct supervisor *sv, const struct err *e)
+/* After an upgrade the berthd before us goes on in our place. */
+static int fail(const struct err *e)
 {
 	log_err(e, "berthd cannot start");
-	supervisor_close(sv);
-	/* After an upgrade the berthd before us goes on in our place. */
 	upgrade_fall_back();
 	return EXIT_FAILURE;
 }
@@ -137,8 +136,10 @@ static int run(struct supervisor *sv, int listen_fd)
 	struct err e;
 	int r = supervisor_open(sv, listen_fd, &e);
 
-	if (r < 0)
-		return fail(sv, &e);
+	if (r < 0) {
+		supervisor_close(sv);
+		return fail(&e);
+	}
 	notify_ready();
 	upgrade_ready();
 	log_info("ready: %u containers, state %s, cgroup %s%s", sv->containers.n, sv->cfg.state_dir, sv->cg.mount,
@@ -173,17 +174,12 @@ int main(int argc, char **argv)
 	log_init("berthd", a.debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
 	sv.argc = argc;
 	sv.argv = argv;
-	if (exe_find(&sv, &e) < 0 || configure(&sv, &a, &e) < 0) {
-		log_err(&e, "berthd cannot start");
-		return EXIT_FAILURE;
-	}
+	if (a.takeover && upgrade_takeover(argv, a.takeover, &listen_fd, &sv.generation, &e) < 0)
+		return fail(&e);
+	if (exe_find(&sv, &e) < 0 || configure(&sv, &a, &e) < 0)
+		return fail(&e);
 	log_init("berthd", sv.cfg.debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
 	if (a.check_state)
 		return check_state(&sv);
-	if (a.takeover && upgrade_takeover(argv, a.takeover, &listen_fd, &sv.generation, &e) < 0) {
-		log_err(&e, "take over from the berthd before");
-		upgrade_fall_back();
-		return EXIT_FAILURE;
-	}
 	return run(&sv, listen_fd);
 }

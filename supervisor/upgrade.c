@@ -48,8 +48,8 @@ static struct {
 
 static const int crash_signals[] = {SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE, SIGALRM};
 
-/* argv of main without an earlier --takeover, with this one instead. */
-static char **argv_with(char *const *argv, char *takeover)
+/* argv of main with this word more, and without an earlier --takeover. */
+static char **argv_with(char *const *argv, char *word)
 {
 	size_t n = 0, k = 0;
 	char **list;
@@ -62,7 +62,7 @@ static char **argv_with(char *const *argv, char *takeover)
 	for (size_t i = 0; i < n; i++)
 		if (!i || !str_starts(argv[i], "--takeover="))
 			list[k++] = argv[i];
-	list[k] = takeover;
+	list[k] = word;
 	return list;
 }
 
@@ -152,11 +152,13 @@ static void check_too_long(struct timer *t)
 
 static int check_spawn(struct supervisor *sv, struct upgrade *u, struct err *e)
 {
-	char *argv[] = {u->binary, (char *)(uintptr_t) "--check-state", (char *)(uintptr_t) "--state",
-			sv->cfg.state_dir, NULL};
+	/* The flags that we have: it will be executed with them, and must know them and like the settings, too. */
+	AUTO_FREE char **argv = argv_with(sv->argv, (char *)(uintptr_t) "--check-state");
 	int words[2], err;
 	pid_t pid;
 
+	if (!argv)
+		return err_set(e, ENOMEM, "upgrade", "argv");
 	if (pipe2(words, O_CLOEXEC | O_NONBLOCK) < 0)
 		return err_set(e, errno, "upgrade", "pipe");
 	u->words_fd = words[0];
@@ -273,6 +275,11 @@ int upgrade_takeover(char **argv, const char *text, int *ret_listen_fd, uint32_t
 	*ret_generation = generation;
 	if (exe_fd < 0) {
 		log_warn("the upgrade did not come up: this is the old berthd again");
+		/* What goes over an exec: its deadline, which is none of ours, and what it was at when it crashed. We have no
+		 * children yet that anybody waits for. */
+		alarm(0);
+		while (waitpid(-1, NULL, WNOHANG) > 0) {
+		}
 		return 0;
 	}
 	/* The way back is prepared now: the socket must survive the exec once more, and the handler may not allocate. */

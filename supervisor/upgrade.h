@@ -1,6 +1,7 @@
 /* supervisor/upgrade.h - berthd becomes another berthd in place: same pid, same listening socket, no container touched.
  *
- * The new binary is first run with --check-state in a child: if it cannot load or refuses the state, nothing happens. Then what
+ * The new binary is first run with our flags and --check-state in a child: if it cannot load, or refuses them, the settings or the
+ * state, nothing happens. Then what
  * is queued for the store is committed and the new binary is executed over us, with two descriptors: the listening socket (so
  * that no connection is refused meanwhile) and the old executable. Clients and shims reconnect exactly as they do after a crash:
  * there is one way back, not two. Until the new one has said READY it goes back to the old one by itself: when it returns an

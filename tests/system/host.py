@@ -138,7 +138,7 @@ class Host:
         return self.daemon.wait(20 * SLOW)
 
     def settled(self):
-        """What inspect shows is on disk too. Only what was answered is at once: a kill -9 may take a state back that was merely seen."""
+        """What inspect shows is on disk too. A kill -9 may take back what was merely seen, and the end that a stop has told of."""
         eventually(lambda: not self.ask("info").get("store_queue"), "all is on disk")
 
     def restart(self, sig=signal.SIGKILL):
@@ -283,6 +283,7 @@ class Host:
     # -------------------------------------------------------------- what is left
 
     def remove_all(self):
+        self.settled()      # what is being created cannot be removed yet
         containers = self.list(all_projects=True)
         with self.client() as c:
             for container in containers:

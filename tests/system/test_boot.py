@@ -6,7 +6,9 @@ import time
 
 import pytest
 
+from conftest import private_host
 from host import SLOW, eventually
+from test_pains import disk
 
 POLICIES = {"always": "always", "unless": "unless-stopped", "failure": "on-failure", "never": "no"}
 TRAP = "trap 'echo asked; sleep 0.3; echo bye; exit 7' TERM; echo up; while :; do sleep 0.05; done"
@@ -49,6 +51,7 @@ def assert_after_boot(host):
 
 def test_power_cut_policies_decide_and_exits_are_unknown(host):
     all_policies(host, "sleep", "600")
+    host.settled()      # a stop is answered before its end is on disk
     host.kill()
     boot(host)
     assert_after_boot(host)
@@ -123,6 +126,24 @@ def test_a_shutdown_that_did_not_happen_is_over_with_the_next_berthd(host):
         host.wait_state(name, "running")
     now = states(host)
     assert now["never"] == "exited" and {now[n + "-stopped"] for n in POLICIES} == {"stopped"}, now
+
+
+def test_a_shutdown_is_answered_when_the_ends_are_on_disk():
+    with disk() as d, private_host(state=d.path + "/state") as host:
+        name = host.detached("--restart", "unless-stopped", "--", "sh", "-c", "trap 'exit 7' TERM; echo up; while :; do sleep 0.05; done")
+        host.wait_log(name, "up")
+        host.settled()
+        d.freeze()
+        try:
+            p = host.popen("shutdown")
+            host.wait_state(name, "exited")
+            time.sleep(0.3)
+            assert p.poll() is None, "answered while no disk knows of the end"
+        finally:
+            d.thaw()
+        assert p.wait(20 * SLOW) == 0, p.stderr.read()
+        host.restart()
+        assert host.wait_state(name, "running")["last_exit"]["code"] == 7
 
 
 @pytest.mark.parametrize("verb, after", [("stop", "stopped"), ("restart", "running")])

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -424,7 +425,7 @@ def test_upgrade_to_a_broken_binary_falls_back_to_the_old_one(broken):
                 f.write("nothing to execute\n")
             os.chmod(folder + "/berthd", 0o755)
         elif broken == "dies at once":
-            # Passes the check of the state, then dies where a new berthd would come up.
+            # It ends well whatever it is asked, and is no berthd.
             with open(folder + "/berthd", "w") as f:
                 f.write("#!/bin/sh\ncase \"$*\" in *--check-state*) exit 0;; esac\nexit 9\n")
             os.chmod(folder + "/berthd", 0o755)
@@ -434,9 +435,67 @@ def test_upgrade_to_a_broken_binary_falls_back_to_the_old_one(broken):
         eventually(lambda: answer(host).get("pid"), "it answers")
         assert host.daemon.poll() is None
         assert host.status(name)["pid"] == pid and host.berth("exec", name, "echo", "well").text == "well"
-        if broken != "dies at once":
-            assert r.code != 0 and r.err
+        assert r.code != 0 and "nothing has changed" in r.err
         host.run_("true")
+
+
+@contextlib.contextmanager
+def upgraded_in_vain(change=lambda program: program):
+    """A berthd that another is to take over from, which does not get as far."""
+    folder = os.path.join(os.environ["BERTH_TEST_DIR"], "programs")
+    copy_programs(folder)
+    with private_host(exe=folder + "/berthd") as host:
+        old = os.stat(folder + "/berthd").st_ino
+        with open(folder + "/berthd", "rb") as f:
+            program = change(f.read())
+        with open(folder + "/new", "wb") as f:
+            f.write(program)
+        os.chmod(folder + "/new", 0o755)
+        os.rename(folder + "/new", folder + "/berthd")
+        name = host.detached("sleep", "600")
+        before = host.status(name)
+        yield host
+        eventually(lambda: "this is the old berthd again" in host.log() and answer(host).get("pid"), "it has gone back, and answers")
+        assert host.daemon.poll() is None and os.stat("/proc/%d/exe" % host.daemon.pid).st_ino == old
+        assert host.status(name) == before and host.berth("exec", name, "echo", "well").text == "well"
+
+
+def test_a_new_berthd_that_cannot_start_gives_way_to_the_old_one():
+    def broken(program):
+        assert program.count(b"%s/boot_id\0") == 1
+        return program.replace(b"%s/boot_id\0", b"%s/no/such\0")        # it accepts the state, and fails when it recovers
+    with upgraded_in_vain(broken) as host:
+        host.popen("upgrade").communicate(timeout=20 * SLOW)
+
+
+def test_a_new_berthd_that_crashes_before_it_is_ready_gives_way_to_the_old_one():
+    with upgraded_in_vain() as host:
+        shim = host.status(host.detached("sleep", "600"))["shim_pid"]
+        os.kill(shim, signal.SIGSTOP)       # the new one waits for it a while, and is not ready
+
+        def guarded():
+            with open("/proc/%d/status" % host.daemon.pid) as f:
+                caught = int(re.search(r"^SigCgt:\s*(\S+)", f.read(), re.M)[1], 16)
+            return caught >> signal.SIGSEGV - 1 & 1
+        try:
+            p = host.popen("upgrade")
+            eventually(guarded, "the new one knows the way back", pause=0.001)
+            host.daemon.send_signal(signal.SIGSEGV)
+            p.communicate(timeout=20 * SLOW)
+        finally:
+            os.kill(shim, signal.SIGCONT)
+
+
+def test_an_upgrade_with_settings_that_are_wrong_by_now_is_refused(tmp_path):
+    config = tmp_path / "berthd.conf"
+    config.write_text("spare_shims = 0\n")
+    with private_host(options=["--config", str(config)]) as host:
+        config.write_text("spare_shims = perhaps\n")
+        host.refused("upgrade", text="nothing has changed")
+        assert answer(host).get("generation", 0) == 0
+        config.write_text("spare_shims = 1\n")
+        host.berth("upgrade")
+        eventually(lambda: answer(host).get("generation", 0) == 1, "upgraded")
 
 
 # ---------------------------------------------------------------- leaks at chosen places
