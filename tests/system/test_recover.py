@@ -314,11 +314,11 @@ def test_old_jobs_are_ended_by_the_next_berthd(host):
 def test_second_berthd_on_one_state_folder_refuses_and_disturbs_nothing(host):
     name = host.detached("sleep", "600")
     p = subprocess.run(host.argv(), capture_output=True, timeout=20 * SLOW, text=True)
-    assert p.returncode != 0 and host.state in p.stderr
+    assert p.returncode != 0 and "another berthd (pid %d) uses %s" % (host.daemon.pid, host.state) in p.stderr
     argv = host.argv()
     argv[argv.index("--run") + 1] = host.run + "-other"
     p = subprocess.run(argv, capture_output=True, timeout=20 * SLOW, text=True)
-    assert p.returncode != 0 and host.state in p.stderr
+    assert p.returncode != 0 and "another berthd (pid %d) uses %s" % (host.daemon.pid, host.state) in p.stderr
     shutil.rmtree(host.run + "-other", ignore_errors=True)
     assert host.berth("exec", name, "echo", "well").text == "well"
 
@@ -358,6 +358,17 @@ def test_shim_killed_ends_its_container_unknown_and_the_policy_decides(host, pol
     assert not after["last_exit"].get("known") and "shim" in after["last_exit"]["reason"]
     eventually(lambda: not set(tree) & set(processes()), "no orphan of it")
     assert host.status(bystander) == other
+
+
+def test_shim_killed_takes_along_what_no_pid_namespace_holds(host):
+    """The kernel ends what shares a pid namespace with the container's first process; this has none of its own."""
+    name = host.detached("--pid", "host", "--", "guest", "tree", "3")
+    host.wait_log(name, "tree up")
+    tree = [p["pid"] for p in host.ask("container_top", {"ref": name})["processes"]]
+    assert len(tree) > 2
+    os.kill(host.status(name)["shim_pid"], 9)
+    host.wait_state(name, "exited", "unknown")
+    eventually(lambda: not set(tree) & set(processes()), "no orphan of it")
 
 
 # ---------------------------------------------------------------- upgrade in place
