@@ -38,7 +38,7 @@ BERTHD_PKGS := libcgroup libseccomp libcap sqlite3 libprotobuf-c jansson libcryp
 JOB_PKGS    := libarchive libisal libzstd libcrypto jansson libprotobuf-c
 FETCH_PKGS  := libcurl libcrypto jansson libprotobuf-c
 NET_PKGS    := libmnl libnftables libprotobuf-c
-CTL_PKGS    := smartcols jansson libcrypto libprotobuf-c
+CTL_PKGS    := smartcols jansson libprotobuf-c
 GATEWAY_PKGS := libmicrohttpd jansson libprotobuf-c
 
 # ---------------------------------------------------------------- flags

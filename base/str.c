@@ -497,6 +497,56 @@ int str_to_time(const char *s, int64_t now_wall_ns, int64_t *ret)
 	return 0;
 }
 
+/* ---------------------------------------------------------------- base64 */
+
+static const char base64_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+void str_base64(const void *data, size_t len, char *out)
+{
+	const unsigned char *in = data;
+
+	for (size_t i = 0; i < len; i += 3) {
+		size_t left = len - i;
+		uint32_t bits =
+			(uint32_t)in[i] << 16 | (left > 1 ? (uint32_t)in[i + 1] << 8 : 0) | (left > 2 ? in[i + 2] : 0);
+
+		*out++ = base64_digits[bits >> 18];
+		*out++ = base64_digits[bits >> 12 & 63];
+		*out++ = left > 1 ? base64_digits[bits >> 6 & 63] : '=';
+		*out++ = left > 2 ? base64_digits[bits & 63] : '=';
+	}
+	*out = 0;
+}
+
+ssize_t str_base64_decode(const char *s, void *out)
+{
+	unsigned char *to = out;
+	size_t len = strlen(s), pad = 0;
+
+	if (len % 4)
+		return -EINVAL;
+	while (pad < 2 && pad < len && s[len - pad - 1] == '=')
+		pad++;
+	for (size_t i = 0; i < len; i += 4) {
+		size_t n = i + 4 == len ? 4 - pad : 4;
+		uint32_t bits = 0;
+
+		for (size_t k = 0; k < 4; k++) {
+			const char *digit = k < n ? strchr(base64_digits, s[i + k]) : base64_digits;
+
+			if (!digit)
+				return -EINVAL;
+			bits = bits << 6 | (uint32_t)(digit - base64_digits);
+		}
+		/* What the last digit has beyond the last byte says nothing: one text for each content. */
+		if (bits & ((1u << (4 - n) * 8) - 1))
+			return -EINVAL;
+		for (size_t k = 0; k + 1 < n; k++)
+			*to++ = (unsigned char)(bits >> (16 - 8 * k));
+	}
+	return to - (unsigned char *)out;
+}
+
 /* ---------------------------------------------------------------- uuid */
 
 void uuid_make(char buf[UUID_SIZE])

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* Whole string or nothing: 0, or -EINVAL (not a number), -ERANGE. Decimal, no sign for u64, no spaces. */
 int str_to_u64(const char *s, uint64_t *ret);
@@ -32,6 +33,11 @@ const char *str_word(const char **p, const char *seps, size_t *len);
 const char *str_time(int64_t wall_ns, char buf[STR_TIME_SIZE]);
 /* RFC 3339 (any fraction, Z or offset), "@unixtime", or a duration meaning that long ago. */
 int str_to_time(const char *s, int64_t now_wall_ns, int64_t *ret);
+
+/* Base64 as RFC 4648 has it, with padding. Decoding is strict, out has room for strlen(s) / 4 * 3 bytes: their number, or -EINVAL. */
+#define STR_BASE64_SIZE(len) (((len) + 2) / 3 * 4 + 1)
+void str_base64(const void *data, size_t len, char *out);
+ssize_t str_base64_decode(const char *s, void *out);
 
 /* Random (version 4) uuid, 36 characters and a NUL. Aborts only if the kernel has no randomness. */
 #define UUID_SIZE 37

@@ -13,7 +13,6 @@
 #include "proto/wire.h"
 
 #include <errno.h>
-#include <openssl/evp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -173,7 +172,7 @@ static char *basic_make(const struct auth *a)
 {
 	size_t len = a->user && a->password ? strlen(a->user) + 1 + strlen(a->password) : 0;
 	AUTO_FREE char *plain = len ? malloc(len + 1) : NULL;
-	char *header = len ? malloc(len / 3 * 4 + 16) : NULL;
+	char *header = len ? malloc(6 + STR_BASE64_SIZE(len)) : NULL;
 
 	if (!plain || !header) {
 		free(header);
@@ -181,7 +180,7 @@ static char *basic_make(const struct auth *a)
 	}
 	snprintf(plain, len + 1, "%s:%s", a->user, a->password);
 	memcpy(header, "Basic ", 6);
-	EVP_EncodeBlock((unsigned char *)header + 6, (const unsigned char *)plain, (int)len);
+	str_base64(plain, len, header + 6);
 	explicit_bzero(plain, len);
 	return header;
 }

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <jansson.h>
-#include <openssl/evp.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,23 +105,13 @@ static size_t key_rank(const char *key, const char *host, const char *path)
 static char *base64_decode(const char *text)
 {
 	size_t len = strlen(text);
-	unsigned char *out;
-	int n;
+	char *out = len && len <= SECRET_MAX ? calloc(1, len / 4 * 3 + 1) : NULL;
 
-	if (len % 4 || len > SECRET_MAX)
-		return NULL;
-	out = calloc(1, len / 4 * 3 + 1);
-	n = out && len ? EVP_DecodeBlock(out, (const unsigned char *)text, (int)len) : -1;
-	if (n < 0) {
+	if (out && str_base64_decode(text, out) < 0) {
 		free(out);
 		return NULL;
 	}
-	while (len && text[len - 1] == '=') {
-		len--;
-		n--;
-	}
-	out[n < 0 ? 0 : n] = 0;
-	return (char *)out;
+	return out;
 }
 
 static char *text_of(const json_t *entry, const char *key)
@@ -189,16 +178,16 @@ int authfile_find(const char *json, size_t len, const char *host, const char *pa
 static json_t *entry_new(const char *user, const char *password)
 {
 	size_t len = strlen(user) + 1 + strlen(password);
-	AUTO_FREE unsigned char *plain = malloc(len + 1);
-	AUTO_FREE unsigned char *packed = malloc(len / 3 * 4 + 8);
+	AUTO_FREE char *plain = malloc(len + 1);
+	AUTO_FREE char *packed = malloc(STR_BASE64_SIZE(len));
 	json_t *entry = NULL;
 
 	if (plain && packed) {
-		snprintf((char *)plain, len + 1, "%s:%s", user, password);
-		EVP_EncodeBlock(packed, plain, (int)len);
+		snprintf(plain, len + 1, "%s:%s", user, password);
+		str_base64(plain, len, packed);
 		entry = json_pack("{s:s}", "auth", packed);
 		explicit_bzero(plain, len);
-		explicit_bzero(packed, len / 3 * 4 + 8);
+		explicit_bzero(packed, STR_BASE64_SIZE(len));
 	}
 	return entry;
 }

@@ -242,6 +242,33 @@ static void clean_paths_have_no_dots_and_no_empty_parts(void **state)
 		assert_row(str_is_clean_path(rows[i].text) == rows[i].ok, i);
 }
 
+static void base64_of_rfc_4648(void **state)
+{
+	static const struct {
+		const char *plain, *packed;
+	} rows[] = {{"", ""},
+		    {"f", "Zg=="},
+		    {"fo", "Zm8="},
+		    {"foo", "Zm9v"},
+		    {"foob", "Zm9vYg=="},
+		    {"fooba", "Zm9vYmE="},
+		    {"foobar", "Zm9vYmFy"},
+		    {"\xff\xef\xbe", "/+++"}};
+	static const char *const bad[] = {
+		"Z", "Zg", "Zg=", "Zg===", "=", "====", "Zg==Zg==", "Z===", "Zm8 ", "Zm-_", "Zh==", "Zm9=", "Zm9v\n"};
+	char packed[16], plain[16];
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		size_t len = strlen(rows[i].plain);
+
+		str_base64(rows[i].plain, len, packed);
+		assert_row(!strcmp(packed, rows[i].packed) && strlen(packed) + 1 == STR_BASE64_SIZE(len), i);
+		assert_row(str_base64_decode(packed, plain) == (ssize_t)len && !memcmp(plain, rows[i].plain, len), i);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_row(str_base64_decode(bad[i], plain) == -EINVAL, i);
+}
+
 static void utf8_is_checked_strictly(void **state)
 {
 	static const struct {
@@ -408,6 +435,7 @@ int main(void)
 		cmocka_unit_test(every_signal_reads_back_from_its_name),
 		cmocka_unit_test(names_keep_their_charset_and_length),
 		cmocka_unit_test(clean_paths_have_no_dots_and_no_empty_parts),
+		cmocka_unit_test(base64_of_rfc_4648),
 		cmocka_unit_test(utf8_is_checked_strictly),
 		cmocka_unit_test(words_are_found_without_changing_the_text),
 		cmocka_unit_test(times_are_read_in_every_form),
