@@ -255,6 +255,13 @@ class Host:
         eventually(reached, lambda: "%s is %s; %r" % (ref, " or ".join(states), last), seconds)
         return last[0]
 
+    def wait_pause(self, ref):
+        """A pause between two restarts that is long enough for what the test does in it."""
+        def paused():
+            s = self.status(ref)
+            return s["state"].endswith("BACKOFF") and s["next_retry_at"] > time.time_ns() + 700e6 + 130e6 * SLOW and s
+        return eventually(paused, "%s waits, and for longer" % ref, pause=0.05)
+
     def wait_reader(self):
         """A job reads: whoever follows a log is there."""
         jobs = self.cgroup_dir + "/jobs"
