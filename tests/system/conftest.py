@@ -134,8 +134,8 @@ def pytest_runtest_makereport(item, call):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "native: not run in the VM, where a test costs several times as much and all have 12 minutes: what asks "
-                            "no kernel for anything (the tool's words, completion, the model of image layers, the protocols of gateway and registry), "
-                            "needs tools of the host (skopeo, a registry), or takes minutes (the kill campaign)")
+                            "no kernel for anything (completion, the model of image layers, the protocols of gateway and registry) or needs "
+                            "tools of the host (skopeo, a registry)")
 
 
 def pytest_collection_modifyitems(config, items):

@@ -8,8 +8,6 @@ import pytest
 
 from host import SLOW, eventually, processes
 
-pytestmark = pytest.mark.native
-
 
 def read_events(p, n, seconds=10):
     lines = []
