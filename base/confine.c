@@ -44,9 +44,11 @@ static int mounts_confine(const char *dir, struct err *e)
 #define FS_REFER     (1ull << 13) /* ABI 2 */
 #define FS_TRUNCATE  (1ull << 14) /* ABI 3 */
 #define FS_IOCTL_DEV (1ull << 15) /* ABI 5 */
-#define NET_BIND     1ull	  /* ABI 4: TCP */
-#define NET_CONNECT  2ull
-#define SCOPE_ALL    3ull /* ABI 6: abstract unix sockets, signals */
+#define FS_OF_FILES                                                                                                    \
+	(LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_FILE | FS_TRUNCATE)
+#define NET_BIND    1ull /* ABI 4: TCP */
+#define NET_CONNECT 2ull
+#define SCOPE_ALL   3ull /* ABI 6: abstract unix sockets, signals */
 
 struct ruleset {
 	uint64_t fs, net, scoped;
@@ -55,7 +57,10 @@ struct ruleset {
 static int beneath_allow(int ruleset, int fd, uint64_t rights, struct err *e)
 {
 	struct landlock_path_beneath_attr rule = {.allowed_access = rights, .parent_fd = fd};
+	struct stat st;
 
+	if (fstat(fd, &st) == 0 && !S_ISDIR(st.st_mode))
+		rule.allowed_access &= FS_OF_FILES;
 	if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0)
 		return err_set(e, errno, "confine", "Landlock rule");
 	return 0;
@@ -97,6 +102,9 @@ static int landlock_enter(const struct confine *c, struct err *e)
 						  LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_WRITE_FILE |
 							  LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_DIR,
 						  e)) < 0)
+		return r;
+	if (c->change_fd > 0 &&
+	    (r = beneath_allow(ruleset, c->change_fd, attr.fs & ~(uint64_t)LANDLOCK_ACCESS_FS_EXECUTE, e)) < 0)
 		return r;
 	for (const char *const *path = c->read_paths; path && *path; path++) {
 		AUTO_FD fd = open(*path, O_PATH | O_CLOEXEC);

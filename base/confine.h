@@ -13,8 +13,9 @@ struct confine {
 	uint64_t caps; /* all others go, from the bounding set too */
 	const char *
 		write_dir; /* everything below may be changed; on a private mount without devices and programs. NULL: see below */
-	int read_fd;	   /* an open folder that may be read; <= 0: none */
+	int read_fd;	   /* an open folder or file that may be read; <= 0: none */
 	int write_fd;	   /* one in which files and folders may be made; <= 0: none */
+	int change_fd;	   /* one below which everything may be changed; its mounts stay what they are */
 	bool unix_sockets; /* may make those; else no socket of any kind */
 	int all_files; /* no limit on files but that nothing is executed or mounted: for verbs that parse nothing foreign */
 	const char *const

@@ -223,6 +223,49 @@ int path_create(int dir_fd, const char *path, mode_t mode, uint64_t resolve)
 	return (int)syscall(SYS_openat2, dir_fd, path, &how, sizeof how);
 }
 
+#define RESOLVE_TRIES 1000
+
+int path_open_in(int root_fd, const char *path, uint64_t flags, uint64_t resolve)
+{
+	int fd = -1;
+
+	for (unsigned i = 0; i < RESOLVE_TRIES; i++) {
+		fd = path_open(root_fd, *path ? path : ".", flags, resolve);
+		if (fd >= 0 || errno != EAGAIN)
+			break;
+	}
+	return fd;
+}
+
+int dir_make_in(int root_fd, const char *path, mode_t mode, uint64_t resolve)
+{
+	AUTO_FREE char *prefix = strdup(path);
+	AUTO_FD dir = path_open_in(root_fd, "", O_PATH | O_DIRECTORY, resolve);
+	size_t at = 0;
+
+	if (!prefix)
+		return -ENOMEM;
+	at += strspn(prefix, "/");
+	while (dir >= 0 && prefix[at]) {
+		size_t end = at + strcspn(prefix + at, "/");
+		char after = prefix[end];
+		int fd;
+
+		prefix[end] = 0;
+		fd = path_open_in(root_fd, prefix, O_PATH | O_DIRECTORY, resolve);
+		if (fd < 0 && errno == ENOENT) {
+			if (mkdirat(dir, prefix + at, mode) < 0 && errno != EEXIST)
+				return -errno;
+			fd = path_open_in(root_fd, prefix, O_PATH | O_DIRECTORY, resolve);
+		}
+		close_fd(&dir);
+		dir = fd;
+		prefix[end] = after;
+		at = end + strspn(prefix + end, "/");
+	}
+	return dir < 0 ? -errno : take_fd(&dir);
+}
+
 int dir_make(int dir_fd, const char *path, mode_t mode)
 {
 	AUTO_FREE char *part = NULL;

@@ -20,6 +20,11 @@ int file_write_atomic(int dir_fd, const char *path, const void *data, size_t len
 int path_open(int dir_fd, const char *path, uint64_t flags, uint64_t resolve);
 /* A new file, to be written. */
 int path_create(int dir_fd, const char *path, mode_t mode, uint64_t resolve);
+/* The same for paths that others may change: asked again when the kernel says EAGAIN, as it does to ".." while somebody renames. "" is
+ * root_fd itself. */
+int path_open_in(int root_fd, const char *path, uint64_t flags, uint64_t resolve);
+/* mkdir -p below root_fd, one part after the other, each prefix resolved anew (RESOLVE_…). The folder (O_PATH) or negative errno. */
+int dir_make_in(int root_fd, const char *path, mode_t mode, uint64_t resolve);
 int dir_make(int dir_fd, const char *path, mode_t mode); /* mkdir -p; 0 when it exists */
 int dir_remove_all(int dir_fd,
 		   const char *path); /* rm -rf, never crosses a mount, never follows a link; 0 when absent */

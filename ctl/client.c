@@ -34,6 +34,7 @@ static bool body_changes(Berth__Envelope__BodyCase body)
 	case BERTH__ENVELOPE__BODY_CONTAINER_ATTACH:
 	case BERTH__ENVELOPE__BODY_CONTAINER_TOP:
 	case BERTH__ENVELOPE__BODY_CONTAINER_STATS:
+	case BERTH__ENVELOPE__BODY_CONTAINER_COPY: /* its archive cannot be sent again anyway */
 	case BERTH__ENVELOPE__BODY_EVENTS:
 	case BERTH__ENVELOPE__BODY_ACTIONS:
 	case BERTH__ENVELOPE__BODY_CANCEL:

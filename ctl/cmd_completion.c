@@ -13,6 +13,8 @@ static bool is_words(const char *complete)
 	static const char *const kinds[] = {"container", "image",   "pod",  "volume", "network",
 					    "token",	 "command", "file", "dir"};
 
+	if (complete && !strcmp(complete, "copy"))
+		return false;
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
 		if (complete && !strcmp(complete, kinds[i]))
 			return false;
@@ -30,8 +32,9 @@ static bool is_container_verb(const struct entry *en)
 {
 	const char *kind = en->command->complete;
 
-	return !strchr(en->name, ' ') && ((kind && !strcmp(kind, "container")) || !strcmp(en->name, "run") ||
-					  !strcmp(en->name, "create") || !strcmp(en->name, "ps"));
+	return !strchr(en->name, ' ') &&
+	       ((kind && (!strcmp(kind, "container") || !strcmp(kind, "copy"))) || !strcmp(en->name, "run") ||
+		!strcmp(en->name, "create") || !strcmp(en->name, "ps"));
 }
 
 /* The other names of a command, one after the other: *p begins as its aliases. */
@@ -182,6 +185,10 @@ static const char bash_engine[] =
 	"\tcase $1 in\n"
 	"\tfile) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- \"$2\") ;;\n"
 	"\tdir) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- \"$2\") ;;\n"
+	"\tcopy)\n"
+	"\t\t[[ $2 == [!./]*:* ]] && return\n"
+	"\t\tmapfile -t COMPREPLY < <(compgen -f -- \"$2\"; compgen -W \"$(_berth_names container)\" -S : -- \"$2\")\n"
+	"\t\tif [[ ${COMPREPLY[0]} == *: ]]; then compopt -o nospace; else compopt -o filenames; fi ;;\n"
 	"\t-) COMPREPLY=() ;;\n"
 	"\t*)\n"
 	"\t\tmapfile -t COMPREPLY < <(compgen -W \"$(_berth_names \"$1\")\" -- \"$2\")\n"
@@ -378,10 +385,20 @@ static const char zsh_names[] = "typeset -ga _berth_global\n"
 				"_berth_command() { _berth_commands }\n"
 				"\n";
 
+static const char zsh_copy[] =
+	"_berth_copy() {\n"
+	"\tlocal -a names\n"
+	"\tnames=(${(f)\"$(berth $_berth_global ps -a --format '{{.meta.name}}' 2>/dev/null)\"})\n"
+	"\tcompadd -S '' -- ${names/%/:}\n"
+	"\t_files\n"
+	"}\n"
+	"\n";
+
 static void zsh_print(void)
 {
 	puts("#compdef berth\n# zsh completion of berth, written by `berth completion zsh`\n");
 	fputs(zsh_names, stdout);
+	fputs(zsh_copy, stdout);
 	zsh_describe(NULL);
 	groups_each(zsh_describe);
 	puts("_berth() {\n\tlocal curcontext=$curcontext state line command\n\t_arguments -C -s -S \\");

@@ -36,6 +36,8 @@ const struct entry entries[] = {
 	{"pause", RUN, "CONTAINER...", "freeze all processes", &cmd_pause},
 	{"unpause", RUN, "CONTAINER...", "let them go on", &cmd_unpause},
 	{"exec", RUN, "[FLAGS] CONTAINER COMMAND [ARG...]", "run another program in a container", &cmd_exec},
+	{"cp", RUN, "[FLAGS] CONTAINER:SRC DEST|- or SRC|- CONTAINER:DEST", "copy files into or out of a container",
+	 &cmd_cp},
 	{"attach", RUN, "[FLAGS] CONTAINER", "connect to its standard streams", &cmd_attach},
 	{"wait", RUN, "[FLAGS] CONTAINER...", "until it has ended; prints the exit code", &cmd_wait},
 	{"rename", RUN, "CONTAINER NAME", "give it another name", &cmd_rename},

@@ -17,16 +17,25 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/capability.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <sys/xattr.h>
 
 #define READ_SIZE  (256u << 10)
 #define XATTR_SIZE (64u << 10) /* the kernel's limit, of a value and of a list of names */
 #define NOBODY	   65534
+
+/* Not in <linux/magic.h>. */
+#define MQUEUE_MAGIC   0x19800202
+#define CONFIGFS_MAGIC 0x62656570
+#ifndef PSTOREFS_MAGIC
+#define PSTOREFS_MAGIC 0x6165676c
+#endif
 
 struct pack {
 	const struct pack_how *how;
@@ -39,6 +48,7 @@ struct pack {
 	char path[PATH_MAX];	 /* of the present entry in the archive, "" = the top */
 	size_t len;
 	unsigned depth;
+	dev_t dev; /* of the folder whose entries are packed */
 	char names[XATTR_SIZE], value[XATTR_SIZE];
 	char buf[READ_SIZE];
 };
@@ -296,7 +306,8 @@ static int special_pack(struct pack *p, int path_fd, int dir, const char *name, 
 		archive_entry_set_rdevmajor(entry, major(st->st_rdev));
 		archive_entry_set_rdevminor(entry, minor(st->st_rdev));
 	}
-	if ((r = xattrs_pack(p, -1, dir, name, entry, &opaque)) < 0)
+	/* Opened with O_PATH and nothing else is known of it: its xattrs cannot be read. They are none that would be taken. */
+	if (*name && (r = xattrs_pack(p, -1, dir, name, entry, &opaque)) < 0)
 		return r;
 	return header_write(p, entry);
 }
@@ -404,8 +415,24 @@ static int children_pack(struct pack *p, int fd)
 	return r;
 }
 
+bool pack_is_kernel_file(int fd)
+{
+	static const long types[] = {PROC_SUPER_MAGIC,	 SYSFS_MAGIC,	CGROUP2_SUPER_MAGIC, CGROUP_SUPER_MAGIC,
+				     DEVPTS_SUPER_MAGIC, DEBUGFS_MAGIC, TRACEFS_MAGIC,	     SECURITYFS_MAGIC,
+				     BPF_FS_MAGIC,	 MQUEUE_MAGIC,	CONFIGFS_MAGIC,	     PSTOREFS_MAGIC};
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) < 0)
+		return true;
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+		if (fs.f_type == types[i])
+			return true;
+	return false;
+}
+
 static int folder_pack(struct pack *p, int fd, struct archive_entry *entry)
 {
+	dev_t dev = p->dev;
 	bool opaque = false;
 	struct stat st;
 	int r;
@@ -420,7 +447,12 @@ static int folder_pack(struct pack *p, int fd, struct archive_entry *entry)
 		return r;
 	if (p->how->upper && opaque && (r = mark_pack(p, p->len, ".wh..wh..opq", "", &st)) < 0)
 		return r;
-	return children_pack(p, fd);
+	if (p->how->no_kernel_files && st.st_dev != dev && pack_is_kernel_file(fd))
+		return 0;
+	p->dev = st.st_dev;
+	r = children_pack(p, fd);
+	p->dev = dev;
+	return r;
 }
 
 /* 1: it was packed as another name of one that is there. 0: it is to be packed. */
@@ -466,6 +498,10 @@ static int opened_pack(struct pack *p, int path_fd, int dir, const char *name, s
 		leave_out(p, "a name that would be a whiteout in an image");
 		return 0;
 	}
+	if (p->how->no_kernel_files && st.st_dev != p->dev && !S_ISDIR(st.st_mode) && pack_is_kernel_file(path_fd)) {
+		leave_out(p, "a file of the kernel");
+		return 0;
+	}
 	if (S_ISSOCK(st.st_mode)) {
 		leave_out(p, "a socket");
 		return 0;
@@ -485,7 +521,7 @@ static int opened_pack(struct pack *p, int path_fd, int dir, const char *name, s
 
 static int entry_pack(struct pack *p, int dir, const char *name)
 {
-	AUTO_FD path_fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	AUTO_FD path_fd = *name ? openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC) : fcntl(dir, F_DUPFD_CLOEXEC, 3);
 	struct archive_entry *entry;
 	int r;
 

@@ -24,6 +24,8 @@ struct pack_how {
 	/* The tree is the upper layer of an overlay: what that says in its own marks about the layers below becomes ".wh." entries of an image's
 	 * layer. What it cannot say there (a folder that was renamed, a file whose content is elsewhere) is an error. */
 	bool upper;
+	/* Files that the kernel makes up when they are read (/proc, /sys) have no size and no end: of their folders the topmost is in it, empty. */
+	bool no_kernel_files;
 	/* Owners as somebody outside of a user namespace sees them: first_id is root, those that are no id of it become `nobody`. n_ids 0: as
 	 * they are. File capabilities that the root of first_id gave are those of root anyway. */
 	uint32_t first_id, n_ids;
@@ -34,7 +36,10 @@ struct pack_result {
 	uint64_t entries, left_out;
 };
 
-/* What parent_fd has at name (its last part, no slashes; "." is the folder itself) becomes the entry `as` ("" with ".": the top of the
+/* What parent_fd has at name (its last part, no slashes; "." is the folder itself, "" whatever was opened, with O_PATH) becomes the entry `as` ("" with ".": the top of the
  * archive, "./"). */
 int tree_pack(const struct pack_how *how, int parent_fd, const char *name, const char *as, struct pack_result *ret,
 	      struct err *e);
+
+/* Is it on a file system that has no files of its own? Any descriptor. */
+bool pack_is_kernel_file(int fd);

@@ -16,9 +16,15 @@
 #define JOB_CAPS_UNPACK                                                                                                \
 	(CAP_BIT(0) /* CHOWN */ | CAP_BIT(1) /* DAC_OVERRIDE */ | CAP_BIT(3) /* FOWNER */ | CAP_BIT(4) /* FSETID */ |  \
 	 CAP_BIT(21) /* SYS_ADMIN */ | CAP_BIT(27) /* MKNOD */ | CAP_BIT(31) /* SETFCAP */)
+#define JOB_CAPS_COPY /* the same, of what no image has */                                                             \
+	(CAP_BIT(0) /* CHOWN */ | CAP_BIT(1) /* DAC_OVERRIDE */ | CAP_BIT(3) /* FOWNER */ | CAP_BIT(4) /* FSETID */ |  \
+	 CAP_BIT(31) /* SETFCAP */)
 #define JOB_CAPS_REMOVE (CAP_BIT(1) /* DAC_OVERRIDE */ | CAP_BIT(3) /* FOWNER */)
 #define JOB_CAPS_READ	CAP_BIT(2) /* DAC_READ_SEARCH */
 #define JOB_CAPS_PROC	(CAP_BIT(2) /* DAC_READ_SEARCH */ | CAP_BIT(19) /* SYS_PTRACE */)
+
+/* All of it, to a pipe. */
+int job_write_all(int fd, const void *data, size_t len, struct err *e);
 
 /* 0 when the result has been sent. Else negative errno and e filled: main sends it as the result. */
 typedef int verb_fn(int argc, char **argv, struct err *e);
@@ -26,6 +32,7 @@ typedef int verb_fn(int argc, char **argv, struct err *e);
 verb_fn verb_import, verb_pull, verb_push, verb_export, verb_sweep, verb_fill, verb_logs, verb_top, verb_rmtree,
 	verb_limits, verb_probe;
 verb_fn verb_history;
+verb_fn verb_copy, verb_pack, verb_unpack;
 
 /* Waits until the record is taken. Negative errno: berthd is gone, which ends the job. */
 int report_send(Berth__Envelope *env, struct err *e);

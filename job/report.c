@@ -23,6 +23,18 @@ int report_send(Berth__Envelope *env, struct err *e)
 	return r < 0 ? err_set(e, r, "report", "send") : 0;
 }
 
+int job_write_all(int fd, const void *data, size_t len, struct err *e)
+{
+	for (size_t at = 0; at < len;) {
+		ssize_t n = write(fd, (const char *)data + at, len - at);
+
+		if (n < 0 && errno != EINTR)
+			return err_set(e, errno, "write", "write the archive");
+		at += n > 0 ? (size_t)n : 0;
+	}
+	return 0;
+}
+
 int report_done(const char *text, struct err *e)
 {
 	Berth__Done done = BERTH__DONE__INIT;

@@ -86,6 +86,7 @@ struct container {
 	struct fill *fill;  /* the job that fills one of its volumes; fill.c's */
 	unsigned fill_next; /* the mount that is to be looked at next for that */
 	bool fill_waits;    /* a volume of it is being filled for another container */
+	struct list copies; /* of struct copy.link: under way, into it or out of it */
 	/* launch, stop and kill deadlines, backoff, freezing: what it means follows from the state */
 	struct timer timer;
 	struct history history; /* what policy.c needs */
@@ -107,15 +108,16 @@ struct container {
 	uint8_t phase;		      /* of an end that was asked for: enum end_phase in container_act.h */
 	/* what a person asked for and is under way: "stop"; static text, NULL = nothing */
 	const char *task;
-	bool group_ahead;      /* the group of its first incarnation came with the shim (spare.h) */
-	bool start_after;      /* STOPPING on the way to a restart */
-	bool by_person;	       /* the present start was asked for by a person */
-	bool waiting;	       /* wanted to run, the pod is not ready for it yet */
-	bool ran;	       /* the present start came as far as exec */
-	bool launch_when_gone; /* the next launch waits for the old shim's end */
-	bool freezing;	       /* a pause is under way */
-	bool newer;	       /* the shim is further than the row was: its incarnation was started later */
-	bool adopting;	       /* no hello since berthd started */
+	bool group_ahead;	  /* the group of its first incarnation came with the shim (spare.h) */
+	bool start_after;	  /* STOPPING on the way to a restart */
+	bool by_person;		  /* the present start was asked for by a person */
+	bool waiting;		  /* wanted to run, the pod is not ready for it yet, or copies into it are under way */
+	bool launch_after_copies; /* … which is what it waits for */
+	bool ran;		  /* the present start came as far as exec */
+	bool launch_when_gone;	  /* the next launch waits for the old shim's end */
+	bool freezing;		  /* a pause is under way */
+	bool newer;		  /* the shim is further than the row was: its incarnation was started later */
+	bool adopting;		  /* no hello since berthd started */
 	/* it ended and is removed for that, to which its row as it stands on disk leads again */
 	bool goes_by_itself;
 	bool removing_volumes; /* with the container go its anonymous volumes */

@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "proto/envelope.h"
+#include "supervisor/copy.h"
 #include "supervisor/exec.h"
 #include "supervisor/logs.h"
 #include "supervisor/pod.h"
@@ -210,6 +211,7 @@ state act_shim_left(struct container *c, struct event *ev)
 	unlink(path);
 	container_touch(c);
 	logs_container_changed(c->sv, c->node.uuid);
+	copies_shim_left(c);
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 #include "base/own.h"
 #include "proto/envelope.h"
 #include "supervisor/audit.h"
+#include "supervisor/copy.h"
 #include "supervisor/exec.h"
 #include "supervisor/fill.h"
 #include "supervisor/logs.h"
@@ -61,6 +62,7 @@ int container_new(struct supervisor *sv, Berth__Container *obj, struct container
 	list_init(&c->waiters);
 	list_init(&c->image.link);
 	list_init(&c->execs);
+	list_init(&c->copies);
 	list_init(&c->node.link);
 	snprintf(c->node.uuid, sizeof c->node.uuid, "%s", obj->meta->uuid);
 	c->node.id = obj->meta->id;
@@ -87,6 +89,7 @@ void container_free(struct container *c)
 	static const struct err going = {.text = "berthd is going down"};
 
 	timer_del(&c->timer);
+	copies_forget(c, "the container is gone");
 	exec_forget(c);
 	fill_forget(c);
 	image_wait_forget(&c->image);

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "supervisor/audit.h"
+#include "supervisor/copy.h"
 #include "supervisor/exec.h"
 #include "supervisor/fill.h"
 #include "supervisor/launch.h"
@@ -62,7 +63,7 @@ state act_filled(struct container *c, struct event *ev)
 	return launch(c, c->hold);
 }
 
-/* Starts it, or lets it wait in the state it is in for its pod to be ready. */
+/* Starts it, or lets it wait in the state it is in for its pod to be ready, or for what is being copied into it. */
 state container_start(struct container *c, state waits_in)
 {
 	struct err e;
@@ -74,8 +75,12 @@ state container_start(struct container *c, state waits_in)
 		return container_pull_again(c);
 	snprintf(why, sizeof why, "the host is going down");
 	r = c->sv->going_down ? 0 : pod_admit(c->pod, c, why, sizeof why, &e);
-	if (r > 0)
-		return launch(c, false);
+	if (r > 0) {
+		c->launch_after_copies = copies_hold(c);
+		if (!c->launch_after_copies)
+			return launch(c, false);
+		snprintf(why, sizeof why, "something is being copied into it");
+	}
 	if (r < 0) {
 		container_post_failure(c, &e);
 		return S(STARTING);

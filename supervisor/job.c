@@ -32,7 +32,7 @@ struct job {
 	int fds[JOB_FDS];	  /* owned until it is started */
 	unsigned n_fds;
 	uint64_t deadline_ns;
-	bool is_logs;
+	bool for_client; /* logs, copy */
 	bool running;
 	bool cancelled;
 
@@ -49,7 +49,7 @@ struct job {
 struct jobs {
 	struct supervisor *sv;
 	struct list running, waiting;
-	unsigned n_running, n_logs, n_waiting;
+	unsigned n_running, n_for_client, n_waiting;
 	uint64_t serial;
 	struct job *sweep; /* of the trash; NULL while none runs */
 	struct timer sweep_soon;
@@ -89,8 +89,8 @@ static void job_count(struct job *j, int by)
 {
 	struct jobs *js = j->jobs;
 
-	if (j->is_logs)
-		js->n_logs += (unsigned)by;
+	if (j->for_client)
+		js->n_for_client += (unsigned)by;
 	else if (j->running)
 		js->n_running += (unsigned)by;
 	else
@@ -293,22 +293,23 @@ int job_start(struct supervisor *sv, const char *const *argv, const int *fds, un
 	      const struct job_ops *ops, void *arg, struct job **ret, struct err *e)
 {
 	struct jobs *js = sv->jobs;
-	bool is_logs = !strcmp(argv[0], "logs"), now = is_logs || js->n_running < JOBS_RUNNING;
+	bool for_client = !strcmp(argv[0], "logs") || !strcmp(argv[0], "copy"),
+	     now = for_client || js->n_running < JOBS_RUNNING;
 	struct job *j;
 	int r;
 
-	if (is_logs ? js->n_logs >= JOBS_LOGS : !now && js->n_waiting >= JOBS_WAITING)
+	if (for_client ? js->n_for_client >= JOBS_FOR_CLIENTS : !now && js->n_waiting >= JOBS_WAITING)
 		return err_set(e, ENOBUFS, "job",
-			       is_logs ? "%u readers of logs are running: that is the limit"
-				       : "%u jobs are waiting: that is the limit",
-			       is_logs ? JOBS_LOGS : JOBS_WAITING);
+			       for_client ? "%u readers of logs and copies are running: that is the limit"
+					  : "%u jobs are waiting: that is the limit",
+			       for_client ? JOBS_FOR_CLIENTS : JOBS_WAITING);
 	r = job_new(js, argv, fds, n_fds, &j);
 	if (r < 0)
 		return err_set(e, -r, "job", "prepare job %s", argv[0]);
 	j->ops = ops;
 	j->arg = arg;
 	j->deadline_ns = deadline_ns;
-	j->is_logs = is_logs;
+	j->for_client = for_client;
 	j->running = now;
 	r = now ? job_spawn(j, e) : 0;
 	if (r < 0) {
@@ -383,7 +384,7 @@ void jobs_close(struct supervisor *sv)
 
 uint32_t jobs_running(const struct supervisor *sv)
 {
-	return sv->jobs ? sv->jobs->n_running + sv->jobs->n_logs : 0;
+	return sv->jobs ? sv->jobs->n_running + sv->jobs->n_for_client : 0;
 }
 
 /* ---------------------------------------------------------------- the trash */

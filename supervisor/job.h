@@ -18,11 +18,11 @@ void jobs_close(struct supervisor *sv);		     /* kills all; no done() is called 
 uint32_t jobs_running(const struct supervisor *sv);
 
 /* argv[0] is the verb ("import"); fds (not consumed) become 4, 5 … of the child, 3 is its report socket. deadline_ns (from its
- * start; 0 = none). At most JOBS_RUNNING run, more wait in order, up to JOBS_WAITING: then -ENOBUFS. A `logs` job never waits:
- * it lasts as long as its reader, and has a limit of its own. */
-#define JOBS_RUNNING 16u
-#define JOBS_WAITING 256u
-#define JOBS_LOGS    256u
+ * start; 0 = none). At most JOBS_RUNNING run, more wait in order, up to JOBS_WAITING: then -ENOBUFS. A `logs` or `copy` job never
+ * waits: it lasts as long as the client at the other end of its pipe likes, and they have a limit of their own. */
+#define JOBS_RUNNING	 16u
+#define JOBS_WAITING	 256u
+#define JOBS_FOR_CLIENTS 256u
 int job_start(struct supervisor *sv, const char *const *argv, const int *fds, unsigned n_fds, uint64_t deadline_ns,
 	      const struct job_ops *ops, void *arg, struct job **ret, struct err *e);
 void job_cancel(struct job *j); /* kills its group; done() is still called */

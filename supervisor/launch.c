@@ -375,6 +375,30 @@ int launch_pack(const ProtobufCMessage *m, const char *name, int *ret_fd, struct
 	return 0;
 }
 
+int launch_view(struct container *c, int *ret_fd, struct err *e)
+{
+	struct arena a = ARENA_INIT;
+	struct plan_facts f = {.obj = c->obj};
+	Shim__LaunchPlan *plan;
+	int r;
+
+	f.staging_dir = arena_printf(&a, "%s/staging", c->sv->cfg.run_dir);
+	f.upper = arena_path(c, &a, "upper");
+	f.work = arena_path(c, &a, "work");
+	f.userns_count = c->obj->userns_first_id ? c->sv->cfg.userns_per : 0;
+	r = facts_layers(c, &a, &f);
+	if (!r)
+		r = facts_volumes(c, &a, &f, e);
+	if (!r)
+		r = plan_make_view(&f, &a, &plan);
+	if (r == -ENOMEM)
+		err_set(e, ENOMEM, "plan", "no memory for the plan");
+	if (!r)
+		r = launch_pack(&plan->base, "berth-view", ret_fd, e);
+	arena_fini(&a);
+	return r;
+}
+
 static int launch_send(struct shimlink *shim, int plan_fd, int group_fd, int pod_pidfd, int session_fd, struct err *e)
 {
 	Shim__ShimMessage m = SHIM__SHIM_MESSAGE__INIT;

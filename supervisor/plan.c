@@ -779,6 +779,27 @@ int plan_make_ahead(const struct plan_facts *f, struct arena *a, Shim__PreparePl
 	return a->failed ? -ENOMEM : 0;
 }
 
+int plan_make_view(const struct plan_facts *f, struct arena *a, Shim__LaunchPlan **ret)
+{
+	struct builder b = {.a = a, .f = f, .plan = arena_alloc(a, sizeof *b.plan)};
+
+	b.max_steps = 1 + spec_of(f)->n_mounts;
+	if (!b.plan)
+		return -ENOMEM;
+	shim__launch_plan__init(b.plan);
+	b.plan->steps = arena_alloc(a, b.max_steps * sizeof *b.plan->steps);
+	if (!b.plan->steps)
+		return -ENOMEM;
+	b.plan->staging_dir = (char *)f->staging_dir;
+	b.plan->has_userns_first_id = b.plan->has_userns_count = f->userns_count != 0;
+	b.plan->userns_first_id = f->obj->userns_first_id;
+	b.plan->userns_count = f->userns_count;
+	add_rootfs(&b);
+	add_person_mounts(&b);
+	*ret = b.plan;
+	return a->failed ? -ENOMEM : 0;
+}
+
 int plan_make_holder(const Berth__Pod *pod, const char *staging_dir, const char *exit_record, const char *hostname,
 		     uint64_t incarnation, struct arena *a, Shim__LaunchPlan **ret, struct err *e)
 {

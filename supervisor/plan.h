@@ -46,6 +46,8 @@ int plan_make(const struct plan_facts *f, struct arena *a, Shim__LaunchPlan **re
 /* What of its steps depends on nothing but the facts above them, and can be made before the container exists: overlay, trees, files.
  * Of f only obj (meta.uuid, spec), layers, upper, work, staging_dir and hostname need to be there. */
 int plan_make_ahead(const struct plan_facts *f, struct arena *a, Shim__PreparePlan **ret);
+/* What of it is files: the rootfs and the person's mounts, with the ids that they are seen through. */
+int plan_make_view(const struct plan_facts *f, struct arena *a, Shim__LaunchPlan **ret);
 /* The plan of a pod's holder. */
 int plan_make_holder(const Berth__Pod *pod, const char *staging_dir, const char *exit_record, const char *hostname,
 		     uint64_t incarnation, struct arena *a, Shim__LaunchPlan **ret, struct err *e);

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/own.h"
+#include "supervisor/copy.h"
 #include "supervisor/fill.h"
 #include "supervisor/job.h"
 #include "supervisor/set.h"
@@ -163,6 +164,7 @@ Berth__ContainerState remove_begin(struct container *c)
 	timer_del(&c->timer);
 	fill_forget(c);
 	image_wait_forget(&c->image);
+	copies_forget(c, "the container is being removed");
 	c->step_at_ns = now_ns();
 	c->phase = 0;
 	c->waiting = c->start_after = false;

@@ -57,6 +57,7 @@ static const struct request_row rows[] = {
 	CASE(CONTAINER_EXEC) = {MEMBER, ENDS(on_container_exec, "exec"), .deadline_ms = SECONDS(60), .once = true},
 	CASE(CONTAINER_TOP) = {MEMBER, LOOKS(on_container_top), .deadline_ms = SECONDS(15)},
 	CASE(CONTAINER_STATS) = {MEMBER, LOOKS(on_container_stats), .deadline_ms = SECONDS(30)},
+	CASE(CONTAINER_COPY) = {MEMBER, ENDS(on_container_copy, "copy"), .max_fds = 1},
 	CASE(EVENTS) = {MEMBER, LOOKS(on_events)},
 	CASE(ACTIONS) = {MEMBER, LOOKS(on_actions), .deadline_ms = SECONDS(30)},
 	CASE(CANCEL) = {MEMBER, LOOKS(on_cancel)},
@@ -210,6 +211,8 @@ static int request_room(struct client *c, const Berth__Envelope *env, const stru
 static bool answer_is_once(const Berth__Envelope *env, const struct request_row *row)
 {
 	return row->once ||
+	       (env->body_case == BERTH__ENVELOPE__BODY_CONTAINER_COPY && /* … or its archive one */
+		env->container_copy->direction != BERTH__CONTAINER_COPY__DIRECTION__STAT) ||
 	       (env->body_case == BERTH__ENVELOPE__BODY_CONTAINER_CREATE && env->container_create->attach) ||
 	       (env->body_case == BERTH__ENVELOPE__BODY_CONTAINER_START && env->container_start->attach);
 }

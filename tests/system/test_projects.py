@@ -233,6 +233,7 @@ TABLE = {
     "container_attach": foreign({"want_stdin": True}),
     "container_exec": foreign({"exec": {"command": ["true"]}}),
     "container_top": foreign(),
+    "container_copy": foreign({"path": "/", "direction": "STAT"}),
     "container_stats": stats,
     "events": events,
     "actions": actions,
