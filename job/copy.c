@@ -128,14 +128,14 @@ static int item_open(struct copy *k, bool follow, struct err *e)
 	ssize_t n;
 
 	if (fd < 0 || fstat(fd, &o->st) < 0)
-		return err_set(e, errno, "copy", "%.300s", path);
+		return err_set(e, errno, STEP_PATH, "%.300s", path);
 	if (folder && !S_ISDIR(o->st.st_mode))
-		return err_set(e, ENOTDIR, "copy", "%.300s", path);
+		return err_set(e, ENOTDIR, STEP_PATH, "%.300s", path);
 	name_of(path, o->name);
 	if (S_ISLNK(o->st.st_mode)) {
 		n = readlinkat(fd, "", o->link, sizeof o->link - 1);
 		if (n < 0)
-			return err_set(e, errno, "copy", "%.300s", path);
+			return err_set(e, errno, STEP_PATH, "%.300s", path);
 		o->link[n] = 0;
 	}
 	if (!str_is_utf8(o->link, strlen(o->link)) || !str_is_utf8(o->name, strlen(o->name)))
@@ -171,7 +171,7 @@ static int copy_in(struct copy *k, struct err *e)
 	if (fd < 0)
 		return fd;
 	if (!S_ISDIR(k->outcome->st.st_mode))
-		return err_set(e, ENOTDIR, "copy", "%.300s", k->ask->path);
+		return err_set(e, ENOTDIR, STEP_PATH, "%.300s", k->ask->path);
 	if (pack_is_kernel_file(fd))
 		return err_set(e, 0, "copy", "%.300s is the kernel's: nothing can be copied there", k->ask->path);
 	r = extract_tar(STREAM_FD, &x, &result, e);

@@ -39,6 +39,8 @@ int report_send(Berth__Envelope *env, struct err *e);
 int report_done(const char *text, struct err *e);
 /* e->step of what a registry is to blame for: its code becomes that of the Error, its text is complete without it. */
 #define STEP_REGISTRY "registry"
+/* … of a path that somebody asked for: what is wrong with it is his to mend, not ours. */
+#define STEP_PATH "path"
 int report_error(const struct err *e);
 int report_images(Berth__Image **image, size_t n, struct err *e);
 struct image_progress;

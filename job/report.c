@@ -93,6 +93,8 @@ int report_error(const struct err *failure)
 	}
 	if (!clean.code && failure->code == ENOENT)
 		error.code = BERTH__ERROR__CODE__NOT_FOUND;
+	if (!strcmp(failure->step, STEP_PATH))
+		error.code = failure->code == ENOENT ? BERTH__ERROR__CODE__NOT_FOUND : BERTH__ERROR__CODE__INVALID;
 	error.sys_errno = clean.code;
 	err_format(&clean, text, sizeof text);
 	text_clean(text);

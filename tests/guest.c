@@ -688,6 +688,16 @@ static int verb_without(char **arg)
 	return 127;
 }
 
+/* swap A B: the two change places, again and again. */
+static int verb_swap(char **arg)
+{
+	while (arg[0] && arg[1] &&
+	       syscall(SYS_renameat2, AT_FDCWD, arg[0], AT_FDCWD, arg[1], 2 /* RENAME_EXCHANGE */) == 0)
+		;
+	perror("swap");
+	return 1;
+}
+
 static const struct verb {
 	const char *name;
 	int (*run)(char **arg);
@@ -706,6 +716,7 @@ static const struct verb {
 	{"sleep", verb_sleep},	     {"trace", verb_trace},
 	{"speak", verb_speak},	     {"keys", verb_keys},
 	{"ambush", verb_ambush},     {"without", verb_without},
+	{"swap", verb_swap},
 };
 
 int main(int argc, char **argv)

@@ -2,8 +2,8 @@
 
 _berth_commands() {
 	case $1 in
-	"") echo "run create start stop restart kill pause unpause exec attach wait rename update rm ps inspect logs top stats events actions pod pull push login logout image load image save image network volume token info check upgrade shutdown version completion help " ;;
-	"container") echo "run create start stop restart kill pause unpause exec attach wait rename update rm ps inspect logs top stats actions " ;;
+	"") echo "run create start stop restart kill pause unpause exec cp attach wait rename update rm ps inspect logs top stats events actions pod pull push login logout image load image save image network volume token info check upgrade shutdown version completion help " ;;
+	"container") echo "run create start stop restart kill pause unpause exec cp attach wait rename update rm ps inspect logs top stats actions " ;;
 	"pod") echo "create ls inspect rm " ;;
 	"image") echo "import export ls inspect tag history rm " ;;
 	"image") echo "import export ls inspect tag history rm " ;;
@@ -26,6 +26,7 @@ _berth_resolve() {
 	"pause"|"container pause") echo "pause" ;;
 	"unpause"|"container unpause") echo "unpause" ;;
 	"exec"|"container exec") echo "exec" ;;
+	"cp"|"container cp") echo "cp" ;;
 	"attach"|"container attach") echo "attach" ;;
 	"wait"|"container wait") echo "wait" ;;
 	"rename"|"container rename") echo "rename" ;;
@@ -97,6 +98,7 @@ _berth_flags() {
 	"pause") echo "--help" ;;
 	"unpause") echo "--help" ;;
 	"exec") echo "-i --interactive -t --tty -d --detach -e --env --env-file -w --workdir -u --user --privileged --timeout --detach-keys --sig-proxy --help" ;;
+	"cp") echo "-a --archive -L --follow-link -q --quiet --help" ;;
 	"attach") echo "--no-stdin --detach-keys --sig-proxy --help" ;;
 	"wait") echo "--condition --format --help" ;;
 	"rename") echo "--help" ;;
@@ -355,6 +357,7 @@ _berth_operand() {
 	"pause") echo "container" ;;
 	"unpause") echo "container" ;;
 	"exec") echo "container once" ;;
+	"cp") echo "copy" ;;
 	"attach") echo "container" ;;
 	"wait") echo "container" ;;
 	"rename") echo "container" ;;
@@ -406,6 +409,10 @@ _berth_offer() {
 	case $1 in
 	file) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$2") ;;
 	dir) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- "$2") ;;
+	copy)
+		[[ $2 == [!./]*:* ]] && return
+		mapfile -t COMPREPLY < <(compgen -f -- "$2"; compgen -W "$(_berth_names container)" -S : -- "$2")
+		if [[ ${COMPREPLY[0]} == *: ]]; then compopt -o nospace; else compopt -o filenames; fi ;;
 	-) COMPREPLY=() ;;
 	*)
 		mapfile -t COMPREPLY < <(compgen -W "$(_berth_names "$1")" -- "$2")
