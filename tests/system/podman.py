@@ -19,10 +19,10 @@ class Podman:
         self.argv = ["unshare", "--mount", "--propagation", "private", "sh", "-c", WRAP, "sh", "podman", "--root", folder + "/root",
                      "--runroot", "/run/podman", "--storage-driver", "vfs", "--cgroup-manager", "cgroupfs", "--events-backend", "none"]
 
-    def __call__(self, *argv):
+    def __call__(self, *argv, cwd=None):
         env = dict(os.environ, HOME=self.folder, TMPDIR=self.folder + "/tmp")
         os.makedirs(env["TMPDIR"], exist_ok=True)
-        r = subprocess.run([*self.argv, *argv], capture_output=True, text=True, timeout=120, env=env, stdin=subprocess.DEVNULL)
+        r = subprocess.run([*self.argv, *argv], capture_output=True, text=True, timeout=120, env=env, cwd=cwd, stdin=subprocess.DEVNULL)
         assert r.returncode == 0, "podman %s: %d\n%s\n%s" % (" ".join(argv), r.returncode, r.stdout, r.stderr)
         return r.stdout.strip()
 

@@ -228,6 +228,7 @@ def test_damage_in_the_store_is_found(host, made, tmp_path):
 def test_the_asker_must_be_allowed_to_write_there(host, made, tmp_path):
     """A folder's descriptor alone is no right: what is made in it is made by the user who asked."""
     made()
+    own_tool = shutil.copy(os.path.join(BIN, "berth"), tmp_path / "berth")     # where the tree is, only root may be able to go
     opened = {host.run: 0o711, host.socket: 0o666, tmp_path: 0o755, tmp_path.parent: 0o755, tmp_path.parent.parent: 0o755}
     before = {path: os.stat(path).st_mode & 0o7777 for path in opened}
     folder = tmp_path / "roots"
@@ -242,10 +243,14 @@ def test_the_asker_must_be_allowed_to_write_there(host, made, tmp_path):
         os.setgroups([])
         os.setgid(1000)
         os.setuid(1000)
-    r = tool(host, "image", "export", "--format", "oci-dir", "-o", str(folder), "local/made:1", capture_output=True, preexec_fn=become)
+
+    def export_to(path):
+        return subprocess.run([own_tool, "--socket", host.socket, "image", "export", "--format", "oci-dir", "-o", str(path), "local/made:1"],
+                              timeout=60 * SLOW, capture_output=True, preexec_fn=become)
+    r = export_to(folder)
     assert r.returncode == 1 and b"Permission denied" in r.stderr, r
     assert os.listdir(folder) == []
-    r = tool(host, "image", "export", "--format", "oci-dir", "-o", str(own), "local/made:1", capture_output=True, preexec_fn=become)
+    r = export_to(own)
     assert r.returncode == 0, r
     assert os.stat(own / "index.json").st_uid == 1000
     for path, mode in before.items():
@@ -260,7 +265,7 @@ def test_podman_loads_and_runs_it(host, made, tmp_path, form):
     host.berth("image", "export", "--format", form, "-o", out, "local/made:1")
     podman = pod.Podman(str(tmp_path / "podman"))
     if form == "oci-dir":
-        loaded = podman("pull", "-q", "oci:%s:docker.io/local/made:1" % out)
+        loaded = podman("pull", "-q", "oci:out:docker.io/local/made:1", cwd=tmp_path)     # podman minds capitals in paths
     else:
         loaded = podman("load", "-q", "-i", out).split()[-1]
         assert loaded == "docker.io/local/made:1"
@@ -295,3 +300,26 @@ def test_load_takes_what_was_compressed_on_its_way(host, made):
         assert ids(host, "local/made:1")[0] == img.id
     assert tool(host, "load", input=archive[:-3000], capture_output=True).returncode == 1      # cut
     assert tool(host, "load", input=b"", capture_output=True).returncode == 1
+
+
+def test_many_that_nobody_reads_wait_in_line_and_leave_it(host, made, tmp_path):
+    """Exports that stand still take no more jobs than they may; everything else goes on, and who leaves the line is gone."""
+    made()
+    waiting, keep = [], []
+    for i in range(9):
+        os.mkfifo(tmp_path / str(i))
+        keep.append(os.open(tmp_path / str(i), os.O_RDONLY | os.O_NONBLOCK))
+        waiting.append(subprocess.Popen([os.path.join(BIN, "berth"), "--socket", host.socket, "save", "-q", "-o", str(tmp_path / str(i)), "local/made:1"]))
+    eventually(lambda: len(working()) == 6, working)
+    assert host.berth("run", "--rm", "local/made:1", "echo", "on").text == "on"
+    for p in waiting[:4]:           # their places go to the three that waited
+        p.kill()
+        p.wait()
+    eventually(lambda: len(working()) == 5, working)
+    for p in waiting[4:]:
+        p.kill()
+        p.wait()
+    eventually(lambda: not working(), working)
+    for fd in keep:
+        os.close(fd)
+    host.berth("save", "-o", str(tmp_path / "after.tar"), "local/made:1")

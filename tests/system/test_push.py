@@ -4,6 +4,7 @@ import base64
 import http.client
 import json
 import os
+import re
 import shutil
 import subprocess
 import threading
@@ -267,7 +268,7 @@ def test_an_upload_that_is_cut_is_sent_again(host, bad, imported):
     img, cuts = imported(size=3 << 20), [1, 2]
 
     def cut(h):
-        if cuts and h.command == "PUT":
+        if cuts and h.command == "PUT" and int(h.headers["Content-Length"]) > 1 << 20:
             cuts.pop()
             h.rfile.read(100000)
             h.connection.shutdown(2)
@@ -288,12 +289,26 @@ def test_a_refusal_is_a_clear_error(host, bad, imported, status, text):
     eventually(lambda: not working(), working)
 
 
-def test_a_registry_that_always_fails_ends_it(host, bad, imported):
-    """A broken upload is no progress, however much of it was taken."""
+def test_a_broken_upload_is_no_progress(host, bad, imported):
+    """However much of it was taken: the pauses grow, until it is given up (after some 20 seconds, for which nobody waits here)."""
     imported(size=3 << 20)
-    bad.on("/uploads/", lambda h: h.command == "PUT" and (h.rfile.read(2 << 20), h.connection.shutdown(2), setattr(h, "close_connection", True)) and True)
-    host.refused("push", "local/made:1", bad.host + "/p/made:1", text="tried 6 times", timeout=60)
-    assert not bad.taken
+
+    def broken(h):
+        if h.command == "PUT" and int(h.headers["Content-Length"]) > 2 << 20:
+            h.rfile.read(2 << 20)
+            h.connection.shutdown(2)
+            h.close_connection = True
+            return True
+    bad.on("/uploads/", broken)
+    p = subprocess.Popen([os.path.join(BIN, "berth"), "--socket", host.socket, "push", "local/made:1", bad.host + "/p/made:1"], stderr=subprocess.PIPE, text=True)
+    pauses = []
+    for line in p.stderr:
+        pauses += [float(s) for s in re.findall("again in ([0-9.]+) s", line)]
+        if len(pauses) == 3:
+            break
+    p.kill()
+    p.communicate()
+    assert pauses[0] < pauses[1] < pauses[2] and not bad.taken
 
 
 def test_a_registry_that_falls_silent(host, bad, imported):
@@ -515,3 +530,12 @@ def test_a_push_goes_on_with_the_next_berthd(host, bad, imported):
     assert p.communicate(timeout=60)[0].strip() == img.manifest["digest"] and p.returncode == 0
     hold.set()
     assert ("p/made", "1") in bad.taken
+
+
+@needs_docker_registry
+def test_tls_verify_is_for_pushes_too(host, plain, imported):
+    img = imported()
+    name = "127.0.0.1:%d/n/made:1" % PLAIN      # nothing says that it has no TLS
+    host.refused("push", "local/made:1", name, text="plain HTTP")
+    r = host.berth("push", "--tls-verify=false", "local/made:1", name)
+    assert r.text == img.manifest["digest"] and "without TLS" in r.err
