@@ -1,5 +1,5 @@
 /* ctl/output.c - see ctl/output.h. A file is written without a name and gets it at the end, so that neither an interrupted tool nor a
- * dead host leaves half of one; where the file system has no such files it is written under its name. */
+ * dead host leaves half of one; where the file system has no such files it has another name until then. */
 #include "ctl/output.h"
 
 #include "base/file.h"
@@ -66,6 +66,7 @@ static int file_open(struct output *o, struct err *e)
 		o->path = real;
 	}
 	folder = folder_of(o->path);
+	o->other = mem_printf("%s.%d", o->path, (int)getpid());
 	o->kind = OUTPUT_UNNAMED;
 	o->fd = open(folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
 	if (o->fd >= 0)
@@ -73,8 +74,7 @@ static int file_open(struct output *o, struct err *e)
 	if (errno != EOPNOTSUPP && errno != EISDIR)
 		return failed(o, e);
 	o->kind = OUTPUT_NAMED;
-	o->made = true;
-	o->fd = open(o->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	o->fd = open(o->other, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	return o->fd < 0 ? failed(o, e) : 0;
 }
 
@@ -90,24 +90,15 @@ int output_open(struct output *o, const char *path, bool folder, struct err *e)
 
 int output_keep(struct output *o, struct err *e)
 {
-	AUTO_FREE char *other = NULL;
 	char proc[32];
 
-	if (o->kind != OUTPUT_UNNAMED)
+	if (o->kind != OUTPUT_UNNAMED && o->kind != OUTPUT_NAMED)
 		return 0;
 	snprintf(proc, sizeof proc, "/proc/self/fd/%d", o->fd);
-	if (linkat(AT_FDCWD, proc, AT_FDCWD, o->path, AT_SYMLINK_FOLLOW) == 0)
-		return 0;
-	if (errno != EEXIST)
+	if (o->kind == OUTPUT_UNNAMED && linkat(AT_FDCWD, proc, AT_FDCWD, o->other, AT_SYMLINK_FOLLOW) < 0)
 		return failed(o, e);
-	other = mem_printf("%s.%d", o->path, (int)getpid());
-	if (linkat(AT_FDCWD, proc, AT_FDCWD, other, AT_SYMLINK_FOLLOW) < 0)
-		return failed(o, e);
-	if (rename(other, o->path) == 0)
-		return 0;
-	(void)failed(o, e);
-	(void)unlink(other);
-	return -e->code;
+	o->kind = OUTPUT_NAMED;
+	return rename(o->other, o->path) < 0 ? failed(o, e) : 0;
 }
 
 void output_drop(struct output *o)
@@ -116,7 +107,7 @@ void output_drop(struct output *o)
 		if (dir_remove_all(AT_FDCWD, o->path) < 0)
 			say("%s is not whole, and cannot be taken away", o->path);
 	} else if (o->kind == OUTPUT_NAMED) {
-		(void)unlink(o->path);
+		(void)unlink(o->other);
 	} else if (o->kind == OUTPUT_FOLDER && o->fd >= 0) {
 		say("what is in %s is not whole", o->path);
 	}
@@ -126,5 +117,6 @@ void output_close(struct output *o)
 {
 	close_fd(&o->fd);
 	free(o->path);
+	free(o->other);
 	*o = (struct output){.fd = -1};
 }

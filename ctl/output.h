@@ -6,10 +6,11 @@
 #include <stdbool.h>
 
 struct output {
-	int fd;	    /* for the writer */
-	char *path; /* owned; NULL: standard output */
+	int fd;	     /* for the writer */
+	char *path;  /* owned; NULL: standard output */
+	char *other; /* owned: the name until it is whole */
 	enum { OUTPUT_STREAM, OUTPUT_UNNAMED, OUTPUT_NAMED, OUTPUT_FOLDER } kind;
-	bool made; /* by us: goes when it is dropped */
+	bool made; /* a folder, by us: goes when it is dropped */
 };
 
 /* path NULL or "-": standard output, which may be no terminal. A folder is made if it is not there. */
