@@ -441,6 +441,8 @@ static int entry_extract(struct run *x, struct archive_entry *entry, struct err 
 		return r;
 	if (link)
 		return link_entry(x, name, link, e);
+	if (x->x->reserve && (r = space_take_node(&x->space, e)) < 0)
+		return r;
 	switch (archive_entry_filetype(entry)) {
 	case AE_IFREG:
 		return file_entry(x, name, entry, e);

@@ -182,7 +182,7 @@ static int copy_start(struct copy *k, struct err *e)
 		argv[4] = c->obj->userns_first_id ? "userns=1" : "userns=0";
 		return job_run(k, argv, -1, e);
 	}
-	if (!has_ended(c)) {
+	if (!has_ended(c) || !c->obj->n_layers) { /* without layers: its image is still to come */
 		err_set(e, EBUSY, "state", "cannot copy: container is %s", container_state_name(container_state(c)));
 		return -EBUSY;
 	}
@@ -244,6 +244,8 @@ void copies_forget(struct container *c, const char *why)
 
 	while ((k = list_pop(&c->copies, struct copy, link))) {
 		k->c = NULL;
+		if (!c->sv->jobs) /* berthd ends, and has ended them all */
+			k->job = NULL;
 		copy_end(k, why);
 	}
 }

@@ -1,11 +1,13 @@
 """berth cp and ContainerCopy."""
 
 import contextlib
+import fcntl
 import gzip
 import hashlib
 import io
 import os
 import re
+import signal
 import socket
 import subprocess
 import tarfile
@@ -14,7 +16,7 @@ import time
 
 import pytest
 
-from host import eventually
+from host import eventually, processes
 from proto import SCHEMA, Refused
 
 
@@ -262,8 +264,13 @@ def test_a_start_waits_for_what_is_copied_in(host):
 
 
 def jobs(host):
-    folder = os.path.join(host.cgroup_dir, "jobs")
-    return [d for d in os.listdir(folder) if os.path.isdir(os.path.join(folder, d))]
+    """The processes that copy."""
+    found = []
+    for pid, (_, _, name) in processes().items():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError), open("/proc/%d/cmdline" % pid, "rb") as f:
+            if name == "berth-job" and f.read().startswith(b"berth-job\0copy\0"):
+                found.append(pid)
+    return found
 
 
 def test_mounts_and_a_user_namespace(host, tmp_path):
@@ -372,13 +379,15 @@ def test_no_path_leads_out_of_a_container(host, tmp_path):
     (tmp_path / "target").mkdir()
     up = "/.." * 30
     links = {"abs": str(tmp_path), "up": up[1:] + str(tmp_path), "chain1": "chain2", "chain2": "up", "proc": "/proc/1/root" + str(tmp_path),
-             "self": "/proc/self/root" + str(tmp_path), "fd": "/proc/self/fd/4/.." + str(tmp_path), "cwd": "/proc/self/cwd", "loop": "loop"}
+             "self": "/proc/self/root" + str(tmp_path), "fd": "/proc/self/fd/4/.." + str(tmp_path), "cwd": "/proc/self/cwd", "loop": "loop",
+             "root": "/.."}
     name = host.detached("sh", "-c", "mkdir /l; cd /l; " + "; ".join("ln -s %s %s" % (v, k) for k, v in links.items()) + "; exec sleep 1000")
     eventually(lambda: len(host.berth("exec", name, "ls", "/l").out.split()) == len(links), "links")
     with host.client() as c:
         for state in ("running", "stopped"):
             if state == "stopped":
                 host.berth("stop", "-t", "0", name)
+            assert stat(c, name, "/l/up/..", follow=True) is None and stat(c, name, "/l/root/l/loop")["link_target"] == "loop"   # within it links lead
             for link in links:
                 for path in ("/l/%s/secret" % link, "/l/%s/../secret" % link):
                     try:
@@ -409,23 +418,21 @@ def test_a_folder_that_becomes_a_link_while_it_is_copied(host, tmp_path):
     eventually(lambda: host.berth("exec", name, "ls", "/s", code=None).out.split() == ["d", "l"], "the swapping")
     data = tar_of(*[("d/in/m/planted-%d" % i, b"x") for i in range(200)], ("d/planted", b"x"))
     end = time.time() + 3
-    rounds = 0
+    rounds = done = 0
     with host.client() as c:
         while time.time() < end:
             rounds += 1
             for work in (lambda: copy_in(c, name, "/s", data), lambda: copy_in(c, name, "/s/d", tar_of(("planted", b"x"))),
                          lambda: copy_in(c, name, "/s/d/in/m", tar_of(("planted", b"x")))):
-                try:
+                with contextlib.suppress(Refused):
                     work()
-                except Refused:
-                    pass
+                    done += 1
             for path in ("/s/d", "/s/d/secret", "/s/d/in/m", "/s/d/in/m/secret", "/s"):
-                try:
+                with contextlib.suppress(Refused):
                     assert SECRET.encode() not in copy_out(c, name, path, follow=True)[1]
-                except Refused:
-                    pass
+                    done += 1
             assert os.listdir(tmp_path / "outside") == ["secret"]
-    assert rounds > 2
+    assert done > rounds > 2, (done, rounds)        # and what it sees of itself is copied
 
 
 HOSTILE_TARS = [
@@ -464,11 +471,8 @@ def unpack(folder, data, name=".", owners=0):
     r, w = os.pipe()
 
     def child():
-        os.dup2(theirs.fileno(), 13)
-        os.dup2(fd, 14)
-        os.dup2(r, 15)
-        for i in (3, 4, 5):
-            os.dup2(10 + i, i)
+        for i, high in enumerate([fcntl.fcntl(n, fcntl.F_DUPFD, 100) for n in (theirs.fileno(), fd, r)]):
+            os.dup2(high, 3 + i)
     job = subprocess.Popen([os.path.join(os.environ["BERTH_BIN"], "berth-job"), "unpack", name, "owners=%d" % owners], preexec_fn=child, close_fds=False)
     theirs.close()
     os.close(r)
@@ -571,6 +575,14 @@ def test_a_client_that_is_killed_leaves_nothing(host, tmp_path):
         eventually(lambda: not jobs(host), "its end")
         p.stdin.close()
         p.stdout.close()
+    # One that goes and leaves its end of the pipe open, to itself or to somebody else.
+    r, w = os.pipe()
+    with host.client() as c:
+        c.ask("container_copy", {"ref": name, "path": "/root", "direction": "TO"}, [r])
+        eventually(lambda: jobs(host), "the job")
+    eventually(lambda: not jobs(host), "its end")
+    os.close(r)
+    os.close(w)
     # An endless file: as much as there is room for, or until nobody wants it any more.
     p = host.popen("cp", "-", name + ":/root", stdin=subprocess.PIPE)
     with contextlib.suppress(BrokenPipeError):
@@ -582,6 +594,20 @@ def test_a_client_that_is_killed_leaves_nothing(host, tmp_path):
     eventually(lambda: not jobs(host), "its end")
     with host.client() as c:
         assert stat(c, name, "/root/first")["size"] == 1
+
+
+def test_berthd_ends_while_something_is_copied(host):
+    """Whoever copies is told, and the next berthd finds nothing of it."""
+    name = host.berth("create", "busybox", "true").out.strip()
+    for sig in (signal.SIGTERM, signal.SIGKILL):
+        p = host.popen("cp", "-", name + ":/root", stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+        eventually(lambda: jobs(host), "the job")
+        host.restart(sig)
+        assert "berthd went away" in p.communicate()[1].decode() and p.returncode == 1
+        eventually(lambda: not jobs(host), "its end")
+        with host.client() as c:
+            assert copy_in(c, name, "/root", tar_of(("x", b"x")))["entries"] == 1
+        eventually(lambda: not jobs(host), "its end")
 
 
 @pytest.mark.native
