@@ -66,6 +66,22 @@ static int beneath_allow(int ruleset, int fd, uint64_t rights, struct err *e)
 	return 0;
 }
 
+/* Those that are there. */
+static int paths_allow(int ruleset, const char *const *path, uint64_t rights, struct err *e)
+{
+	int r = 0;
+
+	for (; !r && path && *path; path++) {
+		AUTO_FD fd = open(*path, O_PATH | O_CLOEXEC);
+
+		r = fd < 0 ? 0 : beneath_allow(ruleset, fd, rights, e);
+	}
+	return r;
+}
+
+/* Where programs are, and what they are made of. */
+static const char *const programs[] = {"/usr", "/lib", "/lib64", "/bin", "/sbin", NULL};
+
 static int landlock_enter(const struct confine *c, struct err *e)
 {
 	struct ruleset attr = {.fs = (1ull << 13) - 1};
@@ -106,12 +122,18 @@ static int landlock_enter(const struct confine *c, struct err *e)
 	if (c->change_fd > 0 &&
 	    (r = beneath_allow(ruleset, c->change_fd, attr.fs & ~(uint64_t)LANDLOCK_ACCESS_FS_EXECUTE, e)) < 0)
 		return r;
-	for (const char *const *path = c->read_paths; path && *path; path++) {
-		AUTO_FD fd = open(*path, O_PATH | O_CLOEXEC);
-
-		if (fd >= 0 && (r = beneath_allow(ruleset, fd, LANDLOCK_ACCESS_FS_READ_FILE, e)) < 0)
-			return r;
-	}
+	if (c->file_fd > 0 &&
+	    (r = beneath_allow(ruleset, c->file_fd,
+			       LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | (attr.fs & FS_TRUNCATE),
+			       e)) < 0)
+		return r;
+	if ((r = paths_allow(ruleset, c->read_paths, LANDLOCK_ACCESS_FS_READ_FILE, e)) < 0)
+		return r;
+	if (c->programs &&
+	    (r = paths_allow(ruleset, programs,
+			     LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR,
+			     e)) < 0)
+		return r;
 	if (syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
 		return err_set(e, errno, "confine", "Landlock");
 	return 0;
@@ -226,6 +248,11 @@ static unsigned short socket_rule(struct sock_filter *code, const struct confine
 	return n;
 }
 
+static bool is_wanted(const struct confine *c, unsigned call)
+{
+	return (call == SYS_setns && c->networks) || ((call == SYS_execve || call == SYS_execveat) && c->programs);
+}
+
 static int seccomp_enter(const struct confine *c, struct err *e)
 {
 #ifdef ARCH_HERE
@@ -250,7 +277,7 @@ static int seccomp_enter(const struct confine *c, struct err *e)
 	for (size_t i = 0; i < ARRAY_SIZE(denied); i++)
 		/* One that is allowed compares with a number that no call has, so that all distances stay. */
 		code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
-							 denied[i] == SYS_setns && c->networks ? ~0u : denied[i],
+							 is_wanted(c, denied[i]) ? ~0u : denied[i],
 							 (unsigned char)(ARRAY_SIZE(denied) - i), 0);
 	code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
 	code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);

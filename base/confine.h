@@ -20,6 +20,8 @@ struct confine {
 	int all_files; /* no limit on files but that nothing is executed or mounted: for verbs that parse nothing foreign */
 	const char *const
 		*read_paths; /* files that may be read besides, those that are there; NULL ends it, or: none */
+	bool programs;	     /* may execute what the host has below /usr and /lib */
+	int file_fd;	     /* an open file that may be opened again and written; <= 0: none */
 	bool network;	     /* may connect over IP, and make sockets for that; nobody may then listen */
 	bool networks;	     /* changes those of the host and of containers: netlink, setns */
 	uint32_t uid, gid;   /* 0: stays what it is */

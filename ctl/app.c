@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static void __attribute__((format(printf, 1, 0))) vsay(const char *fmt, va_list ap)
 {
@@ -105,6 +106,21 @@ int app_ask(struct app *app, struct ask *a, const struct spec_opts *spec)
 	int r = app_ask_raw(app, a);
 
 	return !r && ask_error(a) ? app_refused(app, ask_error(a), spec) : r;
+}
+
+int app_confirm(const struct app *app, const char *fmt, ...)
+{
+	char line[16];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputs(" [y/N] ", stderr);
+	if (fgets(line, sizeof line, stdin) && (!strcasecmp(line, "y\n") || !strcasecmp(line, "yes\n")))
+		return 0;
+	say("nothing was done (--force asks nothing)");
+	return app->failure;
 }
 
 void *request_new(Berth__Envelope__BodyCase body_case, const char *ref)

@@ -53,7 +53,8 @@ extern const struct command cmd_image_export, cmd_save, cmd_load;
 extern const struct command cmd_image_import, cmd_image_ls, cmd_image_inspect, cmd_image_rm;
 extern const struct command cmd_image_tag, cmd_image_history;
 extern const struct command cmd_network_create, cmd_network_ls, cmd_network_inspect, cmd_network_rm;
-extern const struct command cmd_volume_create, cmd_volume_ls, cmd_volume_inspect, cmd_volume_rm;
+extern const struct command cmd_volume_create, cmd_volume_ls, cmd_volume_inspect, cmd_volume_update, cmd_volume_rm,
+	cmd_volume_prune;
 extern const struct command cmd_token_create, cmd_token_ls, cmd_token_revoke, cmd_token_check;
 extern const struct command cmd_info, cmd_check, cmd_upgrade, cmd_shutdown, cmd_version, cmd_completion, cmd_help;
 
@@ -71,6 +72,9 @@ int app_refused(const struct app *app, const Berth__Error *error, const struct s
 int app_ask(struct app *app, struct ask *a, const struct spec_opts *spec);
 int app_ask_raw(struct app *app, struct ask *a); /* the same, but an answer that is a refusal is left to the caller */
 int app_connect(struct app *app);
+
+/* Asks on the terminal. 0: yes; else the exit status. */
+int app_confirm(const struct app *app, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* The body of a request about one object: its first field is the ref. On the heap, protobuf_c_message_free_unpacked(m, NULL). */
 void *request_new(Berth__Envelope__BodyCase body_case, const char *ref);

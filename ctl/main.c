@@ -81,10 +81,14 @@ const struct entry entries[] = {
 	{"network inspect", NETWORK, "[FLAGS] NETWORK...", "all about networks, as JSON", &cmd_network_inspect},
 	{"network rm", NETWORK, "NETWORK...", "remove networks that nobody uses", &cmd_network_rm, "network remove"},
 
-	{"volume create", VOLUME, "[NAME...]", "create volumes; without a name one is made", &cmd_volume_create},
+	{"volume create", VOLUME, "[FLAGS] [NAME...]", "create volumes; without a name one is made",
+	 &cmd_volume_create},
 	{"volume ls", VOLUME, "[FLAGS]", "list volumes", &cmd_volume_ls, "volume list"},
 	{"volume inspect", VOLUME, "[FLAGS] VOLUME...", "all about volumes, as JSON", &cmd_volume_inspect},
-	{"volume rm", VOLUME, "VOLUME...", "remove volumes and what is in them", &cmd_volume_rm, "volume remove"},
+	{"volume update", VOLUME, "--size BYTES VOLUME...", "let sized volumes grow", &cmd_volume_update},
+	{"volume rm", VOLUME, "[FLAGS] VOLUME...", "remove volumes and what is in them", &cmd_volume_rm,
+	 "volume remove"},
+	{"volume prune", VOLUME, "[FLAGS]", "remove the volumes that no container has", &cmd_volume_prune},
 
 	{"token create", TOKEN, "[FLAGS]", "let a user in, by api.sock or a gateway; prints the secret, once",
 	 &cmd_token_create},

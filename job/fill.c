@@ -1,8 +1,9 @@
-/* job/fill.c - `fill STATE/volumes UUID [TARGET]`, fd 4 = sealed memfd with an Envelope{ImageReply} of one image whose layers are
- * the folders of its layers, lowest first: what it has at TARGET becomes the content of the volume, if that is empty. Without TARGET
- * what a fill before had begun is finished or removed. Result Done.
+/* job/fill.c - `fill FOLDER NAME [TARGET]`: FOLDER/NAME is the volume (STATE/volumes/UUID, or one that is a file system of its own in the
+ * mount namespace that the last descriptor is), fd 4 = sealed memfd with an Envelope{ImageReply} of one image whose layers are the
+ * folders of its layers, lowest first: what it has at TARGET becomes the content of the volume, if that is empty. Without TARGET, and
+ * then without the memfd, what a fill before had begun is finished or removed. Result Done.
  *
- * UUID.new is a copy that is not whole yet: after a crash it is worth nothing. When it is on the disk it becomes UUID.filling, whose
+ * NAME.new is a copy that is not whole yet: after a crash it is worth nothing. When it is on the disk it becomes NAME.filling, whose
  * entries move into the volume, and which then goes: after a crash the rest is moved by whoever comes next. So a volume is never taken
  * for filled that is not, and who has it mounted meanwhile sees whole files only. */
 #include "job/job.h"
@@ -69,7 +70,7 @@ static int image_open(const Berth__Image *image, struct err *e)
 struct fill {
 	int dir_fd; /* STATE/volumes */
 	const char *uuid;
-	char copy[64], whole[64]; /* UUID.new, UUID.filling */
+	char copy[64], whole[64]; /* UUID.new, NAME.filling */
 };
 
 static int copy_drop(const struct fill *f, struct err *e)
@@ -161,8 +162,19 @@ static int source_open(const char *target, struct err *e)
 	return r < 0 ? err_set(e, errno, "fill", "%s in the image", target) : r;
 }
 
-/* What is to be copied, or -1 in *ret_fd: nothing, for the reason in *ret_why. */
-static int source_find(const char *path, const char *target, int *ret_fd, const char **ret_why, struct err *e)
+/* Where things are: the image on the host, the volume there too or in a mount namespace of its own. */
+struct places {
+	int host, volume; /* mount namespaces; -1: the volume is on the host */
+};
+
+static int place_enter(const struct places *p, int fd, struct err *e)
+{
+	return p->volume < 0 ? 0 : namespace_enter(fd, e);
+}
+
+/* What is to be copied, or -1 in *ret_fd: nothing, for the reason in *ret_why. In the volume's place, before and after. */
+static int source_find(const struct places *p, const char *path, const char *target, int *ret_fd, const char **ret_why,
+		       struct err *e)
 {
 	int r = folder_is_empty(path, e);
 
@@ -171,30 +183,42 @@ static int source_find(const char *path, const char *target, int *ret_fd, const 
 	if (r <= 0)
 		return r;
 	*ret_why = "the image has no such folder";
+	r = place_enter(p, p->host, e);
+	if (r < 0)
+		return r;
 	r = source_open(target, e);
 	if (r >= 0)
 		*ret_fd = r;
-	return r < 0 && r != -ENOENT ? r : 0;
+	else if (r != -ENOENT)
+		return r;
+	return place_enter(p, p->volume, e);
 }
 
 int verb_fill(int argc, char **argv, struct err *e)
 {
 	struct fill f = {.uuid = argv[2]};
-	const char *volumes = argv[1], *why;
+	const char *volumes = argv[1], *target = argc > 3 ? argv[3] : NULL, *why;
+	const int namespace_fd = target ? LIST_FD + 1 : LIST_FD;
+	struct places places = {.volume = fcntl(namespace_fd, F_GETFD) < 0 ? -1 : namespace_fd};
 	char path[512];
 	int source = -1, r;
 	bool begun;
 
+	AUTO_FD host = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	places.host = host;
 	snprintf(f.copy, sizeof f.copy, "%.40s.new", f.uuid);
 	snprintf(f.whole, sizeof f.whole, "%.40s.filling", f.uuid);
 	if (strchr(f.uuid, '/') || snprintf(path, sizeof path, "%s/%s", volumes, f.whole) >= (int)sizeof path)
 		return err_set(e, EINVAL, "fill", "%s", f.uuid);
+	r = place_enter(&places, places.volume, e);
+	if (r < 0)
+		return r;
 	begun = access(path, F_OK) == 0;
 	snprintf(path, sizeof path, "%s/%s", volumes, f.uuid);
-	if (!begun && argc > 3 && (r = source_find(path, argv[3], &source, &why, e)) < 0)
+	if (!begun && target && (r = source_find(&places, path, target, &source, &why, e)) < 0)
 		return r;
 	AUTO_FD from = source;
-	if (from < 0 && !begun && argc > 3)
+	if (from < 0 && !begun && target)
 		return report_done(why, e);
 	r = confine_enter(&(struct confine){.caps = JOB_CAPS_UNPACK, .write_dir = volumes, .read_fd = from}, e);
 	if (r < 0)

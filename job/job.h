@@ -33,15 +33,18 @@ verb_fn verb_import, verb_pull, verb_push, verb_export, verb_sweep, verb_fill, v
 	verb_limits, verb_probe;
 verb_fn verb_history;
 verb_fn verb_copy, verb_pack, verb_unpack;
+verb_fn verb_volume_make, verb_volume_mount, verb_volume_unmount, verb_volume_grow, verb_volume_usage;
 
 /* Waits until the record is taken. Negative errno: berthd is gone, which ends the job. */
 int report_send(Berth__Envelope *env, struct err *e);
 int report_done(const char *text, struct err *e);
+int report_done_fd(const char *text, int fd, struct err *e); /* berthd gets a copy of fd */
 /* e->step of what a registry is to blame for: its code becomes that of the Error, its text is complete without it. */
 #define STEP_REGISTRY "registry"
 /* … of a path that somebody asked for: what is wrong with it is his to mend, not ours. */
 #define STEP_PATH "path"
 int report_error(const struct err *e);
+int namespace_enter(int fd, struct err *e); /* a mount namespace; root and working folder are then its root */
 int report_images(Berth__Image **image, size_t n, struct err *e);
 struct image_progress;
 void report_progress(const struct image_progress *p); /* best effort: the result tells whether berthd is there */

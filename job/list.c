@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-Berth__Envelope *list_read(const char *verb, struct err *e)
+Berth__Envelope *list_read_of(const char *verb, Berth__Envelope__BodyCase of, struct err *e)
 {
 	struct wire_fds fds = {.n = 0};
 	Berth__Envelope *env;
@@ -16,16 +16,21 @@ Berth__Envelope *list_read(const char *verb, struct err *e)
 	int r = memfd_map(LIST_FD, ENVELOPE_MAX, &data, &len);
 
 	if (r < 0) {
-		err_set(e, r, verb, "list of images");
+		err_set(e, r, verb, "the list");
 		return NULL;
 	}
 	env = envelope_unpack(data, len, &fds);
 	munmap((void *)data, len);
-	if (!env || env->body_case != BERTH__ENVELOPE__BODY_IMAGE_REPLY) {
-		err_set(e, EBADMSG, verb, "list of images");
+	if (!env || env->body_case != of) {
+		err_set(e, EBADMSG, verb, "the list");
 		if (env)
 			berth__envelope__free_unpacked(env, NULL);
 		return NULL;
 	}
 	return env;
+}
+
+Berth__Envelope *list_read(const char *verb, struct err *e)
+{
+	return list_read_of(verb, BERTH__ENVELOPE__BODY_IMAGE_REPLY, e);
 }

@@ -10,12 +10,12 @@
 #include <stdio.h>
 #include <string.h>
 
-int report_send(Berth__Envelope *env, struct err *e)
+static int send_with(Berth__Envelope *env, const int *fds, unsigned n_fds, struct err *e)
 {
 	struct pollfd p = {.fd = REPORT_FD, .events = POLLOUT};
 	int r;
 
-	while ((r = envelope_send(REPORT_FD, env, NULL, 0)) == WIRE_AGAIN)
+	while ((r = envelope_send(REPORT_FD, env, fds, n_fds)) == WIRE_AGAIN)
 		if (poll(&p, 1, -1) < 0 && errno != EINTR)
 			return err_set(e, errno, "report", "poll");
 	if (r == WIRE_GONE)
@@ -35,7 +35,12 @@ int job_write_all(int fd, const void *data, size_t len, struct err *e)
 	return 0;
 }
 
-int report_done(const char *text, struct err *e)
+int report_send(Berth__Envelope *env, struct err *e)
+{
+	return send_with(env, NULL, 0, e);
+}
+
+static int done_with(const char *text, const int *fds, unsigned n_fds, struct err *e)
 {
 	Berth__Done done = BERTH__DONE__INIT;
 	Berth__Envelope env = BERTH__ENVELOPE__INIT;
@@ -43,7 +48,17 @@ int report_done(const char *text, struct err *e)
 	done.text = (char *)text;
 	env.body_case = BERTH__ENVELOPE__BODY_DONE;
 	env.done = &done;
-	return report_send(&env, e);
+	return send_with(&env, fds, n_fds, e);
+}
+
+int report_done(const char *text, struct err *e)
+{
+	return done_with(text, NULL, 0, e);
+}
+
+int report_done_fd(const char *text, int fd, struct err *e)
+{
+	return done_with(text, &fd, 1, e);
 }
 
 /* Text that came from an image may be anything; a record with a bad string would be refused as a whole. */

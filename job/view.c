@@ -315,7 +315,7 @@ static int source_open(const struct build *b, const Shim__MountStep *m, struct e
 
 static int mount_add(const struct build *b, const Shim__MountStep *m, struct err *e)
 {
-	AUTO_FD fd = m->fstype ? tmpfs_open(e) : source_open(b, m, e);
+	AUTO_FD fd = m->fstype || m->from_volumes ? tmpfs_open(e) : source_open(b, m, e);
 	struct stat st;
 
 	if (fd < 0)

@@ -17,6 +17,7 @@ struct child {
 	int sync_fd;
 	int io[3];		   /* 0, 1, 2 of the program; -1: the terminal's */
 	int pod_fd;		   /* pidfd of the pod's pause process, or -1 */
+	int volumes_fd;		   /* mount namespace of volumes, or -1 */
 	int user_fd;		   /* user namespace to enter, or -1 */
 	int net_fd;		   /* network namespace that earlier incarnations had, or -1 */
 	const struct ahead *ahead; /* mounts made before, or NULL */
@@ -44,6 +45,7 @@ struct child {
 	((struct child){.sync_fd = -1,                                                                                 \
 			.io = {-1, -1, -1},                                                                            \
 			.pod_fd = -1,                                                                                  \
+			.volumes_fd = -1,                                                                              \
 			.user_fd = -1,                                                                                 \
 			.net_fd = -1,                                                                                  \
 			.kept_fd = -1,                                                                                 \

@@ -195,6 +195,7 @@ static int launch(struct shim *s, const Shim__LaunchPlan *l, int pod_fd, struct 
 	c.plan = l;
 	c.process = l->program == SHIM__LAUNCH_PLAN__PROGRAM__EXEC ? l->process : NULL;
 	c.pod_fd = pod_fd;
+	c.volumes_fd = s->volumes_fd;
 	c.net_fd = l->net == SHIM__LAUNCH_PLAN__NET__NET_NEW ? s->net_fd : -1;
 	c.ahead = &s->ahead;
 	c.kept_fd = s->root_fd;

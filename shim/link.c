@@ -37,8 +37,21 @@ static void on_prepare(struct shim *s, const Shim__ShimMessage *m, struct wire_f
 		report_hello(s);
 }
 
+/* The same as before, or another: then the old one may be its last reference, and there is a disk behind that. */
+static void keep_volumes(struct shim *s, int fd)
+{
+	int old = s->volumes_fd;
+
+	if (fd < 0)
+		return;
+	s->volumes_fd = fd;
+	if (old >= 0)
+		shim_close_aside(old);
+}
+
 static void on_launch(struct shim *s, const Shim__ShimMessage *m, struct wire_fds *fds)
 {
+	keep_volumes(s, take_role(m, fds, SHIM__FD_ROLE__FD_VOLUMES));
 	launch_start(s, take_role(m, fds, SHIM__FD_ROLE__FD_PLAN), take_role(m, fds, SHIM__FD_ROLE__FD_CGROUP),
 		     take_role(m, fds, SHIM__FD_ROLE__FD_POD), take_role(m, fds, SHIM__FD_ROLE__FD_SESSION));
 }

@@ -71,13 +71,13 @@ static int open_bind(const Shim__MountStep *m)
 			     OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (m->recursive ? AT_RECURSIVE : 0));
 }
 
-/* A path as the pod's pause process sees it: over to its mount namespace and back. */
-static int open_bind_from_pod(struct child *c, const Shim__MountStep *m)
+/* A path as it is seen in another mount namespace (of a process, by its pidfd, or itself): over to there and back. */
+static int open_bind_from(int ns_fd, const Shim__MountStep *m)
 {
 	AUTO_FD home = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	int fd, saved;
 
-	if (home < 0 || setns(c->pod_fd, CLONE_NEWNS) < 0)
+	if (home < 0 || setns(ns_fd, CLONE_NEWNS) < 0)
 		return -1;
 	fd = open_bind(m);
 	saved = errno;
@@ -100,7 +100,11 @@ static int open_mount(struct child *c, const Shim__Step *s, size_t i, struct err
 		if (r < 0)
 			return fail(e, r, "make the folder", m->source);
 	}
-	fd = m->from_pod ? open_bind_from_pod(c, m) : open_bind(m);
+	if (m->from_volumes && c->volumes_fd < 0)
+		return fail(e, EBADF, "no descriptor of the mount namespace of volume", m->source);
+	fd = m->from_pod       ? open_bind_from(c->pod_fd, m)
+	     : m->from_volumes ? open_bind_from(c->volumes_fd, m)
+			       : open_bind(m);
 	if (fd < 0)
 		return fail(e, errno, "bind", m->source);
 	if (set_attr(fd, m->attr, m->from_pod ? MOUNT_ATTR_RDONLY & ~m->attr : 0, m->propagation, m->recursive) < 0)

@@ -82,10 +82,10 @@ void report_hello(struct shim *s)
 	Shim__ExitRecord exited;
 	Shim__Failed failed;
 	Shim__LogDropped dropped;
-	Shim__FdRole roles[2] = {SHIM__FD_ROLE__FD_SHIM, SHIM__FD_ROLE__FD_CONTAINER};
+	Shim__FdRole roles[3];
 	char *skipped[SKIPPED_MAX];
 	AUTO_FD self = sys_pidfd_open(getpid());
-	int fds[2] = {self, s->run.pidfd};
+	int fds[3], n = 0;
 
 	if (s->link.fd < 0)
 		return;
@@ -113,9 +113,21 @@ void report_hello(struct shim *s)
 	fill_dropped(s, &dropped);
 	h.log_dropped = &dropped;
 	m.hello = &h;
+	const struct {
+		Shim__FdRole role;
+		int fd;
+	} have[] = {{SHIM__FD_ROLE__FD_SHIM, self},
+		    {SHIM__FD_ROLE__FD_CONTAINER, self < 0 ? -1 : s->run.pidfd},
+		    {SHIM__FD_ROLE__FD_VOLUMES, s->volumes_fd}};
+	for (size_t i = 0; i < ARRAY_SIZE(have); i++) {
+		if (have[i].fd < 0)
+			continue;
+		roles[n] = have[i].role;
+		fds[n++] = have[i].fd;
+	}
 	m.fds = roles;
-	m.n_fds = self < 0 ? 0 : s->run.pidfd < 0 ? 1 : 2;
-	link_send(s, &m, fds, (unsigned)m.n_fds);
+	m.n_fds = (size_t)n;
+	link_send(s, &m, fds, (unsigned)n);
 }
 
 void report_running(struct shim *s)

@@ -144,3 +144,14 @@ int check_member_exec(const Berth__ExecSpec *spec, struct err *e)
 {
 	return spec->privileged ? refuse(e, "exec.privileged", "a privileged program is root on the host") : 0;
 }
+
+int check_member_volume(uint64_t has, uint64_t more, uint64_t may, struct err *e)
+{
+	if (!more || (has <= may && more <= may - has))
+		return 0;
+	return err_set(
+		e, EACCES, "size_bytes",
+		"the volumes with a size of a project may have %llu MiB together (project_volumes in berthd.conf), of "
+		"which %llu are taken",
+		(unsigned long long)(may >> 20), (unsigned long long)(has >> 20));
+}

@@ -34,6 +34,7 @@
 #include "base/own.h"
 #include "supervisor/logs.h"
 #include "supervisor/set.h"
+#include "supervisor/volume.h"
 
 #include <errno.h>
 #include <string.h>
@@ -317,6 +318,8 @@ static void set_state(struct container *c, state s)
 	container_touch(c);
 	if (is_ended(s))
 		logs_container_changed(c->sv, c->node.uuid);
+	if (!container_has_process(c))
+		volume_tidy_soon(c->sv);
 }
 
 static int refuse(const struct container *c, const struct event *ev, struct err *e)

@@ -1,4 +1,5 @@
 /* supervisor/container_image.c - the image of a container: what it gives to the spec, and the actions while it is being pulled. */
+#include "supervisor/check_parts.h"
 #include "supervisor/container_act.h"
 
 #include "base/own.h"
@@ -76,6 +77,57 @@ static int merge_labels(Berth__ContainerSpec *spec, const Berth__ImageConfig *im
 	return r;
 }
 
+static bool mount_is_on(const Berth__ContainerSpec *spec, const char *target)
+{
+	for (size_t i = 0; i < spec->n_mounts; i++)
+		if (!strcmp(spec->mounts[i]->target, target))
+			return true;
+	return false;
+}
+
+static int volume_add(Berth__ContainerSpec *spec, const char *target)
+{
+	Berth__Mount **grown = realloc(spec->mounts, (spec->n_mounts + 1) * sizeof *grown);
+	Berth__Mount *m = calloc(1, sizeof *m);
+	char name[UUID_SIZE];
+
+	if (grown)
+		spec->mounts = grown;
+	if (m) {
+		berth__mount__init(m);
+		SET(m, type, BERTH__MOUNT__TYPE__VOLUME);
+		uuid_make(name);
+		m->target = strdup(target);
+		m->source = strdup(name);
+	}
+	if (!grown || !m || !m->target || !m->source) {
+		if (m)
+			berth__mount__free_unpacked(m, NULL);
+		return -ENOMEM;
+	}
+	spec->mounts[spec->n_mounts++] = m;
+	return 0;
+}
+
+/* The image's VOLUME lines: a volume of its own for each, unless the request mounts something there. */
+static int merge_volumes(Berth__ContainerSpec *spec, const Berth__ImageConfig *img)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < img->n_volumes && !r; i++) {
+		AUTO_FREE char *target = strdup(img->volumes[i]);
+		size_t len = target ? strlen(target) : 0;
+
+		while (len > 1 && target[len - 1] == '/') /* as people write it: VOLUME /data/ */
+			target[--len] = 0;
+		if (!target)
+			r = -ENOMEM;
+		else if (!mount_is_on(spec, target))
+			r = volume_add(spec, target);
+	}
+	return r;
+}
+
 static void merge_text(char **own, const char *image)
 {
 	if ((!*own || !(*own)[0]) && image && image[0])
@@ -98,6 +150,8 @@ static int merge_image(Berth__ContainerSpec *spec, const Berth__ImageConfig *img
 	merge_text(&spec->stop_signal, img->stop_signal);
 	if (!r)
 		r = merge_env(spec, img);
+	if (!r)
+		r = merge_volumes(spec, img);
 	return r ? r : merge_labels(spec, img);
 }
 
@@ -112,6 +166,9 @@ int container_complete(Berth__Container *obj, const Berth__Image *image, struct 
 		r = merge_image(obj->spec, obj->image_config);
 	if (r < 0)
 		return err_set(e, ENOBUFS, "spec.image", "no memory");
+	r = check_mounts(obj->spec, e); /* once more, because of the image's volumes: their paths are foreign */
+	if (r < 0)
+		return err_wrap(e, "a volume of the image");
 	if (!obj->spec->n_entrypoint && !obj->spec->n_command)
 		return err_set(e, EINVAL, "spec.command", "neither the image nor the request names a command");
 	return 0;

@@ -18,6 +18,7 @@
 #include "supervisor/set.h"
 #include "supervisor/shimlink.h"
 #include "supervisor/store.h"
+#include "supervisor/volume.h"
 #include "supervisor/watch.h"
 
 #include <errno.h>
@@ -123,6 +124,7 @@ void container_vanish(struct container *c)
 	memcpy(uuid, c->node.uuid, sizeof uuid);
 	container_free(c);
 	logs_container_changed(sv, uuid);
+	volume_tidy_soon(sv);
 }
 
 /* ---------------------------------------------------------------- at start */

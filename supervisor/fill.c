@@ -108,22 +108,31 @@ static int layers_pack(struct container *c, int *ret_fd, struct err *e)
 	return launch_pack(&env.base, "berth-layers", ret_fd, e);
 }
 
-/* target NULL: only what was begun is finished. */
-static int fill_start(struct supervisor *sv, const char *volume, const char *target, int layers_fd, struct fill **ret,
-		      struct err *e)
+/* target NULL, layers_fd -1: only what was begun is finished. */
+static int fill_start(struct volume *v, const char *target, int layers_fd, struct fill **ret, struct err *e)
 {
 	static const struct job_ops ops = {.record = on_fill_record, .done = on_fill_done};
+	struct supervisor *sv = v->sv;
 	struct fill *f = calloc(1, sizeof *f);
+	bool own = volume_is_mountable(v); /* then its folder lies in its own file system */
 	char dir[sizeof sv->cfg.state_dir + 16];
-	const char *argv[] = {"fill", dir, volume, target, NULL};
-	int r;
+	const char *argv[] = {"fill", dir, own ? "data" : v->node.uuid, target, NULL};
+	int fds[2], r;
+	unsigned n = 0;
 
 	if (!f)
 		return err_set(e, ENOMEM, "volume", "no memory");
 	f->sv = sv;
-	snprintf(f->volume, sizeof f->volume, "%s", volume);
-	snprintf(dir, sizeof dir, "%s/volumes", sv->cfg.state_dir);
-	r = job_start(sv, argv, &layers_fd, layers_fd >= 0 ? 1 : 0, 0, &ops, f, &f->job, e);
+	snprintf(f->volume, sizeof f->volume, "%s", v->node.uuid);
+	if (own)
+		snprintf(dir, sizeof dir, "/%s", v->node.uuid);
+	else
+		snprintf(dir, sizeof dir, "%s/volumes", sv->cfg.state_dir);
+	if (layers_fd >= 0)
+		fds[n++] = layers_fd;
+	if (own)
+		fds[n++] = sv->volume_ns_fd;
+	r = job_start(sv, argv, fds, n, 0, &ops, f, &f->job, e);
 	if (r < 0)
 		free(f);
 	else if (ret)
@@ -143,9 +152,11 @@ static int fill_one(struct container *c, const Berth__Mount *m, struct err *e)
 		c->fill_waits = true;
 		return 0;
 	}
+	if (v->obj->driver == BERTH__VOLUME__DRIVER__TMPFS)
+		return 1; /* as --tmpfs: it begins empty */
 	r = layers_pack(c, &layers, e);
 	if (!r)
-		r = fill_start(c->sv, v->node.uuid, m->target, layers, &c->fill, e);
+		r = fill_start(v, m->target, layers, &c->fill, e);
 	if (r < 0)
 		return r;
 	c->fill->c = c;
@@ -158,19 +169,38 @@ bool fill_pending(const struct container *c)
 	return c->fill || c->fill_waits;
 }
 
+/* Those that are file systems are mounted. */
+static int mount_volumes(struct container *c, struct err *e)
+{
+	const Berth__ContainerSpec *spec = c->obj->spec;
+	struct volume *v;
+	int r = 1;
+
+	for (size_t i = 0; i < spec->n_mounts && r > 0; i++) {
+		if (spec->mounts[i]->type != BERTH__MOUNT__TYPE__VOLUME)
+			continue;
+		r = volume_get(c->sv, c->obj->meta->project, spec->mounts[i]->source, &v, e);
+		if (!r)
+			r = volume_ready(c, v, e);
+	}
+	return r;
+}
+
 int fill_volumes(struct container *c, struct err *e)
 {
 	const Berth__ContainerSpec *spec = c->obj->spec;
+	int r = fill_pending(c) ? 0 : mount_volumes(c, e);
 
-	if (fill_pending(c))
-		return 0;
-	if (c->obj->status->incarnation)
-		return 1;
+	if (r <= 0 || c->obj->status->incarnation)
+		return r;
 	for (; c->fill_next < spec->n_mounts; c->fill_next++) {
 		const Berth__Mount *m = spec->mounts[c->fill_next];
 
-		if (m->type == BERTH__MOUNT__TYPE__VOLUME && !m->no_copy)
-			return fill_one(c, m, e);
+		if (m->type != BERTH__MOUNT__TYPE__VOLUME || m->no_copy)
+			continue;
+		r = fill_one(c, m, e);
+		if (r <= 0)
+			return r;
 	}
 	return 1;
 }
@@ -194,7 +224,7 @@ void fill_finish(struct supervisor *sv, const char *volume_uuid)
 
 	if (!v || v->filling)
 		return;
-	if (fill_start(sv, volume_uuid, NULL, -1, NULL, &e) < 0)
+	if (fill_start(v, NULL, -1, NULL, &e) < 0)
 		log_err(&e, "finish the content of volume %s", v->obj->meta->name);
 	else
 		v->filling = true;

@@ -143,6 +143,8 @@ static int on_job_record(struct peer *p, const void *data, size_t len, struct wi
 		log_warn("job %s %s sent a record that is no message: killed", j->group, j->argv[1]);
 		return -EPROTO;
 	}
+	if (j->ops->fd && fds->n)
+		j->ops->fd(j->arg, wire_fds_take(fds, 0));
 	if (j->ops->record)
 		j->ops->record(j->arg, env);
 	berth__envelope__free_unpacked(env, NULL);

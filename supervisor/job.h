@@ -10,6 +10,8 @@ struct job;
 struct job_ops {
 	/* One Envelope of the job's report socket (its descriptor 3), spilled ones included; valid during the call. May be NULL. */
 	void (*record)(void *arg, const Berth__Envelope *env);
+	/* A descriptor that came with a record, before that record; taken. NULL: none is expected, and it is closed. */
+	void (*fd)(void *arg, int fd);
 	void (*done)(void *arg, int status); /* wait status; called once, the job is freed before it */
 };
 

@@ -58,18 +58,16 @@ static int facts_layers(struct container *c, struct arena *a, struct plan_facts 
 static int facts_volumes(struct container *c, struct arena *a, struct plan_facts *f, struct err *e)
 {
 	const Berth__ContainerSpec *spec = c->obj->spec;
-	const char **volumes = arena_alloc(a, (spec->n_mounts ? spec->n_mounts : 1) * sizeof *volumes);
-	char path[512];
+	struct plan_volume *volumes = arena_alloc(a, (spec->n_mounts ? spec->n_mounts : 1) * sizeof *volumes);
 
 	if (!volumes)
 		return -ENOMEM;
 	for (size_t i = 0; i < spec->n_mounts; i++) {
 		if (spec->mounts[i]->type != BERTH__MOUNT__TYPE__VOLUME)
 			continue;
-		int r = volume_use(c->sv, c->obj->meta->project, spec->mounts[i]->source, path, sizeof path, e);
+		int r = volume_use(c->sv, c->obj->meta->project, spec->mounts[i]->source, &volumes[i], e);
 		if (r < 0)
 			return r;
-		volumes[i] = arena_strdup(a, path);
 	}
 	f->volumes = volumes;
 	return a->failed ? -ENOMEM : 0;
@@ -375,6 +373,19 @@ int launch_pack(const ProtobufCMessage *m, const char *name, int *ret_fd, struct
 	return 0;
 }
 
+/* What is in memory is empty while nothing runs; what is on a disk of its own is not, and would look as if it were. */
+static int view_volumes(const struct plan_facts *f, struct err *e)
+{
+	for (size_t i = 0; i < f->obj->spec->n_mounts; i++)
+		if (f->volumes[i].mounted && f->volumes[i].sized)
+			return err_set(
+				e, ENOTSUP, "volume",
+				"volume %s is a file system that is mounted for containers that run, and this one does not: "
+				"start it, or copy by way of another that has the volume",
+				f->obj->spec->mounts[i]->source);
+	return 0;
+}
+
 int launch_view(struct container *c, int *ret_fd, struct err *e)
 {
 	struct arena a = ARENA_INIT;
@@ -390,6 +401,8 @@ int launch_view(struct container *c, int *ret_fd, struct err *e)
 	if (!r)
 		r = facts_volumes(c, &a, &f, e);
 	if (!r)
+		r = view_volumes(&f, e);
+	if (!r)
 		r = plan_make_view(&f, &a, &plan);
 	if (r == -ENOMEM)
 		err_set(e, ENOMEM, "plan", "no memory for the plan");
@@ -399,12 +412,13 @@ int launch_view(struct container *c, int *ret_fd, struct err *e)
 	return r;
 }
 
-static int launch_send(struct shimlink *shim, int plan_fd, int group_fd, int pod_pidfd, int session_fd, struct err *e)
+static int launch_send(struct shimlink *shim, int plan_fd, int group_fd, int pod_pidfd, int volumes_fd, int session_fd,
+		       struct err *e)
 {
 	Shim__ShimMessage m = SHIM__SHIM_MESSAGE__INIT;
 	Shim__Launch body = SHIM__LAUNCH__INIT;
-	Shim__FdRole roles[4];
-	int fds[4], r;
+	Shim__FdRole roles[5];
+	int fds[5], r;
 	unsigned n = 0;
 
 	roles[n] = SHIM__FD_ROLE__FD_PLAN;
@@ -414,6 +428,10 @@ static int launch_send(struct shimlink *shim, int plan_fd, int group_fd, int pod
 	if (pod_pidfd >= 0) {
 		roles[n] = SHIM__FD_ROLE__FD_POD;
 		fds[n++] = pod_pidfd;
+	}
+	if (volumes_fd >= 0) {
+		roles[n] = SHIM__FD_ROLE__FD_VOLUMES;
+		fds[n++] = volumes_fd;
 	}
 	if (session_fd >= 0) {
 		roles[n] = SHIM__FD_ROLE__FD_SESSION;
@@ -445,7 +463,16 @@ void launch_exec_facts(const struct container *c, struct plan_facts *f)
 	f->apparmor = label && strcmp(label, "unconfined") && strcmp(label, "unsupported") ? label : NULL;
 }
 
-static int container_plan(struct container *c, bool hold, int *ret_plan_fd, int *ret_group_fd, struct err *e)
+static bool plan_wants_volumes(const struct plan_facts *f)
+{
+	for (size_t i = 0; i < f->obj->spec->n_mounts; i++)
+		if (f->volumes[i].mounted)
+			return true;
+	return false;
+}
+
+static int container_plan(struct container *c, bool hold, int *ret_plan_fd, int *ret_group_fd, bool *ret_wants_volumes,
+			  struct err *e)
 {
 	struct arena a = ARENA_INIT;
 	struct plan_facts f;
@@ -464,6 +491,7 @@ static int container_plan(struct container *c, bool hold, int *ret_plan_fd, int 
 		r = launch_pack(&plan->base, "berth-plan", ret_plan_fd, e);
 	if (!r) {
 		in_force_make(c, &f, filter);
+		*ret_wants_volumes = plan_wants_volumes(&f);
 		*ret_group_fd = take_fd(&group_fd);
 	}
 	if (r == -ENOMEM)
@@ -476,15 +504,17 @@ int launch_container(struct container *c, bool hold, struct err *e)
 {
 	AUTO_FD plan_fd = -1;
 	AUTO_FD group_fd = -1;
+	bool wants_volumes = false;
 	char path[160];
 	int r;
 
 	SET(c->obj->status, incarnation, c->obj->status->incarnation + 1);
-	r = container_plan(c, hold, &plan_fd, &group_fd, e);
+	r = container_plan(c, hold, &plan_fd, &group_fd, &wants_volumes, e);
 	if (!r && !c->shim)
 		r = shimlink_spawn(c->sv, c->node.uuid, &container_shim_ops, c, &c->shim, e);
 	if (!r)
-		r = launch_send(c->shim, plan_fd, group_fd, c->pod->pause_pidfd, c->session_fd, e);
+		r = launch_send(c->shim, plan_fd, group_fd, c->pod->pause_pidfd,
+				wants_volumes ? c->sv->volume_ns_fd : -1, c->session_fd, e);
 	close_fd(&c->session_fd);
 	if (r < 0) {
 		container_group_path(c, path, sizeof path);
@@ -544,7 +574,7 @@ int launch_holder(struct pod *p, struct err *e)
 	if (!r && !p->holder)
 		r = shimlink_spawn(sv, p->node.uuid, &pod_shim_ops, p, &p->holder, e);
 	if (!r)
-		r = launch_send(p->holder, plan_fd, group_fd, -1, -1, e);
+		r = launch_send(p->holder, plan_fd, group_fd, -1, -1, -1, e);
 	arena_fini(&a);
 	return r;
 }

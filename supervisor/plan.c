@@ -420,16 +420,17 @@ static void add_person_mount(struct builder *b, size_t i)
 		return;
 	}
 	if (in->type == BERTH__MOUNT__TYPE__VOLUME)
-		m = add_mount(b, NULL, b->f->volumes[i], in->target, attr | MOUNT_ATTR_NODEV, false);
+		m = add_mount(b, NULL, b->f->volumes[i].path, in->target, attr | MOUNT_ATTR_NODEV, false);
 	else
 		m = add_mount(b, NULL, in->source, in->target, attr, false);
 	if (!m)
 		return;
 	m->has_recursive = m->has_make_source = 1;
 	m->recursive = !in->non_recursive;
-	m->make_source = in->type == BERTH__MOUNT__TYPE__VOLUME;
+	m->has_from_volumes = m->from_volumes = in->type == BERTH__MOUNT__TYPE__VOLUME && b->f->volumes[i].mounted;
+	m->make_source = in->type == BERTH__MOUNT__TYPE__VOLUME && !m->from_volumes;
 	/* A volume is the container's own, as its rootfs is; a path of the host stays the host's. */
-	m->id_mapped = m->has_id_mapped = m->make_source && b->f->userns_count;
+	m->id_mapped = m->has_id_mapped = in->type == BERTH__MOUNT__TYPE__VOLUME && b->f->userns_count;
 	m->propagation = propagation_of(in->propagation);
 	m->has_propagation = m->propagation != 0;
 }

@@ -18,13 +18,19 @@ struct plan_device { /* a device that the spec names, as found on the host */
 	uint32_t major, minor;
 };
 
+struct plan_volume {
+	char path[256]; /* on the host, */
+	bool sized;
+	bool mounted; /* or in the volumes' mount namespace (FD_VOLUMES) */
+};
+
 struct plan_facts {
 	const Berth__Container *obj; /* spec complete: image config merged */
 	const char *request_id;	     /* or NULL */
 	const char *staging_dir, *log_dir, *upper, *work, *exit_record;
 	const char *const *layers; /* host paths, topmost first */
 	unsigned n_layers;
-	const char *const *volumes; /* host path of spec.mounts[i] where it is a volume */
+	const struct plan_volume *volumes; /* of spec.mounts[i] where it is a volume */
 	const struct plan_device *devices;
 	unsigned n_devices;
 	const char *hostname;

@@ -77,9 +77,11 @@ static const struct request_row rows[] = {
 	CASE(IMAGE_HISTORY) = {MEMBER, LOOKS(on_image_history), .deadline_ms = SECONDS(60)},
 	CASE(IMAGE_REMOVE) = {ENDS(on_image_remove, "remove"), .deadline_ms = SECONDS(120), .revision = true},
 
-	CASE(VOLUME_CREATE) = {MEMBER, CHANGES(on_volume_create, "create", 120)},
+	CASE(VOLUME_CREATE) = {MEMBER, CHANGES(on_volume_create, "create", 600)},
+	CASE(VOLUME_UPDATE) = {MEMBER, CHANGES(on_volume_update, "update", 600), .revision = true},
+	CASE(VOLUME_PRUNE) = {MEMBER, ENDS(on_volume_prune, "prune"), .deadline_ms = SECONDS(600)},
 	CASE(VOLUME_LIST) = {MEMBER, LOOKS(on_volume_list)},
-	CASE(VOLUME_INSPECT) = {MEMBER, LOOKS(on_volume_inspect)},
+	CASE(VOLUME_INSPECT) = {MEMBER, LOOKS(on_volume_inspect), .deadline_ms = SECONDS(30)},
 	CASE(VOLUME_REMOVE) = {MEMBER, ENDS(on_volume_remove, "remove"), .deadline_ms = SECONDS(120), .revision = true},
 
 	CASE(NETWORK_CREATE) = {CHANGES(on_network_create, "create", 120)},

@@ -6,6 +6,7 @@
  * that is the end: the process, which has memory and namespaces to give back, is waited for here. The other way round, without a Bye, a shim that closes the connection and lives on has listened to somebody else (the
  * newest connection counts): it is called again over its path, and killed only if nobody listens there any more. */
 #include "supervisor/shimlink.h"
+#include "supervisor/volume.h"
 
 #include "base/own.h"
 #include "base/spawn.h"
@@ -73,6 +74,7 @@ static void on_process(struct source *src, uint32_t events)
 static int link_hello(struct shimlink *s, const Shim__ShimMessage *m, struct wire_fds *fds)
 {
 	AUTO_FD container = role_fd(m, fds, SHIM__FD_ROLE__FD_CONTAINER);
+	AUTO_FD volumes = role_fd(m, fds, SHIM__FD_ROLE__FD_VOLUMES);
 	const Shim__ShimHello *h = m->hello;
 
 	if (h->oldest > SHIM_VERSION || h->version < SHIM_OLDEST)
@@ -82,6 +84,8 @@ static int link_hello(struct shimlink *s, const Shim__ShimMessage *m, struct wir
 	s->calls = 0;
 	s->version = h->version;
 	s->ops->hello(s->owner, h, &container);
+	if (volumes >= 0)
+		volume_namespace_adopt(s->sv, take_fd(&volumes));
 	return 0;
 }
 

@@ -310,6 +310,7 @@ static void supervisor_init(struct supervisor *sv)
 	list_init(&sv->volumes.all);
 	list_init(&sv->networks.all);
 	sv->cg.root_fd = sv->cg.shims_fd = sv->cg.jobs_fd = sv->cg.shared_fd = sv->cg.supervisor_fd = -1;
+	sv->volume_ns_fd = -1;
 	sv->shim_exe_fd = sv->signals.fd = sv->loop.epoll_fd = -1;
 	cg_graveyard_init(&sv->graveyard, &sv->loop);
 }
@@ -355,6 +356,7 @@ static void close_objects(struct supervisor *sv)
 	image_fini(sv);
 	volume_fini(sv);
 	networks_close(sv);
+	volume_mount_fini(sv);
 	table_fini(&sv->containers);
 	table_fini(&sv->pods);
 	table_fini(&sv->images);

@@ -35,6 +35,9 @@ struct config {		     /* supervisor/config.c: defaults, file, command line */
 	uint32_t userns_first, userns_per; /* 200000 and 65536 */
 	uint32_t spare_shims;		   /* 4 */
 	bool debug;
+
+	uint64_t
+		project_volumes; /* bytes that the volumes with a size may have together that members of a project make: 10 GiB */
 };
 
 struct supervisor {
@@ -66,6 +69,9 @@ struct supervisor {
 	struct table images;	 /* of struct image, by uuid */
 	struct table volumes;	 /* of struct volume, by uuid */
 	struct table networks;	 /* of struct network, by uuid */
+	int volume_ns_fd; /* the mount namespace of those that are file systems (volume_mount.c); -1: there is none */
+	bool volume_ns_making; /* a job makes it */
+	struct timer volume_tidy;
 
 	struct control *control; /* supervisor/control.h: listening socket and clients */
 	struct jobs *jobs;	 /* supervisor/job.h: workers */

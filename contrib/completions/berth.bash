@@ -9,7 +9,7 @@ _berth_commands() {
 	"image") echo "import export ls inspect tag history rm " ;;
 	"image") echo "import export ls inspect tag history rm " ;;
 	"network") echo "create ls inspect rm " ;;
-	"volume") echo "create ls inspect rm " ;;
+	"volume") echo "create ls inspect update rm prune " ;;
 	"token") echo "create ls revoke check " ;;
 	esac
 }
@@ -69,7 +69,9 @@ _berth_resolve() {
 	"volume create") echo "volume create" ;;
 	"volume ls"|"volume list") echo "volume ls" ;;
 	"volume inspect") echo "volume inspect" ;;
+	"volume update") echo "volume update" ;;
 	"volume rm"|"volume remove") echo "volume rm" ;;
+	"volume prune") echo "volume prune" ;;
 	token) echo token ;;
 	"token create") echo "token create" ;;
 	"token ls"|"token list") echo "token ls" ;;
@@ -132,10 +134,12 @@ _berth_flags() {
 	"network ls") echo "-f --filter --all-projects --format -q --quiet --no-trunc --help" ;;
 	"network inspect") echo "-f --format --help" ;;
 	"network rm") echo "--help" ;;
-	"volume create") echo "--help" ;;
+	"volume create") echo "-d --driver --size -l --label -o --opt --help" ;;
 	"volume ls") echo "-f --filter --all-projects --format -q --quiet --no-trunc --help" ;;
 	"volume inspect") echo "-f --format --help" ;;
-	"volume rm") echo "--help" ;;
+	"volume update") echo "--size --help" ;;
+	"volume rm") echo "-f --force --help" ;;
+	"volume prune") echo "-a --all --filter -f --force --help" ;;
 	"token create") echo "-u --user -p --project -r --role -e --expires --format --help" ;;
 	"token ls") echo "--format -q --quiet --no-trunc --help" ;;
 	"token revoke") echo "--help" ;;
@@ -330,9 +334,15 @@ _berth_value() {
 	"network ls --filter"|"network ls -f") echo "name= driver= label=" ;;
 	"network ls --format") echo "json table" ;;
 	"network inspect --format"|"network inspect -f") echo "json" ;;
-	"volume ls --filter"|"volume ls -f") echo "name= dangling=" ;;
+	"volume create --driver"|"volume create -d") echo "plain sized tmpfs" ;;
+	"volume create --size") echo "-" ;;
+	"volume create --label"|"volume create -l") echo "-" ;;
+	"volume create --opt"|"volume create -o") echo "-" ;;
+	"volume ls --filter"|"volume ls -f") echo "name= label= driver= dangling=" ;;
 	"volume ls --format") echo "json table" ;;
 	"volume inspect --format"|"volume inspect -f") echo "json" ;;
+	"volume update --size") echo "-" ;;
+	"volume prune --filter") echo "label=" ;;
 	"token create --user"|"token create -u") echo "-" ;;
 	"token create --project"|"token create -p") echo "-" ;;
 	"token create --role"|"token create -r") echo "member admin" ;;
@@ -382,6 +392,7 @@ _berth_operand() {
 	"network inspect") echo "network" ;;
 	"network rm") echo "network" ;;
 	"volume inspect") echo "volume" ;;
+	"volume update") echo "volume" ;;
 	"volume rm") echo "volume" ;;
 	"token revoke") echo "token" ;;
 	"upgrade") echo "file" ;;

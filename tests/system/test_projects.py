@@ -215,6 +215,12 @@ def who_am_i(a, b, body):
     assert b.request(body)[0]["token"]["user"] == "bob" and "secret" not in b.request(body)[0]
 
 
+def pruned(a, b, body):
+    assert not b.request(body, {"all": True})[0].get("removed")
+    made = b.request("volume_create", {"name": "mine"})[0]["volumes"][0]["meta"]["name"]
+    assert b.request(body, {"all": True})[0]["removed"] == [made]
+
+
 TABLE = {
     "container_create": made_beside,
     "container_start": foreign(),
@@ -252,6 +258,8 @@ TABLE = {
     "image_history": image_history,
     "image_remove": denied({"ref": "busybox", "force": True}),
     "volume_create": made_beside,
+    "volume_update": foreign({"size_bytes": 1 << 30}, key="name", what="volumes"),
+    "volume_prune": pruned,
     "volume_list": listed(unfitting=filters(("name", MARK))),
     "volume_inspect": foreign(key="name", what="volumes"),
     "volume_remove": foreign(key="name", what="volumes"),

@@ -137,7 +137,8 @@ struct box {
 	struct plan_facts f;
 	struct arena a;
 	struct err e;
-	const char *layers[2], *volumes[8];
+	const char *layers[2];
+	struct plan_volume volumes[8];
 	char *command[2];
 };
 
@@ -301,7 +302,7 @@ static void mounts_of_a_person_come_outer_folders_first_and_replace_our_files(vo
 	m[4].mode = 0700;
 	x.spec.mounts = list;
 	x.spec.n_mounts = 5;
-	x.volumes[2] = "/state/volumes/v";
+	snprintf(x.volumes[2].path, sizeof x.volumes[2].path, "/state/volumes/v");
 	p = box_plan(&x);
 	assert_true(step_at(p, "rootfs tmpfs tmpfs /a e mode=1777 size=4096") <
 		    step_at(p, "rootfs bind /state/volumes/v /a/b 4 r made"));
