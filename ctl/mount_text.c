@@ -230,8 +230,11 @@ static int mount_recursive(Berth__Mount *m, const char *value, struct err *e)
 {
 	m->has_non_recursive = true;
 	m->non_recursive = !strcmp(value, "disabled");
-	if (!m->non_recursive && strcmp(value, "enabled"))
-		return err_set(e, EINVAL, "flag", "bind-recursive=%s: there are enabled and disabled", value);
+	m->has_writable_below = m->writable_below = !strcmp(value, "writable");
+	/* "readonly" asks for what "enabled" and ro do on every kernel that berth runs on. */
+	if (!m->non_recursive && !m->writable_below && strcmp(value, "enabled") && strcmp(value, "readonly"))
+		return err_set(e, EINVAL, "flag",
+			       "bind-recursive=%s: there are enabled, disabled, writable and readonly", value);
 	return 0;
 }
 
@@ -294,6 +297,17 @@ static int mount_option(Berth__Mount *m, const char *option, struct err *e)
 		       name);
 }
 
+static bool option_has(const char *text, const char *option)
+{
+	const char *p = text, *word;
+	size_t len;
+
+	while ((word = str_word(&p, ",", &len)))
+		if (len == strlen(option) && !memcmp(word, option, len))
+			return true;
+	return false;
+}
+
 int mount_from_mount(Berth__Mount *m, const char *text, struct err *e)
 {
 	int r;
@@ -318,6 +332,8 @@ int mount_from_mount(Berth__Mount *m, const char *text, struct err *e)
 	}
 	if (m->type != BERTH__MOUNT__TYPE__BIND && (m->propagation || m->has_non_recursive))
 		return err_set(e, EINVAL, "flag", "bind-propagation and bind-recursive are for type=bind");
+	if ((m->writable_below || option_has(text, "bind-recursive=readonly")) && !m->read_only)
+		return err_set(e, EINVAL, "flag", "bind-recursive=writable and readonly are for what is mounted ro");
 	if (m->type != BERTH__MOUNT__TYPE__VOLUME && m->has_no_copy)
 		return err_set(e, EINVAL, "flag", "volume-nocopy is for type=volume");
 	if (m->type != BERTH__MOUNT__TYPE__TMPFS && (m->has_size_bytes || m->has_mode))

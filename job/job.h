@@ -44,6 +44,7 @@ int report_done_fd(const char *text, int fd, struct err *e); /* berthd gets a co
 /* … of a path that somebody asked for: what is wrong with it is his to mend, not ours. */
 #define STEP_PATH "path"
 int report_error(const struct err *e);
+int volume_try(const char *dir, struct err *e);
 int namespace_enter(int fd, struct err *e); /* a mount namespace; root and working folder are then its root */
 int report_images(Berth__Image **image, size_t n, struct err *e);
 struct image_progress;

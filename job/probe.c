@@ -38,6 +38,7 @@ struct probe {
 	Berth__CheckItem item[ITEMS_MAX];
 	char detail[ITEMS_MAX][TEXT_MAX];
 	size_t n;
+	int said_fd; /* what a child says of its failure, or -1 */
 };
 
 static void add(struct probe *p, const char *name, const char *result, const char *remedy, const char *fmt, ...)
@@ -342,6 +343,44 @@ static void probe_idmap(struct probe *p)
 		    "%s: containers cannot have a user namespace of their own", strerror(-r));
 }
 
+/* One is made in a folder that is removed again; its loop device goes with its mount. */
+static int sized_try(struct probe *p)
+{
+	char dir[512], text[640];
+	struct err e = {0};
+	int r;
+
+	snprintf(dir, sizeof dir, "%s/probe.XXXXXX", p->state);
+	if (!mkdtemp(dir))
+		return -errno;
+	r = volume_try(dir, &e);
+	if (r < 0 && p->said_fd >= 0)
+		dprintf(p->said_fd, "%s", err_format(&e, text, sizeof text));
+	(void)dir_remove_all(AT_FDCWD, dir);
+	return r;
+}
+
+static void probe_sized(struct probe *p)
+{
+	int said[2] = {-1, -1}, r;
+	char text[TEXT_MAX - 64] = "";
+
+	if (pipe2(said, O_CLOEXEC | O_NONBLOCK) < 0)
+		said[0] = said[1] = -1;
+	p->said_fd = said[1];
+	r = in_child(sized_try, p);
+	if (said[0] >= 0 && read(said[0], text, sizeof text - 1) < 0)
+		text[0] = 0;
+	close_fd(&said[0]);
+	close_fd(&said[1]);
+	if (r == 0)
+		add(p, "sized volumes", "ok", NULL, "ext4 on a loop device");
+	else
+		add(p, "sized volumes", "degraded",
+		    "install e2fsprogs, modprobe loop and ext4, put the state folder on ext4, xfs or btrfs, make room there",
+		    "%s: volumes with driver sized are refused", *text ? text : strerror(-r));
+}
+
 static void probe_space(struct probe *p)
 {
 	struct statvfs s;
@@ -379,8 +418,9 @@ static void probe_group(struct probe *p)
 int verb_probe(int argc, char **argv, struct err *e)
 {
 	static void (*const probes[])(struct probe * p) = {
-		probe_kernel,  probe_capabilities, probe_namespaces, probe_userns, probe_pidfd, probe_seccomp,
-		probe_devices, probe_landlock,	   probe_overlay,    probe_idmap,  probe_space, probe_group,
+		probe_kernel,  probe_capabilities, probe_namespaces, probe_userns,  probe_pidfd,
+		probe_seccomp, probe_devices,	   probe_landlock,   probe_overlay, probe_idmap,
+		probe_sized,   probe_space,	   probe_group,
 	};
 	AUTO_FREE struct probe *p = calloc(1, sizeof *p);
 	Berth__CheckItem *items[ITEMS_MAX];

@@ -22,6 +22,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/loop.h>
 #include <linux/mount.h>
 #include <sched.h>
@@ -30,6 +31,7 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
@@ -40,6 +42,7 @@
 #define LOOP_TRIES    64   /* others take devices too */
 #define LOCK_TRIES    100
 #define LOCK_PAUSE_US 100000
+#define TRY_BYTES     (16u << 20)
 
 static int fail(struct err *e, int code, const char *what)
 {
@@ -393,6 +396,8 @@ int verb_volume_grow(int argc, char **argv, struct err *e)
 
 	if (r < 0)
 		return r;
+	if (prctl(PR_CAPBSET_READ, CAP_SYS_RESOURCE) != 1)
+		return fail(e, ENOTSUP, "berthd lacks CAP_SYS_RESOURCE, without which the kernel grows no file system");
 	if (fstat(image, &st) < 0)
 		return fail(e, errno, "look at the image");
 	/* A larger image is what an interrupted growth leaves: then the file system alone grows. */
@@ -412,4 +417,23 @@ int verb_volume_grow(int argc, char **argv, struct err *e)
 	if (syncfs(dir) < 0)
 		return fail(e, errno, "write its file system");
 	return report_done(NULL, e);
+}
+
+/* What `berth check` asks: one that is made, mounted and gone again. dir: of the probe's own, below STATE. */
+int volume_try(const char *dir, struct err *e)
+{
+	char path[512];
+	AUTO_FD image = -1;
+	AUTO_FD fd = -1;
+	int r;
+
+	snprintf(path, sizeof path, "%s/probe", dir);
+	r = image_make(path, TRY_BYTES, &image, e);
+	if (!r)
+		r = mkfs_run(image, e);
+	if (!r) {
+		fd = mount_sized(dir, "probe", e);
+		r = fd < 0 ? fd : 0;
+	}
+	return r;
 }

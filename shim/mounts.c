@@ -87,6 +87,79 @@ static int open_bind_from(int ns_fd, const Shim__MountStep *m)
 	return fd;
 }
 
+/* ---------------------------------------------------------------- what a mount on the host shares */
+
+/* The line of /proc/self/mountinfo about this mount: "ID PARENT DEV ROOT POINT OPTIONS [shared:N] [master:N] - …". Longer ones than
+ * size are no loss: what is looked at stands at the beginning, but for the path. 1: found. */
+static int mountinfo_find(uint64_t id, char *line, size_t size)
+{
+	AUTO_FD fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+	char buf[2048];
+	size_t len = 0;
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	while ((n = read(fd, buf, sizeof buf)) > 0)
+		for (ssize_t i = 0; i < n; i++) {
+			if (buf[i] != '\n') {
+				if (len < size - 1)
+					line[len++] = buf[i];
+				continue;
+			}
+			line[len] = 0;
+			len = 0;
+			if (strtoull(line, NULL, 10) == id)
+				return 1;
+		}
+	return n < 0 ? -errno : 0;
+}
+
+static int mount_id(int fd, uint64_t *ret)
+{
+	char path[40], text[512], *at;
+	ssize_t n;
+
+	snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
+	n = file_read(AT_FDCWD, path, text, sizeof text);
+	at = n > 0 ? strstr(text, "mnt_id:") : NULL;
+	if (!at)
+		return n < 0 ? (int)n : -ENODATA;
+	*ret = strtoull(at + strlen("mnt_id:"), NULL, 10);
+	return 0;
+}
+
+/* A mount that nothing is shared with cannot be shared with a container either, though the kernel would not say so. */
+static int check_propagation(const Shim__MountStep *m, struct err *e)
+{
+	uint64_t kind = m->propagation & ~(uint64_t)MS_REC;
+	char line[4096], *point, *end;
+	AUTO_FD source = -1;
+	uint64_t id = 0;
+	int r;
+
+	if (kind != MS_SHARED && kind != MS_SLAVE)
+		return 0;
+	source = open(m->source, O_PATH | O_CLOEXEC);
+	if (source < 0)
+		return fail(e, errno, "bind", m->source);
+	r = mount_id(source, &id);
+	if (!r)
+		r = mountinfo_find(id, line, sizeof line);
+	if (r <= 0)
+		return fail(e, r < 0 ? r : ENOENT, "find the mount of", m->source);
+	if (strstr(line, " shared:") || (kind == MS_SLAVE && strstr(line, " master:")))
+		return 0;
+	point = line;
+	for (int i = 0; i < 4 && point; i++)
+		point = strchr(point + 1, ' ');
+	if (point && (end = strchr(++point, ' ')))
+		*end = 0;
+	return err_set(e, 0, "mount",
+		       "%s lies on %s, which is a private mount: \"%s\" has no effect (mount --make-shared %s)",
+		       m->source, point ? point : "?", kind == MS_SHARED ? "shared" : "slave", point ? point : "?");
+}
+
 static int open_mount(struct child *c, const Shim__Step *s, size_t i, struct err *e)
 {
 	const Shim__MountStep *m = s->mount;
@@ -107,7 +180,10 @@ static int open_mount(struct child *c, const Shim__Step *s, size_t i, struct err
 			       : open_bind(m);
 	if (fd < 0)
 		return fail(e, errno, "bind", m->source);
-	if (set_attr(fd, m->attr, m->from_pod ? MOUNT_ATTR_RDONLY & ~m->attr : 0, m->propagation, m->recursive) < 0)
+	TRY(check_propagation(m, e));
+	if (set_attr(fd, m->attr_on_top ? 0 : m->attr, m->from_pod ? MOUNT_ATTR_RDONLY & ~m->attr : 0, m->propagation,
+		     m->recursive) < 0 ||
+	    (m->attr_on_top && set_attr(fd, m->attr, 0, m->propagation, false) < 0))
 		return fail(e, errno, "set the attributes of", m->source);
 	if (m->id_mapped && c->user_fd >= 0 && map_ids(fd, c->user_fd, m->recursive) < 0)
 		return fail(e, errno, "map the ids of", m->source);

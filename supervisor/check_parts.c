@@ -80,8 +80,10 @@ static int mount_options(const char *at, const Berth__Mount *m, struct err *e)
 				 (unsigned long long)m->size_bytes);
 	if (m->has_no_copy && m->type != BERTH__MOUNT__TYPE__VOLUME)
 		return field_bad(e, at, "no_copy is for volumes");
-	if (m->non_recursive && m->type != BERTH__MOUNT__TYPE__BIND)
-		return field_bad(e, at, "non_recursive is for bind mounts");
+	if ((m->non_recursive || m->writable_below) && m->type != BERTH__MOUNT__TYPE__BIND)
+		return field_bad(e, at, "non_recursive and writable_below are for bind mounts");
+	if (m->writable_below && !m->read_only)
+		return field_bad(e, at, "writable_below is for what is read-only at the top");
 	return 0;
 }
 

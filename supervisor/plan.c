@@ -431,6 +431,7 @@ static void add_person_mount(struct builder *b, size_t i)
 	m->make_source = in->type == BERTH__MOUNT__TYPE__VOLUME && !m->from_volumes;
 	/* A volume is the container's own, as its rootfs is; a path of the host stays the host's. */
 	m->id_mapped = m->has_id_mapped = in->type == BERTH__MOUNT__TYPE__VOLUME && b->f->userns_count;
+	m->has_attr_on_top = m->attr_on_top = in->writable_below;
 	m->propagation = propagation_of(in->propagation);
 	m->has_propagation = m->propagation != 0;
 }

@@ -77,6 +77,7 @@ void volume_wake(struct supervisor *sv, const struct volume *v, const struct err
 		c->fill_waits = false;
 		if (failure && volume_is_used_by(v, c)) {
 			c->failure = *failure;
+			c->failure.code = 0; /* the job's text has it already */
 			container_post(c, EV_FAILED);
 		} else {
 			container_post(c, EV_FILLED);

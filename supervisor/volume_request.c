@@ -51,6 +51,12 @@ static bool revision_fits(struct request *rq, const struct volume *v)
 	return false;
 }
 
+/* What the checks found: the step is the field. */
+static void refuse(struct request *rq, const struct err *e)
+{
+	reply_error(rq->sv, rq->parked, error_code_of(e), e->step, "%s", e->text);
+}
+
 /* ---------------------------------------------------------------- create */
 
 /* What the volumes of a project take that have a size. */
@@ -104,7 +110,7 @@ void on_volume_create(struct request *rq)
 	if (!r)
 		r = check_volume(rq->env->volume_create, &e);
 	if (r < 0) {
-		reply_err(sv, rq->parked, error_code_of(&e), &e);
+		refuse(rq, &e);
 		return;
 	}
 	v = volume_find(sv, rq->who.project, name, &n); /* as Docker: asking for one that is there is no error */
@@ -112,10 +118,11 @@ void on_volume_create(struct request *rq)
 	if (v && !is_as_asked(rq, v, ask))
 		return;
 	if (!v) {
-		r = check_share(rq, ask->size_bytes, &e);
-		if (!r)
-			r = volume_make(sv, rq->who.project, rq->who.name, name, ask, &v, &e);
-		if (r < 0) {
+		if (check_share(rq, ask->size_bytes, &e) < 0) {
+			refuse(rq, &e);
+			return;
+		}
+		if (volume_make(sv, rq->who.project, rq->who.name, name, ask, &v, &e) < 0) {
 			reply_err(sv, rq->parked, error_code_of(&e), &e);
 			return;
 		}
@@ -398,7 +405,7 @@ void on_volume_update(struct request *rq)
 	if (!r && ask->size_bytes > v->obj->size_bytes)
 		r = check_share(rq, ask->size_bytes - v->obj->size_bytes, &e);
 	if (r < 0) {
-		reply_err(sv, rq->parked, error_code_of(&e), &e);
+		refuse(rq, &e);
 		return;
 	}
 	if (v->grow_to || !v->stored) {

@@ -1,9 +1,10 @@
-/* tests/fuzz/fuzz_ctl_text.c - what comes from containers and users as text: lines of logs, templates, mounts, keys. First byte: which. */
+/* tests/fuzz/fuzz_ctl_text.c - what comes from containers and users as text: lines of logs, templates, mounts, volumes, keys. First byte: which. */
 #include "ctl/format.h"
 #include "ctl/log_text.h"
 #include "ctl/mem.h"
 #include "ctl/mount_text.h"
 #include "ctl/terminal.h"
+#include "ctl/volume_text.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -73,6 +74,22 @@ static void mounts(const char *text)
 	}
 }
 
+static void volumes(const char *text)
+{
+	static int (*const parse[])(Berth__VolumeCreate *, const char *, struct err *) = {
+		volume_driver_text, volume_size_text, volume_label_text, volume_option_text};
+
+	for (size_t i = 0; i < 4; i++) {
+		Berth__VolumeCreate *v = mem_zero(sizeof *v);
+		struct err e;
+
+		berth__volume_create__init(v);
+		if (parse[i](v, text, &e) == 0 && v->has_mode && v->mode > 07777)
+			abort();
+		berth__volume_create__free_unpacked(v, NULL);
+	}
+}
+
 /* Nothing that was typed is lost but the sequence itself and what is still held back. */
 static void keys(const uint8_t *data, size_t len)
 {
@@ -105,6 +122,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		break;
 	case 2:
 		mounts(text);
+		volumes(text);
 		break;
 	case 3:
 		keys(data + 1, len - 1);

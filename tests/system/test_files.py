@@ -1,6 +1,8 @@
 """Rootfs, volumes, binds, tmpfs, devices files: what is mounted where, and that the host never sees it."""
 
 import os
+import re
+import subprocess
 
 import pytest
 
@@ -32,10 +34,68 @@ def test_read_only_bind_cannot_be_written(host, tmp_path):
     assert "Read-only file system" in r.err and not list(tmp_path.iterdir())
 
 
-def test_bind_is_private_by_default_and_slave_when_asked(host, tmp_path):
-    assert mountinfo(host, "-v", "%s:/data" % tmp_path, path="/data")["propagation"] == []
-    got = mountinfo(host, "-v", "%s:/data:rslave" % tmp_path, path="/data")["propagation"]
-    assert all(p.startswith("master:") for p in got)
+@pytest.fixture
+def tree(tmp_path):
+    """A shared mount on the host with another one below it."""
+    path = str(tmp_path)
+
+    def mount(*args):
+        subprocess.run(["mount", *args], check=True)
+    mount("-t", "tmpfs", "outer", path)
+    try:
+        mount("--make-shared", path)
+        for name in ("inner", "later"):
+            os.mkdir(path + "/" + name)
+        mount("-t", "tmpfs", "inner", path + "/inner")
+        yield path
+    finally:
+        subprocess.run(["umount", "-R", path], check=True)
+
+
+def test_bind_is_private_by_default_and_slave_or_shared_when_asked(host, tree):
+    def propagation(option):
+        return [p.split(":")[0] for p in mountinfo(host, "-v", "%s:/data%s" % (tree, option), path="/data")["propagation"]]
+    assert propagation("") == propagation(":private") == propagation(":rprivate") == []
+    assert propagation(":slave") == propagation(":rslave") == ["master"]
+    assert propagation(":shared") == propagation(":rshared") == ["shared"]
+
+
+def test_what_is_mounted_on_either_side_shows_on_the_other_as_was_asked(host, tree):
+    names = {o: host.detached("--privileged", "-v", "%s:/m%s" % (tree, o and ":" + o), "--", "sleep", "600") for o in ("", "rslave", "rshared")}
+    before = mounts()
+
+    def seen(option, path):
+        return host.berth("exec", names[option], "grep", "-c", " %s " % path, "/proc/mounts", code=None).text
+    for option in ("", "rslave"):
+        host.berth("exec", "--privileged", names[option], "mount", "-t", "tmpfs", "none", "/m/later")
+        assert mounts() == before
+        host.berth("exec", "--privileged", names[option], "umount", "/m/later")
+    subprocess.run(["mount", "-t", "tmpfs", "host", tree + "/later"], check=True)
+    assert [seen(o, "/m/later") for o in ("", "rslave", "rshared")] == ["0", "1", "1"]
+    subprocess.run(["umount", tree + "/later"], check=True)
+    assert [seen(o, "/m/later") for o in ("rslave", "rshared")] == ["0", "0"]
+    host.berth("exec", "--privileged", names["rshared"], "mount", "-t", "tmpfs", "none", "/m/later")
+    assert len(mounts()) == len(before) + 1 and seen("rslave", "/m/later") == "1" and seen("", "/m/later") == "0"
+
+
+def test_sharing_with_a_private_mount_is_refused_and_says_what_would_help(host, tree):
+    subprocess.run(["mount", "--make-private", tree], check=True)
+    for option in ("shared", "rshared", "slave", "rslave"):
+        host.refused("run", "--rm", "-v", "%s:/data:%s" % (tree, option), "busybox", "true",
+                     text=re.escape("%s lies on %s, which is a private mount: \"%s\" has no effect (mount --make-shared %s)" % (tree, tree, option.lstrip("r"), tree)), code=125)
+    assert host.list() == []
+
+
+def test_read_only_is_so_all_the_way_down_unless_asked_otherwise(host, tree):
+    def writable(*flags):
+        r = host.run_(*flags, "--", "sh", "-c", "for f in /m /m/inner; do touch $f/x 2>/dev/null && rm $f/x && echo $f; done; true")
+        return r.out.split()
+    assert writable("-v", tree + ":/m") == ["/m", "/m/inner"]
+    assert writable("-v", tree + ":/m:ro") == [] and " ro," in host.run_("-v", tree + ":/m:ro", "--", "grep", " /m/inner ", "/proc/mounts").text
+    mount = "type=bind,src=%s,dst=/m,ro,bind-recursive=" % tree
+    assert writable("--mount", mount + "enabled") == writable("--mount", mount + "readonly") == []
+    assert writable("--mount", mount + "writable") == ["/m/inner"]
+    assert "inner" not in host.run_("--mount", mount + "disabled", "--", "cat", "/proc/mounts").out
 
 
 def test_no_mount_of_a_container_ever_shows_on_the_host(host):

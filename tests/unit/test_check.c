@@ -184,6 +184,8 @@ static const struct row rows[] = {
 	{SPEC(MOUNTS(1, MOUNT(BIND, .source = "/a", .target = "/b", HAS(no_copy, 1)))), "spec.mounts[0]", "for volumes",
 	 0},
 	{SPEC(MOUNTS(1, MOUNT(TMPFS, .target = "/b", HAS(non_recursive, 1)))), "spec.mounts[0]", "for bind mounts", 0},
+	{SPEC(MOUNTS(1, MOUNT(BIND, .source = "/a", .target = "/b", HAS(writable_below, 1)))), "spec.mounts[0]",
+	 "read-only at the top", 0},
 	/* devices */
 	{SPEC(DEVICES(1, DEVICE("/dev/null", NULL, NULL))), NULL, NULL, 0},
 	{SPEC(DEVICES(1, DEVICE("/dev/null", "/dev/x", "rw"))), NULL, NULL, 0},

@@ -123,8 +123,8 @@ static const char *const decided[] = {
 	"hold_before_exec networks " /* those that he sees: network_find */
 	"annotations",
 	"NetworkAsk: network addresses",
-	"Mount: !type source target read_only propagation size_bytes mode exec non_recursive no_copy", /* of volumes */
-	"Device: !source !target !access",							       /* none at all */
+	"Mount: !type source target read_only propagation size_bytes mode exec non_recursive writable_below no_copy", /* of volumes */
+	"Device: !source !target !access", /* none at all */
 	"Ulimit: !name soft hard",
 	"RestartPolicy: kind max_retries",
 	"LogOptions: max_size_bytes max_files",

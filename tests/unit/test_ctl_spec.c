@@ -203,6 +203,18 @@ static void mounts_are_read_as_docker_reads_them(void **state)
 		{ARGS("--mount", "dst=/b,src=/a,type=bind,bind-propagation=rshared,bind-recursive=disabled"),
 		 "{\"mounts\":[{\"type\":\"bind\",\"source\":\"/a\",\"target\":\"/"
 		 "b\",\"propagation\":\"rshared\",\"non_recursive\":true}]}"},
+		{ARGS("--mount", "type=bind,src=/a,dst=/b,bind-recursive=writable,ro"),
+		 "{\"mounts\":[{\"type\":\"bind\",\"source\":\"/a\",\"target\":\"/"
+		 "b\",\"read_only\":true,\"non_recursive\":false,\"writable_below\":true}]}"},
+		{ARGS("--mount", "type=bind,src=/a,dst=/b,ro,bind-recursive=readonly"),
+		 "{\"mounts\":[{\"type\":\"bind\",\"source\":\"/a\",\"target\":\"/"
+		 "b\",\"read_only\":true,\"non_recursive\":false}]}"},
+		{ARGS("--mount", "type=bind,src=/a,dst=/b,bind-recursive=writable"),
+		 .error = "are for what is mounted ro"},
+		{ARGS("--mount", "type=bind,src=/a,dst=/b,bind-recursive=readonly"),
+		 .error = "are for what is mounted ro"},
+		{ARGS("--mount", "type=bind,src=/a,dst=/b,bind-recursive=both"),
+		 .error = "there are enabled, disabled, writable and readonly"},
 		{ARGS("--mount", "type=tmpfs,target=/t,tmpfs-size=1m,tmpfs-mode=700"),
 		 "{\"mounts\":[{\"type\":\"tmpfs\",\"target\":\"/t\",\"size_bytes\":1048576,\"mode\":448}]}"},
 		{ARGS("--mount", "type=bind,src=a,dst=/b"), .error = "src must be an absolute path"},
