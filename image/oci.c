@@ -472,6 +472,43 @@ static int env_check(const Berth__ImageConfig *config, struct err *e)
 	return 0;
 }
 
+static int number_copy(const json_t *object, const char *key, protobuf_c_boolean *has, uint64_t *ret, struct err *e)
+{
+	json_t *value;
+	int r = member(object, key, JSON_INTEGER, &value, e);
+
+	if (r < 0 || !value)
+		return r;
+	if (json_integer_value(value) < 0)
+		return err_set(e, 0, "json", "'%s' is negative", key);
+	*has = true;
+	*ret = (uint64_t)json_integer_value(value);
+	return 0;
+}
+
+/* Docker's: the image spec does not know it. */
+static int healthcheck_read(const json_t *run, Berth__ImageConfig *config, struct err *e)
+{
+	Berth__ImageHealthcheck *h;
+	json_t *json;
+	int r = member(run, "Healthcheck", JSON_OBJECT, &json, e);
+
+	if (r < 0 || !json)
+		return r;
+	h = malloc(sizeof *h);
+	if (!h)
+		return err_set(e, ENOMEM, "json", "Healthcheck");
+	berth__image_healthcheck__init(h);
+	config->healthcheck = h;
+	if ((r = strings_copy(json, "Test", &h->test, &h->n_test, e)) < 0 ||
+	    (r = number_copy(json, "Interval", &h->has_interval_ns, &h->interval_ns, e)) < 0 ||
+	    (r = number_copy(json, "Timeout", &h->has_timeout_ns, &h->timeout_ns, e)) < 0 ||
+	    (r = number_copy(json, "StartPeriod", &h->has_start_period_ns, &h->start_period_ns, e)) < 0)
+		return err_wrap(e, "Healthcheck");
+	r = number_copy(json, "Retries", &h->has_retries, &h->retries, e);
+	return r < 0 ? err_wrap(e, "Healthcheck") : 0;
+}
+
 static int run_config_read(const json_t *root, Berth__ImageConfig *config, struct err *e)
 {
 	json_t *run;
@@ -484,7 +521,8 @@ static int run_config_read(const json_t *root, Berth__ImageConfig *config, struc
 	    (r = strings_copy(run, "Env", &config->env, &config->n_env, e)) < 0 ||
 	    (r = keys_copy(run, "Volumes", &config->volumes, &config->n_volumes, e)) < 0 ||
 	    (r = keys_copy(run, "ExposedPorts", &config->exposed_ports, &config->n_exposed_ports, e)) < 0 ||
-	    (r = labels_copy(run, config, e)) < 0 || (r = env_check(config, e)) < 0)
+	    (r = labels_copy(run, config, e)) < 0 || (r = env_check(config, e)) < 0 ||
+	    (r = healthcheck_read(run, config, e)) < 0)
 		return r;
 	config->workdir = member_copy(run, "WorkingDir", e, &r);
 	config->user = member_copy(run, "User", e, &r);
@@ -705,6 +743,10 @@ int oci_docker_parse(const char *json, size_t len, struct oci_docker **ret, unsi
 
 	if (!root)
 		return -EINVAL;
+	if (json_is_object(root) && json_object_get(root, "layers"))
+		return err_set(
+			e, 0, "json",
+			"manifest.json: a manifest as in dir: of skopeo: copy the image to oci: or docker-archive:");
 	n = json_array_size(root); /* 0 of anything but an array */
 	if (!n || n > OCI_INDEX_MAX)
 		return err_set(e, 0, "json", "manifest.json: %s", n ? "too many images" : "not a list of images");

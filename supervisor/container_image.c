@@ -2,7 +2,9 @@
 #include "supervisor/check_parts.h"
 #include "supervisor/container_act.h"
 
+#include "base/log.h"
 #include "base/own.h"
+#include "base/str.h"
 #include "proto/envelope.h"
 #include "supervisor/pod.h"
 #include "supervisor/remove.h"
@@ -155,15 +157,29 @@ static int merge_image(Berth__ContainerSpec *spec, const Berth__ImageConfig *img
 	return r ? r : merge_labels(spec, img);
 }
 
+/* Said where it is looked for (inspect) and once in the log, not with each run. */
+static int note_unheeded(Berth__Container *obj)
+{
+	const Berth__ImageHealthcheck *health = obj->image_config ? obj->image_config->healthcheck : NULL;
+	char *note = (char *)"the image's HEALTHCHECK is not acted on: berth has no health checks yet";
+	bool asked = health && health->n_test && strcmp(health->test[0], "NONE");
+
+	if (asked)
+		log_info("%s: %s", obj->spec->image, note);
+	return strings_copy(&obj->status->notes, &obj->status->n_notes, &note, asked);
+}
+
 int container_complete(Berth__Container *obj, const Berth__Image *image, struct err *e)
 {
-	int r;
+	int r, sig;
 
 	obj->image_config = image->config ? message_copy(&image->config->base) : NULL;
 	set_text(&obj->image_id, "%s", image->image_id ? image->image_id : "");
 	r = strings_copy(&obj->layers, &obj->n_layers, image->layers, image->n_layers);
 	if (!r && obj->image_config)
 		r = merge_image(obj->spec, obj->image_config);
+	if (!r)
+		r = note_unheeded(obj);
 	if (r < 0)
 		return err_set(e, ENOBUFS, "spec.image", "no memory");
 	r = check_mounts(obj->spec, e); /* once more, because of the image's volumes: their paths are foreign */
@@ -171,6 +187,10 @@ int container_complete(Berth__Container *obj, const Berth__Image *image, struct 
 		return err_wrap(e, "a volume of the image");
 	if (!obj->spec->n_entrypoint && !obj->spec->n_command)
 		return err_set(e, EINVAL, "spec.command", "neither the image nor the request names a command");
+	/* The request's own was checked. A stop by SIGTERM instead would look like a program that does not listen. */
+	if (obj->spec->stop_signal && str_to_signal(obj->spec->stop_signal, &sig) < 0)
+		return err_set(e, EINVAL, "spec.stop_signal", "the image's '%.40s' is not a signal: name another",
+			       obj->spec->stop_signal);
 	return 0;
 }
 

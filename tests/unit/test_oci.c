@@ -156,8 +156,8 @@ static void test_a_config_is_read(void **state)
 		"\"Entrypoint\":null,\"Cmd\":[\"sh\",\"-c\"],\"WorkingDir\":\"/"
 		"w\",\"Labels\":{\"k\":\"v\"},\"Volumes\":{\"/d\":{}},"
 		"\"ExposedPorts\":{\"80/"
-		"tcp\":{}},\"StopSignal\":\"SIGINT\"},\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"sha256:" A64
-		"\"]},"
+		"tcp\":{}},\"StopSignal\":\"SIGINT\",\"Healthcheck\":{\"Test\":[\"CMD\",\"x\"],"
+		"\"Interval\":5,\"Retries\":2}},\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"sha256:" A64 "\"]},"
 		"\"history\":[{}]}";
 	struct oci_image i;
 	struct err e;
@@ -175,6 +175,10 @@ static void test_a_config_is_read(void **state)
 	assert_string_equal(i.config->volumes[0], "/d");
 	assert_string_equal(i.config->exposed_ports[0], "80/tcp");
 	assert_string_equal(i.config->stop_signal, "SIGINT");
+	assert_int_equal(i.config->healthcheck->n_test, 2);
+	assert_int_equal(i.config->healthcheck->interval_ns, 5);
+	assert_int_equal(i.config->healthcheck->retries, 2);
+	assert_false(i.config->healthcheck->has_timeout_ns);
 	oci_image_fini(&i);
 }
 
@@ -199,6 +203,11 @@ static void test_hostile_configs_are_refused(void **state)
 		{"{\"config\":{\"Volumes\":[\"/x\"]}," ROOTFS "}", "wrong type"},
 		{"{\"config\":{\"User\":5}," ROOTFS "}", "wrong type"},
 		{"{\"architecture\":[]," ROOTFS "}", "wrong type"},
+		{"{\"config\":{\"Healthcheck\":[]}," ROOTFS "}", "wrong type"},
+		{"{\"config\":{\"Healthcheck\":{\"Interval\":-1}}," ROOTFS "}", "Healthcheck: 'Interval' is negative"},
+		{"{\"config\":{\"Healthcheck\":{\"Retries\":1.5}}," ROOTFS "}",
+		 "Healthcheck: 'Retries' has the wrong type"},
+		{"{\"config\":{\"Healthcheck\":{\"Test\":[[]]}}," ROOTFS "}", "not a string"},
 	};
 
 	(void)state;
