@@ -129,7 +129,7 @@ static void enums_lose_their_prefix(void **state)
 
 	s.has_state = true;
 	s.state = BERTH__CONTAINER_STATE__CONTAINER_STATE_RUNNING;
-	assert_string_equal(json(&s.base, false), "{\"state\":\"running\"}");
+	assert_string_equal(json(&s.base, false), "{\"state\":\"running\",\"notes\":[]}");
 	s.state = (Berth__ContainerState)99;
 	assert_string_equal(json(&s.base, false), "{\"state\":99}");
 	p.has_kind = true;
