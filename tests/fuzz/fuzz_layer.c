@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -23,6 +24,16 @@ static void require(int condition)
 {
 	if (!condition)
 		abort();
+}
+
+static int lower_mark(const char *path)
+{
+	int fd = openat(lower_fd, path, O_RDONLY | O_CLOEXEC), r;
+
+	require(fd >= 0);
+	r = fsetxattr(fd, "trusted.mark", "m", 1, 0);
+	close(fd);
+	return r;
 }
 
 /* base/{lower,layer} and nothing else, ever. */
@@ -47,6 +58,11 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	require(symlinkat("usr/bin", lower_fd, "bin") == 0 && symlinkat("..", lower_fd, "up") == 0 &&
 		symlinkat("/", lower_fd, "usr/root") == 0);
 	require(file_write_atomic(lower_fd, "usr/bin/x", "x", 1, 0755, false) == 0);
+	if (geteuid() == 0) { /* to be copied up */
+		require(lower_mark("usr/bin") == 0 && lower_mark("usr/bin/x") == 0);
+		require(mknodat(lower_fd, "usr/gone", S_IFCHR, 0) == 0 && mkdirat(lower_fd, "usr/opaque", 0755) == 0);
+		require(lower_mark("usr/opaque") == 0);
+	}
 	return 0;
 }
 
