@@ -730,6 +730,8 @@ static int docker_read(const json_t *entry, struct oci_docker *d, struct err *e)
 		return r;
 	r = strings_copy(entry, "RepoTags", &d->name, &n_names, e);
 	d->n_names = (unsigned)n_names;
+	if (r == 0 && n_names > OCI_NAMES_MAX)
+		r = err_set(e, 0, "json", "%zu names; at most %d are taken", n_names, OCI_NAMES_MAX);
 	if (r == 0 && n_layers > OCI_LAYERS_MAX)
 		r = err_set(e, 0, "json", "%zu layers; at most %d can be stacked", n_layers, OCI_LAYERS_MAX);
 	return r;

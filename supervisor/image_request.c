@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LIST_WHOLE_MAX (ENVELOPE_MAX / 2)
+
 /* ---------------------------------------------------------------- list, inspect */
 
 /* "busy*", "busybox:latest", "docker.io/library/busybox": a pattern for the whole name, or for what comes behind its host. */
@@ -130,6 +132,31 @@ static bool listing_images(struct request *rq, const Berth__ImageList *a, struct
 	return true;
 }
 
+/* Whole when one answer holds all of them; else without what makes an image large and no table shows: inspect has it. Otherwise a
+ * few dozen images with all the labels that they may have would be the last that could be listed. */
+static void reply_list(struct supervisor *sv, struct parked parked, Berth__Image **images, size_t n)
+{
+	AUTO_FREE Berth__Image *lean = NULL;
+	size_t total = 0;
+
+	for (size_t i = 0; i < n; i++)
+		total += berth__image__get_packed_size(images[i]);
+	if (total > LIST_WHOLE_MAX) {
+		lean = calloc(n, sizeof *lean);
+		if (!lean) {
+			reply_error(sv, parked, BERTH__ERROR__CODE__INTERNAL, NULL, "out of memory");
+			return;
+		}
+		for (size_t i = 0; i < n; i++) {
+			lean[i] = *images[i];
+			lean[i].config = NULL;
+			lean[i].n_layers = lean[i].n_layer_blobs = 0;
+			images[i] = &lean[i];
+		}
+	}
+	reply_images(sv, parked, images, n);
+}
+
 void on_image_list(struct request *rq)
 {
 	struct image_listing listing = {.before = INT64_MAX, .since = INT64_MIN};
@@ -151,7 +178,7 @@ void on_image_list(struct request *rq)
 		if (filters_fit(filters, ARRAY_SIZE(filters), a->filters, a->n_filters, &listing, obj))
 			images[n++] = obj;
 	}
-	reply_images(rq->sv, rq->parked, images, n);
+	reply_list(rq->sv, rq->parked, images, n);
 }
 
 struct image *image_wanted(struct request *rq, const char *ref)
