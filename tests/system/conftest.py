@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import sys
 
@@ -136,6 +137,12 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "native: not run in the VM, where a test costs several times as much and all have 12 minutes: what asks "
                             "no kernel for anything (completion, the model of image layers, the protocols of gateway and registry) or needs "
                             "tools of the host (skopeo, a registry)")
+
+
+def pytest_ignore_collect(collection_path):
+    """In the VM a file that is native as a whole is not even read: emulated, that took longer than many a test."""
+    if IN_VM and collection_path.suffix == ".py":
+        return bool(re.search(r"^pytestmark = .*pytest\.mark\.native", collection_path.read_text(), re.M)) or None
 
 
 def pytest_collection_modifyitems(config, items):
