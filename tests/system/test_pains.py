@@ -261,6 +261,7 @@ def test_pain_8_a_childs_oom_kill_is_seen_counted_and_told(host, needs):
     assert "child killed by 9" in host.wait_log(name, "child", 30)
     s = eventually(lambda: (lambda s: s if s.get("oom_kills") else None)(host.status(name)), "the counter")
     assert s["state"].endswith("RUNNING") and s["oom_kills"] == 1
+    assert select.select([p.stdout], [], [], 10 * SLOW)[0], "the event"
     assert name.encode() in p.stdout.readline()
     p.kill()
     p.communicate()
