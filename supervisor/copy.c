@@ -333,7 +333,7 @@ void on_container_copy(struct request *rq)
 		return;
 	if (ask->direction == BERTH__CONTAINER_COPY__DIRECTION__TO) {
 		request_audit(rq, "container", c->obj->meta);
-		if (c->launch_after_copies) {
+		if (c->waiting && c->launch_after_copies) {
 			reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__CONFLICT, NULL,
 				    "cannot copy: the container starts as soon as others have copied into it");
 			return;
