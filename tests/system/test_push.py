@@ -335,7 +335,8 @@ def test_a_registry_that_lies_about_what_it_got(host, bad, imported):
     host.refused("push", "local/made:1", bad.host + "/p/made:1", text="took sha256:.* for sha256:0000.*not to be trusted")
 
 
-@pytest.mark.parametrize("location", ["", "ftp://localhost/x", "http://user:pass@localhost/x", "http://", "/" + "x" * 9000, "//\x01"])
+@pytest.mark.parametrize("location", ["", "ftp://localhost/x", "http://user:pass@localhost/x", "http://", "/" + "x" * 9000, "//\x01"],
+                         ids=["none", "ftp", "user", "no host", "long", "control"])
 def test_a_bad_place_for_uploads(host, bad, imported, location):
     imported()
     bad.on("/uploads/", lambda h: h.command == "POST" and h.answer(202, **({"Location": location} if location else {})))
