@@ -74,6 +74,10 @@ const struct entry entries[] = {
 	 &cmd_image_tag, "tag"},
 	{"image history", IMAGE, "[FLAGS] IMAGE", "how it was made, and what each layer weighs", &cmd_image_history,
 	 "history"},
+	{"image prune", IMAGE, "[FLAGS]", "remove images without a name, or all, that no container was made from",
+	 &cmd_image_prune},
+	{"image verify", IMAGE, "[FLAGS] [IMAGE...]",
+	 "is all there, and is it what its digest says? Default: the whole store", &cmd_image_verify},
 	{"image rm", IMAGE, "[FLAGS] IMAGE...", "remove images", &cmd_image_rm, "rmi, image remove"},
 
 	{"network create", NETWORK, "[FLAGS] NAME", "create a network", &cmd_network_create},
@@ -98,6 +102,8 @@ const struct entry entries[] = {
 
 	{"info", HOST, "[FLAGS]", "berthd, its folders and counts", &cmd_info},
 	{"check", HOST, "[FLAGS]", "what this host can and cannot do, and the remedy", &cmd_check},
+	{"system df", HOST, "[FLAGS]", "what images, containers, volumes and broken pulls take on the disk",
+	 &cmd_system_df},
 	{"upgrade", HOST, "[BINARY]", "berthd executes its new binary; containers do not notice", &cmd_upgrade},
 	{"shutdown", HOST, "", "the host goes down: stop all containers, start none until berthd starts again",
 	 &cmd_shutdown},

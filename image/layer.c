@@ -73,7 +73,7 @@ static void lock_drop(struct image_store *s, const char *path, int *fd)
 }
 
 /* A new empty folder as a layer's root is when its archive does not say otherwise. */
-static int folder_begin(struct image_store *s, const char *path, struct err *e)
+int layer_begin(struct image_store *s, const char *path, struct err *e)
 {
 	AUTO_FD fd = -1;
 	int r = dir_remove_all(s->dir_fd, path); /* of a job that was killed */
@@ -116,7 +116,7 @@ static int layer_make_locked(struct image_store *s, const char *chain_id, const 
 	if (fd >= 0)
 		return take_fd(&fd);
 	layer_path(tmp, "tmp", chain_id, "");
-	fd = folder_begin(s, tmp, e);
+	fd = layer_begin(s, tmp, e);
 	if (fd < 0)
 		return fd;
 	r = layer_unpack(blob, diff_id, fd, lower_fd, n_lower, &result, e);

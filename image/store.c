@@ -168,10 +168,12 @@ static bool is_hex_name(const char *name)
 	return strlen(name) == 64 && strspn(name, "0123456789abcdef") == 64;
 }
 
-/* File systems stamp with a clock that lags a few milliseconds behind. */
+/* File systems stamp with a clock that lags a tick behind. More than that would keep what came a moment before it was removed. */
+#define CLOCK_LAG_NS 10000000
+
 static bool is_newer(const struct stat *st, int64_t listed_ns)
 {
-	return (int64_t)st->st_ctim.tv_sec * 1000000000 + st->st_ctim.tv_nsec >= listed_ns - 1000000000;
+	return (int64_t)st->st_ctim.tv_sec * 1000000000 + st->st_ctim.tv_nsec >= listed_ns - CLOCK_LAG_NS;
 }
 
 static int blob_sweep(struct sweep *w, int dir_fd, const char *name, const struct stat *st, struct err *e)
@@ -254,7 +256,7 @@ static int tmp_sweep(struct image_store *s, struct err *e)
 }
 
 int image_sweep(struct image_store *s, const Berth__Image *const *keep, size_t n, int64_t listed_ns,
-		uint64_t *ret_freed_bytes, struct err *e)
+		int64_t partial_kept_ns, uint64_t *ret_freed_bytes, struct err *e)
 {
 	struct sweep w = {.store = s, .listed_ns = listed_ns};
 	struct names blobs = {0}, layers = {0};
@@ -266,7 +268,7 @@ int image_sweep(struct image_store *s, const Berth__Image *const *keep, size_t n
 	if (r == 0)
 		r = tmp_sweep(s, e);
 	if (r == 0)
-		r = partial_sweep(s, listed_ns - PARTIAL_KEPT_NS, &w.freed, e);
+		r = partial_sweep(s, listed_ns - partial_kept_ns, &w.freed, e);
 	if (r == 0)
 		r = folder_sweep(&w, "blobs/sha256", &blobs, blob_sweep, e);
 	if (r == 0)

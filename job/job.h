@@ -31,9 +31,9 @@ typedef int verb_fn(int argc, char **argv, struct err *e);
 
 verb_fn verb_import, verb_pull, verb_push, verb_export, verb_sweep, verb_fill, verb_logs, verb_top, verb_rmtree,
 	verb_limits, verb_probe;
-verb_fn verb_history;
 verb_fn verb_copy, verb_pack, verb_unpack;
 verb_fn verb_volume_make, verb_volume_mount, verb_volume_unmount, verb_volume_grow, verb_volume_usage;
+verb_fn verb_history, verb_verify, verb_usage;
 
 /* Waits until the record is taken. Negative errno: berthd is gone, which ends the job. */
 int report_send(Berth__Envelope *env, struct err *e);
@@ -46,6 +46,8 @@ int report_done_fd(const char *text, int fd, struct err *e); /* berthd gets a co
 int report_error(const struct err *e);
 int volume_try(const char *dir, struct err *e);
 int namespace_enter(int fd, struct err *e); /* a mount namespace; root and working folder are then its root */
+void report_text_clean(
+	char *text); /* what is not printable ASCII becomes '?': text that came from an image may be anything */
 int report_images(Berth__Image **image, size_t n, struct err *e);
 struct image_progress;
 void report_progress(const struct image_progress *p); /* best effort: the result tells whether berthd is there */

@@ -62,7 +62,7 @@ int report_done_fd(const char *text, int fd, struct err *e)
 }
 
 /* Text that came from an image may be anything; a record with a bad string would be refused as a whole. */
-static void text_clean(char *text)
+void report_text_clean(char *text)
 {
 	for (; *text; text++)
 		if ((unsigned char)*text < 0x20 || (unsigned char)*text >= 0x7f)
@@ -112,8 +112,8 @@ int report_error(const struct err *failure)
 		error.code = failure->code == ENOENT ? BERTH__ERROR__CODE__NOT_FOUND : BERTH__ERROR__CODE__INVALID;
 	error.sys_errno = clean.code;
 	err_format(&clean, text, sizeof text);
-	text_clean(text);
-	text_clean(clean.step);
+	report_text_clean(text);
+	report_text_clean(clean.step);
 	error.step = clean.step;
 	error.text = text;
 	env.body_case = BERTH__ENVELOPE__BODY_ERROR;
@@ -148,7 +148,7 @@ void report_progress(const struct image_progress *p)
 	event.type = (char *)"progress";
 	if (p->text) {
 		snprintf(text, sizeof text, "%s", p->text);
-		text_clean(text);
+		report_text_clean(text);
 		event.reason = text;
 	}
 	if (p->part) {

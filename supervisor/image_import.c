@@ -434,6 +434,7 @@ int imports_new(struct supervisor *sv)
 	list_init(&im->all);
 	list_init(&im->sendings);
 	list_init(&im->edits);
+	list_init(&im->prunes);
 	sv->imports = im;
 	return 0;
 }
@@ -447,6 +448,7 @@ void imports_free(struct imports *im)
 	timer_del(&im->sweep_soon);
 	sendings_free(im);
 	image_edits_free(im);
+	image_prunes_free(im);
 	while ((imp = list_first(&im->all, struct import, link)))
 		import_free(imp);
 	free(im);
@@ -457,7 +459,7 @@ void imports_go_on(struct imports *im)
 	struct import *imp;
 
 	image_edits_go_on(im);
-	if (im->sweep_again && !im->sweeping && !im->n_running && list_empty(&im->edits) && im->sv->jobs)
+	if (im->sweep_again && !im->sweeping && !imports_must_wait(im) && list_empty(&im->edits) && im->sv->jobs)
 		imports_sweep(im);
 	if (im->sweeping || !im->sv->jobs)
 		return;

@@ -1,4 +1,5 @@
-/* supervisor/image_look.c - requests about images that a job answers, because a disk must be read for it: history. */
+/* supervisor/image_look.c - requests about images that a job answers, because a disk must be read for it: history, verify, disk
+ * usage. */
 #include "supervisor/image_own.h"
 
 #include "base/own.h"
@@ -18,6 +19,7 @@ struct look {
 	Berth__Envelope__BodyCase answer;
 	struct job *job;
 	bool answered;
+	bool verifies; /* nothing may be swept beside it */
 };
 
 /* The record is the answer, as it is. */
@@ -26,7 +28,13 @@ static void on_look_record(void *arg, const Berth__Envelope *env)
 	struct look *k = arg;
 	Berth__Envelope view = BERTH__ENVELOPE__INIT;
 
-	if (env->body_case != k->answer && env->body_case != BERTH__ENVELOPE__BODY_ERROR)
+	if (env->body_case == BERTH__ENVELOPE__BODY_EVENT_BATCH && !k->answered) {
+		view.body_case = env->body_case;
+		view.event_batch = env->event_batch;
+		(void)reply_more(k->sv, k->parked, &view);
+		return;
+	}
+	if (k->answered || (env->body_case != k->answer && env->body_case != BERTH__ENVELOPE__BODY_ERROR))
 		return;
 	view.body_case = env->body_case;
 	view.hello = env->hello; /* one of the union's pointers */
@@ -44,6 +52,11 @@ static void on_look_done(void *arg, int status)
 		reply_error(k->sv, k->parked, BERTH__ERROR__CODE__INTERNAL, NULL, "%s",
 			    WIFSIGNALED(status) ? "the job was killed" : "the job ended without a result");
 	}
+	if (k->verifies) {
+		k->sv->imports->n_verifying--;
+		k->sv->imports->sweep_again |= status != 0; /* what it unpacked */
+		imports_go_on(k->sv->imports);
+	}
 	free(k);
 }
 
@@ -58,8 +71,8 @@ static void on_look_gone(void *arg, bool cancelled)
 }
 
 /* argv: the verb and STATE/images; fd becomes 4 of the job. */
-static void look_start(struct request *rq, const char *const *argv, int fd, uint64_t deadline_ns,
-		       Berth__Envelope__BodyCase answer)
+void image_look_start(struct request *rq, const char *const *argv, int fd, uint64_t deadline_ns,
+		      Berth__Envelope__BodyCase answer)
 {
 	static const struct job_ops ops = {.record = on_look_record, .done = on_look_done};
 	struct look *k = fd < 0 ? NULL : calloc(1, sizeof *k);
@@ -77,6 +90,8 @@ static void look_start(struct request *rq, const char *const *argv, int fd, uint
 		free(k);
 		return;
 	}
+	k->verifies = answer == BERTH__ENVELOPE__BODY_VERIFY_REPLY;
+	rq->sv->imports->n_verifying += k->verifies;
 	(void)parked_on_gone(rq->sv, rq->parked, on_look_gone, k);
 }
 
@@ -90,5 +105,48 @@ void on_image_history(struct request *rq)
 		return;
 	snprintf(dir, sizeof dir, "%s/images", rq->sv->cfg.state_dir);
 	AUTO_FD list = image_list_memfd(&im->obj, 1);
-	look_start(rq, argv, list, HISTORY_DEADLINE_NS, BERTH__ENVELOPE__BODY_HISTORY_REPLY);
+	image_look_start(rq, argv, list, HISTORY_DEADLINE_NS, BERTH__ENVELOPE__BODY_HISTORY_REPLY);
+}
+
+/* Those that it names; NULL: it was answered. The caller frees it. */
+static Berth__Image **images_wanted(struct request *rq, char *const *refs, size_t n)
+{
+	Berth__Image **images = calloc(n, sizeof *images);
+
+	if (!images)
+		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "out of memory");
+	for (size_t i = 0; images && i < n; i++) {
+		struct image *im = image_wanted(rq, refs[i]);
+
+		if (!im) {
+			free(images);
+			return NULL;
+		}
+		images[i] = im->obj;
+	}
+	return images;
+}
+
+void on_image_verify(struct request *rq)
+{
+	const Berth__ImageVerify *ask = rq->env->image_verify;
+	char dir[sizeof rq->sv->cfg.state_dir + 16];
+	const char *argv[] = {"verify", dir, NULL, NULL, NULL};
+	AUTO_FREE Berth__Image **images = NULL;
+	AUTO_FD list = -1;
+	unsigned n = 2;
+
+	if (ask->n_refs) {
+		images = images_wanted(rq, ask->refs, ask->n_refs);
+		if (!images)
+			return;
+		list = image_list_memfd(images, ask->n_refs);
+	} else {
+		list = image_keep_memfd(rq->sv);
+		argv[n++] = "all";
+	}
+	if (ask->quick)
+		argv[n] = "quick";
+	snprintf(dir, sizeof dir, "%s/images", rq->sv->cfg.state_dir);
+	image_look_start(rq, argv, list, 0, BERTH__ENVELOPE__BODY_VERIFY_REPLY);
 }

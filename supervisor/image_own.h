@@ -14,6 +14,12 @@ struct imports {
 	struct image_edit *editing;	/* this one, or NULL */
 	bool sweeping;
 	bool sweep_again;		/* when nothing else runs */
+	bool sweep_partials;		/* then also what pulls have left */
+	bool sweep_kept_out;		/* another job had the store's lock */
+	uint64_t swept_bytes;		/* by the sweep that runs */
+	bool swept;			/* it said so */
+	struct list prunes;		/* of struct prune.link: wait for a sweep */
+	unsigned n_verifying;		/* jobs that nothing may be swept beside */
 	struct list sendings;		/* of struct sending.link: pushes and exports */
 	unsigned n_sendings, n_sending; /* n_sending: of those that run */
 	struct timer sweep_soon;
@@ -99,6 +105,19 @@ int imports_new(struct supervisor *sv);
 void imports_free(struct imports *im); /* NULL is harmless */
 /* Starts what may start now: first the edits, then a sweep if nothing runs, then the imports that wait. */
 void imports_go_on(struct imports *im);
+static inline bool imports_must_wait(const struct imports *im) /* no sweep now */
+{
+	return im->n_running || im->n_verifying;
+}
+
+/* image_look.c: a job that answers the request. argv: the verb and what it takes; fd becomes 4 of the job, negative: out of memory. */
+void image_look_start(struct request *rq, const char *const *argv, int fd, uint64_t deadline_ns,
+		      Berth__Envelope__BodyCase answer);
+
+/* image_prune.c: the sweep tells those who wait for it. freed NULL: it failed. */
+void image_prunes_begin(struct imports *im);
+void image_prunes_end(struct imports *im, const uint64_t *freed);
+void image_prunes_free(struct imports *im);
 
 /* image_send.c */
 void sendings_go_on(struct imports *im);

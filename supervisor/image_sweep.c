@@ -13,14 +13,30 @@
 #include <string.h>
 
 #define SWEEP_AT_START_NS (2 * NS_PER_S)
+#define SWEEP_RETRY_NS	  (5 * NS_PER_S)
 #define SWEEP_DEADLINE_NS (3600 * NS_PER_S)
 
 static void on_sweep_record(void *arg, const Berth__Envelope *env)
 {
-	if (env->body_case == BERTH__ENVELOPE__BODY_DONE && env->done->text && *env->done->text)
-		log_info("images: %s", env->done->text);
-	else if (env->body_case == BERTH__ENVELOPE__BODY_ERROR)
+	struct imports *im = arg;
+
+	if (env->body_case == BERTH__ENVELOPE__BODY_PRUNE_REPLY) {
+		im->swept = true;
+		im->swept_bytes = env->prune_reply->freed_bytes;
+		if (im->swept_bytes)
+			log_info("images: %.1f MB freed", (double)im->swept_bytes / 1e6);
+	} else if (env->body_case == BERTH__ENVELOPE__BODY_ERROR) {
+		im->sweep_kept_out = env->error->code == BERTH__ERROR__CODE__CONFLICT;
 		log_warn("sweeping images failed: %s", env->error->text ? env->error->text : "");
+	}
+}
+
+static void on_sweep_soon(struct timer *t)
+{
+	struct imports *im = container_of(t, struct imports, sweep_soon);
+
+	im->sweep_again = true;
+	imports_go_on(im);
 }
 
 static void on_sweep_done(void *arg, int status)
@@ -30,6 +46,10 @@ static void on_sweep_done(void *arg, int status)
 	im->sweeping = false;
 	if (status != 0)
 		log_warn("the sweep of unused image layers ended with status %d", status);
+	/* Of a job of an earlier berthd, which is being killed, or of one that sends an image. */
+	if (im->sweep_kept_out && !timer_armed(&im->sweep_soon))
+		(void)timer_in(&im->sv->loop, &im->sweep_soon, SWEEP_RETRY_NS, on_sweep_soon);
+	image_prunes_end(im, im->swept ? &im->swept_bytes : NULL);
 	imports_go_on(im);
 }
 
@@ -80,28 +100,24 @@ void imports_sweep(struct imports *im)
 	static const struct job_ops ops = {.record = on_sweep_record, .done = on_sweep_done};
 	struct supervisor *sv = im->sv;
 	char dir[sizeof sv->cfg.state_dir + 16];
-	const char *argv[] = {"sweep", dir, NULL};
+	const char *argv[] = {"sweep", dir, im->sweep_partials ? "partials" : NULL, NULL};
 	AUTO_FD keep_fd = image_keep_memfd(sv);
 	struct err e = {0};
 
-	im->sweep_again = false;
+	im->sweep_again = im->sweep_partials = im->sweep_kept_out = im->swept = false;
+	image_prunes_begin(im);
 	if (keep_fd < 0) {
 		log_error("unused image layers are not swept now: %s", strerror(-keep_fd));
+		image_prunes_end(im, NULL);
 		return;
 	}
 	snprintf(dir, sizeof dir, "%s/images", sv->cfg.state_dir);
-	if (job_start(sv, argv, &keep_fd, 1, SWEEP_DEADLINE_NS, &ops, im, NULL, &e) < 0)
+	if (job_start(sv, argv, &keep_fd, 1, SWEEP_DEADLINE_NS, &ops, im, NULL, &e) < 0) {
 		log_err(&e, "unused image layers are not swept now");
-	else
+		image_prunes_end(im, NULL);
+	} else {
 		im->sweeping = true;
-}
-
-static void on_sweep_soon(struct timer *t)
-{
-	struct imports *im = container_of(t, struct imports, sweep_soon);
-
-	im->sweep_again = true;
-	imports_go_on(im);
+	}
 }
 
 /* What is a second old may be of an import that the sweep's list does not know yet, and stays: the later sweep takes it. */

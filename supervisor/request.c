@@ -75,6 +75,8 @@ static const struct request_row rows[] = {
 	CASE(IMAGE_INSPECT) = {MEMBER, LOOKS(on_image_inspect)},
 	CASE(IMAGE_TAG) = {CHANGES(on_image_tag, "tag", 120), .revision = true},
 	CASE(IMAGE_HISTORY) = {MEMBER, LOOKS(on_image_history), .deadline_ms = SECONDS(60)},
+	CASE(IMAGE_PRUNE) = {ENDS(on_image_prune, "prune")},
+	CASE(IMAGE_VERIFY) = {LOOKS(on_image_verify)},
 	CASE(IMAGE_REMOVE) = {ENDS(on_image_remove, "remove"), .deadline_ms = SECONDS(120), .revision = true},
 
 	CASE(VOLUME_CREATE) = {MEMBER, CHANGES(on_volume_create, "create", 600)},
@@ -95,6 +97,7 @@ static const struct request_row rows[] = {
 	CASE(TOKEN_CHECK) = {MEMBER, LOOKS(on_token_check)},
 
 	CASE(INFO) = {MEMBER, LOOKS(on_info)},
+	CASE(DISK_USAGE) = {LOOKS(on_disk_usage), .deadline_ms = SECONDS(600)},
 	CASE(CHECK) = {LOOKS(on_check), .deadline_ms = SECONDS(60)},
 	CASE(UPGRADE) = {.fn = on_upgrade, .least = ROLE_ROOT, .verb = "upgrade", .deadline_ms = SECONDS(60)},
 	CASE(SHUTDOWN) = {.fn = on_shutdown, .least = ROLE_ROOT, .verb = "shutdown"},

@@ -2,15 +2,16 @@
 
 _berth_commands() {
 	case $1 in
-	"") echo "run create start stop restart kill pause unpause exec cp attach wait rename update rm ps inspect logs top stats events actions pod pull push login logout image load image save image network volume token info check upgrade shutdown version completion help " ;;
+	"") echo "run create start stop restart kill pause unpause exec cp attach wait rename update rm ps inspect logs top stats events actions pod pull push login logout image load image save image network volume token info check system upgrade shutdown version completion help " ;;
 	"container") echo "run create start stop restart kill pause unpause exec cp attach wait rename update rm ps inspect logs top stats actions " ;;
 	"pod") echo "create ls inspect rm " ;;
-	"image") echo "import export ls inspect tag history rm " ;;
-	"image") echo "import export ls inspect tag history rm " ;;
-	"image") echo "import export ls inspect tag history rm " ;;
+	"image") echo "import export ls inspect tag history prune verify rm " ;;
+	"image") echo "import export ls inspect tag history prune verify rm " ;;
+	"image") echo "import export ls inspect tag history prune verify rm " ;;
 	"network") echo "create ls inspect rm " ;;
 	"volume") echo "create ls inspect update rm prune " ;;
 	"token") echo "create ls revoke check " ;;
+	"system") echo "df " ;;
 	esac
 }
 
@@ -59,6 +60,8 @@ _berth_resolve() {
 	"image inspect") echo "image inspect" ;;
 	"image tag"|"tag") echo "image tag" ;;
 	"image history"|"history") echo "image history" ;;
+	"image prune") echo "image prune" ;;
+	"image verify") echo "image verify" ;;
 	"image rm"|"rmi"|"image remove") echo "image rm" ;;
 	network) echo network ;;
 	"network create") echo "network create" ;;
@@ -79,6 +82,8 @@ _berth_resolve() {
 	"token check"|"whoami") echo "token check" ;;
 	"info") echo "info" ;;
 	"check") echo "check" ;;
+	system) echo system ;;
+	"system df") echo "system df" ;;
 	"upgrade") echo "upgrade" ;;
 	"shutdown") echo "shutdown" ;;
 	"version") echo "version" ;;
@@ -129,6 +134,8 @@ _berth_flags() {
 	"image inspect") echo "-f --format --help" ;;
 	"image tag") echo "--help" ;;
 	"image history") echo "--format -q --quiet --no-trunc --help" ;;
+	"image prune") echo "-a --all -f --force --filter --format --help" ;;
+	"image verify") echo "--quick -q --quiet --format --help" ;;
 	"image rm") echo "-f --force --help" ;;
 	"network create") echo "-d --driver --subnet --gateway --dns --dns-search --mtu --internal --shared -l --label --help" ;;
 	"network ls") echo "-f --filter --all-projects --format -q --quiet --no-trunc --help" ;;
@@ -146,6 +153,7 @@ _berth_flags() {
 	"token check") echo "--format --help" ;;
 	"info") echo "-f --format --help" ;;
 	"check") echo "-f --format --help" ;;
+	"system df") echo "-v --verbose --format --help" ;;
 	"upgrade") echo "--help" ;;
 	"shutdown") echo "--help" ;;
 	"version") echo "-f --format --help" ;;
@@ -324,6 +332,9 @@ _berth_value() {
 	"image ls --format") echo "json table" ;;
 	"image inspect --format"|"image inspect -f") echo "json" ;;
 	"image history --format") echo "json table" ;;
+	"image prune --filter") echo "until= label= label!=" ;;
+	"image prune --format") echo "json table" ;;
+	"image verify --format") echo "json table" ;;
 	"network create --driver"|"network create -d") echo "routed" ;;
 	"network create --subnet") echo "-" ;;
 	"network create --gateway") echo "-" ;;
@@ -352,6 +363,7 @@ _berth_value() {
 	"token check --format") echo "json table" ;;
 	"info --format"|"info -f") echo "json table" ;;
 	"check --format"|"check -f") echo "json table" ;;
+	"system df --format") echo "json table" ;;
 	"version --format"|"version -f") echo "json table" ;;
 	esac
 }
@@ -388,6 +400,7 @@ _berth_operand() {
 	"image inspect") echo "image" ;;
 	"image tag") echo "image" ;;
 	"image history") echo "image" ;;
+	"image verify") echo "image" ;;
 	"image rm") echo "image" ;;
 	"network inspect") echo "network" ;;
 	"network rm") echo "network" ;;

@@ -2,6 +2,9 @@
 what changes it is killed."""
 
 import json
+import os
+import re
+import shutil
 
 import pytest
 
@@ -22,7 +25,8 @@ def shelf(host, tmp_path):
         img = Image(name, [layer(entries) for entries in layers or ({name: name.encode()},)], config or {"Cmd": ["sh"]})
         if more:
             img = with_config(img, more)
-        host.berth("image", "import", img.write_layout(str(tmp_path / digest(name.encode() + img.config)[7:19])))
+        folder = str(tmp_path / digest(name.encode() + img.config)[7:19])
+        host.berth("image", "import", folder if os.path.exists(folder) else img.write_layout(folder))
         return img
     yield put
     host.remove_all()
@@ -167,3 +171,224 @@ def test_ls_shows_digests_and_finds_older_and_newer_ones(host, shelf):
     assert c.id in host.berth("images", "-q", "-f", "since=b").lines and b.id not in host.berth("images", "-q", "-f", "since=b").lines
     host.refused("images", "-f", "since=nothing", text="no image 'nothing'")
     assert [i["image_id"] for i in host.berth("images", "--format", "json", "-f", "reference=c").json()] == [c.id]
+
+
+# ------------------------------------------------------------------ prune
+
+def stored(host):
+    """What lies in the store: blobs and layers by name, and whatever is no blob and no layer."""
+    return {kind: set(os.listdir(host.state + "/images/" + folder))
+            for kind, folder in (("blobs", "blobs/sha256"), ("layers", "layers"), ("partial", "partial"), ("tmp", "tmp"))}
+
+
+def needed(*images):
+    """The blobs and layers of these, as stored() has them."""
+    blobs, layers = set(), set()
+    for img in images:
+        chain = ""
+        blobs |= {d[7:] for d in img.blobs}
+        for data in img.layers:
+            chain = digest((chain + " " + digest(data)).encode()) if chain else digest(data)
+            layers.add(chain[7:])
+    return blobs, layers
+
+
+def test_prune_takes_what_has_no_name_and_no_container_and_says_how_much(host, shelf):
+    old, used, new = shelf("old", {"big": os.urandom(300000)}), shelf("used"), shelf("new")
+    host.berth("create", "--name", "user", "used")
+    for name in ("old", "used"):
+        host.berth("tag", "new", name)
+    before = stored(host)
+    r = host.berth("image", "prune", input="n\n", code=1)
+    assert "no container was made from and that have no name. Go on? [y/N]" in r.err and names(host, old.id) == []
+    r = host.berth("image", "prune", input="y\n")
+    assert r.lines[0] == old.id and r.lines[1].startswith("Freed: ") and "KiB" in r.lines[1] and len(r.lines) == 2
+    assert names(host, old.id) is None and names(host, used.id) == [] and len(names(host, new.id)) == 3
+    blobs, layers = needed(old)
+    assert before["blobs"] - stored(host)["blobs"] == blobs - needed(new, used)[0] and before["layers"] - stored(host)["layers"] == layers
+    assert host.berth("image", "prune", "-f").lines == ["Freed: 0B"]
+    action = host.ask("actions", {"newest_first": True, "limit": 2})["actions"][1]
+    assert (action["verb"], action["result"], action["object_kind"]) == ("prune", "ok", "image")
+
+
+def test_prune_all_takes_names_too_by_age_and_label(host, shelf):
+    old = shelf("old", created="2020-01-01T00:00:00Z")
+    kept = shelf("kept", created="2020-01-02T00:00:00Z", config={"Cmd": ["/x"], "Labels": {"keep": "yes"}})
+    new = shelf("new", created="2025-06-01T00:00:00Z")
+    host.refused("image", "prune", "-f", "--filter", "until=whenever", text="a time, or how long ago", code=2)
+    host.refused("image", "prune", "-f", "--filter", "size=3", text="unknown filter 'size'", code=2)
+    r = host.berth("image", "prune", "-af", "--filter", "until=2024-01-01T00:00:00Z", "--filter", "label!=keep", "--format", "json").json()
+    assert r["removed"] == [NAME % "old", old.id] and r["freed_bytes"] > 0
+    r = host.berth("image", "prune", "-af", "--filter", "label=keep").lines
+    assert r[:2] == [NAME % "kept", kept.id] and names(host, new.id) == [NAME % "new"]
+
+
+def test_prune_beside_an_import_does_not_wait_for_it(host, shelf, tmp_path):
+    one = shelf("one")
+    host.berth("tag", "busybox", "one")
+    fifo = str(tmp_path / "fifo")
+    os.mkfifo(fifo)
+    hung = host.popen("image", "import", fifo)
+    with open(fifo, "wb", buffering=0) as f:
+        f.write(b"x" * 10)
+        eventually(lambda: os.listdir(host.cgroup_dir + "/jobs"), "the import runs")
+        r = host.berth("image", "prune", "-f")
+        assert r.lines[0] == one.id and "when the pulls, imports and verifications" in r.lines[1]
+        assert needed(one)[1] <= stored(host)["layers"]
+    hung.communicate()
+    eventually(lambda: not needed(one)[1] & stored(host)["layers"], "the layer is swept")
+
+
+# ------------------------------------------------------------------ verify
+
+def layer_dir(host, img, at=0):
+    return "%s/images/layers/%s" % (host.state, host.ask("image_inspect", {"ref": img.id})["images"][0]["layers"][at][7:])
+
+
+def blob_path(host, name):
+    return "%s/images/blobs/sha256/%s" % (host.state, name[7:])
+
+
+def same_times(path, change):
+    st = os.lstat(path)
+    change(path)
+    os.utime(path, ns=(st.st_atime_ns, st.st_mtime_ns), follow_symlinks=False)
+
+
+def overwrite(path, at=0, data=b"X"):
+    with open(path, "r+b") as f:
+        f.seek(at)
+        f.write(data)
+
+
+TREE = {"d": None, "d/f": b"content" * 1000, "d/g": ("file", b"other", 0o4755, 7), "d/link": ("link", "f"), "d/hard": ("hard", "d/f"), "e": b""}
+
+DAMAGES = {
+    "a bit of a file": (lambda d: same_times(d + "/d/f", overwrite), r"d/(f|hard): has another content, in its bytes 0 to"),
+    "a file cut": (lambda d: same_times(d + "/d/f", lambda p: os.truncate(p, 5)), r"d/f: has 5 bytes, should have 7000"),
+    "a file gone": (lambda d: os.unlink(d + "/e"), r"e: is missing"),
+    "a folder gone": (lambda d: shutil.rmtree(d + "/d"), r"d: is missing"),
+    "one too many": (lambda d: open(d + "/d/new", "w").close(), r"d/new: should not be there"),
+    "a mode": (lambda d: os.chmod(d + "/d/g", 0o755), r"d/g: has mode 0755, should have 4755"),
+    "an owner": (lambda d: os.lchown(d + "/d/f", 1, 2), r"d/f: belongs to 1:2, should to 0:0"),
+    "a time": (lambda d: os.utime(d + "/e", (5, 5)), r"e: was changed at 5\.0+, should be at 0"),
+    "a target": (lambda d: same_times(d + "/d", lambda p: (os.unlink(p + "/link"), os.symlink("g", p + "/link"))), r"d/link: "),
+    "an attribute": (lambda d: os.setxattr(d + "/e", "user.x", b"1"), r"e: has 1 extended attributes, should have 0"),
+    "a hard link": (lambda d: same_times(d + "/d", lambda p: (os.rename(p + "/hard", p + "/x"), shutil.copy2(p + "/x", p + "/hard"), os.unlink(p + "/x"))),
+                    r"d/f: has 1 links, should have 2"),
+    "the kind of one": (lambda d: same_times(d, lambda p: (os.unlink(p + "/e"), os.mkdir(p + "/e"))), r"e: is a folder, should be a file"),
+    "all of it": (lambda d: shutil.rmtree(d), r"layer sha256:\w+ \(of [\w./]*tree:latest\): is missing"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_verify_names_what_is_damaged_in_a_layer(host, shelf, damage):
+    img = shelf("tree", TREE)
+    assert host.berth("image", "verify", "tree").text.startswith("sound: 1 images, 3 blobs")
+    do, text = DAMAGES[damage]
+    do(layer_dir(host, img))
+    r = host.berth("image", "verify", "tree", code=1)
+    assert re.search(text, r.out) and "NOT SOUND" in r.lines[-1] and "berth image rm" in r.err, r
+    assert all("(of " + NAME % "tree" in line for line in r.lines[:-1])
+    host.berth("image", "rm", "tree")       # which is how it is repaired
+    eventually(lambda: not os.path.exists(blob_path(host, img.id)), "swept")
+    shelf("tree", TREE)
+    host.berth("image", "verify", "-q", "tree")
+
+
+def test_verify_finds_what_ails_blobs_and_who_needs_them(host, shelf):
+    base = {"base": os.urandom(5000)}
+    one, two, sound = shelf("one", base, {"1": b"1"}), shelf("two", base, {"2": b"2"}), shelf("sound")
+    host.berth("image", "verify")
+    shared = json.loads(one.blobs[one.manifest["digest"]])["layers"][0]["digest"]
+    overwrite(blob_path(host, shared), 100)
+    os.truncate(blob_path(host, two.id), 10)
+    got = host.berth("image", "verify", "--format", "json", code=1).json()
+    faults = {f["object"]: f for f in got["faults"]}
+    assert set(faults) == {shared, two.id} and got["total_faults"] == 2
+    assert faults[shared]["images"] == [NAME % "one", NAME % "two"] and "its digest is sha256:" in faults[shared]["text"]
+    assert faults[two.id]["images"] == [NAME % "two"] and faults[two.id]["text"].startswith("has 10 bytes, should have ")
+    host.berth("image", "verify", "sound")
+    os.unlink(blob_path(host, one.manifest["digest"]))
+    assert re.search(r"blob %s \(of .*one:latest\): is missing" % one.manifest["digest"], host.berth("image", "verify", "one", code=1).out)
+    assert names(host, sound.id)
+    for name in ("one", "two"):         # damaged as they are they can be removed, and are whole when they come again
+        host.berth("rmi", name)
+    eventually(lambda: not os.path.exists(blob_path(host, shared)), "swept")
+    shelf("one", base, {"1": b"1"})
+    host.berth("image", "verify", "-q")
+
+
+def test_verify_looks_at_blobs_that_nobody_needs_and_at_layers_of_containers_alone(host, shelf):
+    img = shelf("gone", {"f": b"f"})
+    host.berth("create", "--name", "user", "gone")
+    host.berth("image", "rm", "-f", "gone")
+    stray = b"not what its name says"
+    with open(blob_path(host, "sha256:" + "ab" * 32), "wb") as f:
+        f.write(stray)
+    open(host.state + "/images/blobs/sha256/stray", "w").close()
+    r = host.berth("image", "verify", code=1)
+    assert re.search(r"blob sha256:abab\w+: is damaged: its digest is %s" % digest(stray), r.out) and "file stray: is no blob's name" in r.out
+    os.unlink(host.state + "/images/blobs/sha256/stray")
+    os.unlink(blob_path(host, "sha256:" + "ab" * 32))
+    host.berth("image", "verify")
+    shutil.rmtree(host.state + "/images/layers/" + needed(img)[1].pop())
+    assert re.search(r"layer sha256:\w+: is missing", host.berth("image", "verify", code=1).out)
+
+
+def test_a_quick_verify_only_looks_for_layers(host, shelf):
+    img = shelf("tree", TREE)
+    os.unlink(layer_dir(host, img) + "/e")
+    got = host.berth("image", "verify", "--quick", "tree", "--format", "json").json()
+    assert (got["layers"], got.get("layers_compared", 0), got["blobs"]) == (1, 0, 3) and not got.get("faults")
+    host.berth("image", "verify", "tree", code=1)
+
+
+def test_a_verify_whose_asker_leaves_ends_and_leaves_nothing(host, shelf):
+    shelf("many", {"f%d" % i: os.urandom(20000) for i in range(1500)})
+    with host.client() as c:
+        c.ask("image_verify", {"refs": ["many"]})
+        eventually(lambda: [n for n in os.listdir(host.state + "/images/tmp") if "verify" in n], "it compares")
+    eventually(lambda: not os.listdir(host.cgroup_dir + "/jobs") or not [
+        d for d in os.listdir(host.cgroup_dir + "/jobs") if os.path.isdir(host.cgroup_dir + "/jobs/" + d)], "it has ended")
+    eventually(lambda: not os.listdir(host.state + "/images/tmp"), "what it unpacked is swept")
+    host.berth("image", "verify", "-q", "many")
+
+
+# ------------------------------------------------------------------ disk usage
+
+def test_disk_usage_counts_what_is_shared_once_and_what_could_go(host, shelf):
+    base = {"base": os.urandom(400000)}
+    one, two = shelf("one", base, {"1": os.urandom(100000)}), shelf("two", base, {"2": os.urandom(200000)})
+    name = host.detached("-v", "used:/data", "--", "sh", "-c", "dd if=/dev/zero of=/big bs=1k count=300; dd if=/dev/zero of=/data/v bs=1k count=200; sync; echo done; sleep 1000")
+    host.berth("volume", "create", "unused")
+    host.berth("create", "--name", "idle", "one")
+    host.wait_log(name, "done")
+    with open(host.state + "/images/partial/" + "cd" * 32, "wb") as f:
+        f.write(b"p" * 50000)
+    got = host.ask("disk_usage")
+    kinds = {k["kind"]: k for k in got["kinds"]}
+    image = {i["names"][0]: i for i in got["images"] if "names" in i}
+    assert image[NAME % "one"]["containers"] == 1 and image[NAME % "two"].get("containers", 0) == 0
+    shared = image[NAME % "one"]["shared_bytes"]
+    assert shared == image[NAME % "two"]["shared_bytes"] and 800000 <= shared < 850000     # unpacked, and as a blob
+    assert 1000000 <= image[NAME % "one"]["size_bytes"] < 1060000 and 1200000 <= image[NAME % "two"]["size_bytes"] < 1260000
+    total = sum(i["size_bytes"] for i in got["images"])
+    assert kinds["images"]["size_bytes"] == total - shared and kinds["images"]["active"] == 2
+    assert kinds["images"]["reclaimable_bytes"] == image[NAME % "two"]["size_bytes"] - shared
+    c = {x["meta"]["name"]: x for x in got["containers"]}
+    assert 300 * 1024 <= c[name]["size_bytes"] < 330 * 1024 and c[name]["running"] and not c["idle"].get("running")
+    assert kinds["containers"]["reclaimable_bytes"] == c["idle"]["size_bytes"] + c["idle"]["log_bytes"]
+    v = {x["meta"]["name"]: x for x in got["volumes"]}
+    assert 200 * 1024 <= v["used"]["size_bytes"] < 220 * 1024 and v["used"]["containers"] == 1 and v["unused"].get("containers", 0) == 0
+    assert kinds["partial pulls"]["count"] == 1 and kinds["partial pulls"]["reclaimable_bytes"] == kinds["partial pulls"]["size_bytes"] >= 49152
+    lines = host.berth("system", "df").lines
+    assert lines[0].split() == ["TYPE", "TOTAL", "ACTIVE", "SIZE", "RECLAIMABLE"] and [x.split()[0] for x in lines[1:]] == [
+        "images", "containers", "volumes", "partial"]
+    verbose = host.berth("system", "df", "-v").out
+    for word in ("UNIQUE", "idle", "unused", "cdcdcdcdcdcd"):
+        assert word in verbose
+    freed = host.berth("image", "prune", "-af", "--format", "json").json()
+    assert freed["removed"] == [NAME % "two", two.id] and not stored(host)["partial"]
+    want = kinds["images"]["reclaimable_bytes"] + kinds["partial pulls"]["size_bytes"]
+    assert abs(freed["freed_bytes"] - want) <= 16384 and names(host, one.id)

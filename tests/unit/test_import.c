@@ -5,6 +5,7 @@
 #include "base/loop.h"
 #include "image/digest.h"
 #include "image/oci.h"
+#include "image/partial.h"
 #include "image/source.h"
 #include "image/store.h"
 
@@ -537,7 +538,7 @@ static int sweep(const Berth__Image *const *keep, size_t n, int64_t listed_ns, s
 	int r;
 
 	assert_int_equal(image_store_open(&s, under("images"), e), 0);
-	r = image_sweep(&s, keep, n, listed_ns, &freed, e);
+	r = image_sweep(&s, keep, n, listed_ns, PARTIAL_KEPT_NS, &freed, e);
 	image_store_close(&s);
 	return r;
 }
