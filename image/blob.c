@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define COPY_SIZE (1u << 20)
 
@@ -63,17 +64,32 @@ static int file_begin(struct image_store *s, struct err *e)
 	return fd < 0 ? err_set(e, errno, "blob", "new blob") : fd;
 }
 
+/* There is one, and it was not taken for the blob: another has just put it there, or it is damaged. Ours was verified a moment ago. */
+static int file_replace(struct image_store *s, const char *proc, const char *digest, const char *path)
+{
+	char tmp[120];
+
+	snprintf(tmp, sizeof tmp, "tmp/%.64s.blob.%d", digest + 7, (int)getpid());
+	if ((unlinkat(s->dir_fd, tmp, 0) < 0 && errno != ENOENT) ||
+	    linkat(AT_FDCWD, proc, s->dir_fd, tmp, AT_SYMLINK_FOLLOW) < 0 ||
+	    renameat(s->dir_fd, tmp, s->dir_fd, path) < 0)
+		return -errno;
+	return 0;
+}
+
 static int file_end(struct image_store *s, int fd, const char *digest, struct err *e)
 {
 	char path[96], proc[32];
 	AUTO_FD dir = -1;
+	int r = 0;
 
 	blob_path(digest, path);
 	if (fsync(fd) < 0)
 		return err_set(e, errno, "blob", "fsync of %s", digest);
 	snprintf(proc, sizeof proc, "/proc/self/fd/%d", fd);
-	if (linkat(AT_FDCWD, proc, s->dir_fd, path, AT_SYMLINK_FOLLOW) < 0 && errno != EEXIST)
-		return err_set(e, errno, "blob", "%s", digest);
+	if (linkat(AT_FDCWD, proc, s->dir_fd, path, AT_SYMLINK_FOLLOW) < 0 &&
+	    (errno != EEXIST || (r = file_replace(s, proc, digest, path)) < 0))
+		return err_set(e, r ? r : errno, "blob", "%s", digest);
 	dir = openat(s->dir_fd, "blobs/sha256", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0 || fsync(dir) < 0)
 		return err_set(e, errno, "blob", "fsync of blobs/sha256");

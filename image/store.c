@@ -22,6 +22,7 @@
 int image_store_open(struct image_store *s, const char *dir, struct err *e)
 {
 	static const char *const folders[] = {"blobs", "blobs/sha256", "layers", "partial", "tmp"};
+	bool made = false;
 	int r;
 
 	*s = (struct image_store){.dir_fd = -1, .lock_fd = -1};
@@ -33,11 +34,19 @@ int image_store_open(struct image_store *s, const char *dir, struct err *e)
 	if (s->dir_fd < 0)
 		return err_set(e, errno, "images", "%s", dir);
 	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
-		if (mkdirat(s->dir_fd, folders[i], 0700) < 0 && errno != EEXIST) {
+		if (mkdirat(s->dir_fd, folders[i], 0700) == 0) {
+			made = true;
+		} else if (errno != EEXIST) {
 			r = err_set(e, errno, "images", "%s/%s", dir, folders[i]);
 			image_store_close(s);
 			return r;
 		}
+	}
+	/* What will be fsynced in a folder is there after a power cut only if the folder is. */
+	if (made && syncfs(s->dir_fd) < 0) {
+		r = err_set(e, errno, "images", "syncfs of %s", dir);
+		image_store_close(s);
+		return r;
 	}
 	s->lock_fd = openat(s->dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (s->lock_fd < 0) {

@@ -54,8 +54,12 @@ static void manifest_try(const char *json, size_t len, struct err *e)
 static void config_try(const char *json, size_t len, struct err *e)
 {
 	char chain[DIGEST_SIZE];
+	Berth__HistoryEntry **history;
 	struct oci_image i;
+	size_t n;
 
+	if (oci_history_parse(json, len, &history, &n, e) == 0)
+		oci_history_free(history, n);
 	if (oci_image_parse(json, len, &i, e) < 0)
 		return;
 	for (unsigned k = 0; k < i.n_diff_ids; k++) {

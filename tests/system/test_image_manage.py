@@ -345,7 +345,7 @@ def test_a_quick_verify_only_looks_for_layers(host, shelf):
 
 
 def test_a_verify_whose_asker_leaves_ends_and_leaves_nothing(host, shelf):
-    shelf("many", {"f%d" % i: os.urandom(20000) for i in range(1500)})
+    shelf("many", {"f%d" % i: os.urandom(40000) for i in range(400)})
     with host.client() as c:
         c.ask("image_verify", {"refs": ["many"]})
         eventually(lambda: [n for n in os.listdir(host.state + "/images/tmp") if "verify" in n], "it compares")

@@ -1,6 +1,7 @@
 /* tests/unit/test_oci.c - the JSON of images: what is read of it, and that hostile text is refused with a reason. */
 #include "tests/unit/unit.h"
 
+#include "image/history.h"
 #include "image/oci.h"
 
 #define A64			    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -318,9 +319,101 @@ static void test_digests_are_sha256_in_lower_case(void **state)
 	assert_false(oci_digest_is_valid("sha256:../../../../../../../../../../../../../../../../../../../../../../"));
 }
 
+/* ---------------------------------------------------------------- history */
+
+#define EMPTY "{\"empty_layer\":true,\"created_by\":\"ENV\"}"
+#define STEP  "{\"created\":\"2026-01-02T03:04:05Z\",\"created_by\":\"RUN\",\"comment\":\"c\",\"author\":null}"
+
+static void test_a_history_is_read_and_none_is_no_error(void **state)
+{
+	static const char json[] = "{\"history\":[" STEP "," EMPTY "]}";
+	Berth__HistoryEntry **list;
+	struct err e;
+	size_t n;
+
+	(void)state;
+	assert_int_equal(oci_history_parse(json, strlen(json), &list, &n, &e), 0);
+	assert_int_equal(n, 2);
+	assert_string_equal(list[0]->created_by, "RUN");
+	assert_string_equal(list[0]->comment, "c");
+	assert_null(list[0]->author);
+	assert_true(list[0]->created_at > 0 && !list[0]->empty_layer && list[1]->empty_layer);
+	oci_history_free(list, n);
+	assert_int_equal(oci_history_parse("{}", 2, &list, &n, &e), 0);
+	assert_int_equal(n, 0);
+	oci_history_free(list, n);
+}
+
+static void test_hostile_histories_are_refused(void **state)
+{
+	static const char *const rows[] = {"{\"history\":{}}",
+					   "{\"history\":[1]}",
+					   "{\"history\":[{\"empty_layer\":1}]}",
+					   "{\"history\":[{\"created_by\":[]}]}",
+					   "{\"history\":[" STEP ",{\"comment\":7}]}",
+					   "[]"};
+	Berth__HistoryEntry **list;
+	struct err e;
+	size_t n;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		assert_true(oci_history_parse(rows[i], strlen(rows[i]), &list, &n, &e) < 0);
+}
+
+/* How many layers, which history, and which entries (the newest first) then have one: the number of the layer, or '-'. */
+static void test_layers_are_laid_over_the_steps_that_changed_files(void **state)
+{
+	static const struct {
+		unsigned layers;
+		const char *history, *want;
+	} rows[] = {
+		{2, STEP "," EMPTY "," STEP, "1-0"},
+		{2, STEP "," EMPTY, "1-0"},
+		{2, "", "10"},
+		{1, EMPTY "," EMPTY, "0--"},
+		{1, STEP "," STEP, "-0"},
+		{0, STEP, "-"},
+		{0, "", ""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct oci_descriptor layer[2] = {{.digest = "sha256:" A64, .size = 7},
+						  {.digest = "sha256:" B64, .size = 8}};
+		char diff_id[2][DIGEST_SIZE] = {"sha256:" C64, "sha256:" A64}, json[1000];
+		struct oci_manifest m = {.layer = layer, .n_layers = rows[i].layers};
+		struct oci_image config = {.diff_id = diff_id, .n_diff_ids = rows[i].layers};
+		uint64_t bytes[] = {100, 101};
+		Berth__HistoryEntry **list;
+		Berth__HistoryReply *r;
+		struct err e;
+		size_t n;
+
+		snprintf(json, sizeof json, "{\"history\":[%s]}", rows[i].history);
+		assert_int_equal(oci_history_parse(json, strlen(json), &list, &n, &e), 0);
+		assert_int_equal(history_join(list, n, &m, &config, bytes, &r, &e), 0);
+		assert_int_equal(r->n_entries, strlen(rows[i].want));
+		for (size_t k = 0; k < r->n_entries; k++) {
+			bool has = rows[i].want[k] != '-';
+
+			assert_int_equal(r->entries[k]->has_size_bytes, has);
+			assert_true(has == (r->entries[k]->layer != NULL));
+			if (!has)
+				continue;
+			assert_int_equal(r->entries[k]->size_bytes, bytes[rows[i].want[k] - '0']);
+			assert_int_equal(r->entries[k]->blob_bytes, layer[rows[i].want[k] - '0'].size);
+		}
+		berth__history_reply__free_unpacked(r, NULL);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_history_is_read_and_none_is_no_error),
+		cmocka_unit_test(test_hostile_histories_are_refused),
+		cmocka_unit_test(test_layers_are_laid_over_the_steps_that_changed_files),
 		cmocka_unit_test(test_a_manifest_is_read),
 		cmocka_unit_test(test_hostile_manifests_are_refused),
 		cmocka_unit_test(test_deep_and_large_json_is_refused),
