@@ -87,6 +87,11 @@ int image_store_share(struct image_store *s, struct err *e)
 	return 0;
 }
 
+void image_store_unshare(struct image_store *s)
+{
+	(void)flock(s->lock_fd, LOCK_UN);
+}
+
 /* ---------------------------------------------------------------- sweep: what is needed */
 
 struct names { /* of 64 hex digits, sorted before they are searched */

@@ -25,6 +25,7 @@ int image_store_limit(struct image_store *s, const char *word);
 void image_store_close(struct image_store *s);
 /* No sweep while we are at it; until the store is closed. */
 int image_store_share(struct image_store *s, struct err *e);
+void image_store_unshare(struct image_store *s);
 
 struct image_progress {
 	const char *part;  /* digest of the blob that this is about, or NULL */

@@ -460,6 +460,7 @@ int image_verify(struct image_store *s, const Berth__Image *const *images, size_
 		r = one_verify(&v, images[i], e);
 	if (r >= 0 && o->all)
 		r = rest_verify(&v, e);
+	image_store_unshare(s); /* who has the answer may ask for a sweep */
 	tdestroy(v.blobs, free);
 	tdestroy(v.layers, free);
 	if (r < 0) {

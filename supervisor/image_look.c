@@ -22,6 +22,18 @@ struct look {
 	bool verifies; /* nothing may be swept beside it */
 };
 
+/* Its job looks at nothing any more. */
+static void look_lets_sweep(struct look *k)
+{
+	struct imports *im = k->sv->imports;
+
+	if (!k->verifies)
+		return;
+	k->verifies = false;
+	im->n_verifying--;
+	imports_go_on(im);
+}
+
 /* The record is the answer, as it is. */
 static void on_look_record(void *arg, const Berth__Envelope *env)
 {
@@ -39,6 +51,7 @@ static void on_look_record(void *arg, const Berth__Envelope *env)
 	view.body_case = env->body_case;
 	view.hello = env->hello; /* one of the union's pointers */
 	k->answered = true;
+	look_lets_sweep(k);
 	(void)parked_on_gone(k->sv, k->parked, NULL, NULL);
 	reply(k->sv, k->parked, &view, NULL, 0);
 }
@@ -52,11 +65,9 @@ static void on_look_done(void *arg, int status)
 		reply_error(k->sv, k->parked, BERTH__ERROR__CODE__INTERNAL, NULL, "%s",
 			    WIFSIGNALED(status) ? "the job was killed" : "the job ended without a result");
 	}
-	if (k->verifies) {
-		k->sv->imports->n_verifying--;
-		k->sv->imports->sweep_again |= status != 0; /* what it unpacked */
-		imports_go_on(k->sv->imports);
-	}
+	if (k->verifies) /* it was killed: what it unpacked is there */
+		imports_sweep_wanted(k->sv->imports);
+	look_lets_sweep(k);
 	free(k);
 }
 

@@ -355,6 +355,15 @@ def test_a_verify_whose_asker_leaves_ends_and_leaves_nothing(host, shelf):
     host.berth("image", "verify", "-q", "many")
 
 
+def test_what_is_pruned_right_after_a_verify_is_freed_at_once(host, shelf):
+    one = shelf("one")
+    host.berth("tag", "busybox", "one")
+    with host.client() as c:
+        assert not c.request("image_verify")[0].get("faults")
+        pruned = c.request("image_prune")[0]
+    assert pruned["removed"] == [one.id] and pruned["freed_bytes"] > 0
+
+
 # ------------------------------------------------------------------ disk usage
 
 def test_disk_usage_counts_what_is_shared_once_and_what_could_go(host, shelf):
