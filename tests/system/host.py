@@ -262,10 +262,14 @@ class Host:
             return s["state"].endswith("BACKOFF") and s["next_retry_at"] > time.time_ns() + 700e6 + 130e6 * SLOW and s
         return eventually(paused, "%s waits, and for longer" % ref, pause=0.05)
 
+    def jobs(self):
+        """The groups of jobs. (That of berth-net is among them, and stays.)"""
+        folder = self.cgroup_dir + "/jobs"
+        return [d for d in os.listdir(folder) if os.path.isdir(folder + "/" + d) and not d.startswith("net.")]
+
     def wait_reader(self):
         """A job reads: whoever follows a log is there."""
-        jobs = self.cgroup_dir + "/jobs"
-        eventually(lambda: [d for d in os.listdir(jobs) if os.path.isdir(jobs + "/" + d)], "a reader")
+        eventually(self.jobs, "a reader")
 
     def wait_log(self, ref, text, seconds=10):
         def found():

@@ -132,11 +132,10 @@ def test_two_followers_see_the_same(host):
 def test_a_follower_that_leaves_ends_its_reader(host):
     name = host.detached("sleep", "60")
     p = host.popen("logs", "-f", name)
-    jobs = os.path.join(host.cgroup_dir, "jobs")
     host.wait_reader()
     p.kill()
     p.wait()
-    eventually(lambda: not [d for d in os.listdir(jobs) if os.path.isdir(os.path.join(jobs, d))], "the reader is gone")
+    eventually(lambda: not host.jobs(), "the reader is gone")
 
 
 def test_a_terminals_output_is_logged_as_stdout(host):

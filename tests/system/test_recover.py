@@ -51,7 +51,7 @@ def empty_groups_go(host):
     for root, _, _ in os.walk(host.cgroup_dir, topdown=False):
         with contextlib.suppress(OSError):
             os.rmdir(root)
-    return not os.path.exists(host.cgroup_dir + "/jobs")
+    return not os.path.exists(host.cgroup_dir + "/jobs") or not host.jobs()
 
 
 def test_groups_that_others_removed_are_made_again(host):
@@ -303,10 +303,9 @@ def test_kill_9_in_the_middle_of_removals_leaves_nothing_half_removed(host):
 def test_old_jobs_are_ended_by_the_next_berthd(host):
     name = host.detached("sleep", "600")
     p = host.popen("logs", "-f", name)
-    jobs = host.cgroup_dir + "/jobs"
     host.wait_reader()
     host.restart()
-    eventually(lambda: not [d for d in os.listdir(jobs) if os.path.isdir(jobs + "/" + d)], "no reader") if p.poll() is not None else None
+    eventually(lambda: not host.jobs(), "no reader") if p.poll() is not None else None
     p.kill()
     p.communicate()
 

@@ -152,11 +152,10 @@ def big(host, tmp_path):
 
 def fill_job(host):
     """The job that fills, while its copy is not whole."""
-    jobs = host.cgroup_dir + "/jobs"
-    for group in os.listdir(jobs):
-        with contextlib.suppress(OSError):
-            with open("%s/%s/cgroup.procs" % (jobs, group)) as f:
-                pid = int(f.read() or 0)
+    for group in host.jobs():
+        with contextlib.suppress(OSError, ValueError):
+            with open("%s/jobs/%s/cgroup.procs" % (host.cgroup_dir, group)) as f:
+                pid = int(f.read())
             with open("/proc/%d/cmdline" % pid, "rb") as f:
                 if f.read().startswith(b"berth-job\0fill\0") and [n for n in beside(host) if n.endswith(".new")]:
                     return pid
