@@ -276,7 +276,7 @@ MUTATIONS = [
              {"test_hostile_image": "a manifest that is an index too.* was taken"}),
     Mutation("image: image_max_size is not heeded",
              [swap("image_store_limit", "s->unpack_left = max;")],
-             {"test_hostile_image": "five layers of 70 MB of zeros.* was taken"}),
+             {"test_hostile_image": "five layers of 150 MB of zeros.* was taken"}),
     Mutation("image: a list is as large as its images",
              [swap("reply_list", "if (total > LIST_WHOLE_MAX)", "if (0)")],
              {"test_many_images_with_large_labels_can_be_listed": "cannot be sent"}),
