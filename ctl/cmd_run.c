@@ -155,6 +155,7 @@ static int created(struct app *app, struct creation *n, const char *uuid, const 
 /* Credentials that cannot be read are a reason only if it has not gone without them. */
 static int create_refused(struct app *app, const struct creation *n, const Berth__Error *error)
 {
+	credentials_note(&n->credentials);
 	if (n->no_credentials.text[0])
 		(void)app_fail(app, &n->no_credentials);
 	return app_refused(app, error, &n->opts->spec);

@@ -93,34 +93,37 @@ static char *auth_file_dockers(void)
 }
 
 /* must: the user named it. 1: it has some. */
-static int file_look(const char *path, bool must, const struct reference *ref, struct auth *ret, struct err *e)
+static int file_look(const char *path, bool must, const struct reference *ref, struct credentials *c, struct err *e)
 {
+	struct auth *a = &c->found;
 	char *json = NULL;
 	ssize_t len = file_read_all(AT_FDCWD, path, AUTHFILE_MAX, &json);
 	int r;
 
 	if (len < 0)
 		return len == -ENOENT && !must ? 0 : err_set(e, (int)-len, "credentials", "%s", path);
-	r = authfile_find(json, (size_t)len, ref->registry, ref->path, ret, e);
+	auth_free(a);
+	r = authfile_find(json, (size_t)len, ref->registry, ref->path, a, e);
 	explicit_bzero(json, (size_t)len);
 	free(json);
 	if (r < 0)
 		return err_wrap(e, "%s", path);
-	return (ret->user && ret->password) || ret->identity_token;
+	if (a->helper && !*c->note)
+		snprintf(
+			c->note, sizeof c->note,
+			"%.100s: the credentials for %.60s are with docker-credential-%.30s, which berth does not run: "
+			"berth login %.60s",
+			path, ref->registry, a->helper, ref->registry);
+	return (a->user && a->password) || a->identity_token;
 }
 
-static int auth_look(const struct pull_opts *o, const struct reference *ref, struct auth *ret, struct err *e)
+static int auth_look(const struct pull_opts *o, const struct reference *ref, struct credentials *c, struct err *e)
 {
 	AUTO_FREE char *own = auth_file_own(o->authfile);
 	AUTO_FREE char *dockers = auth_file_dockers();
-	int r;
+	int r = file_look(own, o->authfile, ref, c, e);
 
-	*ret = (struct auth){0};
-	r = file_look(own, o->authfile, ref, ret, e);
-	if (r || o->authfile)
-		return r;
-	auth_free(ret);
-	return file_look(dockers, false, ref, ret, e);
+	return r || o->authfile ? r : file_look(dockers, false, ref, c, e);
 }
 
 /* ---------------------------------------------------------------- asking */
@@ -135,7 +138,7 @@ int credentials_find(const struct pull_opts *o, const char *name, struct credent
 	*c = (struct credentials){.message = BERTH__REGISTRY_AUTH__INIT};
 	if (reference_canonical(name, canonical, e) < 0 || reference_split(canonical, &ref, e) < 0)
 		return -EINVAL;
-	r = auth_look(o, &ref, &c->found, e);
+	r = auth_look(o, &ref, c, e);
 	if (r < 0)
 		return r == -EINVAL ? -EIO : r;
 	c->message.username = c->found.user;
@@ -143,6 +146,12 @@ int credentials_find(const struct pull_opts *o, const char *name, struct credent
 	c->message.identity_token = c->found.identity_token;
 	*ret = c->found.user || c->found.identity_token ? &c->message : NULL;
 	return 0;
+}
+
+void credentials_note(const struct credentials *c)
+{
+	if (*c->note)
+		say("%s", c->note);
 }
 
 void credentials_end(struct credentials *c)
@@ -182,9 +191,11 @@ static int registry_ask(struct app *app, const struct pull_opts *o, const char *
 	a->arg = &progress;
 	status = app_ask_raw(app, a);
 	progress_end(&progress);
-	credentials_end(&found);
-	if (!status && ask_error(a))
+	if (!status && ask_error(a)) {
+		credentials_note(&found);
 		status = app_refused(app, ask_error(a), NULL);
+	}
+	credentials_end(&found);
 	return status;
 }
 

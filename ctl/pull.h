@@ -26,11 +26,13 @@ void pull_fill(Berth__ImagePull *pull, const struct pull_opts *o, const char *na
 struct credentials {
 	Berth__RegistryAuth message;
 	struct auth found;
+	char note[400]; /* what may be the reason if it does not go without them; "" */
 };
 /* What this user's files have for the registry of the name; *ret NULL: nothing. -EINVAL: the name is none of an image. Other negative
  * errno: they cannot be read. credentials_end also after that. */
 int credentials_find(const struct pull_opts *o, const char *name, struct credentials *c, Berth__RegistryAuth **ret,
 		     struct err *e);
+void credentials_note(const struct credentials *c); /* said beside an error */
 void credentials_end(struct credentials *c);
 /* For ask.more, with a struct progress in ask.arg. */
 void pull_more(struct ask *a, const Berth__Envelope *reply);

@@ -32,6 +32,7 @@ void auth_free(struct auth *a)
 	secret_free(a->user);
 	secret_free(a->password);
 	secret_free(a->identity_token);
+	free(a->helper);
 	*a = (struct auth){0};
 }
 
@@ -147,6 +148,21 @@ static int entry_read(const json_t *entry, struct auth *ret, struct err *e)
 	return 0;
 }
 
+/* The program that has the credentials for host: its own one, or that for all, in which it is known by an entry without them. */
+static int helper_find(const json_t *root, const char *host, bool known, struct auth *ret, struct err *e)
+{
+	const char *key, *name = known ? json_string_value(json_object_get(root, "credsStore")) : NULL;
+	json_t *value;
+
+	json_object_foreach(json_object_get(root, "credHelpers"), key,
+			    value) if (key_rank(key, host, "") == 1 && json_string_value(value)) name =
+		json_string_value(value);
+	if (!name || !*name)
+		return 0;
+	ret->helper = strdup(name);
+	return ret->helper ? 0 : err_set(e, ENOMEM, "credentials", "no memory");
+}
+
 int authfile_find(const char *json, size_t len, const char *host, const char *path, struct auth *ret, struct err *e)
 {
 	AUTO_JSON *root = file_load(json, len, e);
@@ -167,9 +183,9 @@ int authfile_find(const char *json, size_t len, const char *host, const char *pa
 			best = entry;
 		}
 	}
-	if (!best)
-		return 0;
-	r = entry_read(best, ret, e);
+	r = best ? entry_read(best, ret, e) : 0;
+	if (r == 0 && !ret->user && !ret->identity_token)
+		r = helper_find(root, host, best != NULL, ret, e);
 	if (r < 0)
 		auth_free(ret);
 	return r < 0 ? err_wrap(e, "entry of %s", host) : 0;

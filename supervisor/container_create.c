@@ -86,6 +86,22 @@ static int creation_fail(struct creation *k, Berth__Error__Code code, int r)
 	return r < 0 ? r : -EINVAL;
 }
 
+/* Of what image_want refuses, the field. */
+static void creation_pull_field(struct err *e)
+{
+	static const char *const own[] = {"policy", "platform", "tls_verify"};
+	const char *field = "spec.image";
+	char below[sizeof e->step];
+
+	for (size_t i = 0; i < ARRAY_SIZE(own); i++) {
+		if (strcmp(e->step, own[i]) != 0)
+			continue;
+		snprintf(below, sizeof below, "pull.%s", own[i]);
+		field = below;
+	}
+	snprintf(e->step, sizeof e->step, "%s", field);
+}
+
 /* The image that is here, or that it is to be pulled. Who says nothing of that wants one that is here. */
 static int creation_image(struct creation *k)
 {
@@ -100,15 +116,15 @@ static int creation_image(struct creation *k)
 	else if (!k->pull.has_policy)
 		k->pull.policy = BERTH__PULL_POLICY__PULL_POLICY_MISSING;
 	k->pull.has_policy = true;
+	if (!principal_sees_all(&k->rq->who))
+		k->pull.has_as_member = k->pull.as_member = true;
 	r = image_want(k->rq->sv, &k->rq->who, &k->pull, &image, &k->e);
 	if (r > 0)
 		r = container_complete(obj, image->obj, &k->e);
 	else if (r == 0)
 		r = container_pull_note(obj, &k->pull, &k->e);
-	else if (!strcmp(k->e.step, "policy") || !strcmp(k->e.step, "platform"))
-		snprintf(k->e.step, sizeof k->e.step, "pull.%s", k->e.code == EACCES ? "policy" : "platform");
 	else
-		snprintf(k->e.step, sizeof k->e.step, "spec.image");
+		creation_pull_field(&k->e);
 	return r < 0 ? creation_fail(k, error_code_of(&k->e), r) : 0;
 }
 

@@ -35,6 +35,7 @@ struct import {
 	Berth__Error *error;	  /* owned: or why there is none */
 	struct image_edit edit;	  /* when it was found */
 	int store_result;
+	bool as_member;
 	bool given_up; /* nobody waits for it any more, and its job is being ended */
 };
 
@@ -260,7 +261,7 @@ static void import_start(struct import *imp)
 
 	snprintf(dir, sizeof dir, "%s/images", sv->cfg.state_dir);
 	snprintf(max, sizeof max, "unpack_max=%llu", (unsigned long long)sv->cfg.image_max_size);
-	r = imp->pull ? image_fetch_start(sv, "pull", imp->source_fd, &ops, imp, &imp->job, &e)
+	r = imp->pull ? image_fetch_start(sv, "pull", imp->as_member, imp->source_fd, &ops, imp, &imp->job, &e)
 		      : job_start(sv, import_argv, &imp->source_fd, 1, 0, &ops, imp, &imp->job, &e);
 	if (r < 0) {
 		imp->error = error_new(error_code_of(&e), e.text);
@@ -326,6 +327,7 @@ int image_import_begin(struct supervisor *sv, const struct import_order *o, stru
 	imp->source_fd = o->source_fd;
 	imp->pull = o->pull;
 	imp->pull_len = o->pull_len;
+	imp->as_member = o->as_member;
 	snprintf(imp->name, sizeof imp->name, "%s", o->name);
 	snprintf(imp->project, sizeof imp->project, "%s", o->project);
 	snprintf(imp->owner, sizeof imp->owner, "%s", o->owner);

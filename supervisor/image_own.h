@@ -81,8 +81,8 @@ struct image *image_wanted(struct request *rq, const char *ref); /* NULL: it was
 /* image_pull.c: a job that speaks with a registry; verb: "pull", "push". */
 struct job;
 struct job_ops;
-int image_fetch_start(struct supervisor *sv, const char *verb, int request_fd, const struct job_ops *ops, void *arg,
-		      struct job **ret, struct err *e);
+int image_fetch_start(struct supervisor *sv, const char *verb, bool as_member, int request_fd,
+		      const struct job_ops *ops, void *arg, struct job **ret, struct err *e);
 
 /* image_import.c */
 struct import_order {
@@ -90,6 +90,7 @@ struct import_order {
 	const char *project, *owner;
 	int source_fd; /* the archive, or the sealed request of a pull */
 	void *pull;    /* what makes two pulls the same; NULL: an import */
+	bool as_member;
 	size_t pull_len;
 };
 

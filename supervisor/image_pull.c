@@ -17,8 +17,8 @@
 #define WORD_SIZE 700
 
 /* Settings go with the job's command line, what is secret with its sealed request. */
-int image_fetch_start(struct supervisor *sv, const char *verb, int request_fd, const struct job_ops *ops, void *arg,
-		      struct job **ret, struct err *e)
+int image_fetch_start(struct supervisor *sv, const char *verb, bool as_member, int request_fd,
+		      const struct job_ops *ops, void *arg, struct job **ret, struct err *e)
 {
 	const struct config *c = &sv->cfg;
 	char dir[sizeof c->state_dir + 16];
@@ -29,7 +29,7 @@ int image_fetch_start(struct supervisor *sv, const char *verb, int request_fd, c
 	snprintf(plain_http, sizeof plain_http, "plain_http=%s", c->plain_http);
 	snprintf(mirrors, sizeof mirrors, "mirrors=%s", c->mirrors);
 	snprintf(certs_dir, sizeof certs_dir, "certs_dir=%s", c->certs_dir);
-	snprintf(auth_file, sizeof auth_file, "auth_file=%s", c->auth_file);
+	snprintf(auth_file, sizeof auth_file, "auth_file=%s", as_member ? c->members_auth_file : c->auth_file);
 	snprintf(stall, sizeof stall, "stall_s=%llu", (unsigned long long)(c->pull_stall_ns / NS_PER_S));
 	snprintf(max, sizeof max, "unpack_max=%llu", (unsigned long long)c->image_max_size);
 	return job_start(sv, argv, &request_fd, 1, 0, ops, arg, ret, e);
@@ -68,16 +68,56 @@ static struct image *pull_have(struct supervisor *sv, const Berth__ImagePull *as
 	return NULL;
 }
 
-/* Names of images are the host's, and so are its disk and its network. */
-static int pull_may(const struct principal *who, const Berth__ImagePull *ask, struct err *e)
+/* "docker.io/library/busybox:latest" is of "docker.io" and of "docker.io/library". */
+static bool is_of_registry(const char *name, const char *words)
 {
+	const char *p = words, *word;
+	size_t len;
+
+	while ((word = str_word(&p, ", \t", &len)))
+		if (!strncmp(name, word, len) && (name[len] == '/' || name[len] == ':' || name[len] == '@'))
+			return true;
+	return false;
+}
+
+static unsigned images_of(struct supervisor *sv, const char *project)
+{
+	struct table_node *n;
+	unsigned count = 0;
+
+	list_each (n, &sv->images.all, link)
+		count += image_of(n)->obj->meta->project && !strcmp(image_of(n)->obj->meta->project, project);
+	return count;
+}
+
+/* Names of images are the host's, and so are its disk and its network: a member may have what its registry gives everybody under that
+ * name, and nothing that would put something else in the place of what others run. */
+static int pull_may(struct supervisor *sv, const struct principal *who, const Berth__ImagePull *ask, const char *name,
+		    struct err *e)
+{
+	const char *from = sv->cfg.members_pull;
+	bool may = !strcmp(from, "yes") || is_of_registry(name, from);
+
 	if (!who || principal_sees_all(who))
 		return 0;
-	if (ask->policy == BERTH__PULL_POLICY__PULL_POLICY_ALWAYS)
-		return err_set(e, EACCES, "policy", "members of projects may not pull images");
-	return err_set(e, ENOENT, "image",
-		       "no image '%.200s' on this host, and members of projects may not pull: an admin brings one in",
-		       ask->name);
+	if (!may && ask->policy == BERTH__PULL_POLICY__PULL_POLICY_ALWAYS)
+		return err_set(e, EACCES, "policy", "members of projects may not pull %.200s (members_pull)", name);
+	if (!may)
+		return err_set(
+			e, ENOENT, "image",
+			"no image '%.200s' on this host, and members of projects may not pull it (members_pull): an "
+			"admin brings it in",
+			ask->name);
+	if (ask->has_tls_verify && !ask->tls_verify)
+		return err_set(e, EACCES, "tls_verify",
+			       "members of projects pull from registries that show who they are");
+	if (ask->platform && *ask->platform)
+		return err_set(e, EACCES, "platform", "members of projects pull for the host's own platform");
+	if (images_of(sv, who->project) >= sv->cfg.members_images)
+		return err_set(e, ENOSPC, "image",
+			       "project %s has %u images: its members may pull no more (members_images)", who->project,
+			       sv->cfg.members_images);
+	return 0;
 }
 
 int image_want(struct supervisor *sv, const struct principal *who, const Berth__ImagePull *ask, struct image **ret,
@@ -101,14 +141,15 @@ int image_want(struct supervisor *sv, const struct principal *who, const Berth__
 			       ask->name);
 	if (reference_canonical(ask->name, name, &why) < 0)
 		return err_set(e, EINVAL, "name", "%s", why.text);
-	return pull_may(who, ask, e);
+	return pull_may(sv, who, ask, name, e);
 }
 
 int image_pull(struct supervisor *sv, const char *project, const char *owner, const Berth__ImagePull *ask,
 	       struct image_wait *w, struct err *e)
 {
 	char name[REFERENCE_SIZE];
-	struct import_order o = {.name = name, .project = project, .owner = owner, .source_fd = -1};
+	struct import_order o = {
+		.name = name, .project = project, .owner = owner, .source_fd = -1, .as_member = ask->as_member};
 	int r = reference_canonical(ask->name, name, e);
 
 	if (r < 0)
@@ -137,6 +178,8 @@ void on_image_pull(struct request *rq)
 	struct err e = {0};
 	int r;
 
+	if (!principal_sees_all(&rq->who))
+		ask.has_as_member = ask.as_member = true;
 	if (!ask.name)
 		ask.name = (char *)(uintptr_t) "";
 	if (!ask.has_policy)

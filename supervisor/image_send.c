@@ -199,7 +199,7 @@ static void sending_begin(struct request *rq, const struct sending_kind *kind, c
 
 static int push_start(struct sending *s, const struct job_ops *ops, struct err *e)
 {
-	return image_fetch_start(s->sv, "push", s->fd[0], ops, s, &s->job, e);
+	return image_fetch_start(s->sv, "push", false, s->fd[0], ops, s, &s->job, e);
 }
 
 /* Another repository of that registry under which we know the image: it may have been pulled from there, or pushed to. */

@@ -68,7 +68,7 @@ static const struct request_row rows[] = {
 	CASE(POD_REMOVE) = {MEMBER, ENDS(on_pod_remove, "remove"), .deadline_ms = SECONDS(600), .revision = true},
 
 	CASE(IMAGE_IMPORT) = {CHANGES(on_image_import, "import", 0), .min_fds = 1, .max_fds = 1},
-	CASE(IMAGE_PULL) = {CHANGES(on_image_pull, "pull", 0)},
+	CASE(IMAGE_PULL) = {MEMBER, CHANGES(on_image_pull, "pull", 0)}, /* if members_pull says so: image_want */
 	CASE(IMAGE_PUSH) = {ENDS(on_image_push, "push")},
 	CASE(IMAGE_EXPORT) = {ENDS(on_image_export, "export"), .min_fds = 1, .max_fds = 1, .once = true},
 	CASE(IMAGE_LIST) = {MEMBER, LOOKS(on_image_list)},

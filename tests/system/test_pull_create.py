@@ -1,18 +1,19 @@
 """A create that pulls: one request, one path, whoever asks. What fails leaves nothing, or an Error that says why."""
 
+import base64
+import json
 import signal
-import threading
 import time
 
 import pytest
 
-from conftest import busybox_image
+from conftest import private_host
 from gateway import Gateway
 from host import eventually, processes
 from oci import Image, layer
 from proto import Refused
 from stock import Stock, there
-from test_pull import BAD, bad, bad_server, held, host, image, last_layer, place, pulls, working  # noqa: F401 (fixtures)
+from test_pull import BAD, OTHER, bad, bad_server, held, host, image, last_layer, place, pulls, working  # noqa: F401 (fixtures)
 
 pytestmark = pytest.mark.native
 
@@ -176,6 +177,19 @@ def test_credentials_that_cannot_be_read_stop_no_run_of_what_is_here(host, bad, 
     host.refused("run", "--rm", "--authfile", str(broken), name, "true", text="broken.json", code=125)
 
 
+def test_a_helper_program_is_named_when_its_credentials_are_missed(host, bad, tmp_path, monkeypatch):
+    """And is no reason for anything that goes without."""
+    name = bad.add(image(), "c/helper")
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"credHelpers": {"localhost:%d" % BAD: "cloud"}}))
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(config))
+    assert "cloud" not in host.berth("pull", name).err
+    bad.on("/v2/c/locked", lambda h: h.error(401, "UNAUTHORIZED", "who?", WWW_Authenticate='Basic realm="x"'))
+    for argv in (("pull",), ("run", "--rm")):
+        host.refused(*argv, "localhost:%d/c/locked:1" % BAD, text="docker-credential-cloud, which berth does not run: berth login",
+                     code=125 if argv[0] == "run" else 1)
+
+
 # ------------------------------------------------------------------ accepted: nobody waits
 
 def test_an_accepted_create_is_answered_at_once(host, bad):
@@ -251,6 +265,55 @@ def test_members_may_not_unless_it_is_here(host, bad):
         assert not bad.asked
         host.berth("pull", name)
         create(c, "a", name, policy="PULL_POLICY_MISSING")
+
+
+# ------------------------------------------------------------------ members
+
+@pytest.fixture
+def open_host(place):
+    """One whose members may pull from one registry, with credentials that are not the host's."""
+    with open(place + "/members.conf", "w") as f:
+        f.write('plain_http = "localhost:%d localhost:%d"\nmembers_pull = "docker.io/library, localhost:%d/open"\nmembers_images = 2\n' % (BAD, OTHER, BAD))
+        f.write("auth_file = %s/hosts.json\nmembers_auth_file = %s/members.json\n" % (place, place))
+    for name, user in (("hosts", "host"), ("members", "guest")):
+        with open(place + "/%s.json" % name, "w") as f:
+            json.dump({"auths": {"localhost:%d" % BAD: {"auth": base64.b64encode((user + ":x").encode()).decode()}}}, f)
+    with private_host(options=["--config", place + "/members.conf"]) as h:
+        yield h
+
+
+def test_members_pull_where_they_may(open_host, bad):
+    """With credentials of their own, or those that are for them; never with the host's."""
+    host, users = open_host, []
+
+    def locked(h):
+        given = h.headers.get("Authorization")
+        if not given:
+            return h.error(401, "UNAUTHORIZED", "who?", WWW_Authenticate='Basic realm="x"')
+        users.append(base64.b64decode(given.split()[1]).decode().split(":")[0])
+        return False
+    bad.on("/v2/open/", locked)
+    one, two, other, third = (bad.add(image(), n) for n in ("open/one", "open/two", "opener/x", "open/three"))
+    token = host.token("p")
+    with host.client(token=token) as c:
+        create(c, "a", one, accept=False)
+        assert set(users) == {"guest"}
+        c.request("image_pull", {"name": two, "auth": {"username": "mine", "password": "y"}})
+        assert set(users) == {"guest", "mine"}
+        for fields, said in (({"name": other}, "members_pull"), ({"name": third, "tls_verify": False}, "show who they are"),
+                             ({"name": third, "platform": "linux/arm64"}, "own platform")):
+            with pytest.raises(Refused, match=said) as e:
+                c.request("image_pull", fields)
+            assert e.value.code == "DENIED"
+        with pytest.raises(Refused, match="members_images") as e:
+            c.request("image_pull", {"name": third})
+        assert e.value.code == "EXHAUSTED"
+        with pytest.raises(Refused, match="members_pull") as e:
+            create(c, "b", other)
+        assert e.value.code == "NOT_FOUND"
+    users.clear()
+    host.berth("pull", third)
+    assert set(users) == {"host"}
 
 
 # ------------------------------------------------------------------ Zun's clients

@@ -112,9 +112,35 @@ static void the_rest_of_the_file_stays(void **state)
 	free(changed);
 }
 
+/* A helper is named, and only where it has something: its own registry, or one that docker login left an empty entry for. */
+static void a_helper_is_named(void **state)
+{
+	static const char text[] =
+		"{\"auths\": {\"in.example\": {}, \"both.example\": {\"auth\": \"dTpw\"}},"
+		" \"credsStore\": \"desktop\", \"credHelpers\": {\"cloud.example\": \"cloud-login\", \"both.example\": \"x\"}}";
+	static const struct {
+		const char *host, *helper;
+	} rows[] = {
+		{"in.example", "desktop"},
+		{"cloud.example", "cloud-login"},
+		{"out.example", NULL},
+		{"both.example", NULL},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct auth a;
+		struct err e = {0};
+
+		assert_row(authfile_find(text, sizeof text - 1, rows[i].host, "x", &a, &e) == 0, i);
+		assert_row(rows[i].helper ? a.helper && !strcmp(a.helper, rows[i].helper) : !a.helper, i);
+		auth_free(&a);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_helper_is_named),
 		cmocka_unit_test(the_longest_entry_counts),
 		cmocka_unit_test(an_identity_token),
 		cmocka_unit_test(what_is_wrong_is_said_without_secrets),
