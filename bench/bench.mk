@@ -16,7 +16,7 @@ $(B)/bench/http: bench/http.c bench/samples.h
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $<
 
-BENCH_TOOLS := crun runc podman conmon
+BENCH_TOOLS := crun runc podman conmon docker-registry skopeo umoci
 bench: $(PROGRAMS) $(B)/guest $(B)/bench/floor $(B)/bench/driver $(B)/bench/http
 	@missing=; for t in $(BENCH_TOOLS); do command -v $$t >/dev/null || missing="$$missing $$t"; done; \
 		[ -z "$$missing" ] || DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $$missing || \
