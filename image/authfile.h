@@ -11,7 +11,7 @@
 struct auth { /* all owned; NULL: none */
 	char *user, *password;
 	char *identity_token; /* to be exchanged for tokens, in place of a password */
-	char *helper;	      /* of who has none in the file: the program "docker-credential-…" that has some, which is not run */
+	char *helper; /* of who has none in the file: the program "docker-credential-…" that has some, which is not run */
 };
 
 void auth_free(struct auth *a);
