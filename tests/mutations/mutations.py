@@ -237,6 +237,23 @@ MUTATIONS = [
                    'argv_with((char *[]){sv->exe, "--state", sv->cfg.state_dir, NULL}, (char *)(uintptr_t) "--check-state")')],
              {"test_an_upgrade_with_settings_that_are_wrong_by_now_is_refused": "nothing has changed"}),
 
+    # ------------------------------------------------------------ pulls, and creates that pull
+    Mutation("pull: a layer has its name before it is on the disk",
+             [swap("folder_end", "if (syncfs(fd) < 0)", "if (0)")],
+             {"test_a_power_cut_in_mid_pull_leaves_no_half_image": "Exec format error|assert|not found|No such file"}),
+    Mutation("pull: a berthd that comes back forgets whose image it was pulling",
+             [swap("settle_all", "happen(c, c->obj->status->desired_running ? EV_LAUNCH : EV_PULL);", ";")],
+             {"test_berthd_dies_and_the_next_one_begins_again": "is created"}),
+    Mutation("pull: who leaves is not missed",
+             [swap("wait_add", "(void)parked_on_gone(imp->sv, w->parked, on_asker_gone, w);")],
+             {"test_who_goes_away_takes_it_back": "nobody waits|nothing is left"}),
+    Mutation("pull: credentials are kept with the container",
+             [swap("container_pull_note", "if (note.auth)", "if (0)")],
+             {"test_berthd_dies_and_the_next_one_begins_again": "is error|hunter2"}),
+    Mutation("pull: members pull with the host's credentials",
+             [swap("image_fetch_start", "as_member ? c->members_auth_file : c->auth_file", "c->auth_file")],
+             {"test_members_pull_where_they_may": "assert"}),
+
     # ------------------------------------------------------------ push and export
     Mutation("push: credentials go where the registry has uploads sent to",
              [swap("task_go", "if (!t->elsewhere)", "if (1)")],

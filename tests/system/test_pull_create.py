@@ -101,6 +101,7 @@ def test_who_goes_away_takes_it_back(host, bad):
         p.send_signal(signal.SIGINT)
         p.communicate(timeout=10)
         eventually(lambda: not names(host) and not working(), lambda: "nothing is left: %r" % names(host))
+        assert "nobody waits" in host.ask("actions", {"newest_first": True, "limit": 1})["actions"][0]["reason"]
     go.set()
 
 
