@@ -133,13 +133,14 @@ def test_the_pull_goes_on_for_the_others(host, bad):
     assert len(bad.asked_for("blobs/" + blob)) == 1 and names(host) == ["two"]
 
 
+@pytest.mark.parametrize("sig", [signal.SIGKILL, signal.SIGTERM])
 @pytest.mark.parametrize("argv", [("run", "-d"), ("create",), ("run", "--rm")], ids=" ".join)
-def test_berthd_dies_in_the_middle_of_a_create(host, bad, argv):
+def test_berthd_dies_in_the_middle_of_a_create(host, bad, argv, sig):
     """The tool asks again, by itself."""
-    name, go, blob = held_image(bad, "c/killed" + argv[-1].strip("-"))
+    name, go, blob = held_image(bad, "c/killed%s%d" % (argv[-1].strip("-"), sig))
     p = host.popen(*argv, "--name", "c", name, "echo", "ran")
     begun(bad, blob)
-    host.kill()
+    host.kill(sig)
     go.set()
     host.start()
     out, err = p.communicate(timeout=40)
@@ -224,14 +225,15 @@ def test_an_accepted_one_that_fails_is_an_error_with_its_reason(host, bad):
     host.berth("rm", "a")
 
 
-def test_berthd_dies_and_the_next_one_begins_again(host, bad):
-    name, go, blob = held_image(bad, "a/again")
+@pytest.mark.parametrize("sig", [signal.SIGKILL, signal.SIGTERM])
+def test_berthd_dies_and_the_next_one_begins_again(host, bad, sig):
+    name, go, blob = held_image(bad, "a/again%d" % sig)
     with host.client() as c:
         create(c, "a", name)
         create(c, "b", name, start=True)
         create(c, "secret", name, auth={"username": "u", "password": "hunter2"})
     begun(bad, blob)
-    host.kill()
+    host.kill(sig)
     go.set()
     host.start()
     host.wait_state("a", "created")
