@@ -247,6 +247,7 @@ static int run_run(struct app *app, void *opts, char **operands, unsigned n)
 	int status = 0;
 
 	command_set(spec, operands, n);
+	spec_network_default(&o->spec);
 	if (spec_opts_check(&o->spec, &e) < 0)
 		return app_usage(app, "%s", e.text);
 	if (!o->detach) {
@@ -264,6 +265,7 @@ static int create_run(struct app *app, void *opts, char **operands, unsigned n)
 	struct err e;
 
 	command_set(spec, operands, n);
+	spec_network_default(&o->spec);
 	spec->has_stdin_once = spec->stdin_once = spec->stdin_open;
 	if (spec_opts_check(&o->spec, &e) < 0)
 		return app_usage(app, "%s", e.text);

@@ -129,6 +129,77 @@ static int spec_network(void *opts, const struct flag *f, const char *value, str
 	return 0;
 }
 
+static int port_number(const char *s, size_t len, uint32_t *ret)
+{
+	char text[8];
+
+	snprintf(text, sizeof text, "%.*s", (int)len, s);
+	return len && len < 6 && str_to_u32(text, ret) == 0 && *ret && *ret < 65536 ? 0 : -EINVAL;
+}
+
+/* "80", "8000-8010" */
+static int port_range(const char *s, size_t len, uint32_t *first, uint32_t *last)
+{
+	const char *dash = memchr(s, '-', len);
+	size_t n = dash ? (size_t)(dash - s) : len;
+
+	if (port_number(s, n, first) < 0 || (dash && port_number(dash + 1, len - n - 1, last) < 0))
+		return -EINVAL;
+	if (!dash)
+		*last = *first;
+	return *first <= *last ? 0 : -EINVAL;
+}
+
+/* [[IP:][HOST[-HOST]]:]PORT[-PORT][/PROTOCOL], IPv6 in brackets. */
+static int spec_publish(void *opts, const struct flag *f, const char *value, struct err *e)
+{
+	const char *slash = strrchr(value, '/');
+	size_t len = slash ? (size_t)(slash - value) : strlen(value);
+	const char *inside = memrchr(value, ':', len), *host = NULL, *ip = NULL;
+	uint32_t h0 = 0, h1 = 0, c0, c1;
+	size_t host_len = 0, ip_len = 0;
+
+	inside = inside ? inside + 1 : value;
+	if (inside > value) {
+		const char *colon = memrchr(value, ':', (size_t)(inside - 1 - value));
+
+		host = colon ? colon + 1 : value;
+		host_len = (size_t)(inside - 1 - host);
+		ip = colon ? value : NULL;
+		ip_len = colon ? (size_t)(colon - value) : 0;
+		if (ip_len > 2 && ip[0] == '[' && ip[ip_len - 1] == ']') {
+			ip++;
+			ip_len -= 2;
+		}
+	}
+	if (port_range(inside, len - (size_t)(inside - value), &c0, &c1) < 0 ||
+	    (host_len && port_range(host, host_len, &h0, &h1) < 0) || (host_len && h1 - h0 != c1 - c0))
+		return err_set(e, EINVAL, "flag", "\"%s\" is not [[IP:]HOST_PORT[-PORT]:]PORT[-PORT][/tcp|udp|sctp]",
+			       value);
+	for (uint32_t i = 0; i <= c1 - c0; i++) {
+		Berth__PortMap *p = element_new(opts, f, value);
+
+		p->host_ip = ip_len ? mem_textn(ip, ip_len) : NULL;
+		p->has_host_port = host_len > 0;
+		p->host_port = host_len ? h0 + i : 0;
+		p->has_container_port = true;
+		p->container_port = c0 + i;
+		p->protocol = slash ? mem_text(slash + 1) : NULL;
+	}
+	return 0;
+}
+
+void spec_network_default(struct spec_opts *o)
+{
+	Berth__ContainerSpec *spec = (Berth__ContainerSpec *)o->message;
+	Berth__NetworkAsk *ask;
+
+	if (!spec->n_ports || spec->n_networks || spec->network || spec->pod)
+		return;
+	ask = (Berth__NetworkAsk *)field_add(o->message, "networks");
+	ask->network = mem_text("default");
+}
+
 static Berth__Network *network_of(struct spec_opts *o)
 {
 	return (Berth__Network *)o->message;
@@ -617,6 +688,8 @@ const struct flag spec_flags[] = {
 	{0, "network", "NETWORK[:ip=ADDRESS]", "none (default), host, or a network, for an interface each",
 	 spec_network, .field = "networks", .complete = "network"},
 	{0, "net", "NETWORK", NULL, spec_network, .field = "networks", .complete = "network"},
+	{'p', "publish", "[[IP:]PORT:]PORT[/PROTOCOL]", "a port of the host that leads to one of the container's",
+	 spec_publish, .field = "ports"},
 	{0, "pid", "host", "the host's process ids instead of its own", spec_namespace, .field = "pid_mode",
 	 .complete = "host private"},
 	{0, "ipc", "host", "the host's IPC instead of its own", spec_namespace, .field = "ipc_mode",
@@ -713,25 +786,24 @@ const struct flag spec_network_flags[] = {
 	{0},
 };
 
-#define NO_NETWORKS "networks are not there yet: only --network none and --network host"
-#define NO_HEALTH   "health checks are not there yet"
+#define NO_NAMES  "names of containers do not resolve yet"
+#define NO_HEALTH "health checks are not there yet"
 #define REFUSED(letter, name, why)                                                                                     \
 	{                                                                                                              \
 		letter, name, "", NULL, flag_refused, .complete = why                                                  \
 	}
 
 const struct flag spec_refused_flags[] = {
-	REFUSED('p', "publish", NO_NETWORKS),
-	REFUSED('P', "publish-all", NO_NETWORKS),
-	REFUSED(0, "expose", NO_NETWORKS),
-	REFUSED(0, "ip", NO_NETWORKS),
-	REFUSED(0, "ip6", NO_NETWORKS),
-	REFUSED(0, "mac-address", NO_NETWORKS),
-	REFUSED(0, "network-alias", NO_NETWORKS),
-	REFUSED(0, "link", NO_NETWORKS),
-	REFUSED(0, "dns", NO_NETWORKS),
-	REFUSED(0, "dns-search", NO_NETWORKS),
-	REFUSED(0, "add-host", NO_NETWORKS),
+	REFUSED('P', "publish-all", "name the ports with -p"),
+	REFUSED(0, "expose", "ports of a container are open to its network; -p publishes them"),
+	REFUSED(0, "ip", "use --network NETWORK:ip=ADDRESS"),
+	REFUSED(0, "ip6", "use --network NETWORK:ip6=ADDRESS"),
+	REFUSED(0, "mac-address", "berth chooses it, and it stays the container's"),
+	REFUSED(0, "network-alias", NO_NAMES),
+	REFUSED(0, "link", NO_NAMES),
+	REFUSED(0, "dns", "it is the network's: berth network create --dns"),
+	REFUSED(0, "dns-search", "it is the network's: berth network create --dns-search"),
+	REFUSED(0, "add-host", "mount a hosts file of your own: -v FILE:/etc/hosts"),
 	REFUSED(0, "health-cmd", NO_HEALTH),
 	REFUSED(0, "health-interval", NO_HEALTH),
 	REFUSED(0, "health-retries", NO_HEALTH),

@@ -52,6 +52,9 @@ static bool port_is_sound(const Net__Port *p, struct err *e)
 		sound = p->addresses[i].len == 4 || p->addresses[i].len == 16;
 	for (size_t i = 0; sound && i < p->n_subnets; i++)
 		sound = subnet_is_sound(p->subnets[i]);
+	for (size_t i = 0; sound && i < p->n_published; i++)
+		sound = !p->published[i]->host_ip.len || p->published[i]->host_ip.len == 4 ||
+			p->published[i]->host_ip.len == 16;
 	if (!sound)
 		err_set(e, EINVAL, "network", "not a port");
 	return sound;

@@ -160,6 +160,15 @@ static int host_address(struct nl *host, int index, const Net__Port *p, const st
 	return route_put(host, &way, e);
 }
 
+/* So that what is published can be reached at 127.0.0.1 too; the table lets nothing else of a container's come to it. */
+static int loopback_let(const char *link, struct err *e)
+{
+	char path[80];
+
+	snprintf(path, sizeof path, "/proc/sys/net/ipv4/conf/%s/route_localnet", link);
+	return sysctl_set(path, "1", e);
+}
+
 int routed_attach(struct nl *host, struct nl *inside, int ns_fd, const Net__Port *p, struct err *e)
 {
 	int r = pair_make(host, inside, ns_fd, p, e), outer, inner;
@@ -172,6 +181,8 @@ int routed_attach(struct nl *host, struct nl *inside, int ns_fd, const Net__Port
 		return err_set(e, ENODEV, "network", "the pair of links %s and %s is gone again", p->host_link,
 			       p->link);
 	r = link_up(host, outer, e);
+	if (r == 0 && p->n_published)
+		r = loopback_let(p->host_link, e);
 	if (r == 0)
 		r = link_up(inside, inner, e);
 	for (size_t i = 0; i < p->n_addresses && r == 0; i++) {

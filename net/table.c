@@ -1,8 +1,8 @@
 /* net/table.c - see net/table.h
  *
  * What the rules do: a container may send only from its own addresses (guard); containers of one network reach each other, those of
- * different networks do not (between); from outside comes only what was asked for (into); what leaves the host has its address, where
- * the network wants that. An accept of ours ends nothing but our own chain: a drop in somebody else's table stands. */
+ * different networks do not (between); from outside comes only what was asked for (into), or goes to a port that is published; what leaves
+ * the host has its address, where the network wants that. An accept of ours ends nothing but our own chain: a drop in somebody else's table stands. */
 #include "net/table.h"
 
 #include "base/buf.h"
@@ -27,10 +27,16 @@ static const char rules[] =
 	" set members { type ifname . mark; }\n"
 	" set masked4 { type ipv4_addr; flags interval; }\n"
 	" set masked6 { type ipv6_addr; flags interval; }\n"
+	" map to4 { type inet_proto . inet_service : ipv4_addr . inet_service; }\n"
+	" map to6 { type inet_proto . inet_service : ipv6_addr . inet_service; }\n"
+	" map at4 { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; }\n"
+	" map at6 { type ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service; }\n"
 	" chain prerouting { type filter hook prerouting priority raw; policy accept;\n"
 	"  iifname \"" LINK_PREFIX "*\" jump guard\n"
 	" }\n"
 	" chain guard {\n"
+	/* The links take packets for the host's loopback, so that what is published there can be answered: not from containers. */
+	"  ip daddr 127.0.0.0/8 drop\n"
 	"  iifname . ether saddr . ip saddr @own4 return\n"
 	"  iifname . ether saddr . ip6 saddr @own6 return\n"
 	"  ip6 saddr { ::, fe80::/64 } icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit,\n"
@@ -39,11 +45,13 @@ static const char rules[] =
 	" }\n"
 	/* The mark is ours for the length of this chain only. */
 	" chain between {\n"
+	"  ct status dnat accept\n"
 	"  meta mark set iifname map @network_of\n"
 	"  oifname . meta mark @members meta mark set 0 accept\n"
 	"  drop\n"
 	" }\n"
 	" chain into {\n"
+	"  ct status dnat accept\n"
 	"  ct state established,related accept\n"
 	"  drop\n"
 	" }\n"
@@ -52,9 +60,24 @@ static const char rules[] =
 	"  iifname != \"" LINK_PREFIX "*\" oifname \"" LINK_PREFIX "*\" jump into\n"
 	" }\n"
 	" chain postrouting { type nat hook postrouting priority srcnat; policy accept;\n"
+	/* What was published comes back to a container, perhaps the same: it answers the host, else its answer would not come back this way. */
+	"  iifname \"" LINK_PREFIX "*\" oifname \"" LINK_PREFIX "*\" ct status dnat masquerade\n"
+	"  oifname \"" LINK_PREFIX "*\" ip saddr 127.0.0.0/8 masquerade\n"
 	"  oifname \"" LINK_PREFIX "*\" accept\n"
 	"  ip saddr @masked4 masquerade\n"
 	"  ip6 saddr @masked6 masquerade\n"
+	" }\n"
+	" chain published {\n"
+	"  dnat ip to ip daddr . meta l4proto . th dport map @at4\n"
+	"  dnat ip6 to ip6 daddr . meta l4proto . th dport map @at6\n"
+	"  fib daddr type local dnat ip to meta l4proto . th dport map @to4\n"
+	"  fib daddr type local dnat ip6 to meta l4proto . th dport map @to6\n"
+	" }\n"
+	" chain arrive { type nat hook prerouting priority dstnat; policy accept;\n"
+	"  meta l4proto { tcp, udp, sctp } jump published\n"
+	" }\n"
+	" chain begin { type nat hook output priority -100; policy accept;\n"
+	"  meta l4proto { tcp, udp, sctp } jump published\n"
 	" }\n"
 	"}\n";
 
@@ -120,6 +143,24 @@ static void network_elements(struct buf *b, const char *verb, const Net__Network
 	}
 }
 
+static void published_element(struct buf *b, const char *verb, const Net__Published *p, const ProtobufCBinaryData *to)
+{
+	char from_text[INET6_ADDRSTRLEN], to_text[INET6_ADDRSTRLEN];
+	bool six = to->len == 16;
+	int family = six ? AF_INET6 : AF_INET;
+
+	if (p->host_ip.len && p->host_ip.len != to->len)
+		return;
+	inet_ntop(family, to->data, to_text, sizeof to_text);
+	if (!p->host_ip.len) {
+		element(b, verb, six ? "to6" : "to4", "%u . %u : %s . %u", p->protocol, p->host_port, to_text, p->port);
+		return;
+	}
+	inet_ntop(family, p->host_ip.data, from_text, sizeof from_text);
+	element(b, verb, six ? "at6" : "at4", "%s . %u . %u : %s . %u", from_text, p->protocol, p->host_port, to_text,
+		p->port);
+}
+
 static void port_elements(struct buf *b, const char *verb, const Net__Port *p)
 {
 	const uint8_t *m = p->mac.data;
@@ -131,6 +172,8 @@ static void port_elements(struct buf *b, const char *verb, const Net__Port *p)
 		if (inet_ntop(six ? AF_INET6 : AF_INET, p->addresses[i].data, text, sizeof text))
 			element(b, verb, six ? "own6" : "own4", "\"%s\" . %02x:%02x:%02x:%02x:%02x:%02x . %s",
 				p->host_link, m[0], m[1], m[2], m[3], m[4], m[5], text);
+		for (size_t k = 0; k < p->n_published; k++)
+			published_element(b, verb, p->published[k], &p->addresses[i]);
 	}
 	element(b, verb, "network_of", "\"%s\" : %u", p->host_link, p->network_key);
 	element(b, verb, "members", "\"%s\" . %u", p->host_link, p->network_key);

@@ -2,6 +2,7 @@
  * larger parts are in check_parts.c, fields that several specs have in check_field.c. */
 #include "supervisor/check.h"
 #include "supervisor/network.h"
+#include "supervisor/publish.h"
 
 #include "base/str.h"
 #include "cgroup/limits.h"
@@ -216,6 +217,8 @@ static int check_sharing(Berth__ContainerSpec *spec, struct sharing *share, stru
 		r = check_network("spec.network", &spec->network, e);
 	if (r == 0 && spec->n_networks)
 		r = check_networks(spec, e);
+	if (r == 0)
+		r = publish_check(spec, e);
 	if (r == 0)
 		r = field_hostname("spec.hostname", &spec->hostname, e);
 	*share = (struct sharing){

@@ -69,6 +69,15 @@ static size_t network(const spec_t *s)
 	return !is_one_of(s->network, "none", NULL);
 }
 
+/* One of his choice may be what others are asked for: ssh. */
+static size_t published(const spec_t *s)
+{
+	for (size_t i = 0; i < s->n_ports; i++)
+		if (s->ports[i]->host_port || (s->ports[i]->host_ip && s->ports[i]->host_ip[0]))
+			return i + 1;
+	return 0;
+}
+
 static size_t pid_mode(const spec_t *s)
 {
 	return !is_one_of(s->pid_mode, "private", NULL);
@@ -109,6 +118,7 @@ static const struct {
 	{"spec.security.seccomp_profile", NULL, seccomp_profile, "another seccomp profile than the default"},
 	{"spec.security.apparmor", NULL, apparmor, "another AppArmor profile than the default"},
 	{"spec.network", NULL, network, "the host's network"},
+	{"spec.ports", ".host_port", published, "a port of the host of his choice: without one, one is found"},
 	{"spec.pid_mode", NULL, pid_mode, "the host's processes"},
 	{"spec.ipc_mode", NULL, ipc_mode, "the host's IPC namespace"},
 	{"spec.oom_score_adj", NULL, oom_score, "being spared by the OOM killer at the cost of others"},

@@ -12,6 +12,7 @@
 #include "supervisor/names.h"
 #include "supervisor/network.h"
 #include "supervisor/pod.h"
+#include "supervisor/publish.h"
 #include "supervisor/seccomp.h"
 #include "supervisor/set.h"
 #include "supervisor/spare.h"
@@ -270,7 +271,8 @@ static int creation_object(struct creation *k)
 		r = creation_pod(k);
 	if (!r)
 		r = creation_confinement(k);
-	if (!r && network_lease_all(k->rq->sv, &k->rq->who, k->obj, &k->e) < 0)
+	if (!r && (network_lease_all(k->rq->sv, &k->rq->who, k->obj, &k->e) < 0 ||
+		   publish_lease(k->rq->sv, k->obj->spec, &k->e) < 0))
 		r = creation_fail(k, error_code_of(&k->e), -EINVAL);
 	return r;
 }

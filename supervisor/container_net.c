@@ -44,7 +44,7 @@ static int attach_all(struct container *c, struct err *e)
 		Net__Attach body = NET__ATTACH__INIT;
 		struct arena a = ARENA_INIT;
 
-		body.port = network_port(c->sv, c->obj->networks[i], i == 0, &a);
+		body.port = network_port(c, i, &a);
 		m.body_case = NET__NET_MESSAGE__BODY_ATTACH;
 		m.attach = &body;
 		r = body.port ? netd_ask(c->sv, &m, c->said_pidfd, attached, c, e)
@@ -93,7 +93,7 @@ void container_net_down(struct container *c)
 		struct arena a = ARENA_INIT;
 		struct err e;
 
-		body.port = network_port(c->sv, c->obj->networks[i], i == 0, &a);
+		body.port = network_port(c, i, &a);
 		m.body_case = NET__NET_MESSAGE__BODY_DETACH;
 		m.detach = &body;
 		if (body.port && netd_ask(c->sv, &m, -1, NULL, NULL, &e) < 0)

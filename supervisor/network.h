@@ -45,7 +45,8 @@ struct container *network_user(struct supervisor *sv, const struct network *n);
 /* For berth-net; in the arena, NULL without memory. */
 Net__State *networks_state(struct supervisor *sv, struct arena *a);
 Net__Network *network_message(const struct network *n, struct arena *a);
-Net__Port *network_port(struct supervisor *sv, const Berth__Lease *lease, bool first, struct arena *a);
+/* The i-th interface of a container. */
+Net__Port *network_port(const struct container *c, size_t i, struct arena *a);
 
 /* Takes obj (its meta complete), checked. Queues its row. */
 int network_new(struct supervisor *sv, Berth__Network *obj, struct network **ret, struct err *e);

@@ -2,6 +2,7 @@
 #include "supervisor/network.h"
 
 #include "supervisor/container.h"
+#include "supervisor/publish.h"
 #include "supervisor/set.h"
 
 #include <stdio.h>
@@ -53,8 +54,10 @@ static bool mac_parse(const char *text, uint8_t mac[6])
 	       sscanf(text, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", mac, mac + 1, mac + 2, mac + 3, mac + 4, mac + 5) == 6;
 }
 
-Net__Port *network_port(struct supervisor *sv, const Berth__Lease *l, bool first, struct arena *a)
+Net__Port *network_port(const struct container *c, size_t index, struct arena *a)
 {
+	const struct supervisor *sv = c->sv;
+	const Berth__Lease *l = c->obj->networks[index];
 	struct table_node *node = table_find(&sv->networks, l->network_uuid ? l->network_uuid : "");
 	const struct network *n = node ? container_of(node, struct network, node) : NULL;
 	Net__Port *p = arena_alloc(a, sizeof *p);
@@ -68,7 +71,9 @@ Net__Port *network_port(struct supervisor *sv, const Berth__Lease *l, bool first
 	SET(p, mac, ((ProtobufCBinaryData){6, mac}));
 	SET(p, network_key, (uint32_t)n->node.id);
 	SET(p, mtu, n->obj->mtu);
-	SET(p, default_route, first);
+	SET(p, default_route, index == 0);
+	if (index == 0)
+		publish_messages(c->obj->spec, p, a);
 	p->addresses = arena_alloc(a, l->n_addresses * sizeof *p->addresses);
 	p->subnets = subnets_of(n, a);
 	p->n_subnets = n->n_subnets;
@@ -102,7 +107,7 @@ Net__State *networks_state(struct supervisor *sv, struct arena *a)
 		const struct container *c = container_of(node, struct container, node);
 
 		for (size_t i = 0; c->net_asked && i < c->obj->n_networks; i++)
-			s->ports[s->n_ports++] = network_port(sv, c->obj->networks[i], i == 0, a);
+			s->ports[s->n_ports++] = network_port(c, i, a);
 	}
 	return a->failed ? NULL : s;
 }

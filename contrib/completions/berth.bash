@@ -96,8 +96,8 @@ _berth_resolve() {
 _berth_flags() {
 	case $1 in
 	"") echo "--socket --project --token-file -v --version --help" ;;
-	"run") echo "-d --detach --name --cidfile --detach-keys --sig-proxy --pull --platform --tls-verify --authfile --quiet -e --env --env-file -w --workdir -u --user -l --label --label-file -h --hostname --entrypoint --stop-signal --stop-timeout --init -i --interactive -t --tty --rm --read-only -v --volume --mount --tmpfs --device --cap-add --cap-drop --privileged --security-opt --userns --ulimit --sysctl --shm-size --oom-score-adj --network --pid --ipc --pod --pod-init --log-opt -m --memory --memory-high --memory-swap --cpus --cpu-weight --cpuset-cpus --cpuset-mems --pids-limit --io-weight --io-max --oom-group --restart --help" ;;
-	"create") echo "--name --cidfile --pull --platform --tls-verify --authfile --quiet -e --env --env-file -w --workdir -u --user -l --label --label-file -h --hostname --entrypoint --stop-signal --stop-timeout --init -i --interactive -t --tty --rm --read-only -v --volume --mount --tmpfs --device --cap-add --cap-drop --privileged --security-opt --userns --ulimit --sysctl --shm-size --oom-score-adj --network --pid --ipc --pod --pod-init --log-opt -m --memory --memory-high --memory-swap --cpus --cpu-weight --cpuset-cpus --cpuset-mems --pids-limit --io-weight --io-max --oom-group --restart --help" ;;
+	"run") echo "-d --detach --name --cidfile --detach-keys --sig-proxy --pull --platform --tls-verify --authfile --quiet -e --env --env-file -w --workdir -u --user -l --label --label-file -h --hostname --entrypoint --stop-signal --stop-timeout --init -i --interactive -t --tty --rm --read-only -v --volume --mount --tmpfs --device --cap-add --cap-drop --privileged --security-opt --userns --ulimit --sysctl --shm-size --oom-score-adj --network -p --publish --pid --ipc --pod --pod-init --log-opt -m --memory --memory-high --memory-swap --cpus --cpu-weight --cpuset-cpus --cpuset-mems --pids-limit --io-weight --io-max --oom-group --restart --help" ;;
+	"create") echo "--name --cidfile --pull --platform --tls-verify --authfile --quiet -e --env --env-file -w --workdir -u --user -l --label --label-file -h --hostname --entrypoint --stop-signal --stop-timeout --init -i --interactive -t --tty --rm --read-only -v --volume --mount --tmpfs --device --cap-add --cap-drop --privileged --security-opt --userns --ulimit --sysctl --shm-size --oom-score-adj --network -p --publish --pid --ipc --pod --pod-init --log-opt -m --memory --memory-high --memory-swap --cpus --cpu-weight --cpuset-cpus --cpuset-mems --pids-limit --io-weight --io-max --oom-group --restart --help" ;;
 	"start") echo "-a --attach -i --interactive --detach-keys --sig-proxy --help" ;;
 	"stop") echo "-t --time --help" ;;
 	"restart") echo "-t --time --help" ;;
@@ -196,6 +196,7 @@ _berth_value() {
 	"run --shm-size") echo "-" ;;
 	"run --oom-score-adj") echo "-" ;;
 	"run --network") echo "network" ;;
+	"run --publish"|"run -p") echo "-" ;;
 	"run --pid") echo "host private" ;;
 	"run --ipc") echo "host private" ;;
 	"run --pod") echo "pod" ;;
@@ -239,6 +240,7 @@ _berth_value() {
 	"create --shm-size") echo "-" ;;
 	"create --oom-score-adj") echo "-" ;;
 	"create --network") echo "network" ;;
+	"create --publish"|"create -p") echo "-" ;;
 	"create --pid") echo "host private" ;;
 	"create --ipc") echo "host private" ;;
 	"create --pod") echo "pod" ;;

@@ -117,7 +117,7 @@ def test_wrong_usage_has_one_exit_status_whatever_the_command(host):
     (["pod"], "pod create"),
     (["--bogus", "ps"], "--bogus"),
     (["run", "--mem=3m", "busybox"], "--mem"),
-    (["run", "-p", "80:80", "busybox"], "networks are not there yet"),
+    (["run", "--ip", "10.0.0.1", "busybox"], "use --network NETWORK:ip="),
     (["run", "--rm=maybe", "busybox"], "--rm takes true or false"),
     (["run", "--rm", "--restart", "always", "busybox"], "exclude each other"),
     (["run", "-m", "lots", "busybox"], "-m"),

@@ -22,6 +22,7 @@ class Outside:
     def __init__(self):
         self.process = subprocess.Popen(["unshare", "-n", "sleep", "1000"])
         mine = os.readlink("/proc/self/ns/net")
+        sh("ip", "link", "set", "lo", "up")
         eventually(lambda: os.readlink("/proc/%d/ns/net" % self.process.pid) != mine, "a namespace of its own")
         sh("ip", "link", "add", "out0", "type", "veth", "peer", "name", "eth0", "netns", str(self.process.pid))
         sh("ip", "addr", "add", "192.0.2.1/24", "dev", "out0")
@@ -270,6 +271,92 @@ def test_spoofed_addresses_do_not_pass(host, outside):
     host.berth("exec", a, "ip", "link", "set", "eth0", "up")
     host.berth("exec", a, "ip", "route", "add", "default", "via", "10.209.0.1", "dev", "eth0", "onlink", code=None)
     assert not pings(host, a, addresses(lb)[0])
+
+
+# ---------------------------------------------------------------- published ports
+
+SERVER = ("import socket, threading\n"
+          "def serve(s):\n while True:\n  c, who = s.accept(); c.sendall(who[0].encode()); c.close()\n"
+          "def echo(u):\n while True:\n  x, who = u.recvfrom(99); u.sendto(who[0].encode(), who)\n"
+          "t, u = (socket.socket(socket.AF_INET6, k) for k in (1, 2))\n"
+          "t.bind(('::', 80)); u.bind(('::', 80)); t.listen(); print('up', flush=True)\n"
+          "threading.Thread(target=echo, args=(u,), daemon=True).start(); serve(t)\n")
+ASK = ("import socket, sys\nk, ip, port = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])\n"
+       "s = socket.socket(socket.AF_INET6 if ':' in ip else socket.AF_INET, k); s.settimeout(2)\n"
+       "try:\n s.connect((ip, port)); s.send(b'?'); print(s.recv(99).decode().replace('::ffff:', ''))\n"
+       "except OSError as e: print('nothing')\n")
+
+
+def ask(ip, port, kind=1, before=()):
+    """What the server calls us, or "nothing"."""
+    return subprocess.run([*before, "python3", "-c", ASK, str(kind), ip, str(port)], capture_output=True, text=True).stdout.strip()
+
+
+@pytest.fixture
+def served(host):
+    """A container with ports of the host that lead to its 80, where something listens."""
+    name, lease = node(host, "-p", "8080:80", "-p", "8080:80/udp", "-p", "192.0.2.1:8081:80", "-p", "80")
+    server = inside(host, name, SERVER)
+    try:
+        assert server.stdout.readline() == "up\n"
+        yield name, lease
+    finally:
+        server.terminate()      # timeout(1), which hands it on
+
+
+def test_published_ports_are_reached_from_outside_the_host_itself_and_containers(host, outside, served):
+    name, lease = served
+    found = [p["host_port"] for p in host.inspect(name)["spec"]["ports"]]
+    assert found[:3] == [8080, 8080, 8081] and 61000 <= found[3] <= 65535
+    for kind in (1, 2):
+        assert ask("192.0.2.1", 8080, kind, outside.words()) == "192.0.2.2"     # who asks is seen as he is
+    eventually(lambda: ask("2001:db8::1", 8080, 1, outside.words()) == "2001:db8::2", "IPv6 from outside")
+    assert ask("192.0.2.1", found[3], 1, outside.words()) == "192.0.2.2"
+    assert ask("192.0.2.1", 8081, 1, outside.words()) == "192.0.2.2" and ask("127.0.0.1", 8081) == "nothing"
+    for ip in ("127.0.0.1", "192.0.2.1", "10.209.0.1", "2001:db8::1"):
+        assert ask(ip, 8080) != "nothing", ip
+    host.berth("network", "create", "--subnet", "10.84.0.0/24", "--subnet", "fd00:84::/64", "elsewhere")
+    other, _ = node(host, network="elsewhere")
+    for who in (name, other):       # the container itself, and one of another network: by the host's address alone
+        words = ["nsenter", "-t", str(host.status(who)["pid"]), "-n"]
+        assert ask("192.0.2.1", 8080, 1, words) != "nothing" and ask("2001:db8::1", 8080, 1, words) != "nothing"
+    assert ask(addresses(lease)[0], 80, 1, ["nsenter", "-t", str(host.status(other)["pid"]), "-n"]) == "nothing"
+    assert ask(addresses(lease)[0], 80, 1, outside.words()) == "nothing"
+    host.berth("stop", "-t", "0", name)
+    assert ask("192.0.2.1", 8080, 1, outside.words()) == "nothing" and "8080" not in table()
+
+
+@pytest.mark.native
+def test_containers_do_not_reach_the_hosts_loopback_by_a_published_port(host, outside, served):
+    name, _ = served
+    s = subprocess.Popen(["timeout", "20", "python3", "-c", "import socket\ns = socket.socket(); s.bind(('127.0.0.1', 99)); s.listen()\n"
+                          "print('up', flush=True)\nwhile True:\n c, _ = s.accept(); c.sendall(b'secret'); c.close()"], stdout=subprocess.PIPE, text=True)
+    assert s.stdout.readline() == "up\n" and ask("127.0.0.1", 99) == "secret"
+    rogue, _ = node(host, "--cap-add", "NET_ADMIN", "-p", "8090:80")
+    pid = str(host.status(rogue)["pid"])
+    sh("nsenter", "-t", pid, "-n", "ip", "route", "del", "table", "local", "127.0.0.0/8", "dev", "lo")
+    sh("nsenter", "-t", pid, "-n", "ip", "route", "del", "table", "local", "127.0.0.1", "dev", "lo")
+    sh("nsenter", "-t", pid, "-n", "ip", "route", "add", "127.0.0.0/8", "via", "10.209.0.1", "dev", "eth0", "onlink", "src", host.inspect(rogue)["networks"][0]["addresses"][0])
+    assert ask("127.0.0.1", 99, 1, ["nsenter", "-t", pid, "-n"]) == "nothing"
+    s.terminate()
+
+
+@pytest.mark.native
+def test_ports_that_are_taken_or_cannot_be_are_refused(host):
+    a, _ = node(host, "-p", "8080:80")
+    with subprocess.Popen(["timeout", "20", "python3", "-c", "import socket, time\ns = socket.socket(); s.bind(('0.0.0.0', 8099)); s.listen()\n"
+                           "print('up', flush=True)\ntime.sleep(19)"], stdout=subprocess.PIPE, text=True) as listener:
+        assert listener.stdout.readline() == "up\n"
+        for flag, text in (("8080:1", "port 8080/tcp of the host is container " + a), ("127.0.0.1:8080:1", "is container " + a),
+                           ("8099:80", "a program of the host listens there"), ("192.168.7.7:80:80", "no address of this host"),
+                           ("[::1]:80:80", "::1"), ("80:0", "is not"), ("1-2:1-3", "is not"), ("x", "is not"), ("80:80/icmp", "there are tcp, udp and sctp"),
+                           ("70000:1", "is not"), ("1.2.3:80:80", "is not an IP address")):
+            host.refused("run", "--network", "default", "-p", flag, "busybox", "true", text=text, code=125)
+        listener.kill()
+    host.refused("run", "--network", "none", "-p", "80:80", "busybox", "true", text="a container without a network has no ports", code=125)
+    host.berth("run", "--rm", "-p", "8080:80/udp", "busybox", "true")       # another protocol, and a network by itself
+    host.berth("rm", "-f", a)
+    host.berth("run", "--rm", "-p", "8080:80", "busybox", "true")
 
 
 # ---------------------------------------------------------------- faults

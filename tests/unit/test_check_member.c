@@ -120,9 +120,10 @@ static const char *const decided[] = {
 	"init read_only !mounts !devices !ulimits sysctls shm_size_bytes resources !security restart auto_remove "
 	"stdin_open "
 	"stdin_once tty pod pod_init !network log tty_rows tty_cols !pid_mode !ipc_mode !oom_score_adj "
-	"hold_before_exec networks " /* those that he sees: network_find */
+	"hold_before_exec networks !ports " /* those that he sees: network_find */
 	"annotations",
 	"NetworkAsk: network addresses",
+	"PortMap: !host_ip !host_port container_port protocol",
 	"Mount: !type source target read_only propagation size_bytes mode exec non_recursive writable_below no_copy", /* of volumes */
 	"Device: !source !target !access", /* none at all */
 	"Ulimit: !name soft hard",

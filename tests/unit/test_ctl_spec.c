@@ -245,6 +245,34 @@ static void mounts_are_read_as_docker_reads_them(void **state)
 	check_rows(rows, ARRAY_SIZE(rows));
 }
 
+static void networks_and_published_ports(void **state)
+{
+	static const struct row rows[] = {
+		{ARGS("--network", "none"), "{\"network\":\"none\"}"},
+		{ARGS("--network=a", "--net", "b:ip=10.0.0.2,ip6=fd00::2"),
+		 "{\"networks\":[{\"network\":\"a\"},{\"network\":\"b\",\"addresses\":[\"10.0.0.2\",\"fd00::2\"]}]}"},
+		{ARGS("--network", "a:mac=1"), .error = "is not NETWORK[:ip="},
+		{ARGS("-p", "80:8080"), "{\"ports\":[{\"host_port\":80,\"container_port\":8080}]}"},
+		{ARGS("-p53/udp"), "{\"ports\":[{\"container_port\":53,\"protocol\":\"udp\"}]}"},
+		{ARGS("--publish=10.0.0.1:7:8"),
+		 "{\"ports\":[{\"host_ip\":\"10.0.0.1\",\"host_port\":7,\"container_port\":8}]}"},
+		{ARGS("-p", "10.0.0.1::8"), "{\"ports\":[{\"host_ip\":\"10.0.0.1\",\"container_port\":8}]}"},
+		{ARGS("-p", "[fd00::1]:7:8"),
+		 "{\"ports\":[{\"host_ip\":\"fd00::1\",\"host_port\":7,\"container_port\":8}]}"},
+		{ARGS("-p", "7-8:17-18"),
+		 "{\"ports\":[{\"host_port\":7,\"container_port\":17},{\"host_port\":8,\"container_port\":18}]}"},
+		{ARGS("-p", ""), .error = "is not [[IP:]"},
+		{ARGS("-p", "0:80"), .error = "is not [[IP:]"},
+		{ARGS("-p", "80:"), .error = "is not [[IP:]"},
+		{ARGS("-p", "65536:80"), .error = "is not [[IP:]"},
+		{ARGS("-p", "1-3:1-2"), .error = "is not [[IP:]"},
+		{ARGS("-p", "9-8:9-8"), .error = "is not [[IP:]"},
+	};
+
+	(void)state;
+	check_rows(rows, ARRAY_SIZE(rows));
+}
+
 static void security_options_and_what_is_not_there_are_refused_with_a_reason(void **state)
 {
 	static const struct row rows[] = {
@@ -257,8 +285,8 @@ static void security_options_and_what_is_not_there_are_refused_with_a_reason(voi
 		{ARGS("--security-opt", "seccomp=/no/such/file"), .error = "/no/such/file: No such file"},
 		{ARGS("--security-opt", "seccomp="), .error = "there are seccomp="},
 		{ARGS("--security-opt", "label=disable"), .error = "there are seccomp="},
-		{ARGS("-p", "80:80"), .error = "-p: networks are not there yet"},
-		{ARGS("--publish=80:80"), .error = "--publish: networks are not there yet"},
+		{ARGS("-P"), .error = "name the ports with -p"},
+		{ARGS("--ip", "10.0.0.1"), .error = "use --network NETWORK:ip="},
 		{ARGS("--cpu-shares", "512"), .error = "use --cpu-weight"},
 		{ARGS("--pull", "always"), .error = "berth image import"},
 		{ARGS("--userns", "keep-id"), .error = "\"keep-id\" is not auto"},
@@ -373,6 +401,7 @@ int main(void)
 		cmocka_unit_test(flags_become_the_fields_they_are_named_after),
 		cmocka_unit_test(limits_are_read_as_docker_reads_them),
 		cmocka_unit_test(mounts_are_read_as_docker_reads_them),
+		cmocka_unit_test(networks_and_published_ports),
 		cmocka_unit_test(security_options_and_what_is_not_there_are_refused_with_a_reason),
 		cmocka_unit_test(files_give_lines_of_variables_and_their_faults_have_a_line_number),
 		cmocka_unit_test(flags_end_where_the_containers_command_begins),

@@ -1,0 +1,202 @@
+/* supervisor/publish.c - see supervisor/publish.h */
+#include "supervisor/publish.h"
+
+#include "base/own.h"
+#include "supervisor/address.h"
+#include "supervisor/check_field.h"
+#include "supervisor/container.h"
+#include "supervisor/set.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+
+/* Behind what the kernel gives to connections of its own (ip_local_port_range). */
+#define FOUND_FIRST 61000u
+#define FOUND_LAST  65535u
+
+static const struct {
+	const char *name;
+	int number, type;
+} protocols[] = {{"tcp", IPPROTO_TCP, SOCK_STREAM}, {"udp", IPPROTO_UDP, SOCK_DGRAM}, {"sctp", IPPROTO_SCTP, 0}};
+
+static size_t protocol_of(const Berth__PortMap *p)
+{
+	size_t i = 0;
+
+	while (i < ARRAY_SIZE(protocols) && strcmp(p->protocol, protocols[i].name) != 0)
+		i++;
+	return i;
+}
+
+static bool same_door(const Berth__PortMap *a, const Berth__PortMap *b)
+{
+	return a->host_port && a->host_port == b->host_port && !strcmp(a->protocol, b->protocol) &&
+	       (!a->host_ip || !b->host_ip || !strcmp(a->host_ip, b->host_ip));
+}
+
+int publish_check(Berth__ContainerSpec *spec, struct err *e)
+{
+	char at[FIELD_SIZE];
+
+	if (spec->n_ports && !spec->n_networks)
+		return field_bad(e, "spec.ports",
+				 "a container without a network has no ports: give it one (--network default)");
+	if (spec->n_ports > PORTS_MAX)
+		return field_bad(e, "spec.ports", "at most %u ports of a container are published", PORTS_MAX);
+	for (size_t i = 0; i < spec->n_ports; i++) {
+		Berth__PortMap *p = spec->ports[i];
+		struct address a;
+		char text[ADDRESS_TEXT];
+
+		field_empty_is_absent(&p->host_ip);
+		field_empty_is_absent(&p->protocol);
+		if (!p->protocol && field_set(&p->protocol, "tcp") < 0)
+			return err_set(e, ENOMEM, "spec.ports", "keep the spec");
+		if (protocol_of(p) == ARRAY_SIZE(protocols))
+			return field_bad(e, field_at(at, "spec.ports[%zu].protocol", i),
+					 "'%.40s': there are tcp, udp and sctp", p->protocol);
+		if (!p->container_port || p->container_port > 65535)
+			return field_bad(e, field_at(at, "spec.ports[%zu].container_port", i), "must be 1 to 65535");
+		if (p->host_port > 65535)
+			return field_bad(e, field_at(at, "spec.ports[%zu].host_port", i), "must be 1 to 65535");
+		field_at(at, "spec.ports[%zu].host_ip", i);
+		if (p->host_ip && address_parse(p->host_ip, &a) < 0)
+			return field_bad(e, at, "'%.60s' is not an IP address", p->host_ip);
+		if (p->host_ip && !strcmp(p->host_ip, "::1"))
+			return field_bad(
+				e, at,
+				"the kernel cannot lead packets from ::1 anywhere else; 127.0.0.1 can be published");
+		if (p->host_ip && (!strcmp(p->host_ip, "0.0.0.0") || !strcmp(p->host_ip, "::")))
+			set_null(&p->host_ip);
+		if (p->host_ip)
+			set_text(&p->host_ip, "%s", address_text(&a, text));
+		for (size_t k = 0; k < i; k++)
+			if (same_door(p, spec->ports[k]))
+				return field_bad(e, field_at(at, "spec.ports[%zu].host_port", i),
+						 "%u/%s is published twice", p->host_port, p->protocol);
+	}
+	return 0;
+}
+
+static const struct container *taken_by(struct supervisor *sv, const Berth__PortMap *p)
+{
+	struct table_node *node;
+
+	list_each (node, &sv->containers.all, link) {
+		const struct container *c = container_of(node, struct container, node);
+
+		for (size_t i = 0; i < c->obj->spec->n_ports; i++)
+			if (same_door(c->obj->spec->ports[i], p))
+				return c;
+	}
+	return NULL;
+}
+
+static int bind_try(int family, int type, const void *ip, uint32_t port)
+{
+	AUTO_FD fd = socket(family, type | SOCK_CLOEXEC, 0);
+	struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
+	struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+	int one = 1;
+
+	if (fd < 0)
+		return errno == EAFNOSUPPORT ? 0 : -errno;
+	/* Connections of the past in TIME_WAIT are nobody's. */
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+	if (family == AF_INET6) {
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
+		if (ip)
+			memcpy(&six.sin6_addr, ip, 16);
+		return bind(fd, (struct sockaddr *)&six, sizeof six) < 0 ? -errno : 0;
+	}
+	if (ip)
+		memcpy(&four.sin_addr, ip, 4);
+	return bind(fd, (struct sockaddr *)&four, sizeof four) < 0 ? -errno : 0;
+}
+
+/* Does a program of the host have it? Asked the way in which one would take it. -EADDRINUSE, -EADDRNOTAVAIL. */
+static int listened_on(const Berth__PortMap *p)
+{
+	int type = protocols[protocol_of(p)].type, r;
+	struct address a;
+
+	if (!type)
+		return 0;
+	if (!p->host_ip) {
+		r = bind_try(AF_INET, type, NULL, p->host_port);
+		return r < 0 ? r : bind_try(AF_INET6, type, NULL, p->host_port);
+	}
+	(void)address_parse(p->host_ip, &a); /* checked */
+	return bind_try(a.len == 16 ? AF_INET6 : AF_INET, type, a.byte, p->host_port);
+}
+
+static int find_port(struct supervisor *sv, Berth__PortMap *p)
+{
+	uint32_t n = FOUND_LAST - FOUND_FIRST + 1, start = 0;
+
+	getrandom(&start, sizeof start, GRND_NONBLOCK);
+	for (uint32_t i = 0; i < n; i++) {
+		SET(p, host_port, FOUND_FIRST + (start % n + i) % n);
+		if (!taken_by(sv, p) && listened_on(p) == 0)
+			return 0;
+	}
+	return -EADDRINUSE;
+}
+
+int publish_lease(struct supervisor *sv, Berth__ContainerSpec *spec, struct err *e)
+{
+	char at[FIELD_SIZE];
+
+	for (size_t i = 0; i < spec->n_ports; i++) {
+		Berth__PortMap *p = spec->ports[i];
+		const struct container *other;
+		int r;
+
+		field_at(at, "spec.ports[%zu].host_port", i);
+		if (!p->host_port) {
+			if (find_port(sv, p) < 0)
+				return err_set(e, EBUSY, at, "no port from %u to %u is free", FOUND_FIRST, FOUND_LAST);
+			continue;
+		}
+		other = taken_by(sv, p);
+		if (other)
+			return err_set(e, EBUSY, at, "port %u/%s of the host is container %s's", p->host_port,
+				       p->protocol, other->obj->meta->name);
+		r = listened_on(p);
+		if (r == -EADDRNOTAVAIL)
+			return field_bad(e, field_at(at, "spec.ports[%zu].host_ip", i), "%s is no address of this host",
+					 p->host_ip);
+		if (r == -EADDRINUSE)
+			return err_set(e, EBUSY, at,
+				       "port %u/%s of the host is taken: a program of the host listens there",
+				       p->host_port, p->protocol);
+	}
+	return 0;
+}
+
+void publish_messages(const Berth__ContainerSpec *spec, Net__Port *port, struct arena *a)
+{
+	port->published = arena_alloc(a, (spec->n_ports + 1) * sizeof *port->published);
+	for (size_t i = 0; port->published && i < spec->n_ports; i++) {
+		const Berth__PortMap *p = spec->ports[i];
+		Net__Published *m = arena_alloc(a, sizeof *m);
+		struct address ip;
+
+		if (!m)
+			return;
+		net__published__init(m);
+		SET(m, protocol, (uint32_t)protocols[protocol_of(p)].number);
+		SET(m, host_port, p->host_port);
+		SET(m, port, p->container_port);
+		if (p->host_ip && address_parse(p->host_ip, &ip) == 0) {
+			SET(m, host_ip, ((ProtobufCBinaryData){ip.len, arena_alloc(a, sizeof ip.byte)}));
+			if (m->host_ip.data)
+				memcpy(m->host_ip.data, ip.byte, ip.len);
+		}
+		port->published[port->n_published++] = m;
+	}
+}
