@@ -2,6 +2,7 @@
 #include "supervisor/image_own.h"
 
 #include "base/own.h"
+#include "image/oci.h"
 #include "image/reference.h"
 #include "supervisor/audit.h"
 #include "supervisor/container.h"
@@ -95,6 +96,11 @@ static int tag_make(struct image_edit *ed)
 		return -ECANCELED;
 	if (image_has_name(im->obj, nm->name))
 		return 0;
+	if (im->obj->n_names >= OCI_NAMES_MAX) {
+		naming_refuse(nm, BERTH__ERROR__CODE__EXHAUSTED, NULL, "the image has %u names: that is the limit",
+			      OCI_NAMES_MAX);
+		return -ECANCELED;
+	}
 	r = image_edit_of(ed, im->obj->image_id, "tag", &ch);
 	return r < 0 ? r : image_edit_name(ed, ch, nm->name);
 }

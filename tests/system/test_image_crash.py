@@ -14,7 +14,7 @@ from proto import Refused
 
 pytestmark = pytest.mark.native
 
-POINTS = int(os.environ.get("BERTH_KILL_POINTS", "3"))
+POINTS = int(os.environ.get("BERTH_KILL_POINTS", "2"))
 
 
 @pytest.fixture(scope="module")

@@ -87,6 +87,16 @@ def test_a_name_that_is_given_to_another_image_leaves_the_first_dangling(host, s
     assert names(host, old.id) is None and names(host, new.id)
 
 
+def test_an_image_has_so_many_names_and_no_more(host, shelf):
+    one = shelf("one")
+    with host.client() as c:
+        answers = [c.answer(i)[0] for i in [c.ask("image_tag", {"ref": "one", "name": "n:%d" % k}) for k in range(60)]]
+        for k in range(60, 256):
+            answers.append(c.answer(c.ask("image_tag", {"ref": "one", "name": "n:%d" % k}))[0])
+    assert [k for k, a in enumerate(answers) if "error" in a] == [255] and answers[255]["error"]["code"] == "EXHAUSTED"
+    assert len(names(host, one.id)) == 256
+
+
 def test_what_is_no_image_or_no_name_is_refused(host, shelf):
     shelf("one")
     host.refused("tag", "nothing-here", "x", text="no image 'nothing-here'")
