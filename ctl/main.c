@@ -62,6 +62,8 @@ const struct entry entries[] = {
 	 "image push"},
 	{"login", IMAGE, "[FLAGS] [REGISTRY]", "keep credentials for a registry", &cmd_login},
 	{"logout", IMAGE, "[FLAGS] [REGISTRY]", "forget them", &cmd_logout},
+	{"commit", IMAGE, "[FLAGS] CONTAINER [NAME[:TAG]]",
+	 "make an image of what a container has become; prints its id", &cmd_commit, "container commit"},
 	{"image import", IMAGE, "[FLAGS] PATH|-", "take in an OCI layout (folder or tar) or a docker-archive",
 	 &cmd_image_import},
 	{"load", IMAGE, "[FLAGS]", "image import, from standard input by default", &cmd_load, "image load"},

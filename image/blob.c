@@ -118,14 +118,58 @@ static int bytes_write(int fd, const char *data, size_t len, struct err *e)
 	return 0;
 }
 
-static int part_copy(int fd, const struct source_part *from, struct digest *sum, struct err *e)
-{
-	AUTO_FREE char *buf = malloc(COPY_SIZE);
-	struct space space;
-	int r = space_init(&space, fd, e);
+/* ---------------------------------------------------------------- piece by piece */
 
+int blob_out_begin(struct blob_out *b, struct image_store *s, struct err *e)
+{
+	int r;
+
+	*b = (struct blob_out){.store = s, .fd = file_begin(s, e), .sum = digest_new()};
+	if (b->fd < 0 || !b->sum) {
+		r = b->fd < 0 ? b->fd : err_set(e, ENOMEM, "blob", "digest");
+		blob_out_close(b);
+		return r;
+	}
+	r = space_init(&b->space, b->fd, e);
+	if (r < 0)
+		blob_out_close(b);
+	return r;
+}
+
+int blob_out_add(struct blob_out *b, const void *data, size_t len, struct err *e)
+{
+	int r = space_take(&b->space, len, e);
+
+	if (!r)
+		r = bytes_write(b->fd, data, len, e);
 	if (r < 0)
 		return r;
+	digest_add(b->sum, data, len);
+	b->bytes += len;
+	return 0;
+}
+
+int blob_out_end(struct blob_out *b, char ret_digest[DIGEST_SIZE], struct err *e)
+{
+	int r;
+
+	digest_end(take_ptr(b->sum), ret_digest);
+	r = file_end(b->store, b->fd, ret_digest, e);
+	close_fd(&b->fd);
+	return r;
+}
+
+void blob_out_close(struct blob_out *b)
+{
+	digest_free(take_ptr(b->sum));
+	close_fd(&b->fd);
+}
+
+static int part_copy(struct blob_out *b, const struct source_part *from, struct err *e)
+{
+	AUTO_FREE char *buf = malloc(COPY_SIZE);
+	int r;
+
 	if (!buf)
 		return err_set(e, ENOMEM, "blob", "copy");
 	for (uint64_t at = 0; at < from->length;) {
@@ -136,9 +180,8 @@ static int part_copy(int fd, const struct source_part *from, struct digest *sum,
 			continue;
 		if (n <= 0)
 			return err_set(e, n < 0 ? errno : 0, "blob", n < 0 ? "read" : "the source ends early");
-		if ((r = space_take(&space, (uint64_t)n, e)) < 0 || (r = bytes_write(fd, buf, (size_t)n, e)) < 0)
+		if ((r = blob_out_add(b, buf, (size_t)n, e)) < 0)
 			return r;
-		digest_add(sum, buf, (size_t)n);
 		at += (uint64_t)n;
 	}
 	return 0;
@@ -148,8 +191,7 @@ int blob_put(struct image_store *s, const struct source_part *from, const char *
 	     struct err *e)
 {
 	char found[DIGEST_SIZE];
-	struct digest *sum;
-	AUTO_FD fd = -1;
+	struct blob_out b;
 	int r;
 
 	if (want && blob_is_there(s, want, from->length)) {
@@ -157,21 +199,21 @@ int blob_put(struct image_store *s, const struct source_part *from, const char *
 			memmove(ret_digest, want, DIGEST_SIZE);
 		return 0;
 	}
-	fd = file_begin(s, e);
-	if (fd < 0)
-		return fd;
-	sum = digest_new();
-	if (!sum)
-		return err_set(e, ENOMEM, "blob", "digest");
-	r = part_copy(fd, from, sum, e);
-	digest_end(sum, found);
-	if (r < 0)
+	if ((r = blob_out_begin(&b, s, e)) < 0)
+		return r;
+	if ((r = part_copy(&b, from, e)) < 0) {
+		blob_out_close(&b);
 		return err_wrap(e, "%s", want ? want : "blob");
+	}
+	digest_end(take_ptr(b.sum), found);
 	if (want && strcmp(found, want))
-		return err_set(e, 0, "blob", "%s: its content is %s: damaged or forged", want, found);
-	if (ret_digest)
+		r = err_set(e, 0, "blob", "%s: its content is %s: damaged or forged", want, found);
+	else
+		r = file_end(s, b.fd, found, e);
+	if (!r && ret_digest)
 		memcpy(ret_digest, found, DIGEST_SIZE);
-	return file_end(s, fd, found, e);
+	blob_out_close(&b);
+	return r;
 }
 
 int blob_put_bytes(struct image_store *s, const void *data, size_t len, char ret_digest[DIGEST_SIZE], struct err *e)

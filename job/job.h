@@ -31,6 +31,9 @@ typedef int verb_fn(int argc, char **argv, struct err *e);
 
 verb_fn verb_import, verb_pull, verb_push, verb_export, verb_sweep, verb_fill, verb_logs, verb_top, verb_rmtree,
 	verb_limits, verb_probe;
+verb_fn verb_import, verb_pull, verb_push, verb_export, verb_commit, verb_sweep, verb_fill, verb_logs, verb_top,
+	verb_rmtree, verb_limits, verb_probe;
+verb_fn verb_history;
 verb_fn verb_copy, verb_pack, verb_unpack;
 verb_fn verb_volume_make, verb_volume_mount, verb_volume_unmount, verb_volume_grow, verb_volume_usage;
 verb_fn verb_history, verb_verify, verb_usage;
@@ -49,5 +52,7 @@ int namespace_enter(int fd, struct err *e); /* a mount namespace; root and worki
 void report_text_clean(
 	char *text); /* what is not printable ASCII becomes '?': text that came from an image may be anything */
 int report_images(Berth__Image **image, size_t n, struct err *e);
+/* An event without words: how far it is, for berthd. */
+int report_step(const char *step, struct err *e);
 struct image_progress;
 void report_progress(const struct image_progress *p); /* best effort: the result tells whether berthd is there */

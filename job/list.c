@@ -7,22 +7,22 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-Berth__Envelope *list_read_of(const char *verb, Berth__Envelope__BodyCase of, struct err *e)
+Berth__Envelope *envelope_read(int fd, Berth__Envelope__BodyCase body, const char *verb, struct err *e)
 {
 	struct wire_fds fds = {.n = 0};
 	Berth__Envelope *env;
 	const void *data;
 	size_t len;
-	int r = memfd_map(LIST_FD, ENVELOPE_MAX, &data, &len);
+	int r = memfd_map(fd, ENVELOPE_MAX, &data, &len);
 
 	if (r < 0) {
-		err_set(e, r, verb, "the list");
+		err_set(e, r, verb, "what berthd handed over");
 		return NULL;
 	}
 	env = envelope_unpack(data, len, &fds);
 	munmap((void *)data, len);
-	if (!env || env->body_case != of) {
-		err_set(e, EBADMSG, verb, "the list");
+	if (!env || env->body_case != body) {
+		err_set(e, EBADMSG, verb, "what berthd handed over");
 		if (env)
 			berth__envelope__free_unpacked(env, NULL);
 		return NULL;
@@ -32,5 +32,10 @@ Berth__Envelope *list_read_of(const char *verb, Berth__Envelope__BodyCase of, st
 
 Berth__Envelope *list_read(const char *verb, struct err *e)
 {
-	return list_read_of(verb, BERTH__ENVELOPE__BODY_IMAGE_REPLY, e);
+	return envelope_read(LIST_FD, BERTH__ENVELOPE__BODY_IMAGE_REPLY, verb, e);
+}
+
+Berth__Envelope *list_read_of(const char *verb, Berth__Envelope__BodyCase of, struct err *e)
+{
+	return envelope_read(LIST_FD, of, verb, e);
 }

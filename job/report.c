@@ -133,6 +133,22 @@ int report_images(Berth__Image **image, size_t n, struct err *e)
 	return report_send(&env, e);
 }
 
+int report_step(const char *step, struct err *e)
+{
+	Berth__Event event = BERTH__EVENT__INIT, *list = &event;
+	Berth__EventBatch batch = BERTH__EVENT_BATCH__INIT;
+	Berth__Envelope env = BERTH__ENVELOPE__INIT;
+
+	event.kind = (char *)"job";
+	event.type = (char *)(uintptr_t)step;
+	batch.n_events = 1;
+	batch.events = &list;
+	env.has_more = env.more = true;
+	env.body_case = BERTH__ENVELOPE__BODY_EVENT_BATCH;
+	env.event_batch = &batch;
+	return report_send(&env, e);
+}
+
 /* One event: `reason` for a person, the attributes for a program. */
 void report_progress(const struct image_progress *p)
 {

@@ -47,8 +47,9 @@ struct row {
 	action *act; /* NULL: there is no such row */
 };
 
-static const struct row rows[STATE_N][EV_N_] = {
-	/* clang-format off */
+static const struct row rows[STATE_N][EV_N_] =
+	{
+		/* clang-format off */
 	[S(CREATING)] = {
 		[EV_STORED]	  = { S(CREATED),  act_stored },
 		[EV_STORE_FAILED] = { S(DELETING), act_undo },
@@ -73,6 +74,7 @@ static const struct row rows[STATE_N][EV_N_] = {
 		[EV_REMOVE_FORCE] = { S(DELETING), act_remove },
 		[EV_RENAME]	  = { S(CREATED),  act_allowed },
 		[EV_UPDATE]	  = { S(CREATED),  act_allowed },
+		[EV_COMMIT]	  = { S(CREATED),   act_allowed },
 		[EV_NET_READY]	  = { S(CREATED),  act_net_ready },
 		[EV_NET_FAILED]	  = { S(ERROR),    act_net_failed },
 		[EV_HELD]	  = { S(CREATED),  act_held },
@@ -118,6 +120,7 @@ static const struct row rows[STATE_N][EV_N_] = {
 		[EV_REMOVE_FORCE] = { S(DELETING), act_remove_running },
 		[EV_RENAME]	  = { S(RUNNING),  act_allowed },
 		[EV_UPDATE]	  = { S(RUNNING),  act_allowed },
+		[EV_COMMIT]	  = { S(RUNNING),   act_allowed },
 		[EV_EXEC]	  = { S(RUNNING),  act_allowed },
 		[EV_ATTACH]	  = { S(RUNNING),  act_allowed },
 		[EV_RUNNING]	  = { S(RUNNING),  act_running_again },
@@ -140,6 +143,7 @@ static const struct row rows[STATE_N][EV_N_] = {
 		[EV_REMOVE_FORCE] = { S(DELETING), act_remove_running },
 		[EV_RENAME]	  = { S(PAUSED),   act_allowed },
 		[EV_UPDATE]	  = { S(PAUSED),   act_allowed },
+		[EV_COMMIT]	  = { S(PAUSED),    act_allowed },
 		[EV_ATTACH]	  = { S(PAUSED),   act_allowed },
 		[EV_RUNNING]	  = { S(PAUSED),   act_running_again },
 		[EV_FAILED]	  = { S(ERROR),    act_failed },
@@ -180,6 +184,7 @@ static const struct row rows[STATE_N][EV_N_] = {
 		[EV_REMOVE_FORCE] = { S(DELETING), act_remove },
 		[EV_RENAME]	  = { S(EXITED),   act_allowed },
 		[EV_UPDATE]	  = { S(EXITED),   act_allowed },
+		[EV_COMMIT]	  = { S(EXITED),    act_allowed },
 		[EV_RUNNING]	  = { S(RUNNING),  act_running },
 		[EV_SHIM_GONE]	  = { S(EXITED),   act_shim_left },
 		[EV_BOOT]	  = { S(EXITED),   act_boot },
@@ -199,6 +204,7 @@ static const struct row rows[STATE_N][EV_N_] = {
 		[EV_REMOVE_FORCE] = { S(DELETING), act_remove },
 		[EV_RENAME]	  = { S(BACKOFF),  act_allowed },
 		[EV_UPDATE]	  = { S(BACKOFF),  act_allowed },
+		[EV_COMMIT]	  = { S(BACKOFF),   act_allowed },
 		[EV_RUNNING]	  = { S(RUNNING),  act_running },
 		[EV_SHIM_GONE]	  = { S(BACKOFF),  act_shim_left },
 		[EV_TIMER]	  = { S(STARTING), act_timer_retry },
@@ -220,6 +226,7 @@ static const struct row rows[STATE_N][EV_N_] = {
 		[EV_REMOVE_FORCE] = { S(DELETING), act_remove },
 		[EV_RENAME]	  = { S(STOPPED),  act_allowed },
 		[EV_UPDATE]	  = { S(STOPPED),  act_allowed },
+		[EV_COMMIT]	  = { S(STOPPED),   act_allowed },
 		[EV_RUNNING]	  = { S(RUNNING),  act_running },
 		[EV_SHIM_GONE]	  = { S(STOPPED),  act_shim_left },
 		[EV_BOOT]	  = { S(STOPPED),   act_boot },
@@ -239,6 +246,7 @@ static const struct row rows[STATE_N][EV_N_] = {
 		[EV_REMOVE_FORCE] = { S(DELETING), act_remove },
 		[EV_RENAME]	  = { S(ERROR),    act_allowed },
 		[EV_UPDATE]	  = { S(ERROR),    act_allowed },
+		[EV_COMMIT]	  = { S(ERROR),     act_allowed },
 		[EV_RUNNING]	  = { S(RUNNING),  act_running },
 		[EV_SHIM_GONE]	  = { S(ERROR),    act_shim_left },
 		[EV_BOOT]	  = { S(ERROR),   act_boot },
@@ -272,7 +280,7 @@ static const struct row rows[STATE_N][EV_N_] = {
 		[EV_LAUNCHING]	  = { S(STARTING), act_launching },
 		[EV_DOWN]	  = { S(STOPPING), act_down_unknown },
 	},
-	/* clang-format on */
+		/* clang-format on */
 };
 static_assert(ARRAY_SIZE(rows) == STATE_N, "a state without its rows");
 

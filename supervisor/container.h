@@ -33,6 +33,7 @@ enum container_event_type {
 	EV_REMOVE_FORCE,
 	EV_RENAME,
 	EV_UPDATE,
+	EV_COMMIT,
 	EV_EXEC,
 	EV_ATTACH,
 	EV_LAUNCH,     /* berthd itself: at boot, when the pod is ready, with a create that also starts */
@@ -83,10 +84,11 @@ struct container {
 	struct shimlink *shim; /* owned; NULL when there is no shim */
 	/* obj->pull: its image is not here, and it is Creating, or has come to nothing and would begin with that again */
 	struct image_wait image;
-	struct fill *fill;  /* the job that fills one of its volumes; fill.c's */
-	unsigned fill_next; /* the mount that is to be looked at next for that */
-	bool fill_waits;    /* a volume of it is being filled for another container */
-	struct list copies; /* of struct copy.link: under way, into it or out of it */
+	struct commit *commit; /* of its rootfs, under way; commit.c's */
+	struct fill *fill;     /* the job that fills one of its volumes; fill.c's */
+	unsigned fill_next;    /* the mount that is to be looked at next for that */
+	bool fill_waits;       /* a volume of it is being filled for another container */
+	struct list copies;    /* of struct copy.link: under way, into it or out of it */
 	/* launch, stop and kill deadlines, backoff, freezing: what it means follows from the state */
 	struct timer timer;
 	struct history history; /* what policy.c needs */
@@ -121,16 +123,17 @@ struct container {
 	/* it ended and is removed for that, to which its row as it stands on disk leads again */
 	bool goes_by_itself;
 	bool removing_volumes; /* with the container go its anonymous volumes */
-	bool net_asked;	       /* berth-net was told of its interfaces */
-	bool net_ready;	       /* the namespace that its shim keeps has them */
-	unsigned net_left;     /* … are being made */
-	int said_pidfd;	       /* of its process, while a report that came with it is looked at; else -1 */
-	bool held;	       /* its process exists, stopped before exec */
-	bool hold;	       /* the present launch is to stop before exec */
-	bool bye_sent;	       /* this shim was told to end */
-	bool row_queued;       /* the first write of its row is on the way */
-	bool stored;	       /* … and was committed */
-	bool row_deleting;     /* the row's deletion is on the way */
+	bool thawed;	   /* the berthd before had frozen it for a commit: that is over, whatever is seen of it yet */
+	bool net_asked;	   /* berth-net was told of its interfaces */
+	bool net_ready;	   /* the namespace that its shim keeps has them */
+	unsigned net_left; /* … are being made */
+	int said_pidfd;	   /* of its process, while a report that came with it is looked at; else -1 */
+	bool held;	   /* its process exists, stopped before exec */
+	bool hold;	   /* the present launch is to stop before exec */
+	bool bye_sent;	   /* this shim was told to end */
+	bool row_queued;   /* the first write of its row is on the way */
+	bool stored;	   /* … and was committed */
+	bool row_deleting; /* the row's deletion is on the way */
 	bool store_inflight, store_again;
 };
 
@@ -171,6 +174,9 @@ void container_publish(struct container *c, const char *type, const char *reason
 /* Of the present incarnation; -ENOENT when there is none. */
 int container_group_open(const struct container *c, int *ret_fd);
 void container_group_path(const struct container *c, char *buf, unsigned size); /* below <root>/shared */
+
+/* A pause under way is not to be: thawed, and its waiters told. */
+void container_freeze_forget(struct container *c, const char *why);
 
 /* Called by client.c: nobody waits for the answer to this request any more (gone, cancelled, past its deadline). */
 bool container_cancel(struct supervisor *sv, uint64_t client, uint64_t request);

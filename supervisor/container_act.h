@@ -92,8 +92,6 @@ void container_stuck(struct container *c);
 /* container_pause.c */
 action act_pause, act_unpause, act_timer_running;
 
-/* A pause under way is not to be: thawed, and its waiters told. */
-void container_freeze_forget(struct container *c, const char *why);
 /* So that a signal reaches it; told if it was paused. */
 int container_thaw(struct container *c, const char *sig_name);
 

@@ -3,6 +3,7 @@
 
 #include "base/own.h"
 #include "supervisor/audit.h"
+#include "supervisor/commit.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@ void container_freeze_forget(struct container *c, const char *why)
 		return;
 	c->freezing = false;
 	container_group_freeze(c, false);
+	commit_froze(c, false);
 	err_set(&e, 0, "pause", "%s", why);
 	waiters_fail(c, WAIT_BIT(WAIT_PAUSED), BERTH__ERROR__CODE__CONFLICT, &e);
 }
@@ -31,6 +33,7 @@ int container_thaw(struct container *c, const char *sig_name)
 
 	if (r < 0 || container_state(c) != S(PAUSED))
 		return r;
+	commit_thawed(c);
 	snprintf(why, sizeof why, "thawed, so that %s reaches it", sig_name);
 	audit_own(c->sv, "unpause", "container", c->obj->meta, true, true, why);
 	container_publish(c, "unpause", why, NULL);
@@ -46,6 +49,7 @@ static state freeze_look(struct container *c)
 		r = cg_is_frozen(fd);
 	if (r == 1) {
 		c->freezing = false;
+		commit_froze(c, true);
 		container_publish(c, "pause", NULL, NULL);
 		container_answer(c, WAIT_BIT(WAIT_PAUSED));
 		return S(PAUSED);
@@ -80,6 +84,7 @@ state act_unpause(struct container *c, struct event *ev)
 		reply_error(c->sv, ev->parked, BERTH__ERROR__CODE__INTERNAL, NULL, "cannot unpause: %s", strerror(-r));
 		return S(PAUSED);
 	}
+	commit_thawed(c);
 	container_publish(c, "unpause", NULL, NULL);
 	reply_done(c->sv, ev->parked, c->node.uuid);
 	return 0;

@@ -291,7 +291,7 @@ state act_running_again(struct container *c, struct event *ev)
 		container_note_running(c, ev->running);
 	if (container_group_open(c, &fd) < 0)
 		return 0;
-	return cg_is_frozen(fd) == 1 ? S(PAUSED) : S(RUNNING);
+	return cg_is_frozen(fd) == 1 && !c->thawed ? S(PAUSED) : S(RUNNING);
 }
 
 state container_retry(struct container *c, const struct decision *d)

@@ -6,6 +6,7 @@
 #include "image/reference.h"
 #include "proto/envelope.h"
 #include "supervisor/audit.h"
+#include "supervisor/commit.h"
 #include "supervisor/job.h"
 #include "supervisor/request.h"
 #include "supervisor/store.h"
@@ -29,6 +30,7 @@ struct import {
 	int source_fd;	   /* owned until the job has it: the archive, or the sealed request of a pull */
 	void *pull; /* owned: the packed request of a pull, by which another is found to be the same; NULL: an import */
 	size_t pull_len;
+	struct commit *commit; /* owned; NULL: no commit */
 	char name[REFERENCE_SIZE];
 	char project[64], owner[PRINCIPAL_SIZE];
 	Berth__ImageReply *found; /* owned: the job's result */
@@ -66,6 +68,7 @@ static void import_free(struct import *imp)
 	struct imports *im = imp->sv->imports;
 	struct image_wait *w;
 
+	commit_free(imp->commit);
 	if (imp->found)
 		berth__image_reply__free_unpacked(imp->found, NULL);
 	if (imp->error)
@@ -108,7 +111,7 @@ static int image_new_meta(struct import *imp, Berth__Image *obj)
 /* A new image, or the one that is here under this id. */
 static int found_take(struct import *imp, const Berth__Image *found)
 {
-	const char *event = imp->pull ? "pull" : "import";
+	const char *event = imp->pull ? "pull" : imp->commit ? "commit" : "import";
 	struct image_change *ch;
 	Berth__Image *obj;
 	int r = image_edit_of(&imp->edit, found->image_id, event, &ch);
@@ -181,6 +184,8 @@ static void import_stored(struct image_edit *ed, int result)
 	struct import *imp = container_of(ed, struct import, edit);
 
 	imp->store_result = result;
+	if (imp->commit && result == 0 && imp->found->n_images)
+		commit_stored(imp->commit, imp->found->images[0]->image_id);
 	import_answer(imp);
 	import_free(imp);
 }
@@ -206,6 +211,8 @@ static void on_import_record(void *arg, const Berth__Envelope *env)
 	struct import *imp = arg;
 	Berth__Envelope view = BERTH__ENVELOPE__INIT;
 
+	if (imp->commit && commit_heard(imp->commit, env))
+		return;
 	switch (env->body_case) {
 	case BERTH__ENVELOPE__BODY_EVENT_BATCH:
 		view.body_case = env->body_case;
@@ -230,10 +237,16 @@ static void on_import_done(void *arg, int status)
 	static const struct image_edit_ops edit_ops = {import_make, import_stored, import_drop};
 	struct import *imp = arg;
 	struct imports *im = imp->sv->imports;
+	const char *why = imp->commit ? commit_ended(imp->commit) : NULL;
 
 	imp->job = NULL;
 	im->n_running--;
 	im->n_pulls -= imp->pull != NULL;
+	if (why) {
+		if (imp->error)
+			berth__error__free_unpacked(imp->error, NULL);
+		imp->error = error_new(BERTH__ERROR__CODE__CONFLICT, why);
+	}
 	if (!imp->error && (!imp->found || status != 0))
 		imp->error = error_new(BERTH__ERROR__CODE__INTERNAL,
 				       WIFSIGNALED(status) ? "it was killed" : "it ended without a result");
@@ -261,8 +274,9 @@ static void import_start(struct import *imp)
 
 	snprintf(dir, sizeof dir, "%s/images", sv->cfg.state_dir);
 	snprintf(max, sizeof max, "unpack_max=%llu", (unsigned long long)sv->cfg.image_max_size);
-	r = imp->pull ? image_fetch_start(sv, "pull", imp->as_member, imp->source_fd, &ops, imp, &imp->job, &e)
-		      : job_start(sv, import_argv, &imp->source_fd, 1, 0, &ops, imp, &imp->job, &e);
+	r = imp->pull	  ? image_fetch_start(sv, "pull", imp->as_member, imp->source_fd, &ops, imp, &imp->job, &e)
+	    : imp->commit ? commit_start(imp->commit, &ops, imp, &imp->job, &e)
+			  : job_start(sv, import_argv, &imp->source_fd, 1, 0, &ops, imp, &imp->job, &e);
 	if (r < 0) {
 		imp->error = error_new(error_code_of(&e), e.text);
 		imp->store_result = -ENOMEM; /* no memory even for that */
@@ -328,6 +342,7 @@ int image_import_begin(struct supervisor *sv, const struct import_order *o, stru
 	imp->pull = o->pull;
 	imp->pull_len = o->pull_len;
 	imp->as_member = o->as_member;
+	imp->commit = o->commit;
 	snprintf(imp->name, sizeof imp->name, "%s", o->name);
 	snprintf(imp->project, sizeof imp->project, "%s", o->project);
 	snprintf(imp->owner, sizeof imp->owner, "%s", o->owner);
@@ -358,6 +373,7 @@ bool image_import_join(struct supervisor *sv, const void *pull, size_t len, stru
 struct asker {
 	struct image_wait wait;
 	struct supervisor *sv;
+	bool about_image; /* as an action; a commit is one on its container */
 };
 
 static void on_asker_done(struct image_wait *w, const Berth__ImageReply *found, const Berth__Error *error)
@@ -372,7 +388,7 @@ static void on_asker_done(struct image_wait *w, const Berth__ImageReply *found, 
 	} else {
 		env.body_case = BERTH__ENVELOPE__BODY_IMAGE_REPLY;
 		env.image_reply = (Berth__ImageReply *)(uintptr_t)found;
-		if (found->n_images)
+		if (found->n_images && a->about_image)
 			audit_object(a->sv, parked.action, found->images[0]->meta);
 	}
 	reply(a->sv, parked, &env, NULL, 0);
@@ -388,6 +404,7 @@ struct image_wait *image_asker_new(struct request *rq)
 		return NULL;
 	}
 	a->sv = rq->sv;
+	a->about_image = rq->env->body_case != BERTH__ENVELOPE__BODY_CONTAINER_COMMIT;
 	a->wait = (struct image_wait){.parked = rq->parked, .done = on_asker_done};
 	list_init(&a->wait.link);
 	return &a->wait;

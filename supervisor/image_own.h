@@ -85,6 +85,7 @@ int image_fetch_start(struct supervisor *sv, const char *verb, bool as_member, i
 		      const struct job_ops *ops, void *arg, struct job **ret, struct err *e);
 
 /* image_import.c */
+struct commit;
 struct import_order {
 	const char *name; /* canonical, or "" */
 	const char *project, *owner;
@@ -92,9 +93,10 @@ struct import_order {
 	void *pull;    /* what makes two pulls the same; NULL: an import */
 	bool as_member;
 	size_t pull_len;
+	struct commit *commit; /* NULL: none */
 };
 
-/* 0: source_fd and pull are taken, and w is told of the end. Else -ENOMEM or -ENOBUFS (too many), and nothing was taken. */
+/* 0: source_fd, pull and commit are taken, and w is told of the end. Else -ENOMEM or -ENOBUFS (too many), and nothing was taken. */
 int image_import_begin(struct supervisor *sv, const struct import_order *o, struct image_wait *w);
 int image_import_refusal(int r, struct err *e); /* in words; returns -e->code */
 /* True: the same pull is under way, and w will be told of its end. */

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "supervisor/audit.h"
+#include "supervisor/commit.h"
 #include "supervisor/container.h"
 #include "supervisor/pod.h"
 #include "supervisor/set.h"
@@ -292,6 +293,7 @@ int recover_run(struct supervisor *sv, struct err *e)
 	if (r < 0)
 		return r;
 	sv->recover = &rc;
+	commit_thaw_left(sv);
 	r = adopt_all(&rc, e);
 	list_each (n, &sv->containers.all, link)
 		row_read_back(container_of(n, struct container, node));

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/own.h"
+#include "supervisor/commit.h"
 #include "supervisor/copy.h"
 #include "supervisor/fill.h"
 #include "supervisor/job.h"
@@ -164,6 +165,7 @@ Berth__ContainerState remove_begin(struct container *c)
 	timer_del(&c->timer);
 	fill_forget(c);
 	image_wait_forget(&c->image);
+	commit_forget(c, "the container is being removed");
 	copies_forget(c, "the container is being removed");
 	c->step_at_ns = now_ns();
 	c->phase = 0;

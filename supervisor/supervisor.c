@@ -6,6 +6,7 @@
 #include "base/own.h"
 #include "supervisor/apparmor.h"
 #include "supervisor/audit.h"
+#include "supervisor/commit.h"
 #include "supervisor/config.h"
 #include "supervisor/container.h"
 #include "supervisor/control.h"
@@ -87,8 +88,15 @@ static int open_folders(struct supervisor *sv, struct err *e)
 		const char *name;
 		mode_t mode;
 	} folders[] = {
-		{true, "", 0755},  {true, "/shims", 0700},	 {true, "/exits", 0700},  {true, "/staging", 0700},
-		{false, "", 0700}, {false, "/containers", 0700}, {false, "/trash", 0700}, {false, "/volumes", 0700},
+		{true, "", 0755},
+		{true, "/shims", 0700},
+		{true, "/exits", 0700},
+		{true, "/staging", 0700},
+		{true, "/frozen", 0700},
+		{false, "", 0700},
+		{false, "/containers", 0700},
+		{false, "/trash", 0700},
+		{false, "/volumes", 0700},
 	};
 	char path[320];
 
@@ -371,6 +379,7 @@ static void close_store(struct supervisor *sv)
 	sv->stopping = true;
 	if (sv->control)
 		control_close(sv);
+	commits_close(sv);
 	if (sv->jobs)
 		jobs_close(sv);
 	if (sv->followers)

@@ -1,5 +1,5 @@
 # Checks which folder includes which: base <- proto <- {cgroup, image} <- {supervisor, shim, job}; net, ctl and gateway see base and proto
-# alone; supervisor and shim never include each other; of image, berthd has the references and the layout of the store only (image/
+# alone; supervisor and shim never include each other; of image, berthd has the references, the changes to a config and the layout of the store only (image/
 # needs libraries that may block), berth and berth-fetch the references and credentials. In the gateway the core knows no dialect but for the list in main.c, and no dialect another; HTTP is
 # server.c's. The libraries and logging stay where HACKING.md says.
 
@@ -37,7 +37,7 @@ function wrong(text)
 	n = split(part[2], there, "/")
 	if (n < 2)
 		wrong("include \"" part[2] "\" by its path from the top")
-	else if (here[1] == "supervisor" && part[2] ~ /^image\/(reference|store)\.h$/)
+	else if (here[1] == "supervisor" && part[2] ~ /^image\/(reference|store|change)\.h$/)
 		next
 	else if (here[1] ~ /^(fetch|ctl)$/ && part[2] ~ /^image\/(reference|authfile)\.h$/)
 		next
