@@ -33,6 +33,7 @@ static bool body_changes(Berth__Envelope__BodyCase body)
 	case BERTH__ENVELOPE__BODY_CONTAINER_LOGS:
 	case BERTH__ENVELOPE__BODY_CONTAINER_ATTACH:
 	case BERTH__ENVELOPE__BODY_CONTAINER_TOP:
+	case BERTH__ENVELOPE__BODY_CONTAINER_DIFF:
 	case BERTH__ENVELOPE__BODY_CONTAINER_STATS:
 	case BERTH__ENVELOPE__BODY_CONTAINER_COPY: /* its archive cannot be sent again anyway */
 	case BERTH__ENVELOPE__BODY_EVENTS:

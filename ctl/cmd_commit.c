@@ -101,3 +101,69 @@ const struct command cmd_commit = {
 	.complete = "container",
 	.run = commit_run,
 };
+
+/* ---------------------------------------------------------------- diff */
+
+struct diff_answer { /* in several records, of which each is printed as it comes */
+	const struct format_opts *format;
+	bool begun; /* the list of JSON */
+};
+
+static void changes_print(struct diff_answer *d, const Berth__DiffReply *r, bool last)
+{
+	static const char letters[] = "?ACD";
+	bool json = format_is_json(d->format);
+
+	for (size_t i = 0; i < r->n_changes; i++) {
+		const Berth__FileChange *c = r->changes[i];
+
+		if (json) {
+			fputs(d->begun ? "," : "[", stdout);
+			d->begun = true;
+			progress_json(&c->base);
+		} else if (d->format->format && !format_is_table(d->format)) {
+			format_print_one(d->format, c);
+		} else {
+			printf("%c %s\n", c->kind < sizeof letters - 1 ? letters[c->kind] : '?', c->path);
+		}
+	}
+	if (json && last)
+		puts(d->begun ? "]" : "[]");
+}
+
+static void on_changes(struct ask *a, const Berth__Envelope *reply)
+{
+	if (reply->body_case == BERTH__ENVELOPE__BODY_DIFF_REPLY)
+		changes_print(a->arg, reply->diff_reply, false);
+}
+
+static int diff_run(struct app *app, void *opts, char **operands, unsigned n)
+{
+	struct diff_answer answer = {.format = opts};
+	Berth__ContainerDiff diff = BERTH__CONTAINER_DIFF__INIT;
+	struct ask a;
+	struct err e;
+	int status;
+
+	(void)n;
+	if (format_check(opts, &berth__file_change__descriptor, &e) < 0)
+		return app_usage(app, "%s", e.text);
+	diff.ref = operands[0];
+	ask_init(&a, BERTH__ENVELOPE__BODY_CONTAINER_DIFF, &diff);
+	a.more = on_changes;
+	a.arg = &answer;
+	status = app_ask(app, &a, NULL);
+	if (!status)
+		changes_print(&answer, a.reply->diff_reply, true);
+	ask_fini(&a);
+	return status;
+}
+
+const struct command cmd_diff = {
+	.flags = {{format_flags, 0}},
+	.opts_size = sizeof(struct format_opts),
+	.min = 1,
+	.max = 1,
+	.complete = "container",
+	.run = diff_run,
+};

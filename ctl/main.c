@@ -47,6 +47,8 @@ const struct entry entries[] = {
 	{"ps", LOOK, "[FLAGS]", "list containers", &cmd_ps, "container ls, container list, ls"},
 	{"inspect", LOOK, "[FLAGS] CONTAINER...", "all about containers, as JSON", &cmd_inspect},
 	{"logs", LOOK, "[FLAGS] CONTAINER", "what it wrote", &cmd_logs},
+	{"diff", LOOK, "[FLAGS] CONTAINER", "the files that it has added, changed and deleted", &cmd_diff,
+	 "container diff"},
 	{"top", LOOK, "[FLAGS] CONTAINER", "its processes", &cmd_top},
 	{"stats", LOOK, "[FLAGS] [CONTAINER...]", "use of processors, memory and disks, live", &cmd_stats},
 	{"events", LOOK, "[FLAGS]", "what happens, as it happens", &cmd_events},

@@ -7,11 +7,11 @@
 #include "base/own.h"
 #include "base/str.h"
 #include "image/links.h"
+#include "image/names.h"
 #include "image/node.h"
 #include "image/tar.h"
 
 #include <archive_entry.h>
-#include <dirent.h>
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -333,85 +333,32 @@ static int mark_pack(struct pack *p, size_t parent_len, const char *prefix, cons
 
 static int entry_pack(struct pack *p, int dir, const char *name);
 
-static int name_compare(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static void names_free(char **list, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		free(list[i]);
-	free(list);
-}
-
-static int names_read(struct pack *p, int fd, char ***ret, size_t *ret_n)
-{
-	int own = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
-	DIR *dir = own < 0 ? NULL : fdopendir(own);
-	char **list = NULL;
-	size_t n = 0, size = 0;
-	struct dirent *entry;
-
-	if (!dir) {
-		r = fail(p, "read");
-		close_fd(&own);
-		return r;
-	}
-	while (!r && (errno = 0, entry = readdir(dir))) {
-		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
-			continue;
-		if (n == size) {
-			char **more = realloc(list, (size = size ? 2 * size : 32) * sizeof *more);
-
-			if (!more) {
-				r = err_set(p->e, ENOMEM, "pack", "names");
-				break;
-			}
-			list = more;
-		}
-		list[n] = strdup(entry->d_name);
-		if (!list[n++])
-			r = err_set(p->e, ENOMEM, "pack", "names");
-	}
-	if (!r && errno)
-		r = fail(p, "read");
-	closedir(dir);
-	if (r) {
-		names_free(list, n);
-		return r;
-	}
-	if (n)
-		qsort(list, n, sizeof *list, name_compare);
-	*ret = list;
-	*ret_n = n;
-	return 0;
-}
-
 static int children_pack(struct pack *p, int fd)
 {
-	size_t len = p->len, n = 0;
-	char **list = NULL;
-	int r = names_read(p, fd, &list, &n);
+	struct names names;
+	size_t len = p->len;
+	int r = names_read(fd, &names);
 
-	if (r < 0)
-		return r;
+	if (r < 0) {
+		errno = -r;
+		return fail(p, "read");
+	}
 	p->depth++;
-	for (size_t i = 0; !r && i < n; i++) {
-		int more = snprintf(p->path + len, sizeof p->path - len, "%s%s", len ? "/" : "", list[i]);
+	for (size_t i = 0; !r && i < names.n; i++) {
+		int more = snprintf(p->path + len, sizeof p->path - len, "%s%s", len ? "/" : "", names.item[i]);
 
 		p->len = len + (size_t)more;
 		if (p->len >= sizeof p->path) {
 			p->len = len;
 			r = err_set(p->e, ENAMETOOLONG, "pack", "%.300s…", p->path);
 		} else if (!p->how->skip || !p->how->skip(p->how->arg, p->path)) {
-			r = entry_pack(p, fd, list[i]);
+			r = entry_pack(p, fd, names.item[i]);
 		}
 		p->len = len;
 		p->path[len] = 0;
 	}
 	p->depth--;
-	names_free(list, n);
+	names_fini(&names);
 	return r;
 }
 

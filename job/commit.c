@@ -10,6 +10,7 @@
 #include "base/own.h"
 #include "image/commit.h"
 #include "job/list.h"
+#include "job/stack.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -68,20 +69,37 @@ static char *words_join(char *const *word, size_t n)
 	return buf_take(&text);
 }
 
-static int commit(const char *state, const char *uuid, struct commit_how *how, struct err *e)
+static bool is_made(void *arg, const char *path)
+{
+	return made_has(arg, path);
+}
+
+static int commit(const char *state, const char *uuid, const Berth__Container *c, struct commit_how *how, struct err *e)
 {
 	AUTO_FREE char *images = NULL, *upper_path = NULL;
 	struct image_store store;
+	struct made made = {0}; /* goes with the job */
 	Berth__Image **image;
 	size_t n;
 	int r;
 
+	how->skip = is_made;
+	how->arg = &made;
 	if (asprintf(&images, "%s/images", state) < 0 ||
 	    asprintf(&upper_path, "%s/containers/%s/upper", state, uuid) < 0)
 		return err_set(e, ENOMEM, "commit", "no memory");
 	AUTO_FD upper = open(upper_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (upper < 0 && errno != ENOENT) /* it never ran */
 		return err_set(e, errno, "commit", "%s", upper_path);
+	if (upper >= 0) {
+		r = stack_open_below(state, c, e);
+		if (r < 0)
+			return r;
+		AUTO_FD lower = r;
+		r = made_find(&made, c, upper, lower, e);
+		if (r < 0)
+			return r;
+	}
 	r = confine_enter(&(struct confine){.caps = JOB_CAPS_UNPACK, .write_dir = images, .read_fd = upper}, e);
 	if (r < 0 || (r = image_store_open(&store, images, e)) < 0)
 		return r;
@@ -108,7 +126,7 @@ int verb_commit(int argc, char **argv, struct err *e)
 	if (ask && (!c || !c->spec || !c->image_config || !created_by))
 		r = err_set(e, EBADMSG, "commit", "what berthd handed over");
 	else if (ask)
-		r = commit(argv[1], argv[2],
+		r = commit(argv[1], argv[2], c,
 			   &(struct commit_how){.manifest_digest = argv[3],
 						.name = argc > 4 ? argv[4] : "",
 						.config = c->image_config,

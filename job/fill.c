@@ -12,15 +12,14 @@
 #include "base/own.h"
 #include "image/folder.h"
 #include "job/list.h"
+#include "job/stack.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -37,34 +36,6 @@ static int folder_is_empty(const char *path, struct err *e)
 		empty = !strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..");
 	closedir(dir);
 	return empty;
-}
-
-/* The layers as the container sees them, mounted over the topmost one where nobody else looks. A descriptor, or negative errno. */
-static int image_open(const Berth__Image *image, struct err *e)
-{
-	const char *top = image->n_layers ? image->layers[image->n_layers - 1] : NULL;
-	char data[4096] = "lowerdir=";
-	size_t len = strlen(data);
-	int fd;
-
-	if (!top)
-		return err_set(e, EINVAL, "fill", "an image without layers");
-	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
-		return err_set(e, errno, "fill", "mounts of our own");
-	for (size_t i = image->n_layers; i-- > 0;) {
-		fd = open(image->layers[i], O_PATH | O_DIRECTORY | O_CLOEXEC); /* open until the job ends */
-		if (fd < 0)
-			return err_set(e, errno, "fill", "%s", image->layers[i]);
-		len += (size_t)snprintf(data + len, sizeof data - len, "%s/proc/self/fd/%d",
-					image->layers[i] == top ? "" : ":", fd);
-		if (len >= sizeof data)
-			return err_set(e, E2BIG, "fill", "%zu layers", image->n_layers);
-	}
-	/* One layer is no overlay: it is what it is. */
-	if (image->n_layers > 1 && mount("overlay", top, "overlay", MS_RDONLY | MS_NODEV | MS_NOEXEC, data) < 0)
-		return err_set(e, errno, "fill", "mount the layers of the image");
-	fd = open(top, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 ? err_set(e, errno, "fill", "%s", top) : fd;
 }
 
 struct fill {
@@ -150,8 +121,9 @@ static int source_open(const char *target, struct err *e)
 
 	if (!list)
 		return -EBADMSG;
-	r = list->image_reply->n_images == 1 ? image_open(list->image_reply->images[0], e)
-					     : err_set(e, EBADMSG, "fill", "not one image");
+	r = list->image_reply->n_images == 1
+		    ? stack_open(list->image_reply->images[0]->layers, list->image_reply->images[0]->n_layers, e)
+		    : err_set(e, EBADMSG, "fill", "not one image");
 	berth__envelope__free_unpacked(list, NULL);
 	if (r < 0)
 		return r;

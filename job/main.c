@@ -24,6 +24,7 @@ static const struct verb {
 	{"sweep", "STATE/images [partials], fd 4 = sealed memfd with what to keep", 1, 2, verb_sweep},
 	{"verify", "STATE/images [quick] [all], fd 4 = sealed memfd with the images", 1, 3, verb_verify},
 	{"usage", "STATE, fd 4 = sealed memfd with what to measure", 1, 1, verb_usage},
+	{"diff", "STATE UUID, fd 4 = sealed memfd with the container", 2, 2, verb_diff},
 	{"commit",
 	 "STATE UUID MANIFEST [NAME], fd 4 and 5 = sealed memfds with the container and the request, fd 6 = go", 3, 4,
 	 verb_commit},

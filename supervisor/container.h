@@ -84,11 +84,10 @@ struct container {
 	struct shimlink *shim; /* owned; NULL when there is no shim */
 	/* obj->pull: its image is not here, and it is Creating, or has come to nothing and would begin with that again */
 	struct image_wait image;
-	struct commit *commit; /* of its rootfs, under way; commit.c's */
-	struct fill *fill;     /* the job that fills one of its volumes; fill.c's */
-	unsigned fill_next;    /* the mount that is to be looked at next for that */
-	bool fill_waits;       /* a volume of it is being filled for another container */
-	struct list copies;    /* of struct copy.link: under way, into it or out of it */
+	struct fill *fill;  /* the job that fills one of its volumes; fill.c's */
+	unsigned fill_next; /* the mount that is to be looked at next for that */
+	bool fill_waits;    /* a volume of it is being filled for another container */
+	struct list copies; /* of struct copy.link: under way, into it or out of it */
 	/* launch, stop and kill deadlines, backoff, freezing: what it means follows from the state */
 	struct timer timer;
 	struct history history; /* what policy.c needs */
@@ -123,18 +122,20 @@ struct container {
 	/* it ended and is removed for that, to which its row as it stands on disk leads again */
 	bool goes_by_itself;
 	bool removing_volumes; /* with the container go its anonymous volumes */
-	bool thawed;	   /* the berthd before had frozen it for a commit: that is over, whatever is seen of it yet */
-	bool net_asked;	   /* berth-net was told of its interfaces */
-	bool net_ready;	   /* the namespace that its shim keeps has them */
-	unsigned net_left; /* … are being made */
-	int said_pidfd;	   /* of its process, while a report that came with it is looked at; else -1 */
-	bool held;	   /* its process exists, stopped before exec */
-	bool hold;	   /* the present launch is to stop before exec */
-	bool bye_sent;	   /* this shim was told to end */
-	bool row_queued;   /* the first write of its row is on the way */
-	bool stored;	   /* … and was committed */
-	bool row_deleting; /* the row's deletion is on the way */
+	bool net_asked;	       /* berth-net was told of its interfaces */
+	bool net_ready;	       /* the namespace that its shim keeps has them */
+	unsigned net_left;     /* … are being made */
+	int said_pidfd;	       /* of its process, while a report that came with it is looked at; else -1 */
+	bool held;	       /* its process exists, stopped before exec */
+	bool hold;	       /* the present launch is to stop before exec */
+	bool bye_sent;	       /* this shim was told to end */
+	bool row_queued;       /* the first write of its row is on the way */
+	bool stored;	       /* … and was committed */
+	bool row_deleting;     /* the row's deletion is on the way */
 	bool store_inflight, store_again;
+	/* of its rootfs, under way: commit.c's */
+	struct commit *commit;
+	bool thawed; /* the berthd before had frozen it for one: that is over, whatever is seen of it yet */
 };
 
 /* container_row.c: the object, its row in the store, its place in the tables. */

@@ -2,8 +2,8 @@
 
 _berth_commands() {
 	case $1 in
-	"") echo "run create start stop restart kill pause unpause exec cp attach wait rename update rm ps inspect logs top stats events actions pod pull push login logout image load image save image network volume token info check system upgrade shutdown version completion help " ;;
-	"container") echo "run create start stop restart kill pause unpause exec cp attach wait rename update rm ps inspect logs top stats actions " ;;
+	"") echo "run create start stop restart kill pause unpause exec cp attach wait rename update rm ps inspect logs diff top stats events actions pod pull push login logout commit image load image save image network volume token info check system upgrade shutdown version completion help " ;;
+	"container") echo "run create start stop restart kill pause unpause exec cp attach wait rename update rm ps inspect logs diff top stats actions commit " ;;
 	"pod") echo "create ls inspect rm " ;;
 	"image") echo "import export ls inspect tag history prune verify rm " ;;
 	"image") echo "import export ls inspect tag history prune verify rm " ;;
@@ -36,6 +36,7 @@ _berth_resolve() {
 	"ps"|"container ls"|"container list"|"ls"|"container ps") echo "ps" ;;
 	"inspect"|"container inspect") echo "inspect" ;;
 	"logs"|"container logs") echo "logs" ;;
+	"diff"|"container diff"|"container diff") echo "diff" ;;
 	"top"|"container top") echo "top" ;;
 	"stats"|"container stats") echo "stats" ;;
 	"events") echo "events" ;;
@@ -49,6 +50,7 @@ _berth_resolve() {
 	"push"|"image push") echo "push" ;;
 	"login") echo "login" ;;
 	"logout") echo "logout" ;;
+	"commit"|"container commit"|"container commit") echo "commit" ;;
 	image) echo image ;;
 	"image import") echo "image import" ;;
 	"load"|"image load") echo "load" ;;
@@ -114,6 +116,7 @@ _berth_flags() {
 	"ps") echo "-a --all -f --filter -n --last -l --latest --all-projects --format -q --quiet --no-trunc --help" ;;
 	"inspect") echo "-f --format --help" ;;
 	"logs") echo "-f --follow -n --tail --since --until -t --timestamps --stdout --stderr --help" ;;
+	"diff") echo "--format --help" ;;
 	"top") echo "--format -q --quiet --no-trunc --help" ;;
 	"stats") echo "--no-stream --format -q --quiet --no-trunc --help" ;;
 	"events") echo "--since --until -f --filter --format --help" ;;
@@ -126,6 +129,7 @@ _berth_flags() {
 	"push") echo "--tls-verify --authfile -q --quiet --format --help" ;;
 	"login") echo "-u --username --password-stdin --authfile --help" ;;
 	"logout") echo "--authfile --help" ;;
+	"commit") echo "-m --message -a --author -c --change -p --pause -q --quiet --format --help" ;;
 	"image import") echo "-t --name -q --quiet --help" ;;
 	"load") echo "-i --input -t --name -q --quiet --help" ;;
 	"image export") echo "-o --output --format -q --quiet --help" ;;
@@ -287,6 +291,7 @@ _berth_value() {
 	"logs --tail"|"logs -n") echo "-" ;;
 	"logs --since") echo "-" ;;
 	"logs --until") echo "-" ;;
+	"diff --format") echo "json table" ;;
 	"top --format") echo "json table" ;;
 	"stats --format") echo "json table" ;;
 	"events --since") echo "-" ;;
@@ -323,6 +328,10 @@ _berth_value() {
 	"login --username"|"login -u") echo "-" ;;
 	"login --authfile") echo "file" ;;
 	"logout --authfile") echo "file" ;;
+	"commit --message"|"commit -m") echo "-" ;;
+	"commit --author"|"commit -a") echo "-" ;;
+	"commit --change"|"commit -c") echo "CMD ENTRYPOINT ENV EXPOSE LABEL STOPSIGNAL USER VOLUME WORKDIR" ;;
+	"commit --format") echo "json table" ;;
 	"image import --name"|"image import -t") echo "-" ;;
 	"load --input"|"load -i") echo "file" ;;
 	"load --name"|"load -t") echo "-" ;;
@@ -389,6 +398,7 @@ _berth_operand() {
 	"rm") echo "container" ;;
 	"inspect") echo "container" ;;
 	"logs") echo "container" ;;
+	"diff") echo "container" ;;
 	"top") echo "container" ;;
 	"stats") echo "container" ;;
 	"actions") echo "container" ;;
@@ -396,6 +406,7 @@ _berth_operand() {
 	"pod rm") echo "pod" ;;
 	"pull") echo "image" ;;
 	"push") echo "image" ;;
+	"commit") echo "container" ;;
 	"image import") echo "file" ;;
 	"image export") echo "image" ;;
 	"save") echo "image" ;;
