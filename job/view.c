@@ -371,7 +371,8 @@ int view_of_plan(struct view *v, const Shim__LaunchPlan *plan, bool write, struc
 		return err_set(e, EBADMSG, "view", "the plan");
 	o = plan->steps[0]->overlay;
 	r = stage_make(&b, e);
-	AUTO_FD stage = b.stage_fd;
+	AUTO_FD stage = b.stage_fd; /* closed at the end */
+	(void)stage;
 	if (r == 0 && plan->userns_count) {
 		v->user_fd = userns_make(plan->userns_first_id, plan->userns_count, e);
 		r = v->user_fd < 0 ? v->user_fd : 0;
