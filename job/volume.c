@@ -197,7 +197,8 @@ static int mount_sized(const char *volumes, const char *uuid, struct err *e)
 
 	if (r < 0)
 		return r;
-	AUTO_FD keep = loop.fd; /* until it is mounted */
+	AUTO_FD keep = loop.fd;
+	(void)keep; /* until it is mounted */
 	snprintf(device, sizeof device, "/dev/loop%d", loop.n);
 	const char *const options[][2] = {{"source", device}, {"errors", "remount-ro"}, {NULL, NULL}};
 	AUTO_FD fd = mount_make("ext4", options, e);
@@ -408,6 +409,7 @@ int verb_volume_grow(int argc, char **argv, struct err *e)
 		return fd;
 	r = loop_get(image, argv[2], &loop, e);
 	AUTO_FD keep = loop.fd;
+	(void)keep;
 	if (r < 0)
 		return r;
 	blocks = size / SECTOR;
