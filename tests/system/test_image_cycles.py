@@ -14,6 +14,14 @@ from test_pull import bad, bad_server, host, image, last_layer, place, pulls, wo
 pytestmark = pytest.mark.native
 
 
+def backing_file(device):
+    try:
+        with open("/sys/block/%s/loop/backing_file" % device) as f:
+            return f.read()
+    except FileNotFoundError:
+        return ""
+
+
 class Size:
     """What berthd and the host hold."""
 
@@ -24,13 +32,13 @@ class Size:
             memory = dict(line.split(":", 1) for line in f)
         kib = [int(status["VmRSS"].split()[0]), int(memory["Slab"].split()[0]), int(memory["SUnreclaim"].split()[0])]
         self.rss_kib, self.slab_kib, self.unreclaimable_kib = kib
-        self.fds = len(host.fds())
+        self.fds = len(host.fds()) - 2 * len(host.spares())
         spares = tuple("%s/containers/%s" % (host.state, uuid) for uuid in host.spares())
         found = (os.path.join(root, f) for root, dirs, files in os.walk(host.state) for f in dirs + files)
         self.files = sorted(f for f in found if not f.startswith(spares))
         self.bytes = sum(os.lstat(f).st_blocks * 512 for f in self.files if "/berth.db" not in f)
         self.db_bytes = sum(os.lstat(f).st_blocks * 512 for f in self.files if "/berth.db" in f)
-        self.loops = sum(os.path.exists("/sys/block/%s/loop/backing_file" % d) for d in os.listdir("/sys/block") if d.startswith("loop"))
+        self.loops = sum(host.state in backing_file(d) for d in os.listdir("/sys/block") if d.startswith("loop"))
         self.groups = sum(len(dirs) for _, dirs, _ in os.walk(host.cgroup_dir))
 
     def row(self, n):
@@ -38,7 +46,7 @@ class Size:
             n, self.rss_kib, self.fds, len(self.files), self.bytes >> 10, self.db_bytes >> 10, self.loops, self.groups, self.slab_kib, self.unreclaimable_kib)
 
 
-HEAD = ["| cycles | RSS KiB | descriptors | files in state | KiB in state | KiB store | loops | groups | slab KiB (host) | unreclaimable |", "|" + " --- |" * 10]
+HEAD = ["| cycles | RSS KiB | descriptors | files in state | KiB in state | KiB store | its loops | groups | slab KiB (host) | unreclaimable |", "|" + " --- |" * 10]
 
 
 def settled(host):
@@ -46,7 +54,7 @@ def settled(host):
     time.sleep(2.5)
     eventually(lambda: not working(), working)
     host.assert_clean()
-    eventually(lambda: not working() and len(host.spares()) == host.ask("info").get("spare_shims", 0) == 4, "the spares are made")
+    eventually(lambda: not working() and len(host.spares()) == host.ask("info").get("spare_shims", 0), "the spares are made")
     return Size(host)
 
 
@@ -74,13 +82,14 @@ class Cycles:
 
 
 def grown(before, after):
-    """What is more than before, and should not be. A thousand events and answers are kept in memory by design: less than 2 MiB."""
+    """What is more than before, and should not be. Events and answers are kept in memory by design, until there are some thousands: less than 2 MiB. A
+    descriptor or two come and go (a client that is just leaving)."""
     more = []
     new = [f for f in after.files if f not in set(before.files) and "/berth.db" not in f and "/mountpoints/" not in f]
     old = [f for f in before.files if f not in set(after.files)]
     if len(new) > len(old):
         more.append("files: %s" % new[:10])
-    for what, least in (("fds", 0), ("loops", 0), ("groups", 0), ("rss_kib", 2048), ("bytes", 65536)):
+    for what, least in (("fds", 2), ("loops", 0), ("groups", 0), ("rss_kib", 2048), ("bytes", 65536)):
         if getattr(after, what) > getattr(before, what) + least:
             more.append("%s: %d, were %d" % (what, getattr(after, what), getattr(before, what)))
     return more
