@@ -7,6 +7,7 @@
 #include "base/own.h"
 #include "base/str.h"
 #include "image/digest.h"
+#include "image/reference.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -730,8 +731,8 @@ static int docker_read(const json_t *entry, struct oci_docker *d, struct err *e)
 		return r;
 	r = strings_copy(entry, "RepoTags", &d->name, &n_names, e);
 	d->n_names = (unsigned)n_names;
-	if (r == 0 && n_names > OCI_NAMES_MAX)
-		r = err_set(e, 0, "json", "%zu names; at most %d are taken", n_names, OCI_NAMES_MAX);
+	if (r == 0 && n_names > REFERENCES_MAX)
+		r = err_set(e, 0, "json", "%zu names; at most %d are taken", n_names, REFERENCES_MAX);
 	if (r == 0 && n_layers > OCI_LAYERS_MAX)
 		r = err_set(e, 0, "json", "%zu layers; at most %d can be stacked", n_layers, OCI_LAYERS_MAX);
 	return r;

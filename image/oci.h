@@ -12,7 +12,6 @@
 #define OCI_JSON_MAX	    (4u << 20)
 #define OCI_CONFIG_TEXT_MAX (256u << 10) /* of a config, what each container made from it carries along */
 #define OCI_INDEX_MAX	    1024	 /* entries */
-#define OCI_NAMES_MAX	    256		 /* of one image, in a docker-archive and by tags */
 #define OCI_LIST_MAX	    8192	 /* strings in one list of a config */
 #define OCI_JSON_VALUES	    200000	 /* each takes some 100 bytes of memory or more */
 #define OCI_JSON_DEPTH	    32

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #define REFERENCE_SIZE 512
+#define REFERENCES_MAX 256 /* of one image, in a docker-archive and by tags */
 
 /* Canonical form into buf; e->text says what is wrong with a bad one. A digest reference keeps its digest. */
 int reference_canonical(const char *text, char buf[REFERENCE_SIZE], struct err *e);

@@ -2,7 +2,6 @@
 #include "supervisor/image_own.h"
 
 #include "base/own.h"
-#include "image/oci.h"
 #include "image/reference.h"
 #include "supervisor/audit.h"
 #include "supervisor/container.h"
@@ -96,9 +95,9 @@ static int tag_make(struct image_edit *ed)
 		return -ECANCELED;
 	if (image_has_name(im->obj, nm->name))
 		return 0;
-	if (im->obj->n_names >= OCI_NAMES_MAX) {
+	if (im->obj->n_names >= REFERENCES_MAX) {
 		naming_refuse(nm, BERTH__ERROR__CODE__EXHAUSTED, NULL, "the image has %u names: that is the limit",
-			      OCI_NAMES_MAX);
+			      REFERENCES_MAX);
 		return -ECANCELED;
 	}
 	r = image_edit_of(ed, im->obj->image_id, "tag", &ch);
