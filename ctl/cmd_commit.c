@@ -1,5 +1,6 @@
 /* ctl/cmd_commit.c - commit, diff and rebuild: what has become of a container's files. */
 #include "base/own.h"
+#include "base/str.h"
 #include "ctl/command.h"
 #include "ctl/format.h"
 #include "ctl/progress.h"
@@ -166,4 +167,54 @@ const struct command cmd_diff = {
 	.max = 1,
 	.complete = "container",
 	.run = diff_run,
+};
+
+/* ---------------------------------------------------------------- rebuild */
+
+struct rebuild_opts {
+	bool given;
+	uint32_t timeout_s;
+};
+
+static int timeout_set(void *opts, const struct flag *f, const char *value, struct err *e)
+{
+	struct rebuild_opts *o = opts;
+
+	(void)f;
+	o->given = true;
+	return str_to_u32(value, &o->timeout_s) ? err_set(e, EINVAL, "flag", "\"%s\" is not a number of seconds", value)
+						: 0;
+}
+
+static const struct flag rebuild_flags[] = {
+	{'t', "time", "SECONDS", "until it is killed; default: the container's", timeout_set},
+	{0},
+};
+
+static int rebuild_run(struct app *app, void *opts, char **operands, unsigned n)
+{
+	const struct rebuild_opts *o = opts;
+	Berth__ContainerRebuild rebuild = BERTH__CONTAINER_REBUILD__INIT;
+	struct ask a;
+	int status;
+
+	rebuild.ref = operands[0];
+	rebuild.image = n > 1 ? operands[1] : NULL;
+	rebuild.has_timeout_s = o->given;
+	rebuild.timeout_s = o->timeout_s;
+	ask_init(&a, BERTH__ENVELOPE__BODY_CONTAINER_REBUILD, &rebuild);
+	status = app_ask(app, &a, NULL);
+	if (!status)
+		puts(operands[0]);
+	ask_fini(&a);
+	return status;
+}
+
+const struct command cmd_rebuild = {
+	.flags = {{rebuild_flags, 0}},
+	.opts_size = sizeof(struct rebuild_opts),
+	.min = 1,
+	.max = 2,
+	.complete = "container",
+	.run = rebuild_run,
 };

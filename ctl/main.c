@@ -42,6 +42,8 @@ const struct entry entries[] = {
 	{"wait", RUN, "[FLAGS] CONTAINER...", "until it has ended; prints the exit code", &cmd_wait},
 	{"rename", RUN, "CONTAINER NAME", "give it another name", &cmd_rename},
 	{"update", RUN, "[FLAGS] CONTAINER...", "change limits and restart policy", &cmd_update},
+	{"rebuild", RUN, "[FLAGS] CONTAINER [IMAGE]", "a new root file system for it, of the same or another image",
+	 &cmd_rebuild},
 	{"rm", RUN, "[FLAGS] CONTAINER...", "remove containers", &cmd_rm, "container rm, container remove"},
 
 	{"ps", LOOK, "[FLAGS]", "list containers", &cmd_ps, "container ls, container list, ls"},

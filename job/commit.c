@@ -86,7 +86,8 @@ static int commit(const char *state, const char *uuid, const Berth__Container *c
 	how->skip = is_made;
 	how->arg = &made;
 	if (asprintf(&images, "%s/images", state) < 0 ||
-	    asprintf(&upper_path, "%s/containers/%s/upper", state, uuid) < 0)
+	    asprintf(&upper_path, c->rootfs ? "%s/containers/%s/upper.%u" : "%s/containers/%s/upper", state, uuid,
+		     c->rootfs) < 0)
 		return err_set(e, ENOMEM, "commit", "no memory");
 	AUTO_FD upper = open(upper_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (upper < 0 && errno != ENOENT) /* it never ran */

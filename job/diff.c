@@ -98,7 +98,8 @@ static int diff(const char *state, const char *uuid, const Berth__Container *c, 
 	AUTO_FREE char *path = NULL;
 	int r;
 
-	if (asprintf(&path, "%s/containers/%s/upper", state, uuid) < 0)
+	if (asprintf(&path, c->rootfs ? "%s/containers/%s/upper.%u" : "%s/containers/%s/upper", state, uuid,
+		     c->rootfs) < 0)
 		return err_set(e, ENOMEM, "diff", "no memory");
 	AUTO_FD upper = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (upper < 0)

@@ -17,7 +17,7 @@
  *   Backoff    ended, and will be started again by the timer.      Error     could not be started.
  *   Deleting   being taken apart; it comes back from there no more, not even over a crash of berthd.
  *   Unknown    there is a shim and it does not answer.
- *   Rebuilding nobody enters it yet.
+ *   Rebuilding it has ended, and gets a new rootfs (container_rebuild.c); started again if it ran.
  *
  * What is wanted is desired_running; what is waited for is c->waiting (a pod that is not ready, an image), c->start_after (Stopping on
  * the way to a restart), c->launch_when_gone (the last shim is on its way out), fill_pending() (a new volume's content).
@@ -47,9 +47,8 @@ struct row {
 	action *act; /* NULL: there is no such row */
 };
 
-static const struct row rows[STATE_N][EV_N_] =
-	{
-		/* clang-format off */
+static const struct row rows[STATE_N][EV_N_] = {
+	/* clang-format off */
 	[S(CREATING)] = {
 		[EV_STORED]	  = { S(CREATED),  act_stored },
 		[EV_STORE_FAILED] = { S(DELETING), act_undo },
@@ -75,6 +74,7 @@ static const struct row rows[STATE_N][EV_N_] =
 		[EV_RENAME]	  = { S(CREATED),  act_allowed },
 		[EV_UPDATE]	  = { S(CREATED),  act_allowed },
 		[EV_COMMIT]	  = { S(CREATED),   act_allowed },
+		[EV_REBUILD]	  = { S(REBUILDING), act_rebuild },
 		[EV_NET_READY]	  = { S(CREATED),  act_net_ready },
 		[EV_NET_FAILED]	  = { S(ERROR),    act_net_failed },
 		[EV_HELD]	  = { S(CREATED),  act_held },
@@ -121,6 +121,7 @@ static const struct row rows[STATE_N][EV_N_] =
 		[EV_RENAME]	  = { S(RUNNING),  act_allowed },
 		[EV_UPDATE]	  = { S(RUNNING),  act_allowed },
 		[EV_COMMIT]	  = { S(RUNNING),   act_allowed },
+		[EV_REBUILD]	  = { S(STOPPING), act_rebuild_running },
 		[EV_EXEC]	  = { S(RUNNING),  act_allowed },
 		[EV_ATTACH]	  = { S(RUNNING),  act_allowed },
 		[EV_RUNNING]	  = { S(RUNNING),  act_running_again },
@@ -144,6 +145,7 @@ static const struct row rows[STATE_N][EV_N_] =
 		[EV_RENAME]	  = { S(PAUSED),   act_allowed },
 		[EV_UPDATE]	  = { S(PAUSED),   act_allowed },
 		[EV_COMMIT]	  = { S(PAUSED),    act_allowed },
+		[EV_REBUILD]	  = { S(STOPPING), act_rebuild_running },
 		[EV_ATTACH]	  = { S(PAUSED),   act_allowed },
 		[EV_RUNNING]	  = { S(PAUSED),   act_running_again },
 		[EV_FAILED]	  = { S(ERROR),    act_failed },
@@ -185,6 +187,7 @@ static const struct row rows[STATE_N][EV_N_] =
 		[EV_RENAME]	  = { S(EXITED),   act_allowed },
 		[EV_UPDATE]	  = { S(EXITED),   act_allowed },
 		[EV_COMMIT]	  = { S(EXITED),    act_allowed },
+		[EV_REBUILD]	  = { S(REBUILDING), act_rebuild },
 		[EV_RUNNING]	  = { S(RUNNING),  act_running },
 		[EV_SHIM_GONE]	  = { S(EXITED),   act_shim_left },
 		[EV_BOOT]	  = { S(EXITED),   act_boot },
@@ -205,6 +208,7 @@ static const struct row rows[STATE_N][EV_N_] =
 		[EV_RENAME]	  = { S(BACKOFF),  act_allowed },
 		[EV_UPDATE]	  = { S(BACKOFF),  act_allowed },
 		[EV_COMMIT]	  = { S(BACKOFF),   act_allowed },
+		[EV_REBUILD]	  = { S(REBUILDING), act_rebuild },
 		[EV_RUNNING]	  = { S(RUNNING),  act_running },
 		[EV_SHIM_GONE]	  = { S(BACKOFF),  act_shim_left },
 		[EV_TIMER]	  = { S(STARTING), act_timer_retry },
@@ -227,6 +231,7 @@ static const struct row rows[STATE_N][EV_N_] =
 		[EV_RENAME]	  = { S(STOPPED),  act_allowed },
 		[EV_UPDATE]	  = { S(STOPPED),  act_allowed },
 		[EV_COMMIT]	  = { S(STOPPED),   act_allowed },
+		[EV_REBUILD]	  = { S(REBUILDING), act_rebuild },
 		[EV_RUNNING]	  = { S(RUNNING),  act_running },
 		[EV_SHIM_GONE]	  = { S(STOPPED),  act_shim_left },
 		[EV_BOOT]	  = { S(STOPPED),   act_boot },
@@ -247,6 +252,7 @@ static const struct row rows[STATE_N][EV_N_] =
 		[EV_RENAME]	  = { S(ERROR),    act_allowed },
 		[EV_UPDATE]	  = { S(ERROR),    act_allowed },
 		[EV_COMMIT]	  = { S(ERROR),     act_allowed },
+		[EV_REBUILD]	  = { S(REBUILDING), act_rebuild },
 		[EV_RUNNING]	  = { S(RUNNING),  act_running },
 		[EV_SHIM_GONE]	  = { S(ERROR),    act_shim_left },
 		[EV_BOOT]	  = { S(ERROR),   act_boot },
@@ -267,6 +273,19 @@ static const struct row rows[STATE_N][EV_N_] =
 		[EV_SHIM_GONE]	  = { S(DELETING), act_shim_gone_deleted },
 		[EV_TIMER]	  = { S(DELETING), act_timer_deleting },
 	},
+	[S(REBUILDING)] = {
+		[EV_REMOVE]	  = { S(DELETING), act_remove },
+		[EV_REMOVE_FORCE] = { S(DELETING), act_remove },
+		[EV_RENAME]	  = { S(REBUILDING), act_allowed },
+		[EV_REBUILT]	  = { S(STOPPED),  act_rebuilt },
+		[EV_TIMER]	  = { S(REBUILDING), act_timer_rebuilding },
+		[EV_SHIM_GONE]	  = { S(REBUILDING), act_shim_gone_rebuilding },
+		[EV_RUNNING]	  = { S(RUNNING),  act_running },
+		[EV_FAILED]	  = { S(ERROR),    act_failed },
+		[EV_EXITED]	  = { S(EXITED),   act_exited },
+		[EV_LAUNCHING]	  = { S(STARTING), act_launching },
+		[EV_BOOT]	  = { S(STOPPED),  act_boot },
+	},
 	[S(UNKNOWN)] = {
 		[EV_STOP]	  = { S(STOPPING), act_kill_unknown },
 		[EV_RESTART]	  = { S(STOPPING), act_kill_unknown },
@@ -280,7 +299,7 @@ static const struct row rows[STATE_N][EV_N_] =
 		[EV_LAUNCHING]	  = { S(STARTING), act_launching },
 		[EV_DOWN]	  = { S(STOPPING), act_down_unknown },
 	},
-		/* clang-format on */
+	/* clang-format on */
 };
 static_assert(ARRAY_SIZE(rows) == STATE_N, "a state without its rows");
 
@@ -371,6 +390,8 @@ static const char *task_now(const struct container *c)
 		return c->task ? c->task : "stop";
 	case S(DELETING):
 		return "remove";
+	case S(REBUILDING):
+		return "rebuild";
 	default:
 		if (c->freezing)
 			return "pause";

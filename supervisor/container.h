@@ -34,6 +34,8 @@ enum container_event_type {
 	EV_RENAME,
 	EV_UPDATE,
 	EV_COMMIT,
+	EV_REBUILD,
+	EV_REBUILT, /* the new rootfs is on disk */
 	EV_EXEC,
 	EV_ATTACH,
 	EV_LAUNCH,     /* berthd itself: at boot, when the pod is ready, with a create that also starts */
@@ -135,7 +137,8 @@ struct container {
 	bool store_inflight, store_again;
 	/* of its rootfs, under way: commit.c's */
 	struct commit *commit;
-	bool thawed; /* the berthd before had frozen it for one: that is over, whatever is seen of it yet */
+	struct rebuild *rebuild; /* under way: container_rebuild.c's */
+	bool thawed;		 /* the berthd before had frozen it for one: that is over, whatever is seen of it yet */
 };
 
 /* container_row.c: the object, its row in the store, its place in the tables. */

@@ -106,6 +106,12 @@ state container_stay_ended(struct container *c, bool asked);
 /* What its lost shim left is dead too. */
 state container_shim_lost_ended(struct container *c);
 
+/* container_rebuild.c */
+action act_rebuild, act_rebuild_running, act_timer_rebuilding, act_shim_gone_rebuilding, act_rebuilt;
+
+/* It has ended, and somebody wants a new rootfs for it. */
+state container_rebuild_begin(struct container *c);
+
 /* container_remove.c */
 action act_remove, act_remove_running, act_remove_again, act_running_deleted, act_exited_deleted, act_shim_gone_deleted,
 	act_timer_deleting;

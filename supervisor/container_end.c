@@ -144,6 +144,8 @@ state act_exited(struct container *c, struct event *ev)
 		container_answer(c, WAIT_BIT(WAIT_RESTARTED));
 	else if (!c->start_after)
 		waiters_fail(c, WAIT_BIT(WAIT_RESTARTED), BERTH__ERROR__CODE__CONFLICT, &e);
+	if (c->rebuild)
+		return container_rebuild_begin(c);
 	if (c->start_after) {
 		c->by_person = true;
 		container_start_wanted(c);
@@ -240,7 +242,7 @@ state act_no_answer(struct container *c, struct event *ev)
 state act_boot(struct container *c, struct event *ev)
 {
 	Berth__ContainerStatus *st = c->obj->status;
-	state now = container_state(c);
+	state now = container_state(c) == S(REBUILDING) ? S(STOPPED) : container_state(c);
 	bool lived = container_has_process(c) || now == S(UNKNOWN);
 	bool wanted = policy_starts_at_boot(c->obj->spec->restart, st->desired_running);
 

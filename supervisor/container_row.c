@@ -15,6 +15,7 @@
 #include "supervisor/names.h"
 #include "supervisor/netd.h"
 #include "supervisor/pod.h"
+#include "supervisor/rebuild.h"
 #include "supervisor/set.h"
 #include "supervisor/shimlink.h"
 #include "supervisor/store.h"
@@ -93,6 +94,7 @@ void container_free(struct container *c)
 	copies_forget(c, "the container is gone");
 	exec_forget(c);
 	fill_forget(c);
+	rebuild_forget(c);
 	image_wait_forget(&c->image);
 	netd_forget(c->sv, c);
 	waiters_fail(c, ~0u, BERTH__ERROR__CODE__UNAVAILABLE, &going);
@@ -234,6 +236,7 @@ static void on_stored(void *arg, int result)
 	struct err e;
 
 	c->store_inflight = false;
+	rebuild_stored(c, result);
 	if (result < 0) {
 		err_set(&e, 0, "store", "the change is in force, but not on disk yet: %s", store_error(c->sv->store));
 		waiters_fail(c, WAIT_BIT(WAIT_STORING), BERTH__ERROR__CODE__EXHAUSTED, &e);
@@ -264,6 +267,7 @@ static void flush(struct container *c)
 		return;
 	}
 	c->store_inflight = true;
+	rebuild_storing(c);
 	waiters_move(c, WAIT_STORED, WAIT_STORING);
 }
 

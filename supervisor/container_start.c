@@ -404,4 +404,8 @@ void container_rearm(struct container *c)
 	/* A clock that was set meanwhile makes nobody wait for longer than the policy can mean. */
 	else if (container_state(c) == S(BACKOFF))
 		container_arm(c, left > 0 && (uint64_t)left <= 2 * POLICY_MAX_DELAY_NS ? (uint64_t)left : 0);
+	else if (container_state(c) == S(REBUILDING)) {
+		container_bye(c);
+		container_poll_begin(c);
+	}
 }

@@ -11,6 +11,7 @@
 #include "supervisor/caps.h"
 #include "supervisor/image.h"
 #include "supervisor/pod.h"
+#include "supervisor/rebuild.h"
 #include "supervisor/resolv.h"
 #include "supervisor/seccomp.h"
 #include "supervisor/set.h"
@@ -200,7 +201,7 @@ int launch_facts(struct container *c, struct arena *a, struct plan_facts *f, str
 {
 	struct supervisor *sv = c->sv;
 	struct rlimit nofile;
-	char path[160];
+	char path[160], leaf[32];
 	int r;
 
 	*f = (struct plan_facts){.obj = c->obj};
@@ -208,8 +209,8 @@ int launch_facts(struct container *c, struct arena *a, struct plan_facts *f, str
 	getrlimit(RLIMIT_NOFILE, &nofile);
 	f->nofile_hard = nofile.rlim_max;
 	f->staging_dir = arena_printf(a, "%s/staging", sv->cfg.run_dir);
-	f->upper = arena_path(c, a, "upper");
-	f->work = arena_path(c, a, "work");
+	f->upper = arena_path(c, a, rebuild_leaf(c, "upper", leaf));
+	f->work = arena_path(c, a, rebuild_leaf(c, "work", leaf));
 	f->log_dir = arena_path(c, a, "logs");
 	path_exit(sv, c->node.uuid, path, sizeof path);
 	f->exit_record = arena_strdup(a, path);
@@ -391,11 +392,12 @@ int launch_view(struct container *c, int *ret_fd, struct err *e)
 	struct arena a = ARENA_INIT;
 	struct plan_facts f = {.obj = c->obj};
 	Shim__LaunchPlan *plan;
+	char leaf[32];
 	int r;
 
 	f.staging_dir = arena_printf(&a, "%s/staging", c->sv->cfg.run_dir);
-	f.upper = arena_path(c, &a, "upper");
-	f.work = arena_path(c, &a, "work");
+	f.upper = arena_path(c, &a, rebuild_leaf(c, "upper", leaf));
+	f.work = arena_path(c, &a, rebuild_leaf(c, "work", leaf));
 	f.userns_count = c->obj->userns_first_id ? c->sv->cfg.userns_per : 0;
 	r = facts_layers(c, &a, &f);
 	if (!r)

@@ -12,6 +12,7 @@
 #include "supervisor/commit.h"
 #include "supervisor/container.h"
 #include "supervisor/pod.h"
+#include "supervisor/rebuild.h"
 #include "supervisor/set.h"
 #include "supervisor/shimlink.h"
 #include "supervisor/sweep.h"
@@ -224,6 +225,9 @@ static void settle_dead(struct recover *rc, struct container *c)
 	case S(BACKOFF):
 		container_rearm(c);
 		break;
+	case S(REBUILDING):
+		container_post(c, EV_REBUILT);
+		break;
 	default:
 		if (never_started || st->desired_running)
 			container_post(c, EV_LAUNCH);
@@ -255,6 +259,7 @@ static void settle_all(struct recover *rc)
 	list_each (n, &sv->containers.all, link) {
 		struct container *c = container_of(n, struct container, node);
 
+		rebuild_discard(c);
 		if (c->shim)
 			settle_living(c);
 		else if (container_state(c) == S(CREATING) && c->obj->pull)

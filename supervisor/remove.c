@@ -11,6 +11,7 @@
 #include "supervisor/copy.h"
 #include "supervisor/fill.h"
 #include "supervisor/job.h"
+#include "supervisor/rebuild.h"
 #include "supervisor/set.h"
 #include "supervisor/shimlink.h"
 #include "supervisor/store.h"
@@ -166,6 +167,7 @@ Berth__ContainerState remove_begin(struct container *c)
 	fill_forget(c);
 	image_wait_forget(&c->image);
 	commit_forget(c, "the container is being removed");
+	rebuild_forget(c);
 	copies_forget(c, "the container is being removed");
 	c->step_at_ns = now_ns();
 	c->phase = 0;

@@ -60,6 +60,8 @@ static const struct request_row rows[] = {
 	CASE(CONTAINER_COPY) = {MEMBER, ENDS(on_container_copy, "copy"), .max_fds = 1},
 	/* What it makes is the host's, under a name that may have been another's. */
 	CASE(CONTAINER_COMMIT) = {CHANGES(on_container_commit, "commit", 0), .revision = true},
+	CASE(CONTAINER_REBUILD) = {MEMBER, CHANGES(on_container_rebuild, "rebuild", 0), .revision = true,
+				   .starts = true},
 	CASE(CONTAINER_DIFF) = {MEMBER, LOOKS(on_container_diff)},
 	CASE(EVENTS) = {MEMBER, LOOKS(on_events)},
 	CASE(ACTIONS) = {MEMBER, LOOKS(on_actions), .deadline_ms = SECONDS(30)},

@@ -46,7 +46,7 @@ request_fn on_container_create, on_container_start, on_container_stop, on_contai
 	on_container_pause, on_container_unpause, on_container_rename, on_container_remove, on_container_update,
 	on_container_wait, on_container_inspect, on_container_list, on_container_logs, on_container_attach,
 	on_container_exec, on_container_top, on_container_stats, on_container_copy;
-request_fn on_container_commit, on_container_diff;
+request_fn on_container_commit, on_container_diff, on_container_rebuild;
 request_fn on_events, on_actions, on_cancel;
 request_fn on_pod_create, on_pod_inspect, on_pod_list, on_pod_remove;
 request_fn on_image_import, on_image_pull, on_image_push, on_image_export, on_image_list, on_image_inspect,

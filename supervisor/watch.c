@@ -254,7 +254,7 @@ static bool filter_image(const void *watch, const void *en, const char *value)
 #define KINDS "container pod image volume network host"
 #define TYPES                                                                                                                    \
 	"create start start_failed pull_failed die oom stop kill stuck pause unpause restart rename update exec_start exec_die " \
-	"destroy import commit pull push remove tag untag"
+	"rebuild destroy import commit pull push remove tag untag"
 
 static const struct filter_row filters[] = {
 	{"container", filter_container}, {"type", filter_type, TYPES " " KINDS}, {"event", filter_event, TYPES},

@@ -2,8 +2,8 @@
 
 _berth_commands() {
 	case $1 in
-	"") echo "run create start stop restart kill pause unpause exec cp attach wait rename update rm ps inspect logs diff top stats events actions pod pull push login logout commit image load image save image network volume token info check system upgrade shutdown version completion help " ;;
-	"container") echo "run create start stop restart kill pause unpause exec cp attach wait rename update rm ps inspect logs diff top stats actions commit " ;;
+	"") echo "run create start stop restart kill pause unpause exec cp attach wait rename update rebuild rm ps inspect logs diff top stats events actions pod pull push login logout commit image load image save image network volume token info check system upgrade shutdown version completion help " ;;
+	"container") echo "run create start stop restart kill pause unpause exec cp attach wait rename update rebuild rm ps inspect logs diff top stats actions commit " ;;
 	"pod") echo "create ls inspect rm " ;;
 	"image") echo "import export ls inspect tag history prune verify rm " ;;
 	"image") echo "import export ls inspect tag history prune verify rm " ;;
@@ -32,6 +32,7 @@ _berth_resolve() {
 	"wait"|"container wait") echo "wait" ;;
 	"rename"|"container rename") echo "rename" ;;
 	"update"|"container update") echo "update" ;;
+	"rebuild"|"container rebuild") echo "rebuild" ;;
 	"rm"|"container rm"|"container remove"|"container rm") echo "rm" ;;
 	"ps"|"container ls"|"container list"|"ls"|"container ps") echo "ps" ;;
 	"inspect"|"container inspect") echo "inspect" ;;
@@ -112,6 +113,7 @@ _berth_flags() {
 	"wait") echo "--condition --format --help" ;;
 	"rename") echo "--help" ;;
 	"update") echo "-m --memory --memory-high --memory-swap --cpus --cpu-weight --cpuset-cpus --cpuset-mems --pids-limit --io-weight --io-max --oom-group --restart --help" ;;
+	"rebuild") echo "-t --time --help" ;;
 	"rm") echo "-f --force -s --stop -v --volumes --help" ;;
 	"ps") echo "-a --all -f --filter -n --last -l --latest --all-projects --format -q --quiet --no-trunc --help" ;;
 	"inspect") echo "-f --format --help" ;;
@@ -284,6 +286,7 @@ _berth_value() {
 	"update --io-weight") echo "-" ;;
 	"update --io-max") echo "file" ;;
 	"update --restart") echo "no on-failure always unless-stopped" ;;
+	"rebuild --time"|"rebuild -t") echo "-" ;;
 	"ps --filter"|"ps -f") echo "name= id= label= state= status= pod= image= exited= volume= before= since=" ;;
 	"ps --last"|"ps -n") echo "-" ;;
 	"ps --format") echo "json table" ;;
@@ -395,6 +398,7 @@ _berth_operand() {
 	"wait") echo "container" ;;
 	"rename") echo "container" ;;
 	"update") echo "container" ;;
+	"rebuild") echo "container" ;;
 	"rm") echo "container" ;;
 	"inspect") echo "container" ;;
 	"logs") echo "container" ;;

@@ -224,6 +224,7 @@ def pruned(a, b, body):
 TABLE = {
     "container_commit": denied(lambda a: {"ref": a.running["uuid"], "name": "busybox"}),   # an image is the host's, and so is its name
     "container_diff": foreign(),
+    "container_rebuild": foreign(),
     "container_create": made_beside,
     "container_start": foreign(),
     "container_stop": foreign({"timeout_s": 0}),

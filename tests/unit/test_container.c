@@ -113,7 +113,6 @@ static void what_is_no_state_and_no_event_has_no_row(void **state)
 {
 	for (int type = 0; type < EV_N_; type++) {
 		assert_false(container_row_exists(0, (enum container_event_type)type));
-		assert_false(container_row_exists(S(REBUILDING), (enum container_event_type)type));
 		assert_false(container_row_exists(S(UNKNOWN) + 1, (enum container_event_type)type));
 	}
 	assert_false(container_row_exists(S(RUNNING), EV_N_));

@@ -1,0 +1,17 @@
+/* supervisor/rebuild.h - `berth rebuild`: a new rootfs, of the same or another image, for a container that stays what it is.
+ *
+ * A container's upper layer has a number (Container.rootfs), so that one write of its row changes the image and the layer together: a
+ * berthd that dies leaves the old ones or the new ones. What is old goes into the trash behind it. */
+#pragma once
+
+#include "supervisor/container.h"
+
+/* "upper", "work" of the present rootfs; buf at least 32. */
+const char *rebuild_leaf(const struct container *c, const char *name, char *buf);
+/* It goes, or starts as it was: nothing comes of a rebuild. */
+void rebuild_forget(struct container *c);
+/* Its row as it is now is on the way to the disk; it is there, or not. */
+void rebuild_storing(struct container *c);
+void rebuild_stored(struct container *c, int result);
+/* The rootfs before this one, if it is still there. */
+void rebuild_discard(struct container *c);
