@@ -158,7 +158,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	}
 	free(image);
 	/* A list of nothing, made later than all of it: nothing stays. */
-	require(image_sweep(&store, NULL, 0, INT64_MAX, &freed, &e) == 0);
+	require(image_sweep(&store, NULL, 0, INT64_MAX, 0, &freed, &e) == 0);
 	for (size_t i = 0; i < ARRAY_SIZE(emptied); i++)
 		require(unlinkat(store.dir_fd, emptied[i], AT_REMOVEDIR) == 0);
 	image_store_close(&store);
