@@ -32,14 +32,15 @@ class Size:
             memory = dict(line.split(":", 1) for line in f)
         kib = [int(status["VmRSS"].split()[0]), int(memory["Slab"].split()[0]), int(memory["SUnreclaim"].split()[0])]
         self.rss_kib, self.slab_kib, self.unreclaimable_kib = kib
-        self.fds = len(host.fds()) - 2 * len(host.spares())
-        spares = tuple("%s/containers/%s" % (host.state, uuid) for uuid in host.spares())
+        waiting = host.spares()      # as many as there happen to be: they are no growth
+        self.fds = len(host.fds()) - 2 * len(waiting)
+        spares = tuple("%s/%s" % (place, uuid) for uuid in waiting for place in (host.state + "/containers", host.cgroup_dir + "/shared"))
         found = (os.path.join(root, f) for root, dirs, files in os.walk(host.state) for f in dirs + files)
         self.files = sorted(f for f in found if not f.startswith(spares))
         self.bytes = sum(os.lstat(f).st_blocks * 512 for f in self.files if "/berth.db" not in f)
         self.db_bytes = sum(os.lstat(f).st_blocks * 512 for f in self.files if "/berth.db" in f)
         self.loops = sum(host.state in backing_file(d) for d in os.listdir("/sys/block") if d.startswith("loop"))
-        self.groups = sum(len(dirs) for _, dirs, _ in os.walk(host.cgroup_dir))
+        self.groups = sum(not os.path.join(root, d).startswith(spares) for root, dirs, _ in os.walk(host.cgroup_dir) for d in dirs)
 
     def row(self, n):
         return "| %s | %d | %d | %d | %d | %d | %d | %d | %d | %d |" % (
