@@ -2,6 +2,7 @@
 #include "image/compare.h"
 
 #include "base/own.h"
+#include "image/node.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -70,7 +71,9 @@ static bool stat_same(struct walk *w, const struct stat *a, const struct stat *b
 		differs(w, "has mode %04o, should have %04o", a->st_mode & 07777, b->st_mode & 07777);
 	if (a->st_uid != b->st_uid || a->st_gid != b->st_gid)
 		differs(w, "belongs to %u:%u, should to %u:%u", a->st_uid, a->st_gid, b->st_uid, b->st_gid);
-	if (a->st_mtim.tv_sec != b->st_mtim.tv_sec || a->st_mtim.tv_nsec != b->st_mtim.tv_nsec)
+	/* A whiteout says that something is gone: when it was made means nothing, and no archive says it. */
+	if (!node_is_whiteout(b) &&
+	    (a->st_mtim.tv_sec != b->st_mtim.tv_sec || a->st_mtim.tv_nsec != b->st_mtim.tv_nsec))
 		differs(w, "was changed at %lld.%09ld, should be at %lld.%09ld", (long long)a->st_mtim.tv_sec,
 			a->st_mtim.tv_nsec, (long long)b->st_mtim.tv_sec, b->st_mtim.tv_nsec);
 	if (!S_ISDIR(a->st_mode) && a->st_nlink != b->st_nlink)
