@@ -73,6 +73,8 @@ def test_a_berthd_that_dies_leaves_the_old_or_the_new(host, base, after_ms):
     eventually(lambda: host.berth("exec", name, "test", "-s", "/seen", code=None).code == 0, "it runs")
     with host.client() as c:
         c.ask("container_rebuild", {"ref": name, "image": base})
+        eventually(lambda: host.state_of(name) != "running" or host.status(name)["incarnation"] > 1, "it has begun")
+        host.settled()      # before its beginning is on disk, a kill -9 leaves what it finds: not asked for, and ended
         time.sleep(after_ms / 1000)
         host.kill()
     host.start()
