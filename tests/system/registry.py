@@ -101,9 +101,16 @@ class Registry:
                 self.do_GET()
 
             def read_body(self):
-                return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                length, self.unread = self.unread, 0
+                return self.rfile.read(length)
 
             def do_GET(self):
+                self.unread = int(self.headers.get("Content-Length", 0)) if self.command in ("PUT", "PATCH") else 0
+                self.look()
+                if self.unread and not self.close_connection:
+                    self.read_body()            # or it would be taken for the next request
+
+            def look(self):
                 with registry.lock:
                     registry.asked.append((self.command, self.path, dict(self.headers)))
                     hooks = list(registry.hooks)
