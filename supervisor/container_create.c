@@ -9,6 +9,7 @@
 #include "supervisor/container_act.h"
 #include "supervisor/container_request.h"
 #include "supervisor/image.h"
+#include "supervisor/meta.h"
 #include "supervisor/names.h"
 #include "supervisor/network.h"
 #include "supervisor/pod.h"
@@ -174,7 +175,6 @@ static int creation_confinement(struct creation *k)
 static int creation_meta(struct creation *k)
 {
 	struct supervisor *sv = k->rq->sv;
-	Berth__Meta *meta = k->obj->meta;
 	const char *project = k->rq->who.project, *name = k->ask->name;
 	char uuid[UUID_SIZE], made[96];
 	unsigned n = 0;
@@ -196,14 +196,9 @@ static int creation_meta(struct creation *k)
 		name_make(sv, project, k->obj->spec->image, uuid, made, sizeof made);
 		name = made;
 	}
-	set_text(&meta->uuid, "%s", uuid);
-	set_text(&meta->project, "%s", project);
-	set_text(&meta->name, "%s", name);
-	set_text(&meta->owner, "%s", k->rq->who.name);
-	SET(meta, id, supervisor_next_id(sv));
-	SET(meta, generation, 1);
-	SET(meta, created_at, wall_ns());
-	return 0;
+	k->obj->meta = meta_new(sv, uuid, project, k->rq->who.name, name);
+	return k->obj->meta ? 0
+			    : creation_fail(k, BERTH__ERROR__CODE__EXHAUSTED, err_set(&k->e, ENOMEM, "", "no memory"));
 }
 
 static int creation_pod(struct creation *k)
@@ -237,19 +232,15 @@ static int creation_pod(struct creation *k)
 static Berth__Container *object_new(bool start, bool accepted)
 {
 	Berth__Container *obj = calloc(1, sizeof *obj);
-	Berth__Meta *meta = calloc(1, sizeof *meta);
 	Berth__ContainerStatus *status = calloc(1, sizeof *status);
 
-	if (!obj || !meta || !status) {
+	if (!obj || !status) {
 		free(obj);
-		free(meta);
 		free(status);
 		return NULL;
 	}
 	berth__container__init(obj);
-	berth__meta__init(meta);
 	berth__container_status__init(status);
-	obj->meta = meta;
 	obj->status = status;
 	SET(obj, start_or_remove, start && !accepted);
 	SET(status, desired_running, start && accepted);

@@ -8,6 +8,7 @@
 #include "supervisor/audit.h"
 #include "supervisor/commit.h"
 #include "supervisor/job.h"
+#include "supervisor/meta.h"
 #include "supervisor/request.h"
 #include "supervisor/store.h"
 #include "supervisor/watch.h"
@@ -89,23 +90,15 @@ static void import_free(struct import *imp)
 
 static int image_new_meta(struct import *imp, Berth__Image *obj)
 {
-	Berth__Meta *m = malloc(sizeof *m);
-	char uuid[UUID_SIZE];
+	Berth__Meta *m = meta_new(imp->sv, NULL, imp->project, imp->owner, NULL);
 
 	if (!m)
 		return -ENOMEM;
-	berth__meta__init(m);
+	m->generation = 0; /* image_touch counts, and names it */
 	if (obj->meta)
 		berth__meta__free_unpacked(obj->meta, NULL);
 	obj->meta = m;
-	uuid_make(uuid);
-	m->uuid = strdup(uuid);
-	m->project = strdup(imp->project);
-	m->owner = strdup(imp->owner);
-	m->has_id = m->has_created_at = true;
-	m->id = supervisor_next_id(imp->sv);
-	m->created_at = wall_ns();
-	return m->uuid && m->project && m->owner ? 0 : -ENOMEM;
+	return 0;
 }
 
 /* A new image, or the one that is here under this id. */

@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "proto/envelope.h"
 #include "supervisor/container.h"
+#include "supervisor/meta.h"
 #include "supervisor/resolv.h"
 #include "supervisor/set.h"
 #include "supervisor/store.h"
@@ -142,34 +143,20 @@ static int load_row(void *arg, const void *blob, size_t len)
 static int default_make(struct supervisor *sv, struct err *e)
 {
 	Berth__Network *obj = calloc(1, sizeof *obj);
-	Berth__Network stub = BERTH__NETWORK__INIT;
-	Berth__Meta *meta = calloc(1, sizeof *meta);
 	Berth__Subnet **subnets = calloc(2, sizeof *subnets);
 	struct subnet six = {.first = {.byte = {0xfd}, .len = 16}, .prefix = 64};
-	char uuid[UUID_SIZE], text[ADDRESS_TEXT];
+	char text[ADDRESS_TEXT];
 	struct network *n;
 	int r;
 
-	if (!obj || !meta || !subnets) {
+	if (!obj || !subnets) {
 		free(obj);
-		free(meta);
 		free(subnets);
 		return err_set(e, ENOMEM, "network", "no memory");
 	}
-	*obj = stub;
-	berth__meta__init(meta);
-	obj->meta = meta;
+	berth__network__init(obj);
+	obj->meta = meta_new(sv, NULL, "default", "berthd", DEFAULT_NETWORK);
 	obj->subnets = subnets;
-	uuid_make(uuid);
-	set_text(&meta->uuid, "%s", uuid);
-	set_text(&meta->name, DEFAULT_NETWORK);
-	set_text(&meta->project, "default");
-	set_text(&meta->owner, "berthd");
-	SET(meta, id, supervisor_next_id(sv));
-	SET(meta, revision, supervisor_next_revision(sv));
-	SET(meta, generation, 1);
-	SET(meta, created_at, wall_ns());
-	SET(meta, updated_at, meta->created_at);
 	SET(obj, shared, 1);
 	for (size_t i = 0; i < 2; i++) {
 		subnets[i] = calloc(1, sizeof **subnets);
@@ -182,7 +169,7 @@ static int default_make(struct supervisor *sv, struct err *e)
 		set_text(&subnets[0]->cidr, "%s", sv->cfg.default_subnet);
 		set_text(&subnets[1]->cidr, "%s/64", address_text(&six.first, text));
 	}
-	r = network_check(sv, obj, e);
+	r = obj->meta ? network_check(sv, obj, e) : err_set(e, ENOMEM, "network", "no memory");
 	if (r < 0) {
 		berth__network__free_unpacked(obj, NULL);
 		return err_wrap(e, "make the network " DEFAULT_NETWORK);

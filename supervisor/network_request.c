@@ -7,6 +7,7 @@
 #include "supervisor/check.h"
 #include "supervisor/container.h"
 #include "supervisor/filter.h"
+#include "supervisor/meta.h"
 #include "supervisor/netd.h"
 #include "supervisor/network.h"
 #include "supervisor/request.h"
@@ -110,30 +111,17 @@ static Berth__Network *object_of(struct request *rq, const char *name)
 	static const Berth__Network nothing = BERTH__NETWORK__INIT;
 	const Berth__Network *asked = rq->env->network_create->spec;
 	Berth__Network *obj = message_copy(asked ? &asked->base : &nothing.base);
-	char uuid[UUID_SIZE];
 
 	if (!obj)
 		return NULL;
 	if (obj->meta)
 		berth__meta__free_unpacked(obj->meta, NULL);
 	strings_free(&obj->used_by, &obj->n_used_by);
-	obj->meta = calloc(1, sizeof *obj->meta);
-	if (!obj->meta) {
-		berth__network__free_unpacked(obj, NULL);
-		return NULL;
-	}
-	berth__meta__init(obj->meta);
-	uuid_make(uuid);
-	set_text(&obj->meta->uuid, "%s", uuid);
-	set_text(&obj->meta->name, "%s", name);
-	set_text(&obj->meta->project, "%s", rq->who.project);
-	set_text(&obj->meta->owner, "%s", rq->who.name);
-	SET(obj->meta, id, supervisor_next_id(rq->sv));
-	SET(obj->meta, revision, supervisor_next_revision(rq->sv));
-	SET(obj->meta, generation, 1);
-	SET(obj->meta, created_at, wall_ns());
-	SET(obj->meta, updated_at, obj->meta->created_at);
-	return obj;
+	obj->meta = meta_new(rq->sv, NULL, rq->who.project, rq->who.name, name);
+	if (obj->meta)
+		return obj;
+	berth__network__free_unpacked(obj, NULL);
+	return NULL;
 }
 
 void on_network_create(struct request *rq)

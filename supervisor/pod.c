@@ -540,8 +540,3 @@ int pod_create_row(struct supervisor *sv, Berth__Pod *obj, struct pod **ret, sto
 	*ret = p;
 	return 0;
 }
-
-Berth__Pod *pod_object_new(const char *uuid)
-{
-	return object_new(uuid);
-}

@@ -57,7 +57,6 @@ bool pod_init_done(const struct pod *p, const struct container *init);
 void pod_arm(struct pod *p); /* the deadline of a launch */
 extern const struct shimlink_ops pod_shim_ops;
 
-Berth__Pod *pod_object_new(const char *uuid); /* with a meta; NULL without memory */
 /* Takes obj. */
 int pod_create_row(struct supervisor *sv, Berth__Pod *obj, struct pod **ret, store_done *done, struct err *e);
 void pod_remove(struct pod *p, struct parked parked); /* with everything in it */

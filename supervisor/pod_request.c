@@ -5,6 +5,7 @@
 #include "supervisor/check_member.h"
 #include "supervisor/container.h"
 #include "supervisor/filter.h"
+#include "supervisor/meta.h"
 #include "supervisor/pod.h"
 #include "supervisor/set.h"
 #include "supervisor/shimlink.h"
@@ -119,24 +120,15 @@ static Berth__Pod *object_of(struct request *rq, const char *name, const Berth__
 {
 	size_t len = berth__pod_spec__get_packed_size(spec);
 	AUTO_FREE uint8_t *data = malloc(len + 1);
-	char uuid[UUID_SIZE];
-	Berth__Pod *obj;
+	Berth__Pod *obj = data ? malloc(sizeof *obj) : NULL;
 
-	uuid_make(uuid);
-	obj = data ? pod_object_new(uuid) : NULL;
 	if (!obj)
 		return NULL;
+	berth__pod__init(obj);
 	berth__pod_spec__pack(spec, data);
 	obj->spec = berth__pod_spec__unpack(NULL, len, data);
-	set_text(&obj->meta->name, "%s", name && name[0] ? name : uuid);
-	set_text(&obj->meta->project, "%s", rq->who.project);
-	set_text(&obj->meta->owner, "%s", rq->who.name);
-	SET(obj->meta, id, supervisor_next_id(rq->sv));
-	SET(obj->meta, revision, supervisor_next_revision(rq->sv));
-	SET(obj->meta, generation, 1);
-	SET(obj->meta, created_at, wall_ns());
-	SET(obj->meta, updated_at, obj->meta->created_at);
-	if (obj->spec)
+	obj->meta = meta_new(rq->sv, NULL, rq->who.project, rq->who.name, name && name[0] ? name : NULL);
+	if (obj->spec && obj->meta)
 		return obj;
 	berth__pod__free_unpacked(obj, NULL);
 	return NULL;

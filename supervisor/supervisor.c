@@ -404,8 +404,8 @@ void supervisor_close(struct supervisor *sv)
 	upgrade_free(sv);
 	shutdown_fini(sv);
 	spares_close(sv);
-	netd_close(sv);
 	close_store(sv);
+	netd_close(sv);
 	close_objects(sv);
 	shimlinks_close(sv);
 	seccomp_cache_free(sv->seccomp);

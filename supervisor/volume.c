@@ -9,6 +9,7 @@
 #include "proto/envelope.h"
 #include "supervisor/container.h"
 #include "supervisor/job.h"
+#include "supervisor/meta.h"
 #include "supervisor/plan.h"
 #include "supervisor/set.h"
 #include "supervisor/store.h"
@@ -141,31 +142,17 @@ static Berth__Volume *volume_obj_new(struct supervisor *sv, const char *project,
 {
 	static const Berth__VolumeCreate plain = BERTH__VOLUME_CREATE__INIT;
 	Berth__Volume *obj = malloc(sizeof *obj);
-	char uuid[UUID_SIZE], path[256];
-	Berth__Meta *m;
+	char path[256];
 
 	if (!obj)
 		return NULL;
 	berth__volume__init(obj);
-	m = obj->meta = malloc(sizeof *m);
-	if (!m) {
-		free(obj);
-		return NULL;
+	obj->meta = meta_new(sv, NULL, project, owner, name);
+	if (obj->meta) {
+		volume_path(sv, "volumes", obj->meta->uuid, path, sizeof path);
+		obj->path = strdup(path);
 	}
-	berth__meta__init(m);
-	uuid_make(uuid);
-	volume_path(sv, "volumes", uuid, path, sizeof path);
-	m->uuid = strdup(uuid);
-	m->project = strdup(project);
-	m->owner = strdup(owner);
-	m->name = strdup(name);
-	m->has_id = m->has_revision = m->has_created_at = m->has_updated_at = m->has_generation = true;
-	m->id = supervisor_next_id(sv);
-	m->revision = supervisor_next_revision(sv);
-	m->created_at = m->updated_at = wall_ns();
-	m->generation = 1;
-	obj->path = strdup(path);
-	if (m->uuid && m->project && m->owner && m->name && obj->path && obj_kind(obj, like ? like : &plain) == 0)
+	if (obj->path && obj_kind(obj, like ? like : &plain) == 0)
 		return obj;
 	berth__volume__free_unpacked(obj, NULL);
 	return NULL;
