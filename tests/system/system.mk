@@ -29,4 +29,10 @@ soak-power: $(PROGRAMS) $(B)/guest
 	BERTH_BIN=$(B) BERTH_SLOW=$(SLOW) BERTH_CUTS=$(CUTS) BERTH_CUT_IMAGES=8 $(if $(SEED),BERTH_SEED=$(SEED)) \
 		BERTH_CAMPAIGN=$(CURDIR)/tests/campaigns/$(shell date -u +%Y-%m-%d)-power.md tests/system/run -q -s -k soak_power
 
-.PHONY: check-system soak soak-images soak-power
+# Networks attached and detached at random under kill -9; OPERATIONS=n SEED=n
+OPERATIONS ?= 10000
+soak-networks: $(PROGRAMS) $(B)/guest
+	BERTH_BIN=$(B) BERTH_SLOW=$(SLOW) BERTH_OPERATIONS=$(OPERATIONS) $(if $(SEED),BERTH_SEED=$(SEED)) \
+		BERTH_CAMPAIGN=$(CURDIR)/tests/campaigns/$(shell date -u +%Y-%m-%d)-networks.md tests/system/run -q -s -k soak_networks
+
+.PHONY: check-system soak soak-images soak-power soak-networks

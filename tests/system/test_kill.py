@@ -6,59 +6,18 @@ Short in check (BERTH_KILL_SECONDS, default 45); `make soak` runs the same until
 import os
 import platform
 import random
-import signal
-import threading
 import time
 
 from host import IN_VM, SLOW, eventually
+from load import LOST, Load
 from proto import Client, Refused
 
-LOST = (OSError, EOFError)      # the connection died with berthd: ask again
 
-
-class Campaign:
+class Campaign(Load):
     def __init__(self, host, seed):
-        self.host, self.seed, self.random = host, seed, random.Random(seed)
-        self.stop = threading.Event()
-        self.lock = threading.Lock()
+        super().__init__(host, seed)
         self.shot = set()               # uuids of containers whose shim was killed
         self.counts = {"berthd": 0, "shim": 0, "created": 0, "exits checked": 0, "execs": 0, "removed": 0}
-        self.wrong = []
-
-    def count(self, what):
-        with self.lock:
-            self.counts[what] += 1
-
-    # -------------------------------------------------------------- load
-
-    def connect(self, until=30):
-        end = time.monotonic() + until * SLOW
-        while True:
-            try:
-                return Client(self.host.socket, timeout=20 * SLOW)
-            except LOST:
-                if time.monotonic() > end:
-                    raise
-                time.sleep(0.005)
-
-    def insist(self, body, fields, tolerated=(), **kw):
-        """Asks until there is an answer; None when it was refused for a tolerated reason."""
-        while True:
-            c = self.connect()
-            try:
-                answer, fds = c.request(body, fields, **kw)
-                for fd in fds:
-                    os.close(fd)
-                return answer
-            except Refused as e:
-                if e.code in tolerated:
-                    return None
-                if e.code != "UNAVAILABLE":
-                    raise
-            except LOST:
-                pass
-            finally:
-                c.close()
 
     def life(self, who, n):
         """One container from create to remove, with known exit code; each step repeated until answered."""
@@ -92,15 +51,6 @@ class Campaign:
         self.insist("container_remove", {"ref": ref, "force": True}, ("NOT_FOUND", "CONFLICT"))
         self.count("removed")
 
-    def worker(self, who):
-        n = 0
-        try:
-            while not self.stop.is_set():
-                self.life(who, n)
-                n += 1
-        except BaseException as e:      # told at the end, by the test
-            self.wrong.append("worker %d, life %d: %r" % (who, n, e))
-
     # -------------------------------------------------------------- kills
 
     def shoot_shim(self):
@@ -118,58 +68,29 @@ class Campaign:
             return
         with self.lock:
             self.shot.add(ref)
-        try:
-            fd = os.pidfd_open(pid)
-        except ProcessLookupError:
-            return
-        try:
-            with open("/proc/%d/cgroup" % pid) as f:        # by pidfd, and only if it is a shim still
-                if "/shims" in f.read():
-                    signal.pidfd_send_signal(fd, 9)
-                    self.count("shim")
-        except (FileNotFoundError, ProcessLookupError):
-            pass
-        finally:
-            os.close(fd)
+        self.shoot_process(pid, "shim", "/shims")
 
-    def shoot_berthd(self):
-        self.host.kill()
-        self.count("berthd")
-        self.host.start()
+    def shoot(self):
+        if self.random.random() < 0.5:
+            self.shoot_berthd()
+        else:
+            try:
+                self.shoot_shim()
+            except LOST:
+                pass
 
-    def run(self, kills=None, seconds=None, workers=3):
-        threads = [threading.Thread(target=self.worker, args=(i,)) for i in range(workers)]
-        for t in threads:
-            t.start()
-        start = time.monotonic()
-        try:
-            while not self.wrong:
-                done = self.counts["berthd"] + self.counts["shim"]
-                if kills is not None and done >= kills or seconds is not None and time.monotonic() - start > seconds:
-                    break
-                time.sleep(self.random.random() * 0.12)
-                if self.random.random() < 0.5:
-                    self.shoot_berthd()
-                else:
-                    try:
-                        self.shoot_shim()
-                    except LOST:
-                        pass
-        finally:
-            self.stop.set()
-            for t in threads:
-                t.join(90 * SLOW)
-        self.took = time.monotonic() - start
+    def kills(self):
+        return self.counts["berthd"] + self.counts["shim"]
 
 
-def campaign(host, seed, **kw):
+def campaign(host, seed, kills=None, seconds=None):
     bystanders = [host.detached("guest", "counter", "20", name="by%d" % i) for i in range(3)]
     bystanders.append(host.detached("--restart", "always", "--", "guest", "counter", "20", name="by-always"))
     victims = [host.detached("--restart", "always", "--", "guest", "tree", "3", name="victim%d" % i) for i in range(4)]
     before = {n: host.status(n) for n in bystanders}
     uuids = {n: host.inspect(n)["meta"]["uuid"] for n in victims}
     c = Campaign(host, seed)
-    c.run(**kw)
+    c.run(lambda t: kills is not None and c.kills() >= kills or seconds is not None and t > seconds)
     assert not c.wrong, c.wrong
     for n in bystanders:
         after = host.status(n)
