@@ -32,6 +32,7 @@ struct worker {
 	struct nl host;
 	struct table *table;
 	int home_fd; /* our own network namespace */
+	bool lost;   /* the table; berthd knows */
 };
 
 /* ---------------------------------------------------------------- what it is told */
@@ -118,6 +119,7 @@ static int do_state(struct worker *w, const Net__State *s, struct err *e)
 			return -EINVAL;
 	/* The rules first: nothing passes that they would not let. */
 	r = table_make(w->table, s, e);
+	w->lost = false;
 	if (r == 0)
 		r = links_sweep(w, s, e);
 	if (r == 0 && s->n_networks)
@@ -202,13 +204,22 @@ static int do_message(struct worker *w, const Net__NetMessage *m, int fd, struct
 
 /* ---------------------------------------------------------------- the socket */
 
+static int say(const Net__NetMessage *m)
+{
+	uint8_t out[1024];
+	struct pollfd p = {.fd = SOCKET_FD, .events = POLLOUT};
+	int r;
+
+	while ((r = wire_send(SOCKET_FD, out, net__net_message__pack(m, out), NULL, 0)) == WIRE_AGAIN)
+		poll(&p, 1, -1);
+	return r;
+}
+
 static int answer(uint64_t id, int r, const struct err *e)
 {
 	Net__NetMessage m = NET__NET_MESSAGE__INIT;
 	Net__Result result = NET__RESULT__INIT;
-	uint8_t out[1024];
 	char step[sizeof e->step], text[sizeof e->text];
-	struct pollfd p = {.fd = SOCKET_FD, .events = POLLOUT};
 
 	m.has_id = 1;
 	m.id = id;
@@ -222,19 +233,36 @@ static int answer(uint64_t id, int r, const struct err *e)
 		result.step = step;
 		result.text = text;
 	}
-	for (;;) {
-		r = wire_send(SOCKET_FD, out, net__net_message__pack(&m, out), NULL, 0);
-		if (r != WIRE_AGAIN)
-			return r;
-		poll(&p, 1, -1);
-	}
+	return say(&m);
+}
+
+/* Once until there is a State again. */
+static int table_look(struct worker *w)
+{
+	Net__NetMessage m = NET__NET_MESSAGE__INIT;
+	Net__TableLost body = NET__TABLE_LOST__INIT;
+	const char *why = table_touched(w->table);
+
+	if (!why || w->lost)
+		return 0;
+	w->lost = true;
+	body.reason = (char *)why;
+	m.body_case = NET__NET_MESSAGE__BODY_TABLE_LOST;
+	m.table_lost = &body;
+	return say(&m);
+}
+
+static bool wait_for(struct worker *w)
+{
+	struct pollfd p[] = {{.fd = SOCKET_FD, .events = POLLIN}, {.fd = table_fd(w->table), .events = POLLIN}};
+
+	return (poll(p, 2, -1) >= 0 || errno == EINTR) && (!p[1].revents || table_look(w) == 0);
 }
 
 /* False: berthd is gone, or does not speak our language. */
 static bool serve(struct worker *w)
 {
 	static uint8_t in[WIRE_MAX];
-	struct pollfd p = {.fd = SOCKET_FD, .events = POLLIN};
 	struct wire_fds fds = {0};
 	const void *packed = in;
 	struct err e = {0};
@@ -243,7 +271,7 @@ static bool serve(struct worker *w)
 	int r = wire_recv(SOCKET_FD, in, sizeof in, &len, &fds);
 
 	if (r == WIRE_AGAIN)
-		return poll(&p, 1, -1) >= 0 || errno == EINTR;
+		return wait_for(w);
 	if (r)
 		return false;
 	/* A State may be longer than a record: then the record is a mark, and it is in the memfd. */
@@ -263,7 +291,7 @@ static bool serve(struct worker *w)
 		return false;
 	r = answer(m->id, do_message(w, m, fd, &e), &e);
 	net__net_message__free_unpacked(m, NULL);
-	return r == 0;
+	return r == 0 && table_look(w) == 0;
 }
 
 static int open_all(struct worker *w, struct err *e)

@@ -6,15 +6,20 @@
 #include "net/table.h"
 
 #include "base/buf.h"
+#include "base/log.h"
+#include "net/others.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <nftables/libnftables.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct table {
 	struct nft_ctx *nft;
+	struct others others;
+	bool made;
 };
 
 static const char rules[] =
@@ -102,19 +107,72 @@ void table_close(struct table *t)
 	free(t);
 }
 
-static int run(struct table *t, struct buf *b, struct err *e)
+static int run(struct table *t, struct buf *b, bool whole, struct err *e)
 {
 	const char *words;
 	int r = 0;
 
 	if (b->failed)
 		r = err_set(e, ENOMEM, "nftables", "no memory for a change of the table");
-	else if (b->len && nft_run_cmd_from_buffer(t->nft, b->data)) {
-		words = nft_ctx_get_error_buffer(t->nft);
-		r = err_set(e, 0, "nftables", "%.*s", (int)strcspn(words, "\n"), words);
+	else if (b->len) {
+		others_mute(&t->others);
+		if (whole)
+			others_forget(&t->others);
+		if (nft_run_cmd_from_buffer(t->nft, b->data)) {
+			words = nft_ctx_get_error_buffer(t->nft);
+			r = err_set(e, 0, "nftables", "%.*s", (int)strcspn(words, "\n"), words);
+		}
+		others_unmute(&t->others);
 	}
 	buf_fini(b);
 	return r;
+}
+
+/* Without any rule that knows connections or translates addresses the kernel forgets how to, and packets of a published port are then the host's
+ * own: it resets the connections of all of them. A table that has an owner is not flushed by others, and goes with its owner. It decides
+ * nothing: what is in it keeps the kernel's hooks where they are until our table is back. */
+static void keep_hooks(struct table *t)
+{
+	char text[600];
+
+	snprintf(
+		text, sizeof text,
+		"table inet " TABLE_NAME "_keep_%d {\n"
+		" flags owner\n"
+		" chain prerouting { type nat hook prerouting priority dstnat; policy accept;\n ct state invalid continue\n }\n"
+		" chain output { type nat hook output priority -100; policy accept;\n }\n"
+		" chain postrouting { type nat hook postrouting priority srcnat; policy accept;\n }\n"
+		" chain input { type nat hook input priority 100; policy accept;\n }\n"
+		"}\n",
+		(int)getpid());
+	if (nft_run_cmd_from_buffer(t->nft, text))
+		log_warn("connections may break when somebody flushes the nftables ruleset: %s",
+			 nft_ctx_get_error_buffer(t->nft));
+}
+
+static int first_time(struct table *t, struct err *e)
+{
+	int r;
+
+	if (t->made)
+		return 0;
+	keep_hooks(t);
+	r = others_open(&t->others, e);
+	t->made = r == 0;
+	return r;
+}
+
+int table_fd(const struct table *t)
+{
+	return t->made ? others_fd(&t->others) : -1;
+}
+
+const char *table_touched(struct table *t)
+{
+	if (!t->made)
+		return NULL;
+	others_listen(&t->others);
+	return t->others.reason[0] ? t->others.reason : NULL; /* who it was is said last */
 }
 
 static void element(struct buf *b, const char *verb, const char *set, const char *fmt, ...)
@@ -182,14 +240,17 @@ static void port_elements(struct buf *b, const char *verb, const Net__Port *p)
 int table_make(struct table *t, const Net__State *s, struct err *e)
 {
 	struct buf b;
+	int r = first_time(t, e);
 
+	if (r < 0)
+		return r;
 	buf_init(&b, 0);
 	buf_adds(&b, rules);
 	for (size_t i = 0; i < s->n_networks; i++)
 		network_elements(&b, "add", s->networks[i]);
 	for (size_t i = 0; i < s->n_ports; i++)
 		port_elements(&b, "add", s->ports[i]);
-	return run(t, &b, e);
+	return run(t, &b, true, e);
 }
 
 /* Taking away what is not there would fail, slowly: it is put there first, in the same transaction. */
@@ -205,7 +266,7 @@ static int change(struct table *t, bool add, const Net__Network *n, const Net__P
 		if (p)
 			port_elements(&b, verbs[i], p);
 	}
-	return run(t, &b, e);
+	return run(t, &b, false, e);
 }
 
 int table_network_add(struct table *t, const Net__Network *n, struct err *e)

@@ -6,11 +6,17 @@
 #include "proto/net.pb-c.h"
 
 #define LINK_PREFIX "bt" /* of the host's ends: how the rules know them */
+#define TABLE_NAME  "berth"
 
 struct table;
 
 int table_open(struct table **ret, struct err *e);
 void table_close(struct table *t);
+
+/* Readable when others have changed the ruleset; -1 before the table is made first. */
+int table_fd(const struct table *t);
+/* What they did to ours ("removed by nft (pid 7)"), or NULL; until it is made again. */
+const char *table_touched(struct table *t);
 
 /* The whole table, with all that is in it, instead of what was there. */
 int table_make(struct table *t, const Net__State *s, struct err *e);

@@ -26,6 +26,11 @@
 #define AGAIN_NS (100 * NS_PER_MS)
 /* The kernel's lock may be held by the teardown of thousands; longer means that it hangs. */
 #define ANSWER_NS (60 * NS_PER_S)
+/* Our table is put back at once; for somebody who does not let it be, after so many times less and less often. */
+#define LOST_AT_ONCE  5u
+#define LOST_FIRST_NS (100 * NS_PER_MS)
+#define LOST_MOST_NS  (5 * NS_PER_S)
+#define LOST_QUIET_NS (10 * NS_PER_S)
 
 struct call {
 	struct list link; /* netd.calls, in order */
@@ -47,6 +52,9 @@ struct netd {
 	struct peer peer;
 	struct source exit;
 	struct timer timer; /* of its answer; of the next start */
+	struct timer lost;  /* of the table that is put back later */
+	uint64_t lost_at;
+	unsigned lost_times; /* since there was quiet */
 	int pidfd, group_fd;
 	char group[40];
 };
@@ -108,6 +116,7 @@ static void netd_down(struct netd *d)
 		call_free(first);
 	d->runs = d->sent = d->told = false;
 	timer_del(&d->timer);
+	timer_del(&d->lost);
 	peer_fini(&d->peer);
 	if (d->pidfd >= 0)
 		syscall(SYS_pidfd_send_signal, d->pidfd, SIGKILL, NULL, 0);
@@ -169,6 +178,35 @@ static void on_no_answer(struct timer *t)
 
 /* ---------------------------------------------------------------- what it says */
 
+static void on_lost_wait(struct timer *t)
+{
+	struct netd *d = container_of(t, struct netd, lost);
+
+	d->told = false;
+	netd_go_on(d);
+}
+
+static void table_lost(struct netd *d, const char *reason)
+{
+	uint64_t now = now_ns(), wait = 0;
+
+	if (now > d->lost_at + LOST_QUIET_NS)
+		d->lost_times = 0;
+	if (++d->lost_times > LOST_AT_ONCE)
+		wait = LOST_FIRST_NS << (d->lost_times - LOST_AT_ONCE - 1);
+	if (wait > LOST_MOST_NS) {
+		wait = LOST_MOST_NS;
+		d->lost_times--;
+	}
+	d->lost_at = now + wait;
+	if (wait)
+		log_warn("our nftables table was %s, once more: it is put back in %llu ms", reason,
+			 (unsigned long long)(wait / NS_PER_MS));
+	else
+		log_warn("our nftables table was %s: it is put back", reason);
+	timer_in(&d->sv->loop, &d->lost, wait, on_lost_wait);
+}
+
 static int on_record(struct peer *p, const void *data, size_t len, struct wire_fds *fds)
 {
 	struct netd *d = container_of(p, struct netd, peer);
@@ -177,6 +215,11 @@ static int on_record(struct peer *p, const void *data, size_t len, struct wire_f
 	const Net__Result *x;
 	struct err e;
 
+	if (m && m->body_case == NET__NET_MESSAGE__BODY_TABLE_LOST) {
+		table_lost(d, m->table_lost->reason ? m->table_lost->reason : "changed");
+		net__net_message__free_unpacked(m, NULL);
+		return 0;
+	}
 	if (!m || m->body_case != NET__NET_MESSAGE__BODY_RESULT || !first || !d->sent || m->id != first->id) {
 		if (m)
 			net__net_message__free_unpacked(m, NULL);
@@ -278,6 +321,8 @@ static void netd_go_on(struct netd *d)
 	struct err e;
 	int r = 0;
 
+	if (d->sent) /* its answer comes first */
+		return;
 	timer_del(&d->timer);
 	if (d->sv->recover) { /* what lives is not all known yet, and the rest would be removed */
 		timer_in(&d->sv->loop, &d->timer, 10 * NS_PER_MS, on_again);
@@ -292,7 +337,7 @@ static void netd_go_on(struct netd *d)
 	if (r == 0 && !d->told)
 		r = netd_tell_all(d, &e);
 	k = list_first(&d->calls, struct call, link);
-	if (r == 0 && k && !d->sent) {
+	if (r == 0 && k) {
 		r = call_send(d, k);
 		d->sent = r == 0;
 		timer_in(&d->sv->loop, &d->timer, ANSWER_NS, on_no_answer);

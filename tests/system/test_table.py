@@ -1,0 +1,143 @@
+"""What others do to our nftables table: it is put back at once, and nothing that is connected notices."""
+
+import json
+import re
+import subprocess
+
+import pytest
+
+from host import eventually
+from test_networks import addresses, inside, node, outside, sh, table  # noqa: F401 (a fixture)
+
+STREAM = ("import socket, sys\n"
+          "s = socket.create_connection((sys.argv[1], int(sys.argv[2])), 10); s.settimeout(10); n = 0; print('up', flush=True)\n"
+          "while True:\n s.sendall(b'%08d' % n); got = s.recv(8, socket.MSG_WAITALL)\n"
+          " assert got == b'%08d' % n, got\n n += 1\n if n % 50 == 0: print(n, flush=True)\n")
+ECHO = ("import socket, threading\ns = socket.create_server(('::', 80), family=socket.AF_INET6, dualstack_ipv6=True); print('up', flush=True)\n"
+        "def serve(c):\n while True:\n  x = c.recv(99)\n  if not x: return\n  c.sendall(x)\n"
+        "while True:\n threading.Thread(target=serve, args=(s.accept()[0],), daemon=True).start()\n")
+
+
+class Stream:
+    """Words that come back, one after the other, over one connection."""
+
+    def __init__(self, address, port, before=()):
+        self.p = subprocess.Popen([*before, "timeout", "40", "python3", "-c", STREAM, address, str(port)], stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, text=True)
+        self.n = 0
+        assert self.p.stdout.readline() == "up\n", self.p.stderr.read()
+
+    def goes_on(self):
+        """Words that were sent after now."""
+        for _ in range(3):
+            line = self.p.stdout.readline()
+            assert line and int(line) > self.n, "the connection broke after %d words: %s" % (self.n, self.p.stderr.read())
+            self.n = int(line)
+
+    def end(self):
+        self.p.terminate()
+        self.p.communicate()
+
+
+@pytest.fixture
+def streams(host, outside):  # noqa: F811
+    """One of each way that a packet goes by our table: published from outside (both families), and between containers."""
+    name, lease = node(host, "-p", "8080:80")
+    other, _ = node(host)
+    server = inside(host, name, ECHO)
+    assert server.stdout.readline() == "up\n"
+    eventually(lambda: outside.pings("2001:db8::1"), "IPv6 outside")
+    enter = ["nsenter", "-t", str(host.status(other)["pid"]), "-n"]
+    s = [Stream("192.0.2.1", 8080, outside.words()), Stream("2001:db8::1", 8080, outside.words()), Stream(addresses(lease)[0], 80, enter),
+         Stream(addresses(lease)[1], 80, enter)]
+    yield s
+    for x in s:
+        x.end()
+    # Whoever is killed with a connection keeps the namespace for as long as the kernel tries to say so.
+    eventually(lambda: not re.search("ESTAB|CLOSE-WAIT|LAST-ACK|FIN-WAIT", sh("nsenter", "-t", str(host.status(name)["pid"]), "-n", "ss", "-Htan")),
+               "both ends of each connection are closed")
+    server.terminate()
+
+
+def whole(leases):
+    """Our table as it should be, by what matters: each rule, and the port's elements."""
+    text = table_or_nothing()
+    return text.count("hook") and all(lease["host_link"] in text for lease in leases) and "masquerade" in text and "drop" in text and text
+
+
+def table_or_nothing():
+    return subprocess.run(["nft", "list", "table", "inet", "berth"], capture_output=True, text=True).stdout
+
+
+def handles(kind):
+    return [x[kind] for x in json.loads(sh("nft", "-j", "-a", "list", "table", "inet", "berth"))["nftables"] if kind in x]
+
+
+def test_connections_go_on_over_a_flush_of_the_ruleset_and_the_table_is_put_back_by_itself(host, streams):
+    before = table()
+    for _ in range(3):
+        for s in streams:
+            s.goes_on()
+        sh("nft", "flush", "ruleset")
+        for s in streams:
+            s.goes_on()
+        eventually(lambda: table_or_nothing() == before, "the same table")
+    assert "our nftables table was removed by nft" in host.log()
+
+
+def test_what_must_not_pass_does_not_pass_again_after_a_flush(host, outside):  # noqa: F811
+    a, la = node(host)
+    b, _ = node(host, "--cap-add", "NET_ADMIN")
+    host.berth("network", "create", "--subnet", "10.85.0.0/24", "walled")
+    c, _ = node(host, network="walled")
+    before = table()
+    sh("nft", "flush", "ruleset")
+    eventually(lambda: table_or_nothing() == before, "the same table")
+    outside.ways("10.209.0.0/16")
+    assert not outside.pings(addresses(la)[0])
+    assert host.berth("exec", c, "ping", "-c", "1", "-W", "1", addresses(la)[0], code=None).code
+    host.berth("exec", b, "ip", "addr", "add", "10.209.99.99/32", "dev", "eth0")
+    assert host.berth("exec", b, "ping", "-c", "1", "-W", "1", "-I", "10.209.99.99", addresses(la)[0], code=None).code
+
+
+@pytest.mark.parametrize("what", ["table", "rule", "chain", "element", "added"])
+def test_each_kind_of_change_by_others_is_undone(host, what):
+    _, (lease,) = node(host)
+    before = table()
+    if what == "table":
+        sh("nft", "delete", "table", "inet", "berth")
+    elif what == "rule":
+        r = next(r for r in handles("rule") if r["chain"] == "guard")
+        sh("nft", "delete", "rule", "inet", "berth", "guard", "handle", str(r["handle"]))
+    elif what == "chain":
+        sh("nft", "flush", "chain", "inet", "berth", "forward")
+    elif what == "element":
+        sh("nft", "flush", "set", "inet", "berth", "own4")
+    else:
+        sh("nft", "insert", "rule", "inet", "berth", "guard", "accept")
+    eventually(lambda: table_or_nothing() == before, "the same table")
+
+
+def test_our_own_changes_and_those_of_foreign_tables_put_nothing_back_and_foreign_tables_stay(host):
+    node(host)
+    handle, said = handles("table")[0]["handle"], host.log().count("our nftables table was")
+    sh("nft", "add table inet foreign; add chain inet foreign c { type filter hook forward priority 10; policy accept; }; add rule inet foreign c counter")
+    for _ in range(5):
+        name, _ = node(host)
+        sh("nft", "add", "rule", "inet", "foreign", "c", "counter")
+        host.berth("rm", "-f", name)
+    assert sh("nft", "list", "table", "inet", "foreign").count("counter") == 6 and handles("table")[0]["handle"] == handle
+    assert host.log().count("our nftables table was") == said
+    sh("nft", "delete", "table", "inet", "berth")
+    eventually(lambda: "hook" in table_or_nothing(), "put back")
+    assert sh("nft", "list", "table", "inet", "foreign").count("counter") == 6
+    sh("nft", "delete", "table", "inet", "foreign")
+
+
+def test_somebody_who_flushes_all_the_time_is_answered_less_and_less_often_and_the_table_is_there_in_the_end(host):
+    node(host)
+    before, said = table(), host.log().count("our nftables table was")
+    for _ in range(100):
+        subprocess.run(["nft", "delete", "table", "inet", "berth"], capture_output=True)
+    eventually(lambda: table_or_nothing() == before, "the table", 20)
+    assert 0 < host.log().count("our nftables table was") - said < 15
