@@ -20,7 +20,8 @@
 
 static const char *socket_path = "/run/berth/control.sock";
 static const char *image = "busybox";
-static unsigned pause_ms; /* between one sample and the next: what one start takes when nothing else is going on */
+static const char *network; /* of the containers, or none */
+static unsigned pause_ms;   /* between one sample and the next: what one start takes when nothing else is going on */
 
 static _Noreturn __attribute__((format(printf, 1, 2))) void die(const char *fmt, ...)
 {
@@ -118,6 +119,7 @@ static void ask_create(int sock, uint64_t id, const struct creation *c)
 {
 	Berth__RestartPolicy restart = BERTH__RESTART_POLICY__INIT;
 	Berth__ContainerSpec spec = BERTH__CONTAINER_SPEC__INIT;
+	Berth__NetworkAsk ask = BERTH__NETWORK_ASK__INIT, *asks[] = {&ask};
 	Berth__ContainerCreate create = BERTH__CONTAINER_CREATE__INIT;
 	Berth__Envelope env = BERTH__ENVELOPE__INIT;
 
@@ -125,6 +127,11 @@ static void ask_create(int sock, uint64_t id, const struct creation *c)
 	spec.command = c->argv;
 	while (c->argv[spec.n_command])
 		spec.n_command++;
+	if (network) {
+		ask.network = (char *)network;
+		spec.networks = asks;
+		spec.n_networks = 1;
+	}
 	spec.has_auto_remove = spec.auto_remove = c->auto_remove;
 	if (c->restart) {
 		restart.has_kind = 1;
@@ -786,7 +793,7 @@ static const struct row {
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: driver [-s SOCKET] [-i IMAGE] [-p PAUSE_MS] WHAT...\n");
+	fprintf(stderr, "usage: driver [-s SOCKET] [-i IMAGE] [-p PAUSE_MS] [-n NETWORK] WHAT...\n");
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		fprintf(stderr, "  %s %s\n", rows[i].name, rows[i].usage);
 	return 64;
@@ -797,11 +804,13 @@ int main(int argc, char **argv)
 	int opt;
 	size_t row;
 
-	while ((opt = getopt(argc, argv, "+s:i:p:")) != -1) {
+	while ((opt = getopt(argc, argv, "+s:i:p:n:")) != -1) {
 		if (opt == 's')
 			socket_path = optarg;
 		else if (opt == 'i')
 			image = optarg;
+		else if (opt == 'n')
+			network = optarg;
 		else if (opt == 'p')
 			pause_ms = (unsigned)number(optarg);
 		else

@@ -1,0 +1,138 @@
+"""The part `networks` of bench/run: what a network costs at the start and at the end of a container, with few and with many others, and what
+passes between two of them, beside podman with netavark.
+
+The driver's starts are from the request to the first instruction of the program, which is held until its interface is there: the same
+with and without a network, in turns. Traffic is iperf3's, run in the network namespaces of two containers, and from the host's."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+
+BESIDE = (0, 100, 1000, 5000)
+SECONDS = 3
+
+
+def missing():
+    return [t for t in ("podman", "iperf3", "iptables", "nsenter") if not shutil.which(t)] + \
+        ([] if os.path.exists("/usr/lib/podman/netavark") else ["netavark"])
+
+
+def sh(*argv, **kw):
+    r = subprocess.run([str(a) for a in argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=120, **kw)
+    if r.returncode:
+        raise RuntimeError("%s: %s" % (" ".join(map(str, argv)), (r.stderr or r.stdout).strip()[-500:]))
+    return r.stdout.strip()
+
+
+class Networks:
+    def __init__(self, b):
+        self.b = b
+        sh("ip", "link", "set", "lo", "up")
+
+    def driver(self, *args, network="default"):
+        return self.b.driver("-n", network, *args) if network else self.b.driver(*args)
+
+    # -------------------------------------------------------------- attach and detach
+
+    def starts(self, beside, some):
+        for how, network in (("with a network", "default"), ("without", None)):
+            got = self.driver("-p", "20", "first", some(100), network=network)
+            self.b.put("networks", "start %s, beside %d" % (how, beside), "berth", got["first"])
+            got = self.driver("starts", some(400), 10, network=network)
+            self.b.put("networks", "starts per second %s, beside %d" % (how, beside), "berth", dict(got["starts"], per_second=got["rate"]["per_second"]))
+
+    def density(self, rounds, some):
+        self.driver("lives", some(30))
+        for beside in BESIDE:
+            many = some(beside) if beside else 0
+            if many:
+                got = self.driver("fill", many, 20)
+                self.b.put("networks", "%d attached" % beside, "berth", got["fill"])
+            for _ in range(rounds if beside < 5000 else 1):
+                self.starts(beside, some)
+            if beside == 1000:
+                self.teardown(many, some)
+            elif many:
+                self.b.put("networks", "%d removed" % beside, "berth", self.driver("empty", many)["empty"])
+
+    def teardown(self, many, some):
+        """Starts while all of the others are removed."""
+        other = subprocess.Popen([self.b.driver_path, "-s", self.b.socket, "empty", str(many)], stdout=subprocess.PIPE, text=True)
+        got = self.driver("first", some(300))
+        self.b.put("networks", "start with a network, others torn down", "berth", got["first"])
+        name, n, rate = other.communicate()[0].split()
+        self.b.put("networks", "1000 removed", "berth", {"per_second": float(rate.split("=")[1])})
+
+    # -------------------------------------------------------------- traffic
+
+    def iperf(self, who, what, server, client, address):
+        """In the network namespaces of these two processes (client 0: the host's)."""
+        listen = subprocess.Popen(["nsenter", "-t", str(server), "-n", "iperf3", "-s", "-1"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            end = time.monotonic() + 10
+            words = (["nsenter", "-t", str(client), "-n"] if client else []) + ["iperf3", "-J", "-t", str(SECONDS), "-c", address]
+            words += ["-u", "-b", "0", "-l", "64"] if "packets" in what else []
+            while True:
+                r = subprocess.run(words, capture_output=True, text=True)
+                got = json.loads(r.stdout or "{}")
+                if "error" not in got and r.returncode == 0:
+                    break
+                if time.monotonic() > end:
+                    raise RuntimeError("iperf3 to %s: %s" % (address, got.get("error") or r.stderr))
+                time.sleep(0.1)
+            end = got["end"]
+            figure = {"per_second": round((end["sum"]["packets"] * (1 - end["sum"]["lost_percent"] / 100)) / end["sum"]["seconds"])} if "packets" in what else \
+                {"gbit_s": round(end["sum_received"]["bits_per_second"] / 1e9, 2)}
+            self.b.put("networks", what, who, figure)
+        finally:
+            listen.kill()
+            listen.wait()
+
+    def traffic_of(self, who, nodes):
+        (a, _), (c, address) = nodes
+        for what, client in (("TCP between containers", a), ("TCP from the host", 0), ("packets between containers", a), ("packets from the host", 0)):
+            self.iperf(who, what, c, client, address)
+
+    def berth_nodes(self):
+        nodes = []
+        for name in ("net-a", "net-b"):
+            self.b.berth("run", "-d", "--name", name, "--network", "default", "bench", "/bin/guest", "sleep")
+            c = json.loads(self.b.berth("inspect", name))[0]
+            nodes.append((c["status"]["pid"], c["networks"][0]["addresses"][0]))
+        return nodes
+
+    def podman_nodes(self):
+        conf = self.b.dir + "/containers.conf"
+        with open(conf, "w") as f:
+            f.write('[network]\nnetwork_backend = "netavark"\n')
+        os.environ["CONTAINERS_CONF"] = conf
+        self.podman = [*self.b.podman, "--network-config-dir", self.b.dir + "/podman-networks"]
+        sh(*self.podman, "network", "create", "bench-net")
+        nodes = []
+        for name in ("net-a", "net-b"):
+            sh(*self.podman, "run", "-d", "--name", name, "--pids-limit=-1", "--cgroups=disabled", "--network", "bench-net", "bench", "/bin/guest", "sleep")
+            c = json.loads(sh(*self.podman, "inspect", name))[0]
+            nodes.append((c["State"]["Pid"], c["NetworkSettings"]["Networks"]["bench-net"]["IPAddress"]))
+        return nodes
+
+    def podman_starts(self, some):
+        for who, argv in (("podman", [*self.podman, "run", "--rm", "--pids-limit=-1", "--cgroups=disabled", "--network"]), ("berth", [self.b.build + "/berth", "run", "--rm", "--network"])):
+            for how, network in (("with a network", "bench-net" if who == "podman" else "default"), ("without", "none")):
+                got = self.b.commands(who, some(20), [*argv, network, "bench", "/bin/guest", "exit", "0"])
+                self.b.put("networks", "command line %s" % how, who, got[who])
+
+    def traffic(self, rounds, some):
+        sides = {"berth": self.berth_nodes(), "podman": self.podman_nodes()}
+        for _ in range(rounds):
+            for who, nodes in sides.items():
+                self.traffic_of(who, nodes)
+            self.podman_starts(some)
+        self.b.berth("rm", "-f", "net-a", "net-b")
+        sh(*self.podman, "rm", "-f", "-t", "0", "net-a", "net-b")
+        sh(*self.podman, "network", "rm", "bench-net")
+
+    def run(self, rounds, some):
+        self.traffic(rounds, some)
+        self.density(rounds, some)
