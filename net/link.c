@@ -88,7 +88,7 @@ int link_lone_add(struct nl *nl, const char *name, struct err *e)
 	return r < 0 && r != -EEXIST ? err_set(e, -r, "network", "make the link %s", name) : 0;
 }
 
-int link_up(struct nl *nl, int index, struct err *e)
+static int bring_up(struct nl *nl, int index, const uint32_t *group, struct err *e)
 {
 	struct nlmsghdr *h;
 	struct ifinfomsg *info = link_request(nl, RTM_NEWLINK, 0, &h);
@@ -96,8 +96,35 @@ int link_up(struct nl *nl, int index, struct err *e)
 
 	info->ifi_index = index;
 	info->ifi_flags = info->ifi_change = IFF_UP;
+	if (group)
+		mnl_attr_put_u32(h, IFLA_GROUP, *group);
 	r = nl_talk(nl, h, NULL, NULL);
 	return r < 0 ? err_set(e, -r, "network", "bring link %d up", index) : 0;
+}
+
+int link_up(struct nl *nl, int index, struct err *e)
+{
+	return bring_up(nl, index, NULL, e);
+}
+
+int link_up_in_group(struct nl *nl, int index, uint32_t group, struct err *e)
+{
+	return bring_up(nl, index, &group, e);
+}
+
+int link_group(struct nl *nl, const char *name, uint32_t group, struct err *e)
+{
+	struct nlmsghdr *h;
+	struct ifinfomsg *info;
+	int index = link_index(nl, name), r = index;
+
+	if (index > 0) {
+		info = link_request(nl, RTM_NEWLINK, 0, &h);
+		info->ifi_index = index;
+		mnl_attr_put_u32(h, IFLA_GROUP, group);
+		r = nl_talk(nl, h, NULL, NULL);
+	}
+	return r < 0 && r != -ENODEV ? err_set(e, -r, "network", "give the link %s its group", name) : 0;
 }
 
 int link_del(struct nl *nl, const char *name, struct err *e)
@@ -112,22 +139,30 @@ int link_del(struct nl *nl, const char *name, struct err *e)
 }
 
 struct link_walk {
-	void (*fn)(void *arg, const char *name);
+	void (*fn)(void *arg, const char *name, uint32_t group);
 	void *arg;
 };
 
 static int tell_name(const struct nlmsghdr *h, void *arg)
 {
 	struct link_walk *w = arg;
+	const char *name = NULL;
 	struct nlattr *a;
+	uint32_t group = 0;
 
-	mnl_attr_for_each(a, h, sizeof(struct ifinfomsg)) if (mnl_attr_get_type(a) == IFLA_IFNAME &&
-							      mnl_attr_validate(a, MNL_TYPE_NUL_STRING) == 0)
-		w->fn(w->arg, mnl_attr_get_str(a));
+	mnl_attr_for_each(a, h, sizeof(struct ifinfomsg))
+	{
+		if (mnl_attr_get_type(a) == IFLA_IFNAME && mnl_attr_validate(a, MNL_TYPE_NUL_STRING) == 0)
+			name = mnl_attr_get_str(a);
+		else if (mnl_attr_get_type(a) == IFLA_GROUP && mnl_attr_validate(a, MNL_TYPE_U32) == 0)
+			group = mnl_attr_get_u32(a);
+	}
+	if (name)
+		w->fn(w->arg, name, group);
 	return MNL_CB_OK;
 }
 
-int link_each(struct nl *nl, void (*fn)(void *arg, const char *name), void *arg, struct err *e)
+int link_each(struct nl *nl, void (*fn)(void *arg, const char *name, uint32_t group), void *arg, struct err *e)
 {
 	struct link_walk w = {fn, arg};
 	struct nlmsghdr *h;

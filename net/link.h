@@ -20,9 +20,12 @@ int link_pair_add(struct nl *nl, const char *host, const char *inside, int ns_fd
 /* One that leads nowhere, to have addresses: a dummy, or on a kernel without those a bridge without ports. */
 int link_lone_add(struct nl *nl, const char *name, struct err *e);
 int link_up(struct nl *nl, int index, struct err *e);
+/* The same, with the number by which the rules know it (ip-link(8) calls it a group). */
+int link_up_in_group(struct nl *nl, int index, uint32_t group, struct err *e);
+int link_group(struct nl *nl, const char *name, uint32_t group, struct err *e);
 int link_del(struct nl *nl, const char *name, struct err *e);
-/* Every link, by name. */
-int link_each(struct nl *nl, void (*fn)(void *arg, const char *name), void *arg, struct err *e);
+/* Every link, by name, and its group. */
+int link_each(struct nl *nl, void (*fn)(void *arg, const char *name, uint32_t group), void *arg, struct err *e);
 
 int address_put(struct nl *nl, int index, const struct ip *ip, unsigned prefix, struct err *e);
 int address_del(struct nl *nl, int index, const struct ip *ip, unsigned prefix, struct err *e);

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/own.h"
+#include "net/group.h"
 #include "net/link.h"
 #include "net/routed.h"
 #include "net/table.h"
@@ -72,40 +73,67 @@ static bool network_is_sound(const Net__Network *n, struct err *e)
 	return sound;
 }
 
+/* ---------------------------------------------------------------- links that are there already */
+
+#define LINKS_AT_ONCE 1024u
+
+struct wrong {
+	char name[16];
+	const Net__Port *port; /* whose it is; NULL: nobody's any more */
+};
+
 struct known {
-	const Net__State *state;
-	char (*gone)[16]; /* names of links of ours that nobody has any more */
+	const Net__Port **ports; /* by name */
+	size_t n_ports;
+	struct wrong *wrong;
 	size_t n, max;
 };
 
-static void link_look(void *arg, const char *name)
+static int by_link(const void *a, const void *b)
+{
+	return strcmp((*(const Net__Port *const *)a)->host_link, (*(const Net__Port *const *)b)->host_link);
+}
+
+static void link_look(void *arg, const char *name, uint32_t group)
 {
 	struct known *k = arg;
+	Net__Port like = NET__PORT__INIT, *p = &like;
+	const Net__Port **found;
 
 	if (strncmp(name, LINK_PREFIX, strlen(LINK_PREFIX)) != 0 || k->n == k->max)
 		return;
-	for (size_t i = 0; i < k->state->n_ports; i++)
-		if (!strcmp(k->state->ports[i]->host_link, name))
-			return;
-	snprintf(k->gone[k->n++], sizeof k->gone[0], "%s", name);
+	like.host_link = (char *)(uintptr_t)name;
+	found = k->n_ports ? bsearch(&p, k->ports, k->n_ports, sizeof *k->ports, by_link) : NULL;
+	if (found && (*found)->policy == group)
+		return;
+	k->wrong[k->n].port = found ? *found : NULL;
+	snprintf(k->wrong[k->n++].name, sizeof k->wrong[0].name, "%s", name);
 }
 
+/* Links of ours that nobody has any more go; the others get the group that they should have. */
 static int links_sweep(struct worker *w, const Net__State *s, struct err *e)
 {
-	AUTO_FREE char(*gone)[16] = calloc(1024, sizeof *gone);
-	struct known k = {.state = s, .gone = gone, .max = 1024};
+	AUTO_FREE struct wrong *wrong = calloc(LINKS_AT_ONCE, sizeof *wrong);
+	AUTO_FREE const Net__Port **ports = calloc(s->n_ports + 1, sizeof *ports);
+	struct known k = {.ports = ports, .n_ports = s->n_ports, .wrong = wrong, .max = LINKS_AT_ONCE};
 	int r;
 
-	if (!gone)
+	if (!wrong || !ports)
 		return err_set(e, ENOMEM, "network", "no memory");
+	if (s->n_ports)
+		memcpy(ports, s->ports, s->n_ports * sizeof *ports);
+	qsort(ports, s->n_ports, sizeof *ports, by_link);
 	do {
 		k.n = 0;
 		r = link_each(&w->host, link_look, &k, e);
 		for (size_t i = 0; i < k.n && r == 0; i++)
-			r = link_del(&w->host, gone[i], e);
+			r = wrong[i].port ? link_group(&w->host, wrong[i].name, wrong[i].port->policy, e)
+					  : link_del(&w->host, wrong[i].name, e);
 	} while (r == 0 && k.n == k.max);
 	return r;
 }
+
+/* ---------------------------------------------------------------- what it does */
 
 static int do_state(struct worker *w, const Net__State *s, struct err *e)
 {
@@ -116,6 +144,9 @@ static int do_state(struct worker *w, const Net__State *s, struct err *e)
 			return -EINVAL;
 	for (size_t i = 0; i < s->n_ports; i++)
 		if (!port_is_sound(s->ports[i], e))
+			return -EINVAL;
+	for (size_t i = 0; i < s->n_groups; i++)
+		if (!group_is_sound(s->groups[i], e))
 			return -EINVAL;
 	/* The rules first: nothing passes that they would not let. */
 	r = table_make(w->table, s, e);
@@ -184,6 +215,15 @@ static int do_detach(struct worker *w, const Net__Port *p, struct err *e)
 	return port_is_sound(p, e) ? table_port_del(w->table, p, e) : -EINVAL;
 }
 
+static int do_port_update(struct worker *w, const Net__PortUpdate *u, struct err *e)
+{
+	int r = port_is_sound(u->was, e) && port_is_sound(u->port, e) ? 0 : -EINVAL;
+
+	if (r == 0)
+		r = table_port_change(w->table, u->was, u->port, e);
+	return r < 0 ? r : link_group(&w->host, u->port->host_link, u->port->policy, e);
+}
+
 static int do_message(struct worker *w, const Net__NetMessage *m, int fd, struct err *e)
 {
 	switch (m->body_case) {
@@ -197,6 +237,18 @@ static int do_message(struct worker *w, const Net__NetMessage *m, int fd, struct
 		return do_attach(w, m->attach->port, fd, e);
 	case NET__NET_MESSAGE__BODY_DETACH:
 		return do_detach(w, m->detach->port, e);
+	case NET__NET_MESSAGE__BODY_PORT_UPDATE:
+		return do_port_update(w, m->port_update, e);
+	case NET__NET_MESSAGE__BODY_GROUP_PUT:
+		return group_is_sound(m->group_put->group, e) ? table_group_put(w->table, m->group_put->group, e)
+							      : -EINVAL;
+	case NET__NET_MESSAGE__BODY_GROUP_DELETE:
+		return table_group_del(w->table, m->group_delete->key, e);
+	case NET__NET_MESSAGE__BODY_POLICY_PUT:
+		return m->policy_put->policy ? table_policy_put(w->table, m->policy_put->policy, e)
+					     : err_set(e, EINVAL, "network", "not a policy");
+	case NET__NET_MESSAGE__BODY_POLICY_DELETE:
+		return table_policy_del(w->table, m->policy_delete->key, e);
 	default:
 		return err_set(e, EPROTO, "network", "a message that this berth-net does not know");
 	}

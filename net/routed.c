@@ -180,7 +180,7 @@ int routed_attach(struct nl *host, struct nl *inside, int ns_fd, const Net__Port
 	if (outer < 0 || inner < 0)
 		return err_set(e, ENODEV, "network", "the pair of links %s and %s is gone again", p->host_link,
 			       p->link);
-	r = link_up(host, outer, e);
+	r = link_up_in_group(host, outer, p->policy, e);
 	if (r == 0 && p->n_published)
 		r = loopback_let(p->host_link, e);
 	if (r == 0)

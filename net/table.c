@@ -2,11 +2,17 @@
  *
  * What the rules do: a container may send only from its own addresses (guard); containers of one network reach each other, those of
  * different networks do not (between); from outside comes only what was asked for (into), or goes to a port that is published; what leaves
- * the host has its address, where the network wants that. An accept of ours ends nothing but our own chain: a drop in somebody else's table stands. */
+ * the host has its address, where the network wants that. An accept of ours ends nothing but our own chain: a drop in somebody else's table stands.
+ *
+ * What has security groups is measured by them beside that: `leave` when it comes from the interface, `enter` when it goes to it, the host's own packets
+ * too. Both see the addresses of containers, and where a packet really comes from: after the one translation, before the other. The interface is known by
+ * the group of its link, a number that the kernel has with the link, so nothing is looked up for it and nothing marked; 0 has no groups. */
 #include "net/table.h"
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "net/element.h"
+#include "net/group.h"
 #include "net/others.h"
 
 #include <arpa/inet.h>
@@ -20,6 +26,7 @@ struct table {
 	struct nft_ctx *nft;
 	struct others others;
 	bool made;
+	struct element_socket *elements;
 };
 
 static const char rules[] =
@@ -36,12 +43,18 @@ static const char rules[] =
 	" map to6 { type inet_proto . inet_service : ipv6_addr . inet_service; }\n"
 	" map at4 { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; }\n"
 	" map at6 { type ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service; }\n"
+	" set spoofing { type ifname; }\n"
+	" set gateways4 { type ipv4_addr; }\n"
+	" set gateways6 { type ipv6_addr; }\n"
+	" map enter { type devgroup . ct_dir : verdict; }\n"
+	" map leave { type devgroup . ct_dir : verdict; }\n"
 	" chain prerouting { type filter hook prerouting priority raw; policy accept;\n"
 	"  iifname \"" LINK_PREFIX "*\" jump guard\n"
 	" }\n"
 	" chain guard {\n"
 	/* The links take packets for the host's loopback, so that what is published there can be answered: not from containers. */
 	"  ip daddr 127.0.0.0/8 drop\n"
+	"  iifname @spoofing return\n"
 	"  iifname . ether saddr . ip saddr @own4 return\n"
 	"  iifname . ether saddr . ip6 saddr @own6 return\n"
 	"  ip6 saddr { ::, fe80::/64 } icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit,\n"
@@ -63,6 +76,28 @@ static const char rules[] =
 	" chain forward { type filter hook forward priority filter; policy accept;\n"
 	"  iifname \"" LINK_PREFIX "*\" oifname \"" LINK_PREFIX "*\" jump between\n"
 	"  iifname != \"" LINK_PREFIX "*\" oifname \"" LINK_PREFIX "*\" jump into\n"
+	" }\n"
+	" chain leave { type filter hook prerouting priority -90; policy accept;\n"
+	"  iifname != \"" LINK_PREFIX "*\" accept\n"
+	"  iifgroup 0 accept\n"
+	/* Without neighbours there is no IPv6; and the names of a network are the host's service, not a stranger's. */
+	"  icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit,\n"
+	"   mld-listener-report, mld2-listener-report, mld-listener-done } accept\n"
+	"  meta l4proto { tcp, udp } th dport 53 ip daddr @gateways4 accept\n"
+	"  meta l4proto { tcp, udp } th dport 53 ip6 daddr @gateways6 accept\n"
+	"  meta l4proto { icmp, icmpv6 } ct state related accept\n"
+	"  iifgroup . ct direction vmap @leave\n"
+	"  drop\n"
+	" }\n"
+	" chain enter { type filter hook postrouting priority 0; policy accept;\n"
+	"  oifname != \"" LINK_PREFIX "*\" accept\n"
+	"  oifgroup 0 accept\n"
+	"  icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, mld-listener-query } accept\n"
+	"  meta l4proto { tcp, udp } th sport 53 ip saddr @gateways4 ct direction reply accept\n"
+	"  meta l4proto { tcp, udp } th sport 53 ip6 saddr @gateways6 ct direction reply accept\n"
+	"  meta l4proto { icmp, icmpv6 } ct state related accept\n"
+	"  oifgroup . ct direction vmap @enter\n"
+	"  drop\n"
 	" }\n"
 	" chain postrouting { type nat hook postrouting priority srcnat; policy accept;\n"
 	/* What was published comes back to a container, perhaps the same: it answers the host, else its answer would not come back this way. */
@@ -96,6 +131,10 @@ int table_open(struct table **ret, struct err *e)
 		table_close(t);
 		return err_set(e, ENOMEM, "nftables", "open libnftables");
 	}
+	if (element_socket_open(&t->elements, e) < 0) {
+		table_close(t);
+		return -e->code;
+	}
 	*ret = t;
 	return 0;
 }
@@ -104,6 +143,8 @@ void table_close(struct table *t)
 {
 	if (t && t->nft)
 		nft_ctx_free(t->nft);
+	if (t)
+		element_socket_close(t->elements);
 	free(t);
 }
 
@@ -175,70 +216,204 @@ const char *table_touched(struct table *t)
 	return t->others.reason[0] ? t->others.reason : NULL; /* who it was is said last */
 }
 
-static void element(struct buf *b, const char *verb, const char *set, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
-
-static void element(struct buf *b, const char *verb, const char *set, const char *fmt, ...)
-{
-	va_list ap;
-
-	buf_printf(b, "%s element inet berth %s { ", verb, set);
-	va_start(ap, fmt);
-	buf_vprintf(b, fmt, ap);
-	va_end(ap);
-	buf_adds(b, " }\n");
-}
+/* ---------------------------------------------------------------- networks */
 
 static void network_elements(struct buf *b, const char *verb, const Net__Network *n)
 {
-	for (size_t i = 0; n->masquerade && i < n->n_subnets; i++) {
+	for (size_t i = 0; i < n->n_subnets; i++) {
 		const Net__Subnet *s = n->subnets[i];
 		char text[INET6_ADDRSTRLEN];
 		bool six = s->network.len == 16;
+		int family = six ? AF_INET6 : AF_INET;
 
-		if (inet_ntop(six ? AF_INET6 : AF_INET, s->network.data, text, sizeof text))
-			element(b, verb, six ? "masked6" : "masked4", "%s/%u", text, s->prefix);
+		if (inet_ntop(family, s->gateway.data, text, sizeof text))
+			buf_printf(b, "%s element inet berth gateways%c { %s }\n", verb, six ? '6' : '4', text);
+		if (n->masquerade && inet_ntop(family, s->network.data, text, sizeof text))
+			buf_printf(b, "%s element inet berth masked%c { %s/%u }\n", verb, six ? '6' : '4', text,
+				   s->prefix);
 	}
 }
 
-static void published_element(struct buf *b, const char *verb, const Net__Published *p, const ProtobufCBinaryData *to)
+int table_network_add(struct table *t, const Net__Network *n, struct err *e)
 {
-	char from_text[INET6_ADDRSTRLEN], to_text[INET6_ADDRSTRLEN];
+	struct buf b;
+
+	buf_init(&b, 0);
+	network_elements(&b, "add", n);
+	return run(t, &b, false, e);
+}
+
+int table_network_del(struct table *t, const Net__Network *n, struct err *e)
+{
+	struct buf b;
+
+	buf_init(&b, 0);
+	network_elements(&b, "add", n); /* what is not there could not be deleted */
+	network_elements(&b, "delete", n);
+	return run(t, &b, false, e);
+}
+
+/* ---------------------------------------------------------------- ports */
+
+static void published_element(struct elements *list, const Net__Published *p, const ProtobufCBinaryData *to)
+{
 	bool six = to->len == 16;
-	int family = six ? AF_INET6 : AF_INET;
+	struct element el;
 
 	if (p->host_ip.len && p->host_ip.len != to->len)
 		return;
-	inet_ntop(family, to->data, to_text, sizeof to_text);
-	if (!p->host_ip.len) {
-		element(b, verb, six ? "to6" : "to4", "%u . %u : %s . %u", p->protocol, p->host_port, to_text, p->port);
-		return;
+	if (p->host_ip.len) {
+		element_in(&el, six ? "at6" : "at4");
+		element_ip(&el, &p->host_ip);
+	} else {
+		element_in(&el, six ? "to6" : "to4");
 	}
-	inet_ntop(family, p->host_ip.data, from_text, sizeof from_text);
-	element(b, verb, six ? "at6" : "at4", "%s . %u . %u : %s . %u", from_text, p->protocol, p->host_port, to_text,
-		p->port);
+	element_protocol(&el, p->protocol);
+	element_port(&el, p->host_port);
+	element_gives(&el);
+	element_ip(&el, to);
+	element_port(&el, p->port);
+	elements_add(list, &el);
 }
 
-static void port_elements(struct buf *b, const char *verb, const Net__Port *p)
+static void address_elements(struct elements *list, const Net__Port *p, const ProtobufCBinaryData *ip)
 {
-	const uint8_t *m = p->mac.data;
+	bool six = ip->len == 16;
+	char set[ELEMENT_SET];
+	struct element el;
 
-	for (size_t i = 0; i < p->n_addresses; i++) {
-		bool six = p->addresses[i].len == 16;
-		char text[INET6_ADDRSTRLEN];
-
-		if (inet_ntop(six ? AF_INET6 : AF_INET, p->addresses[i].data, text, sizeof text))
-			element(b, verb, six ? "own6" : "own4", "\"%s\" . %02x:%02x:%02x:%02x:%02x:%02x . %s",
-				p->host_link, m[0], m[1], m[2], m[3], m[4], m[5], text);
-		for (size_t k = 0; k < p->n_published; k++)
-			published_element(b, verb, p->published[k], &p->addresses[i]);
+	element_in(&el, six ? "own6" : "own4");
+	element_link(&el, p->host_link);
+	element_mac(&el, p->mac.data);
+	element_ip(&el, ip);
+	elements_add(list, &el);
+	for (size_t i = 0; i < p->n_published; i++)
+		published_element(list, p->published[i], ip);
+	for (size_t i = 0; i < p->n_groups; i++) {
+		GROUP_SET(set, p->groups[i], six);
+		element_in(&el, set);
+		element_ip(&el, ip);
+		elements_add(list, &el);
 	}
-	element(b, verb, "network_of", "\"%s\" : %u", p->host_link, p->network_key);
-	element(b, verb, "members", "\"%s\" . %u", p->host_link, p->network_key);
+}
+
+/* All that the table has of a port. */
+static void port_elements(struct elements *list, const Net__Port *p)
+{
+	struct element el;
+
+	for (size_t i = 0; i < p->n_addresses; i++)
+		address_elements(list, p, &p->addresses[i]);
+	element_in(&el, "network_of");
+	element_link(&el, p->host_link);
+	element_gives(&el);
+	element_number(&el, p->network_key);
+	elements_add(list, &el);
+	element_in(&el, "members");
+	element_link(&el, p->host_link);
+	element_number(&el, p->network_key);
+	elements_add(list, &el);
+	if (p->allow_spoofing) {
+		element_in(&el, "spoofing");
+		element_link(&el, p->host_link);
+		elements_add(list, &el);
+	}
+}
+
+int table_port_change(struct table *t, const Net__Port *was, const Net__Port *p, struct err *e)
+{
+	struct elements gone = {0}, come = {0};
+	int r;
+
+	if (was)
+		port_elements(&gone, was);
+	if (p)
+		port_elements(&come, p);
+	others_mute(&t->others);
+	r = elements_change(t->elements, &gone, &come, e);
+	others_unmute(&t->others);
+	elements_fini(&gone);
+	elements_fini(&come);
+	return r;
+}
+
+int table_port_add(struct table *t, const Net__Port *p, struct err *e)
+{
+	return table_port_change(t, NULL, p, e);
+}
+
+int table_port_del(struct table *t, const Net__Port *p, struct err *e)
+{
+	return table_port_change(t, p, NULL, e);
+}
+
+/* ---------------------------------------------------------------- groups */
+
+int table_group_put(struct table *t, const Net__Group *g, struct err *e)
+{
+	struct buf b;
+
+	buf_init(&b, 0);
+	group_sets_text(&b, g);
+	group_rules_text(&b, g);
+	return run(t, &b, false, e);
+}
+
+int table_group_del(struct table *t, uint32_t key, struct err *e)
+{
+	struct buf b;
+
+	buf_init(&b, 0);
+	group_gone_text(&b, key);
+	return run(t, &b, false, e);
+}
+
+int table_policy_put(struct table *t, const Net__Policy *p, struct err *e)
+{
+	struct buf b;
+
+	buf_init(&b, 0);
+	policy_text(&b, p);
+	return run(t, &b, false, e);
+}
+
+int table_policy_del(struct table *t, uint32_t key, struct err *e)
+{
+	struct buf b;
+
+	buf_init(&b, 0);
+	policy_gone_text(&b, key);
+	return run(t, &b, false, e);
+}
+
+/* ---------------------------------------------------------------- everything */
+
+static int by_set(const void *a, const void *b)
+{
+	return strcmp(((const struct element *)a)->set, ((const struct element *)b)->set);
+}
+
+/* All elements of a set in one command: they are read some twenty times as fast as each in its own. */
+static void elements_text(struct buf *b, struct elements *list)
+{
+	if (list->n)
+		qsort(list->v, list->n, sizeof *list->v, by_set);
+	for (size_t i = 0; i < list->n; i++) {
+		bool first = !i || strcmp(list->v[i].set, list->v[i - 1].set) != 0;
+
+		if (first)
+			buf_printf(b, "%sadd element inet berth %s { ", i ? " }\n" : "", list->v[i].set);
+		else
+			buf_adds(b, ", ");
+		element_text(b, &list->v[i]);
+	}
+	buf_adds(b, list->n ? " }\n" : "");
+	b->failed |= list->failed;
 }
 
 int table_make(struct table *t, const Net__State *s, struct err *e)
 {
+	struct elements list = {0};
 	struct buf b;
 	int r = first_time(t, e);
 
@@ -246,45 +421,17 @@ int table_make(struct table *t, const Net__State *s, struct err *e)
 		return r;
 	buf_init(&b, 0);
 	buf_adds(&b, rules);
+	for (size_t i = 0; i < s->n_groups; i++)
+		group_sets_text(&b, s->groups[i]);
+	for (size_t i = 0; i < s->n_groups; i++)
+		group_rules_text(&b, s->groups[i]);
+	for (size_t i = 0; i < s->n_policies; i++)
+		policy_text(&b, s->policies[i]);
 	for (size_t i = 0; i < s->n_networks; i++)
 		network_elements(&b, "add", s->networks[i]);
 	for (size_t i = 0; i < s->n_ports; i++)
-		port_elements(&b, "add", s->ports[i]);
+		port_elements(&list, s->ports[i]);
+	elements_text(&b, &list);
+	elements_fini(&list);
 	return run(t, &b, true, e);
-}
-
-/* Taking away what is not there would fail, slowly: it is put there first, in the same transaction. */
-static int change(struct table *t, bool add, const Net__Network *n, const Net__Port *p, struct err *e)
-{
-	static const char *const verbs[] = {"add", "delete"};
-	struct buf b;
-
-	buf_init(&b, 0);
-	for (int i = 0; i < (add ? 1 : 2); i++) {
-		if (n)
-			network_elements(&b, verbs[i], n);
-		if (p)
-			port_elements(&b, verbs[i], p);
-	}
-	return run(t, &b, false, e);
-}
-
-int table_network_add(struct table *t, const Net__Network *n, struct err *e)
-{
-	return change(t, true, n, NULL, e);
-}
-
-int table_network_del(struct table *t, const Net__Network *n, struct err *e)
-{
-	return change(t, false, n, NULL, e);
-}
-
-int table_port_add(struct table *t, const Net__Port *p, struct err *e)
-{
-	return change(t, true, NULL, p, e);
-}
-
-int table_port_del(struct table *t, const Net__Port *p, struct err *e)
-{
-	return change(t, false, NULL, p, e);
 }

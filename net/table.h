@@ -1,5 +1,5 @@
-/* net/table.h - the nftables table `inet berth`: rules that never change, and sets and maps of which a port is an element. By
- * libnftables; each call is one transaction. Nobody else's table is touched. */
+/* net/table.h - the nftables table `inet berth`: rules that never change, the chains of security groups, and sets and maps of which a port
+ * is an element. Rules are written by libnftables, elements by net/element.h; each call is one transaction. Nobody else's table is touched. */
 #pragma once
 
 #include "base/err.h"
@@ -24,3 +24,9 @@ int table_network_add(struct table *t, const Net__Network *n, struct err *e);
 int table_network_del(struct table *t, const Net__Network *n, struct err *e);
 int table_port_add(struct table *t, const Net__Port *p, struct err *e);
 int table_port_del(struct table *t, const Net__Port *p, struct err *e);
+int table_port_change(struct table *t, const Net__Port *was, const Net__Port *p, struct err *e);
+
+int table_group_put(struct table *t, const Net__Group *g, struct err *e);
+int table_group_del(struct table *t, uint32_t key, struct err *e);
+int table_policy_put(struct table *t, const Net__Policy *p, struct err *e);
+int table_policy_del(struct table *t, uint32_t key, struct err *e);

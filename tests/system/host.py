@@ -375,7 +375,7 @@ class Host:
         left += ["route " + x for x in (run("ip", "route") + run("ip", "-6", "route")).splitlines() if " dev bt" in x]
         for part in json.loads(run("nft", "-j", "list", "table", "inet", "berth") or "{}").get("nftables", []):
             s = part.get("set") or part.get("map")
-            if s and not s["name"].startswith("masked"):
+            if s and not s["name"].startswith(("masked", "gateways")):
                 left += ["element %s of %s" % (json.dumps(x), s["name"]) for x in s.get("elem", [])]
         return left
 

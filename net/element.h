@@ -1,0 +1,59 @@
+/* net/element.h - an element of a set or map of our table, made of typed parts; and many of them changed at once.
+ *
+ * Two forms of the same: text for libnftables, when the whole table is made, and netlink attributes for single changes: these are some
+ * 4 us each, text 60 to 100, and text first asks the kernel for the names of all sets and chains that there are. */
+#pragma once
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <protobuf-c/protobuf-c.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ELEMENT_SET   32
+#define ELEMENT_PARTS 6
+
+enum part_kind { PART_LINK, PART_MAC, PART_IP, PART_NUMBER, PART_PROTOCOL, PART_PORT };
+
+struct part {
+	enum part_kind kind;
+	uint8_t len; /* of byte: 4 or 16 of an address */
+	uint8_t byte[16];
+};
+
+struct element {
+	char set[ELEMENT_SET];
+	unsigned n, n_key; /* parts; those of the key, the others are what a map has for it */
+	struct part part[ELEMENT_PARTS];
+};
+
+/* element_in(&e, "own4"); element_link(&e, "bt1") …; element_gives(&e) in a map, between the key and what it gives. */
+void element_in(struct element *e, const char *set);
+void element_gives(struct element *e);
+void element_link(struct element *e, const char *name);
+void element_mac(struct element *e, const uint8_t mac[6]);
+void element_ip(struct element *e, const ProtobufCBinaryData *ip); /* 4 or 16 bytes */
+void element_number(struct element *e, uint32_t number);	   /* a mark */
+void element_protocol(struct element *e, uint32_t protocol);
+void element_port(struct element *e, uint32_t port);
+
+bool element_is(const struct element *a, const struct element *b);
+void element_text(struct buf *b, const struct element *e);
+
+struct elements {
+	struct element *v; /* owned */
+	size_t n, max;
+	bool failed;
+};
+
+void elements_add(struct elements *list, const struct element *e);
+void elements_fini(struct elements *list);
+
+struct element_socket;
+
+int element_socket_open(struct element_socket **ret, struct err *e);
+void element_socket_close(struct element_socket *s);
+/* One transaction: what goes, where it is there, and what comes. Neither is an error if it is so already. */
+int elements_change(struct element_socket *s, const struct elements *gone, const struct elements *come, struct err *e);

@@ -1,0 +1,23 @@
+/* net/group.h - security groups as text for libnftables: chains that accept. net/table.c has where they are asked.
+ *
+ * A group has four chains: what may come in and what may go out, and for each the answers to it, where source and destination have changed
+ * places. So a packet of a connection is measured by today's rules in both directions, and a rule that is gone ends what it had let. A policy is
+ * the groups that an interface has; interfaces with the same ones share it. */
+#pragma once
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "proto/net.pb-c.h"
+
+#define GROUPS_OF_A_PORT 16u
+
+bool group_is_sound(const Net__Group *g, struct err *e);
+void group_sets_text(struct buf *b, const Net__Group *g);  /* before the rules of any: they name each other's sets */
+void group_rules_text(struct buf *b, const Net__Group *g); /* instead of those that are there */
+void group_gone_text(struct buf *b, uint32_t key);	   /* of no policy and no rule any more */
+
+void policy_text(struct buf *b, const Net__Policy *p);
+void policy_gone_text(struct buf *b, uint32_t key);
+
+/* The set of the addresses of a group's members. */
+#define GROUP_SET(buf, key, six) snprintf(buf, sizeof(buf), "g%u_%c", key, (six) ? '6' : '4')
