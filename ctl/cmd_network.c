@@ -5,6 +5,8 @@
 #include "ctl/spec_flags.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* ---------------------------------------------------------------- create */
 
@@ -89,6 +91,79 @@ static int inspect_network(struct app *app, void *opts, char **operands, unsigne
 	return inspect_run(app, opts, &kind, operands, n);
 }
 
+/* ---------------------------------------------------------------- drivers */
+
+static const char *driver_id(const void *object, char buf[PRINT_SIZE])
+{
+	(void)buf;
+	return ((const Berth__NetworkDriver *)object)->name;
+}
+
+static bool is_among(const char *word, char *const *words, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(words[i], word))
+			return true;
+	return false;
+}
+
+/* A line for each feature, a column for each driver: there are more features. */
+static void drivers_table(Berth__NetworkDriver *const *drivers, size_t n)
+{
+	struct column *columns = mem_zero((n + 1) * sizeof *columns);
+	char(*titles)[PRINT_SIZE] = mem_zero(n * sizeof *titles);
+	struct table *t;
+
+	columns[0].title = "FEATURE";
+	for (size_t i = 0; i < n; i++) {
+		snprintf(titles[i], sizeof titles[i], "%s%s", drivers[i]->name, drivers[i]->parent ? "+parent" : "");
+		columns[i + 1].title = titles[i];
+	}
+	t = table_new(columns, n + 1, false);
+	/* What it can and what it lacks is together all there is; of the first one, so in one order for all. */
+	for (size_t k = 0; n && k < drivers[0]->n_features + drivers[0]->n_lacks; k++) {
+		size_t n_has = drivers[0]->n_features;
+		const char *feature = k < n_has ? drivers[0]->features[k] : drivers[0]->lacks[k - n_has];
+
+		table_line(t);
+		table_cell(t, "%s", feature);
+		for (size_t i = 0; i < n; i++)
+			table_cell(t, "%s",
+				   is_among(feature, drivers[i]->features, drivers[i]->n_features) ? "yes" : "-");
+	}
+	table_print(t);
+	table_free(t);
+	free(titles);
+	free(columns);
+}
+
+static int drivers_run(struct app *app, void *opts, char **operands, unsigned n_operands)
+{
+	static const struct listing drivers = {&berth__network_driver__descriptor, NULL, 0, NULL, driver_id, false};
+	const struct format_opts *o = opts;
+	Berth__NetworkDrivers request = BERTH__NETWORK_DRIVERS__INIT;
+	struct ask a;
+	int status = listing_check(app, &drivers, o);
+
+	(void)operands;
+	(void)n_operands;
+	if (status)
+		return status;
+	ask_init(&a, BERTH__ENVELOPE__BODY_NETWORK_DRIVERS, &request);
+	status = app_ask(app, &a, NULL);
+	if (!status) {
+		size_t n;
+		void *const *objects = reply_objects(a.reply, &n);
+
+		if (format_is_table(o) && !o->quiet)
+			drivers_table((Berth__NetworkDriver *const *)objects, n);
+		else
+			listing_print(&drivers, o, objects, n);
+	}
+	ask_fini(&a);
+	return status;
+}
+
 static int rm_run(struct app *app, void *opts, char **operands, unsigned n)
 {
 	return app_each(app, BERTH__ENVELOPE__BODY_NETWORK_REMOVE, NULL, opts, operands, n);
@@ -121,4 +196,9 @@ const struct command cmd_network_rm = {
 	.max = MANY,
 	.complete = "network",
 	.run = rm_run,
+};
+const struct command cmd_network_drivers = {
+	.flags = {{format_list_flags, 0}},
+	.opts_size = sizeof(struct format_opts),
+	.run = drivers_run,
 };

@@ -53,7 +53,8 @@ extern const struct command cmd_pull, cmd_push, cmd_login, cmd_logout;
 extern const struct command cmd_image_export, cmd_save, cmd_load;
 extern const struct command cmd_image_import, cmd_image_ls, cmd_image_inspect, cmd_image_rm;
 extern const struct command cmd_image_tag, cmd_image_history, cmd_image_prune, cmd_image_verify, cmd_system_df;
-extern const struct command cmd_network_create, cmd_network_ls, cmd_network_inspect, cmd_network_rm;
+extern const struct command cmd_network_create, cmd_network_ls, cmd_network_inspect, cmd_network_rm,
+	cmd_network_drivers;
 extern const struct command cmd_volume_create, cmd_volume_ls, cmd_volume_inspect, cmd_volume_update, cmd_volume_rm,
 	cmd_volume_prune;
 extern const struct command cmd_token_create, cmd_token_ls, cmd_token_revoke, cmd_token_check;

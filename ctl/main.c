@@ -89,6 +89,7 @@ const struct entry entries[] = {
 	{"network create", NETWORK, "[FLAGS] NAME", "create a network", &cmd_network_create},
 	{"network ls", NETWORK, "[FLAGS]", "list networks", &cmd_network_ls, "network list"},
 	{"network inspect", NETWORK, "[FLAGS] NETWORK...", "all about networks, as JSON", &cmd_network_inspect},
+	{"network drivers", NETWORK, "[FLAGS]", "what each driver can enforce", &cmd_network_drivers},
 	{"network rm", NETWORK, "NETWORK...", "remove networks that nobody uses", &cmd_network_rm, "network remove"},
 
 	{"volume create", VOLUME, "[FLAGS] [NAME...]", "create volumes; without a name one is made",

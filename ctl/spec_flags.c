@@ -227,6 +227,24 @@ static int spec_gateway(void *opts, const struct flag *f, const char *value, str
 	return 0;
 }
 
+/* As Docker's: what only some drivers have. */
+static int spec_driver_option(void *opts, const struct flag *f, const char *value, struct err *e)
+{
+	static const struct {
+		const char *key, *field;
+	} options[] = {{"parent", "parent"}, {"mode", "mode"}, {"macvlan_mode", "mode"}, {"ipvlan_mode", "mode"}};
+	const char *equals = strchrnul(value, '=');
+	size_t len = (size_t)(equals - value);
+
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+		if (!*equals || strlen(options[i].key) != len || memcmp(options[i].key, value, len) != 0)
+			continue;
+		origin_of_field(opts, f, options[i].field, value);
+		return field_set(((struct spec_opts *)opts)->message, options[i].field, equals + 1, e);
+	}
+	return err_set(e, EINVAL, "flag", "\"%s\" is not parent=LINK or mode=MODE", value);
+}
+
 /* ---------------------------------------------------------------- NAME=VALUE: environment, labels, sysctls */
 
 /* NAME alone takes the value from our own environment; when it has none, the container gets none either. */
@@ -770,8 +788,10 @@ const struct flag spec_pod_flags[] = {
 };
 
 const struct flag spec_network_flags[] = {
-	{'d', "driver", "DRIVER", "routed (default): each container has an address of its own, and there is no bridge",
-	 spec_field, .field = "driver", .complete = "routed"},
+	{'d', "driver", "DRIVER", "routed (default), bridge, macvlan, ipvlan or phys: berth network drivers",
+	 spec_field, .field = "driver", .complete = "routed bridge macvlan ipvlan phys"},
+	{'o', "opt", "KEY=VALUE", "of the driver: parent=LINK of the host; mode= of macvlan and ipvlan",
+	 spec_driver_option, .field = "parent", .complete = "parent= mode="},
 	{0, "subnet", "CIDR", "its addresses: one IPv4 subnet, one IPv6 subnet, or both", spec_subnet,
 	 .field = "subnets"},
 	{0, "gateway", "ADDRESS", "of the subnet before it; default: its first address", spec_gateway,

@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "proto/envelope.h"
 #include "supervisor/container.h"
+#include "supervisor/driver.h"
 #include "supervisor/meta.h"
 #include "supervisor/resolv.h"
 #include "supervisor/set.h"
@@ -28,11 +29,18 @@ int network_check(struct supervisor *sv, Berth__Network *obj, struct err *e)
 	char text[ADDRESS_TEXT], field[48];
 	struct table_node *node;
 
-	if (!obj->driver || !obj->driver[0])
-		set_text(&obj->driver, "routed");
+	if (driver_check(obj, e) < 0)
+		return -e->code;
 	if (strcmp(obj->driver, "routed") != 0)
-		return err_set(e, ENOTSUP, "spec.driver", "'%.60s': only routed is available in this version",
-			       obj->driver);
+		return err_set(e, ENOTSUP, "spec.driver", "%s is not available in this version", obj->driver);
+	list_each (node, &sv->networks.all, link) {
+		const Berth__Network *other = container_of(node, struct network, node)->obj;
+		const char *why = other == obj ? NULL : driver_quarrel(obj, other);
+
+		if (why)
+			return err_set(e, EBUSY, "spec.parent", "%s is network %s's (%s): %s", obj->parent,
+				       other->meta->name, other->driver, why);
+	}
 	if (!obj->n_subnets || obj->n_subnets > NETWORK_SUBNETS)
 		return err_set(e, EINVAL, "spec.subnets", "a network has one subnet, or one of each family");
 	if (obj->has_mtu && obj->mtu && (obj->mtu < 1280 || obj->mtu > 65535))

@@ -10,6 +10,7 @@
 #include "supervisor/meta.h"
 #include "supervisor/netd.h"
 #include "supervisor/network.h"
+#include "supervisor/network_fixed.h"
 #include "supervisor/request.h"
 #include "supervisor/set.h"
 #include "supervisor/store.h"
@@ -39,6 +40,13 @@ static struct network *request_network(struct request *rq, const char *name)
 	if (!n)
 		reply_err(rq->sv, rq->parked, e.code == EEXIST ? BERTH__ERROR__CODE__AMBIGUOUS : error_code_of(&e), &e);
 	return n;
+}
+
+static Berth__Network *fixed_seen(const struct request *rq, const char *ref)
+{
+	Berth__Network *fixed = network_fixed(ref ? ref : "");
+
+	return fixed && network_fixed_sees(&rq->who, fixed) ? fixed : NULL;
 }
 
 /* ---------------------------------------------------------------- create */
@@ -136,9 +144,8 @@ void on_network_create(struct request *rq)
 		reply_err(sv, rq->parked, BERTH__ERROR__CODE__INVALID, &e);
 		return;
 	}
-	if (!strcmp(name, "none") || !strcmp(name, "host")) {
-		reply_error(sv, rq->parked, BERTH__ERROR__CODE__INVALID, "name", "%s means something else already",
-			    name);
+	if (network_fixed(name)) {
+		reply_error(sv, rq->parked, BERTH__ERROR__CODE__EXISTS, "name", "the network %s is always there", name);
 		return;
 	}
 	if (name_is_taken(rq, name)) {
@@ -192,14 +199,14 @@ static bool filter_driver(const void *listing, const void *obj, const char *valu
 static const struct filter_row filters[] = {
 	{"name", filter_name},
 	{"label", filter_label, .all = true},
-	{"driver", filter_driver, "routed"},
+	{"driver", filter_driver, "routed bridge macvlan ipvlan phys host none"},
 };
 
 void on_network_list(struct request *rq)
 {
 	const Berth__NetworkList *ask = rq->env->network_list;
 	struct supervisor *sv = rq->sv;
-	AUTO_FREE Berth__Network **list = calloc(sv->networks.n + 1, sizeof *list);
+	AUTO_FREE Berth__Network **list = calloc(sv->networks.n + NETWORKS_FIXED, sizeof *list);
 	struct table_node *node;
 	size_t k = 0;
 
@@ -219,17 +226,24 @@ void on_network_list(struct request *rq)
 		if (filters_fit(filters, ARRAY_SIZE(filters), ask->filters, ask->n_filters, NULL, n->obj))
 			list[k++] = n->obj;
 	}
+	for (unsigned i = 0; i < NETWORKS_FIXED; i++)
+		if (network_fixed_sees(&rq->who, network_fixed_at(i)) &&
+		    filters_fit(filters, ARRAY_SIZE(filters), ask->filters, ask->n_filters, NULL, network_fixed_at(i)))
+			list[k++] = network_fixed_at(i);
 	reply_networks(sv, rq->parked, list, k);
 }
 
 void on_network_inspect(struct request *rq)
 {
 	struct supervisor *sv = rq->sv;
-	struct network *n = request_network(rq, rq->env->network_inspect->name);
+	Berth__Network *fixed = fixed_seen(rq, rq->env->network_inspect->name);
+	struct network *n = fixed ? NULL : request_network(rq, rq->env->network_inspect->name);
 	AUTO_FREE char **users = n ? calloc(sv->containers.n + 1, sizeof *users) : NULL;
 	Berth__Network view, *one = &view;
 	struct table_node *node;
 
+	if (fixed)
+		reply_networks(sv, rq->parked, &fixed, 1);
 	if (!n)
 		return;
 	if (!users) {
@@ -280,10 +294,14 @@ static void on_removed(void *arg, int result)
 void on_network_remove(struct request *rq)
 {
 	struct supervisor *sv = rq->sv;
-	struct network *n = request_network(rq, rq->env->network_remove->name);
+	const Berth__Network *fixed = fixed_seen(rq, rq->env->network_remove->name);
+	struct network *n = fixed ? NULL : request_network(rq, rq->env->network_remove->name);
 	const struct container *user = n ? network_user(sv, n) : NULL;
 	struct removal *w;
 
+	if (fixed)
+		reply_error(sv, rq->parked, BERTH__ERROR__CODE__CONFLICT, "name", "the network %s is always there",
+			    fixed->meta->name);
 	if (!n)
 		return;
 	request_audit(rq, "network", n->obj->meta);

@@ -94,6 +94,7 @@ static const struct request_row rows[] = {
 	CASE(NETWORK_CREATE) = {CHANGES(on_network_create, "create", 120)},
 	CASE(NETWORK_LIST) = {MEMBER, LOOKS(on_network_list)},
 	CASE(NETWORK_INSPECT) = {MEMBER, LOOKS(on_network_inspect)},
+	CASE(NETWORK_DRIVERS) = {MEMBER, LOOKS(on_network_drivers)},
 	CASE(NETWORK_REMOVE) = {ENDS(on_network_remove, "remove"), .deadline_ms = SECONDS(120)},
 
 	CASE(TOKEN_CREATE) = {OPERATOR, CHANGES(on_token_create, "create", 120), .once = true},

@@ -8,7 +8,7 @@ _berth_commands() {
 	"image") echo "import export ls inspect tag history prune verify rm " ;;
 	"image") echo "import export ls inspect tag history prune verify rm " ;;
 	"image") echo "import export ls inspect tag history prune verify rm " ;;
-	"network") echo "create ls inspect rm " ;;
+	"network") echo "create ls inspect drivers rm " ;;
 	"volume") echo "create ls inspect update rm prune " ;;
 	"token") echo "create ls revoke check " ;;
 	"system") echo "df " ;;
@@ -70,6 +70,7 @@ _berth_resolve() {
 	"network create") echo "network create" ;;
 	"network ls"|"network list") echo "network ls" ;;
 	"network inspect") echo "network inspect" ;;
+	"network drivers") echo "network drivers" ;;
 	"network rm"|"network remove") echo "network rm" ;;
 	volume) echo volume ;;
 	"volume create") echo "volume create" ;;
@@ -143,9 +144,10 @@ _berth_flags() {
 	"image prune") echo "-a --all -f --force --filter --format --help" ;;
 	"image verify") echo "--quick -q --quiet --format --help" ;;
 	"image rm") echo "-f --force --help" ;;
-	"network create") echo "-d --driver --subnet --gateway --dns --dns-search --mtu --internal --shared -l --label --help" ;;
+	"network create") echo "-d --driver -o --opt --subnet --gateway --dns --dns-search --mtu --internal --shared -l --label --help" ;;
 	"network ls") echo "-f --filter --all-projects --format -q --quiet --no-trunc --help" ;;
 	"network inspect") echo "-f --format --help" ;;
+	"network drivers") echo "--format -q --quiet --no-trunc --help" ;;
 	"network rm") echo "--help" ;;
 	"volume create") echo "-d --driver --size -l --label -o --opt --help" ;;
 	"volume ls") echo "-f --filter --all-projects --format -q --quiet --no-trunc --help" ;;
@@ -349,7 +351,8 @@ _berth_value() {
 	"image prune --filter") echo "until= label= label!=" ;;
 	"image prune --format") echo "json table" ;;
 	"image verify --format") echo "json table" ;;
-	"network create --driver"|"network create -d") echo "routed" ;;
+	"network create --driver"|"network create -d") echo "routed bridge macvlan ipvlan phys" ;;
+	"network create --opt"|"network create -o") echo "parent= mode=" ;;
 	"network create --subnet") echo "-" ;;
 	"network create --gateway") echo "-" ;;
 	"network create --dns") echo "-" ;;
@@ -359,6 +362,7 @@ _berth_value() {
 	"network ls --filter"|"network ls -f") echo "name= driver= label=" ;;
 	"network ls --format") echo "json table" ;;
 	"network inspect --format"|"network inspect -f") echo "json" ;;
+	"network drivers --format") echo "json table" ;;
 	"volume create --driver"|"volume create -d") echo "plain sized tmpfs" ;;
 	"volume create --size") echo "-" ;;
 	"volume create --label"|"volume create -l") echo "-" ;;

@@ -305,7 +305,7 @@ class Host:
             for volume in c.request("volume_list", {"all_projects": True})[0].get("volumes", []):
                 c.request("volume_remove", {"name": volume["meta"]["name"]}, project=volume["meta"]["project"])
             for network in c.request("network_list", {"all_projects": True})[0].get("networks", []):
-                if network["meta"]["name"] != "default":
+                if network["meta"]["name"] not in ("default", "host", "none"):
                     c.request("network_remove", {"name": network["meta"]["uuid"]})
             for token in c.request("token_list")[0].get("tokens", []):
                 c.request("token_revoke", {"id": token["id"]})

@@ -198,7 +198,11 @@ def shared_networks(a, b, body):
     a.host.berth("--project", "a", "network", "create", "--subnet", "10.83.0.0/24", MARK + "-net")
     answer = b.request(body)[0]
     a.host.berth("--project", "a", "network", "rm", MARK + "-net")
-    assert [n["meta"]["name"] for n in answer["networks"]] == ["default"]
+    assert [n["meta"]["name"] for n in answer["networks"]] == ["default", "none"]       # nor the host's
+
+
+def drivers(a, b, body):
+    assert {d["name"] for d in b.request(body)[0]["drivers"]} >= {"routed", "bridge"}       # the same for all
 
 
 def network_of_another(a, b, body):
@@ -273,6 +277,7 @@ TABLE = {
     "network_list": shared_networks,
     "network_inspect": network_of_another,
     "network_remove": denied({"name": "default"}),
+    "network_drivers": drivers,
     "info": info,
     "check": denied(),
     "upgrade": denied(text="under a token"),
