@@ -1,6 +1,7 @@
 /* ctl/cmd_ps.c - ps: one line for each container. */
 #include "base/own.h"
 #include "ctl/listing.h"
+#include "ctl/port_text.h"
 #include "ctl/status_text.h"
 
 #include <stdlib.h>
@@ -44,8 +45,22 @@ static const struct column columns[] = {
 	{"STATE"},
 	{"STATUS"},
 	{"RESTARTS", .right = true},
+	{"PORTS"},
 	{"PROJECT"},
 };
+
+/* Of one that does not run nothing leads anywhere. */
+static void ports_cell(struct table *t, const Berth__ContainerSummary *c)
+{
+	struct buf b;
+
+	buf_init(&b, 0);
+	if (c->state == BERTH__CONTAINER_STATE__CONTAINER_STATE_RUNNING ||
+	    c->state == BERTH__CONTAINER_STATE__CONTAINER_STATE_PAUSED)
+		ports_text(&b, c->ports, c->n_ports, c->addresses, c->n_addresses);
+	table_cell(t, "%s", b.len && !b.failed ? b.data : "");
+	buf_fini(&b);
+}
 
 static void ps_line(struct table *t, const struct format_opts *o, const void *object, int64_t now)
 {
@@ -60,6 +75,7 @@ static void ps_line(struct table *t, const struct format_opts *o, const void *ob
 	table_cell(t, "%s", state_text(c->state));
 	table_cell(t, "%s", status_text(c, now, status));
 	table_cell(t, "%u", c->restart_count);
+	ports_cell(t, c);
 	if (o->all_projects)
 		table_cell(t, "%s", c->meta->project);
 }

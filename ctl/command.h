@@ -45,8 +45,8 @@ const struct entry *entry_find(const char *first, const char *second, unsigned *
 
 extern const struct command cmd_run, cmd_create, cmd_start, cmd_stop, cmd_restart, cmd_kill, cmd_pause, cmd_unpause,
 	cmd_rename, cmd_update, cmd_rm, cmd_wait;
-extern const struct command cmd_cp, cmd_ps, cmd_inspect, cmd_logs, cmd_attach, cmd_exec, cmd_top, cmd_stats, cmd_events,
-	cmd_actions;
+extern const struct command cmd_cp, cmd_ps, cmd_inspect, cmd_logs, cmd_attach, cmd_exec, cmd_top, cmd_port, cmd_stats,
+	cmd_events, cmd_actions;
 extern const struct command cmd_commit, cmd_diff, cmd_rebuild;
 extern const struct command cmd_pod_create, cmd_pod_ls, cmd_pod_inspect, cmd_pod_rm;
 extern const struct command cmd_pull, cmd_push, cmd_login, cmd_logout;

@@ -52,6 +52,8 @@ const struct entry entries[] = {
 	{"diff", LOOK, "[FLAGS] CONTAINER", "the files that it has added, changed and deleted", &cmd_diff,
 	 "container diff"},
 	{"top", LOOK, "[FLAGS] CONTAINER", "its processes", &cmd_top},
+	{"port", LOOK, "[FLAGS] CONTAINER [PORT[/PROTOCOL]]", "where its ports are published", &cmd_port,
+	 "container port"},
 	{"stats", LOOK, "[FLAGS] [CONTAINER...]", "use of processors, memory and disks, live", &cmd_stats},
 	{"events", LOOK, "[FLAGS]", "what happens, as it happens", &cmd_events},
 	{"actions", LOOK, "[FLAGS] [CONTAINER]", "who did what, and how it went (audit log)", &cmd_actions},

@@ -194,7 +194,7 @@ void spec_network_default(struct spec_opts *o)
 	Berth__ContainerSpec *spec = (Berth__ContainerSpec *)o->message;
 	Berth__NetworkAsk *ask;
 
-	if (!spec->n_ports || spec->n_networks || spec->network || spec->pod)
+	if ((!spec->n_ports && !spec->publish_all) || spec->n_networks || spec->network || spec->pod)
 		return;
 	ask = (Berth__NetworkAsk *)field_add(o->message, "networks");
 	ask->network = mem_text("default");
@@ -708,6 +708,9 @@ const struct flag spec_flags[] = {
 	{0, "net", "NETWORK", NULL, spec_network, .field = "networks", .complete = "network"},
 	{'p', "publish", "[[IP:]PORT:]PORT[/PROTOCOL]", "a port of the host that leads to one of the container's",
 	 spec_publish, .field = "ports"},
+	{'P', "publish-all", NULL, "free ports of the host for all that the image or --expose names", spec_field,
+	 .field = "publish_all"},
+	{0, "expose", "PORT[-PORT][/PROTOCOL]", "ports for --publish-all", spec_field, .field = "expose"},
 	{0, "pid", "host", "the host's process ids instead of its own", spec_namespace, .field = "pid_mode",
 	 .complete = "host private"},
 	{0, "ipc", "host", "the host's IPC instead of its own", spec_namespace, .field = "ipc_mode",
@@ -814,8 +817,6 @@ const struct flag spec_network_flags[] = {
 	}
 
 const struct flag spec_refused_flags[] = {
-	REFUSED('P', "publish-all", "name the ports with -p"),
-	REFUSED(0, "expose", "ports of a container are open to its network; -p publishes them"),
 	REFUSED(0, "ip", "use --network NETWORK:ip=ADDRESS"),
 	REFUSED(0, "ip6", "use --network NETWORK:ip6=ADDRESS"),
 	REFUSED(0, "mac-address", "berth chooses it, and it stays the container's"),

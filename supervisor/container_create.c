@@ -263,7 +263,7 @@ static int creation_object(struct creation *k)
 	if (!r)
 		r = creation_confinement(k);
 	if (!r && (network_lease_all(k->rq->sv, &k->rq->who, k->obj, &k->e) < 0 ||
-		   publish_lease(k->rq->sv, k->obj->spec, &k->e) < 0))
+		   publish_lease(k->rq->sv, k->obj, &k->e) < 0))
 		r = creation_fail(k, error_code_of(&k->e), -EINVAL);
 	return r;
 }

@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "proto/envelope.h"
 #include "supervisor/pod.h"
+#include "supervisor/publish.h"
 #include "supervisor/remove.h"
 #include "supervisor/set.h"
 
@@ -182,6 +183,9 @@ int container_complete(Berth__Container *obj, const Berth__Image *image, struct 
 		r = note_unheeded(obj);
 	if (r < 0)
 		return err_set(e, ENOBUFS, "spec.image", "no memory");
+	r = publish_exposed(obj->spec, obj->image_config, e);
+	if (r < 0)
+		return r;
 	r = check_mounts(obj->spec, e); /* once more, because of the image's volumes: their paths are foreign */
 	if (r < 0)
 		return err_wrap(e, "a volume of the image");
@@ -219,7 +223,7 @@ static void pull_done(struct container *c, const Berth__Image *image)
 {
 	struct err e;
 
-	if (container_complete(c->obj, image, &e) < 0) {
+	if (container_complete(c->obj, image, &e) < 0 || publish_lease(c->sv, c->obj, &e) < 0) {
 		pull_failed(c, error_code_of(&e), &e);
 		return;
 	}

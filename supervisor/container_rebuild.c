@@ -10,6 +10,7 @@
 #include "supervisor/container_request.h"
 #include "supervisor/image.h"
 #include "supervisor/job.h"
+#include "supervisor/publish.h"
 #include "supervisor/set.h"
 #include "supervisor/shimlink.h"
 #include "supervisor/store.h"
@@ -304,6 +305,8 @@ static int fresh_make(struct container *c, const char *ref, Berth__Container **r
 		return err_set(e, ENOMEM, "", "no memory");
 	set_text(&fresh->spec->image, "%s", ref);
 	r = uncomplete(fresh) < 0 ? err_set(e, ENOMEM, "", "no memory") : container_complete(fresh, image->obj, e);
+	if (r == 0)
+		r = publish_lease(c->sv, fresh, e);
 	if (r < 0)
 		berth__container__free_unpacked(fresh, NULL);
 	else

@@ -227,6 +227,12 @@ static void summary_fill(Berth__ContainerSummary *s, const struct container *c, 
 		s->pod = c->pod->obj->meta->name;
 	s->labels = obj->spec->labels;
 	s->n_labels = obj->spec->n_labels;
+	s->ports = obj->spec->ports;
+	s->n_ports = obj->spec->n_ports;
+	if (obj->n_networks && s->n_ports) {
+		s->addresses = obj->networks[0]->addresses;
+		s->n_addresses = obj->networks[0]->n_addresses;
+	}
 }
 
 /* ---------------------------------------------------------------- the requests */

@@ -2,14 +2,18 @@
 #include "supervisor/publish.h"
 
 #include "base/own.h"
+#include "base/str.h"
 #include "supervisor/address.h"
 #include "supervisor/check_field.h"
 #include "supervisor/container.h"
+#include "supervisor/listener.h"
 #include "supervisor/set.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -38,10 +42,97 @@ static bool same_door(const Berth__PortMap *a, const Berth__PortMap *b)
 	       (!a->host_ip || !b->host_ip || !strcmp(a->host_ip, b->host_ip));
 }
 
+/* ---------------------------------------------------------------- what is exposed */
+
+/* "80", "80/udp", "8000-8010/tcp"; 0, and the protocol's index. */
+static int exposed_parse(const char *text, uint32_t *first, uint32_t *last, size_t *protocol)
+{
+	const char *slash = strchr(text, '/'), *dash = strchr(text, '-');
+	size_t len = slash ? (size_t)(slash - text) : strlen(text),
+	       n = dash && dash < text + len ? (size_t)(dash - text) : len;
+	char a[8], b[8];
+
+	snprintf(a, sizeof a, "%.*s", (int)n, text);
+	snprintf(b, sizeof b, "%.*s", n < len ? (int)(len - n - 1) : (int)n, n < len ? dash + 1 : text);
+	for (*protocol = 0; slash && *protocol < ARRAY_SIZE(protocols); ++*protocol)
+		if (!strcasecmp(slash + 1, protocols[*protocol].name))
+			break;
+	return len < 12 && str_to_u32(a, first) == 0 && str_to_u32(b, last) == 0 && *first && *first <= *last &&
+			       *last <= 65535 && *protocol < ARRAY_SIZE(protocols)
+		       ? 0
+		       : -EINVAL;
+}
+
+static bool is_mapped(const Berth__ContainerSpec *spec, uint32_t port, const char *protocol)
+{
+	for (size_t i = 0; i < spec->n_ports; i++)
+		if (spec->ports[i]->container_port == port && !strcmp(spec->ports[i]->protocol, protocol))
+			return true;
+	return false;
+}
+
+static int map_add(Berth__ContainerSpec *spec, uint32_t port, const char *protocol, struct err *e)
+{
+	Berth__PortMap **grown = realloc(spec->ports, (spec->n_ports + 1) * sizeof *grown), *p = malloc(sizeof *p);
+
+	if (grown)
+		spec->ports = grown;
+	if (!grown || !p || spec->n_ports == PORTS_MAX) {
+		free(p);
+		return grown && p
+			       ? field_bad(e, "spec.ports", "at most %u ports of a container are published", PORTS_MAX)
+			       : err_set(e, ENOMEM, "spec.ports", "no memory");
+	}
+	berth__port_map__init(p);
+	grown[spec->n_ports++] = p;
+	SET(p, container_port, port);
+	return field_set(&p->protocol, protocol) < 0 ? err_set(e, ENOMEM, "spec.ports", "no memory") : 0;
+}
+
+static int exposed_add(Berth__ContainerSpec *spec, const char *text, const char *field, const char *whose,
+		       struct err *e)
+{
+	uint32_t first, last;
+	size_t k;
+	int r = 0;
+
+	if (exposed_parse(text, &first, &last, &k) < 0)
+		return field_bad(e, field, "%s '%.40s' is not PORT[-PORT][/tcp|udp|sctp]", whose, text);
+	for (uint32_t port = first; port <= last && r == 0; port++)
+		if (!is_mapped(spec, port, protocols[k].name))
+			r = map_add(spec, port, protocols[k].name, e);
+	return r;
+}
+
+int publish_exposed(Berth__ContainerSpec *spec, const Berth__ImageConfig *img, struct err *e)
+{
+	char at[FIELD_SIZE];
+	int r = 0;
+
+	if (!spec->publish_all)
+		return 0;
+	for (size_t i = 0; i < spec->n_expose && r == 0; i++)
+		r = exposed_add(spec, spec->expose[i], field_at(at, "spec.expose[%zu]", i), "", e);
+	for (size_t i = 0; img && i < img->n_exposed_ports && r == 0; i++)
+		r = exposed_add(spec, img->exposed_ports[i], "spec.publish_all", "the image's EXPOSE", e);
+	return r;
+}
+
+/* ---------------------------------------------------------------- what is asked for */
+
 int publish_check(Berth__ContainerSpec *spec, struct err *e)
 {
 	char at[FIELD_SIZE];
+	uint32_t first, last;
+	size_t protocol;
 
+	for (size_t i = 0; i < spec->n_expose; i++)
+		if (exposed_parse(spec->expose[i], &first, &last, &protocol) < 0)
+			return field_bad(e, field_at(at, "spec.expose[%zu]", i),
+					 "'%.40s' is not PORT[-PORT][/tcp|udp|sctp]", spec->expose[i]);
+	if (spec->publish_all && !spec->n_networks)
+		return field_bad(e, "spec.publish_all",
+				 "a container without a network has no ports: give it one (--network default)");
 	if (spec->n_ports && !spec->n_networks)
 		return field_bad(e, "spec.ports",
 				 "a container without a network has no ports: give it one (--network default)");
@@ -82,14 +173,14 @@ int publish_check(Berth__ContainerSpec *spec, struct err *e)
 	return 0;
 }
 
-static const struct container *taken_by(struct supervisor *sv, const Berth__PortMap *p)
+static const struct container *taken_by(struct supervisor *sv, const Berth__PortMap *p, const char *but)
 {
 	struct table_node *node;
 
 	list_each (node, &sv->containers.all, link) {
 		const struct container *c = container_of(node, struct container, node);
 
-		for (size_t i = 0; i < c->obj->spec->n_ports; i++)
+		for (size_t i = 0; i < c->obj->spec->n_ports && strcmp(c->node.uuid, but) != 0; i++)
 			if (same_door(c->obj->spec->ports[i], p))
 				return c;
 	}
@@ -105,8 +196,9 @@ static int bind_try(int family, int type, const void *ip, uint32_t port)
 
 	if (fd < 0)
 		return errno == EAFNOSUPPORT ? 0 : -errno;
-	/* Connections of the past in TIME_WAIT are nobody's. */
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+	/* Connections of the past in TIME_WAIT are nobody's. (Of UDP it would mean to share.) */
+	if (type == SOCK_STREAM)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
 	if (family == AF_INET6) {
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
 		if (ip)
@@ -134,22 +226,23 @@ static int listened_on(const Berth__PortMap *p)
 	return bind_try(a.len == 16 ? AF_INET6 : AF_INET, type, a.byte, p->host_port);
 }
 
-static int find_port(struct supervisor *sv, Berth__PortMap *p)
+static int find_port(struct supervisor *sv, Berth__PortMap *p, const char *but)
 {
 	uint32_t n = FOUND_LAST - FOUND_FIRST + 1, start = 0;
 
 	getrandom(&start, sizeof start, GRND_NONBLOCK);
 	for (uint32_t i = 0; i < n; i++) {
 		SET(p, host_port, FOUND_FIRST + (start % n + i) % n);
-		if (!taken_by(sv, p) && listened_on(p) == 0)
+		if (!taken_by(sv, p, but) && listened_on(p) == 0)
 			return 0;
 	}
 	return -EADDRINUSE;
 }
 
-int publish_lease(struct supervisor *sv, Berth__ContainerSpec *spec, struct err *e)
+int publish_lease(struct supervisor *sv, Berth__Container *obj, struct err *e)
 {
-	char at[FIELD_SIZE];
+	Berth__ContainerSpec *spec = obj->spec;
+	char at[FIELD_SIZE], who[LISTENER_TEXT];
 
 	for (size_t i = 0; i < spec->n_ports; i++) {
 		Berth__PortMap *p = spec->ports[i];
@@ -158,11 +251,11 @@ int publish_lease(struct supervisor *sv, Berth__ContainerSpec *spec, struct err 
 
 		field_at(at, "spec.ports[%zu].host_port", i);
 		if (!p->host_port) {
-			if (find_port(sv, p) < 0)
+			if (find_port(sv, p, obj->meta->uuid) < 0)
 				return err_set(e, EBUSY, at, "no port from %u to %u is free", FOUND_FIRST, FOUND_LAST);
 			continue;
 		}
-		other = taken_by(sv, p);
+		other = taken_by(sv, p, obj->meta->uuid);
 		if (other)
 			return err_set(e, EBUSY, at, "port %u/%s of the host is container %s's", p->host_port,
 				       p->protocol, other->obj->meta->name);
@@ -171,9 +264,8 @@ int publish_lease(struct supervisor *sv, Berth__ContainerSpec *spec, struct err 
 			return field_bad(e, field_at(at, "spec.ports[%zu].host_ip", i), "%s is no address of this host",
 					 p->host_ip);
 		if (r == -EADDRINUSE)
-			return err_set(e, EBUSY, at,
-				       "port %u/%s of the host is taken: a program of the host listens there",
-				       p->host_port, p->protocol);
+			return err_set(e, EBUSY, at, "port %u/%s of the host is taken: %s listens there", p->host_port,
+				       p->protocol, listener_name(p->protocol, p->host_port, who));
 	}
 	return 0;
 }

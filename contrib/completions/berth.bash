@@ -2,8 +2,8 @@
 
 _berth_commands() {
 	case $1 in
-	"") echo "run create start stop restart kill pause unpause exec cp attach wait rename update rebuild rm ps inspect logs diff top stats events actions pod pull push login logout commit image load image save image network volume token info check system upgrade shutdown version completion help " ;;
-	"container") echo "run create start stop restart kill pause unpause exec cp attach wait rename update rebuild rm ps inspect logs diff top stats actions commit " ;;
+	"") echo "run create start stop restart kill pause unpause exec cp attach wait rename update rebuild rm ps inspect logs diff top port stats events actions pod pull push login logout commit image load image save image network volume token info check system upgrade shutdown version completion help " ;;
+	"container") echo "run create start stop restart kill pause unpause exec cp attach wait rename update rebuild rm ps inspect logs diff top port stats actions commit " ;;
 	"pod") echo "create ls inspect rm " ;;
 	"image") echo "import export ls inspect tag history prune verify rm " ;;
 	"image") echo "import export ls inspect tag history prune verify rm " ;;
@@ -39,6 +39,7 @@ _berth_resolve() {
 	"logs"|"container logs") echo "logs" ;;
 	"diff"|"container diff"|"container diff") echo "diff" ;;
 	"top"|"container top") echo "top" ;;
+	"port"|"container port"|"container port") echo "port" ;;
 	"stats"|"container stats") echo "stats" ;;
 	"events") echo "events" ;;
 	"actions"|"container actions") echo "actions" ;;
@@ -100,8 +101,8 @@ _berth_resolve() {
 _berth_flags() {
 	case $1 in
 	"") echo "--socket --project --token-file -v --version --help" ;;
-	"run") echo "-d --detach --name --cidfile --detach-keys --sig-proxy --pull --platform --tls-verify --authfile --quiet -e --env --env-file -w --workdir -u --user -l --label --label-file -h --hostname --entrypoint --stop-signal --stop-timeout --init -i --interactive -t --tty --rm --read-only -v --volume --mount --tmpfs --device --cap-add --cap-drop --privileged --security-opt --userns --ulimit --sysctl --shm-size --oom-score-adj --network -p --publish --pid --ipc --pod --pod-init --log-opt -m --memory --memory-high --memory-swap --cpus --cpu-weight --cpuset-cpus --cpuset-mems --pids-limit --io-weight --io-max --oom-group --restart --help" ;;
-	"create") echo "--name --cidfile --pull --platform --tls-verify --authfile --quiet -e --env --env-file -w --workdir -u --user -l --label --label-file -h --hostname --entrypoint --stop-signal --stop-timeout --init -i --interactive -t --tty --rm --read-only -v --volume --mount --tmpfs --device --cap-add --cap-drop --privileged --security-opt --userns --ulimit --sysctl --shm-size --oom-score-adj --network -p --publish --pid --ipc --pod --pod-init --log-opt -m --memory --memory-high --memory-swap --cpus --cpu-weight --cpuset-cpus --cpuset-mems --pids-limit --io-weight --io-max --oom-group --restart --help" ;;
+	"run") echo "-d --detach --name --cidfile --detach-keys --sig-proxy --pull --platform --tls-verify --authfile --quiet -e --env --env-file -w --workdir -u --user -l --label --label-file -h --hostname --entrypoint --stop-signal --stop-timeout --init -i --interactive -t --tty --rm --read-only -v --volume --mount --tmpfs --device --cap-add --cap-drop --privileged --security-opt --userns --ulimit --sysctl --shm-size --oom-score-adj --network -p --publish -P --publish-all --expose --pid --ipc --pod --pod-init --log-opt -m --memory --memory-high --memory-swap --cpus --cpu-weight --cpuset-cpus --cpuset-mems --pids-limit --io-weight --io-max --oom-group --restart --help" ;;
+	"create") echo "--name --cidfile --pull --platform --tls-verify --authfile --quiet -e --env --env-file -w --workdir -u --user -l --label --label-file -h --hostname --entrypoint --stop-signal --stop-timeout --init -i --interactive -t --tty --rm --read-only -v --volume --mount --tmpfs --device --cap-add --cap-drop --privileged --security-opt --userns --ulimit --sysctl --shm-size --oom-score-adj --network -p --publish -P --publish-all --expose --pid --ipc --pod --pod-init --log-opt -m --memory --memory-high --memory-swap --cpus --cpu-weight --cpuset-cpus --cpuset-mems --pids-limit --io-weight --io-max --oom-group --restart --help" ;;
 	"start") echo "-a --attach -i --interactive --detach-keys --sig-proxy --help" ;;
 	"stop") echo "-t --time --help" ;;
 	"restart") echo "-t --time --help" ;;
@@ -121,6 +122,7 @@ _berth_flags() {
 	"logs") echo "-f --follow -n --tail --since --until -t --timestamps --stdout --stderr --help" ;;
 	"diff") echo "--format --help" ;;
 	"top") echo "--format -q --quiet --no-trunc --help" ;;
+	"port") echo "--format --help" ;;
 	"stats") echo "--no-stream --format -q --quiet --no-trunc --help" ;;
 	"events") echo "--since --until -f --filter --format --help" ;;
 	"actions") echo "-n --last --format -q --quiet --no-trunc --help" ;;
@@ -205,6 +207,7 @@ _berth_value() {
 	"run --oom-score-adj") echo "-" ;;
 	"run --network") echo "network" ;;
 	"run --publish"|"run -p") echo "-" ;;
+	"run --expose") echo "-" ;;
 	"run --pid") echo "host private" ;;
 	"run --ipc") echo "host private" ;;
 	"run --pod") echo "pod" ;;
@@ -249,6 +252,7 @@ _berth_value() {
 	"create --oom-score-adj") echo "-" ;;
 	"create --network") echo "network" ;;
 	"create --publish"|"create -p") echo "-" ;;
+	"create --expose") echo "-" ;;
 	"create --pid") echo "host private" ;;
 	"create --ipc") echo "host private" ;;
 	"create --pod") echo "pod" ;;
@@ -298,6 +302,7 @@ _berth_value() {
 	"logs --until") echo "-" ;;
 	"diff --format") echo "json table" ;;
 	"top --format") echo "json table" ;;
+	"port --format") echo "json table" ;;
 	"stats --format") echo "json table" ;;
 	"events --since") echo "-" ;;
 	"events --until") echo "-" ;;
@@ -408,6 +413,7 @@ _berth_operand() {
 	"logs") echo "container" ;;
 	"diff") echo "container" ;;
 	"top") echo "container" ;;
+	"port") echo "container" ;;
 	"stats") echo "container" ;;
 	"actions") echo "container" ;;
 	"pod inspect") echo "pod" ;;

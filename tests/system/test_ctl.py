@@ -33,7 +33,7 @@ def test_json_of_lists_is_an_array_with_the_names_of_the_protocol(host):
 
 
 def test_an_empty_table_has_its_titles(host):
-    assert host.berth("ps").out == "ID  NAME  IMAGE  COMMAND  STATE  STATUS  RESTARTS\n"
+    assert host.berth("ps").out == "ID  NAME  IMAGE  COMMAND  STATE  STATUS  RESTARTS  PORTS\n"
     assert host.berth("stats", "--no-stream").out.startswith("ID  NAME  CPU %  MEM")
     assert host.berth("pod", "ls").out.startswith("ID  NAME  STATE") and host.berth("ps", "-q").out == ""
 

@@ -120,7 +120,7 @@ static const char *const decided[] = {
 	"init read_only !mounts !devices !ulimits sysctls shm_size_bytes resources !security restart auto_remove "
 	"stdin_open "
 	"stdin_once tty pod pod_init !network log tty_rows tty_cols !pid_mode !ipc_mode !oom_score_adj "
-	"hold_before_exec networks !ports " /* those that he sees: network_find */
+	"hold_before_exec networks !ports expose publish_all " /* those that he sees: network_find; ports that are free */
 	"annotations",
 	"NetworkAsk: network addresses",
 	"PortMap: !host_ip !host_port container_port protocol",

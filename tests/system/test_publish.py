@@ -1,0 +1,130 @@
+"""Published ports: what they lead to, who may have them, what is said of them, and what a firewall of the host makes of them."""
+
+import contextlib
+import re
+import subprocess
+
+import pytest
+
+from conftest import busybox_image
+from host import DIR, eventually
+from test_networks import SERVER, addresses, ask, inside, node, outside, sh  # noqa: F401 (a fixture)
+
+SERVE_MANY = ("import socket, sys, threading\nss = [socket.create_server(('::', int(p)), family=socket.AF_INET6, dualstack_ipv6=True) for p in sys.argv[1:]]\n"
+              "def serve(s):\n while True:\n  c, _ = s.accept(); c.sendall(b'%d' % s.getsockname()[1]); c.close()\n"
+              "for s in ss: threading.Thread(target=serve, args=(s,)).start()\nprint('up', flush=True)\n")
+
+
+@contextlib.contextmanager
+def serving(host, name, ports=()):
+    """Something listens in the container: at 80 of TCP and UDP, or at these, where it says its number."""
+    pid = str(host.status(name)["pid"])
+    words = [SERVE_MANY, *map(str, ports)] if ports else [SERVER]
+    p = subprocess.Popen(["nsenter", "-t", pid, "-n", "timeout", "30", "python3", "-c", *words], stdout=subprocess.PIPE, text=True)
+    try:
+        assert p.stdout.readline() == "up\n"
+        yield
+    finally:
+        p.terminate()
+        p.communicate()
+
+
+@contextlib.contextmanager
+def listening(kind, address, port):
+    p = subprocess.Popen(["timeout", "30", "python3", "-c", "import socket, time\ns = socket.socket(socket.AF_INET6 if ':' in '%s' else socket.AF_INET, %d)\n"
+                          "s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(('%s', %d))\n%s\nprint('up', flush=True); time.sleep(29)"
+                          % (address, kind, address, port, "s.listen()" if kind == 1 else "")], stdout=subprocess.PIPE, text=True)
+    try:
+        assert p.stdout.readline() == "up\n"
+        yield p
+    finally:
+        p.terminate()
+        p.communicate()
+
+
+def test_ranges_lead_port_by_port_and_nowhere_beside_on_v4_and_v6(host, outside):  # noqa: F811
+    name, _ = node(host, "-p", "7000-7003:80-83", "-p", "192.0.2.1:7100-7101:90-91", "-p", "9000:9000/sctp")
+    with serving(host, name, [80, 81, 82, 83, 84, 90, 91]):
+        eventually(lambda: outside.pings("2001:db8::1"), "IPv6 outside")
+        for ip in ("192.0.2.1", "2001:db8::1"):
+            assert [ask(ip, 7000 + i, 1, outside.words()) for i in range(5)] == ["80", "81", "82", "83", "nothing"]
+        assert [ask("192.0.2.1", 7100 + i, 1, outside.words()) for i in range(3)] == ["90", "91", "nothing"]
+        assert ask("2001:db8::1", 7100, 1, outside.words()) == "nothing" and ask("127.0.0.1", 7001) == "81"
+        for before in ((), outside.words(), ["nsenter", "-t", str(host.status(name)["pid"]), "-n"]):    # the last is the container itself
+            assert ask("192.0.2.1", 7002, 1, before) == "82"
+    assert "132 . 9000" in re.sub(r"\bsctp\b", "132", sh("nft", "list", "map", "inet", "berth", "to4"))
+
+
+@pytest.mark.native
+def test_publish_all_takes_what_the_image_and_expose_name_also_when_the_image_comes_later(host):
+    folder = DIR + "/state/exposing-layout"
+    busybox_image("exposing", {"Cmd": ["sleep", "1000"], "Env": ["PATH=/bin:/usr/bin"], "ExposedPorts": {"80/tcp": {}, "53/udp": {}}}).write_layout(folder)
+    host.berth("image", "import", folder)
+    host.berth("run", "-d", "--name", "all", "-P", "--expose", "7000-7001", "-p", "8053:53/udp", "exposing")
+    ports = {(p["container_port"], p["protocol"]): p["host_port"] for p in host.inspect("all")["spec"]["ports"]}
+    assert set(ports) == {(80, "tcp"), (53, "udp"), (7000, "tcp"), (7001, "tcp")} and ports[53, "udp"] == 8053
+    assert all(p >= 61000 for (n, _), p in ports.items() if n != 53) and len(set(ports.values())) == 4
+    with serving(host, "all"):
+        assert ask("127.0.0.1", ports[80, "tcp"]) != "nothing"
+    host.restart()
+    assert {(p["container_port"], p["protocol"]): p["host_port"] for p in host.inspect("all")["spec"]["ports"]} == ports
+    host.refused("run", "--expose", "99999", "-P", "busybox", "true", text="'99999' is not PORT", code=125)
+    host.refused("run", "-P", "--network", "none", "busybox", "true", text="a container without a network has no ports", code=125)
+    host.berth("rm", "-f", "all")
+    host.berth("image", "rm", "exposing")
+
+
+@pytest.mark.native
+def test_a_port_that_is_taken_is_refused_naming_the_program_or_the_container(host):
+    name, _ = node(host, "-p", "7200-7202:80-82", "-p", "127.0.0.1:7300:80")
+    for flag in ("7202:1", "7199-7205:1-7", "127.0.0.1:7201:1", "7300:1", "127.0.0.1:7300:1"):
+        host.refused("run", "-p", flag, "busybox", "true", text="/tcp of the host is container %s's" % name, code=125)
+    host.berth("run", "--rm", "-p", "7202:1/udp", "busybox", "true")
+    for kind, proto, address in ((1, "tcp", "127.0.0.1"), (1, "tcp", "::"), (2, "udp", "0.0.0.0")):
+        with listening(kind, address, 7400) as p:
+            child = sh("pgrep", "-P", str(p.pid)).strip()
+            host.refused("run", "-p", "7400:80/" + proto, "busybox", "true", code=125,
+                         text=r"port 7400/%s of the host is taken: python3[.0-9]* \(pid %s\) listens there" % (proto, child))
+    host.berth("run", "--rm", "-p", "7400:80", "busybox", "true")
+    host.refused("run", "-p", "[::1]:7500:80", "busybox", "true", text="the kernel cannot lead packets from ::1 anywhere else; 127.0.0.1 can be published", code=125)
+
+
+@pytest.mark.native
+def test_port_and_ps_say_where_as_docker_does(host):
+    name, _ = node(host, "-p", "7000-7001:80-81", "-p", "127.0.0.1:7053:53/udp")
+    assert host.berth("port", name).lines == ["80/tcp -> 0.0.0.0:7000", "80/tcp -> [::]:7000", "81/tcp -> 0.0.0.0:7001", "81/tcp -> [::]:7001",
+                                              "53/udp -> 127.0.0.1:7053"]
+    assert host.berth("port", name, "81").lines == ["0.0.0.0:7001", "[::]:7001"] and host.berth("port", name, "53/udp").text == "127.0.0.1:7053"
+    host.refused("port", name, "53", text="port 53/tcp of %s is not published" % name)
+    host.refused("port", name, "0", text='"0" is not PORT', code=2)
+    assert host.berth("port", "--format", "json", name, "53/udp").json() == [{"host_ip": "127.0.0.1", "host_port": 7053, "container_port": 53, "protocol": "udp"}]
+    assert "0.0.0.0:7000-7001->80-81/tcp, [::]:7000-7001->80-81/tcp, 127.0.0.1:7053->53/udp" in host.berth("ps").out
+    line, = host.berth("ps", "--format", "json").json()
+    assert [p["host_port"] for p in line["ports"]] == [7000, 7001, 7053]
+    host.berth("network", "create", "--subnet", "10.86.0.0/24", "four")
+    only, _ = node(host, "-p", "7600:80", network="four")
+    assert host.berth("port", only).text == "80/tcp -> 0.0.0.0:7600"
+    host.berth("stop", "-t", "0", name)
+    assert "7053" not in host.berth("ps", "-a").out
+
+
+def test_a_policy_of_drop_of_the_hosts_firewall_holds_for_published_ports_and_for_containers(host, outside):  # noqa: F811
+    name, lease = node(host, "-p", "8080:80")
+    other, _ = node(host)
+    enter = ["nsenter", "-t", str(host.status(other)["pid"]), "-n"]
+    with serving(host, name):
+        eventually(lambda: ask("2001:db8::1", 8080, 1, outside.words()) == "2001:db8::2", "IPv6 from outside")
+        assert ask("192.0.2.1", 8080, 1, outside.words()) == "192.0.2.2" and ask(addresses(lease)[0], 80, 1, enter) != "nothing"
+        sh("nft", "add table inet firewall; add chain inet firewall f { type filter hook forward priority 0; policy drop; }")
+        try:
+            for ip in ("192.0.2.1", "2001:db8::1"):
+                assert ask(ip, 8080, 1, outside.words()) == "nothing"
+            assert ask(addresses(lease)[0], 80, 1, enter) == "nothing" and ask("127.0.0.1", 8080) != "nothing"     # what the host itself asks is not forwarded
+            # What the manual says to let through: what is published, and what containers say.
+            sh("nft", "add rule inet firewall f ct status dnat accept; add rule inet firewall f ct state established,related accept; "
+               'add rule inet firewall f iifname "bt*" accept')
+            for ip in ("192.0.2.1", "2001:db8::1"):
+                assert ask(ip, 8080, 1, outside.words()) != "nothing"
+            assert ask(addresses(lease)[0], 80, 1, enter) != "nothing"
+        finally:
+            sh("nft", "delete", "table", "inet", "firewall")
