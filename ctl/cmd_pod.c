@@ -3,9 +3,11 @@
 #include "base/own.h"
 #include "ctl/inspect.h"
 #include "ctl/listing.h"
+#include "ctl/mem.h"
 #include "ctl/spec_flags.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 /* ---------------------------------------------------------------- create */
 
@@ -40,6 +42,7 @@ static int create_run(struct app *app, void *opts, char **operands, unsigned n)
 	if (n && o->name)
 		return app_usage(app, "the name is given twice: \"%s\" and \"%s\"", o->name, operands[0]);
 	create.name = n ? operands[0] : (char *)(uintptr_t)o->name;
+	spec_network_default(&o->spec);
 	create.spec = (Berth__PodSpec *)o->spec.message;
 	ask_init(&a, BERTH__ENVELOPE__BODY_POD_CREATE, &create);
 	status = app_ask(app, &a, &o->spec);
@@ -58,6 +61,19 @@ static const struct flag ls_flags[] = {
 	{0},
 };
 
+static void networks_cell(struct table *t, const Berth__Pod *p)
+{
+	AUTO_FREE char *text = NULL;
+
+	for (size_t i = 0; i < p->n_networks; i++) {
+		char *longer = mem_printf("%s%s%s", text ? text : "", text ? "," : "", p->networks[i]->network);
+
+		free(text);
+		text = longer;
+	}
+	table_cell(t, "%s", text ? text : p->spec && p->spec->network && *p->spec->network ? p->spec->network : "none");
+}
+
 static void ls_line(struct table *t, const struct format_opts *o, const void *object, int64_t now)
 {
 	const Berth__Pod *p = object;
@@ -68,7 +84,7 @@ static void ls_line(struct table *t, const struct format_opts *o, const void *ob
 	table_cell(t, "%s", p->meta->name);
 	table_cell(t, "%s", p->state ? p->state : "");
 	table_cell(t, "%zu", p->n_containers);
-	table_cell(t, "%s", p->spec && p->spec->network && *p->spec->network ? p->spec->network : "none");
+	networks_cell(t, p);
 	table_cell(t, "%s", print_ago(p->meta->created_at, now, ago));
 	if (o->all_projects)
 		table_cell(t, "%s", p->meta->project);

@@ -9,6 +9,7 @@
 #include "base/own.h"
 #include "base/str.h"
 #include "ctl/mount_text.h"
+#include "ctl/network_text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -64,6 +65,14 @@ static bool is_repeated(const ProtobufCMessage *m, const char *path)
 	return f && f->label == PROTOBUF_C_LABEL_REPEATED;
 }
 
+/* A string of the message, where it has one of that name. */
+static bool is_set(const ProtobufCMessage *m, const char *name)
+{
+	const ProtobufCFieldDescriptor *f = protobuf_c_message_descriptor_get_field_by_name(m->descriptor, name);
+
+	return f && *(char *const *)((const char *)m + f->offset);
+}
+
 static void origin_of_field(struct spec_opts *o, const struct flag *f, const char *field, const char *value)
 {
 	if (is_repeated(o->message, field))
@@ -99,102 +108,47 @@ static int spec_entrypoint(void *opts, const struct flag *f, const char *value, 
 
 /* ---------------------------------------------------------------- networks */
 
-/* none and host are no networks; NAME[:ip=ADDRESS[,ip=ADDRESS]], with podman's ip6= and Docker's name= beside it. */
+/* none and host are no networks. */
 static int spec_network(void *opts, const struct flag *f, const char *value, struct err *e)
 {
-	const char *p = strchr(value, ':'), *word;
-	Berth__NetworkAsk *ask;
-	size_t len;
-
 	if (!strcmp(value, "none") || !strcmp(value, "host")) {
 		struct spec_opts *o = opts;
 
 		origin_of_field(o, f, "network", value);
 		return field_set(o->message, "network", value, e);
 	}
-	ask = element_new(opts, f, value);
-	ask->network = p ? mem_textn(value, (size_t)(p - value)) : mem_text(value);
-	while (p && (word = str_word(&p, ":,", &len))) {
-		const char *equals = memchr(word, '=', len);
-		size_t key = equals ? (size_t)(equals - word) : 0;
-
-		if (!((key == 2 && !memcmp(word, "ip", 2)) || (key == 3 && !memcmp(word, "ip6", 3))))
-			return err_set(e, EINVAL, "flag", "\"%s\" is not NETWORK[:ip=ADDRESS[,ip6=ADDRESS]]", value);
-		/* An IPv6 address has colons of its own, so it goes up to the next comma. */
-		size_t rest = strcspn(equals + 1, ",");
-		ask->addresses = mem_grow(ask->addresses, ask->n_addresses, sizeof *ask->addresses);
-		ask->addresses[ask->n_addresses++] = mem_textn(equals + 1, rest);
-		p = equals + 1 + rest;
-	}
-	return 0;
+	return network_from_text(element_new(opts, f, value), value, e);
 }
 
-static int port_number(const char *s, size_t len, uint32_t *ret)
+struct port_flag {
+	struct spec_opts *opts;
+	const struct flag *flag;
+	const char *value;
+};
+
+static Berth__PortMap *port_next(void *arg)
 {
-	char text[8];
+	struct port_flag *p = arg;
 
-	snprintf(text, sizeof text, "%.*s", (int)len, s);
-	return len && len < 6 && str_to_u32(text, ret) == 0 && *ret && *ret < 65536 ? 0 : -EINVAL;
+	return element_new(p->opts, p->flag, p->value);
 }
 
-/* "80", "8000-8010" */
-static int port_range(const char *s, size_t len, uint32_t *first, uint32_t *last)
-{
-	const char *dash = memchr(s, '-', len);
-	size_t n = dash ? (size_t)(dash - s) : len;
-
-	if (port_number(s, n, first) < 0 || (dash && port_number(dash + 1, len - n - 1, last) < 0))
-		return -EINVAL;
-	if (!dash)
-		*last = *first;
-	return *first <= *last ? 0 : -EINVAL;
-}
-
-/* [[IP:][HOST[-HOST]]:]PORT[-PORT][/PROTOCOL], IPv6 in brackets. */
 static int spec_publish(void *opts, const struct flag *f, const char *value, struct err *e)
 {
-	const char *slash = strrchr(value, '/');
-	size_t len = slash ? (size_t)(slash - value) : strlen(value);
-	const char *inside = memrchr(value, ':', len), *host = NULL, *ip = NULL;
-	uint32_t h0 = 0, h1 = 0, c0, c1;
-	size_t host_len = 0, ip_len = 0;
+	return ports_from_text(port_next, &(struct port_flag){opts, f, value}, value, e);
+}
 
-	inside = inside ? inside + 1 : value;
-	if (inside > value) {
-		const char *colon = memrchr(value, ':', (size_t)(inside - 1 - value));
-
-		host = colon ? colon + 1 : value;
-		host_len = (size_t)(inside - 1 - host);
-		ip = colon ? value : NULL;
-		ip_len = colon ? (size_t)(colon - value) : 0;
-		if (ip_len > 2 && ip[0] == '[' && ip[ip_len - 1] == ']') {
-			ip++;
-			ip_len -= 2;
-		}
-	}
-	if (port_range(inside, len - (size_t)(inside - value), &c0, &c1) < 0 ||
-	    (host_len && port_range(host, host_len, &h0, &h1) < 0) || (host_len && h1 - h0 != c1 - c0))
-		return err_set(e, EINVAL, "flag", "\"%s\" is not [[IP:]HOST_PORT[-PORT]:]PORT[-PORT][/tcp|udp|sctp]",
-			       value);
-	for (uint32_t i = 0; i <= c1 - c0; i++) {
-		Berth__PortMap *p = element_new(opts, f, value);
-
-		p->host_ip = ip_len ? mem_textn(ip, ip_len) : NULL;
-		p->has_host_port = host_len > 0;
-		p->host_port = host_len ? h0 + i : 0;
-		p->has_container_port = true;
-		p->container_port = c0 + i;
-		p->protocol = slash ? mem_text(slash + 1) : NULL;
-	}
-	return 0;
+static bool wants_all(const ProtobufCMessage *m)
+{
+	return m->descriptor == &berth__container_spec__descriptor && ((const Berth__ContainerSpec *)m)->publish_all;
 }
 
 void spec_network_default(struct spec_opts *o)
 {
-	Berth__ContainerSpec *spec = (Berth__ContainerSpec *)o->message;
 	Berth__NetworkAsk *ask;
 
-	if ((!spec->n_ports && !spec->publish_all) || spec->n_networks || spec->network || spec->pod)
+	if ((!field_count(o->message, "ports") && !wants_all(o->message)) || field_count(o->message, "networks") ||
+	    is_set(o->message, "network") || is_set(o->message, "pod"))
 		return;
 	ask = (Berth__NetworkAsk *)field_add(o->message, "networks");
 	ask->network = mem_text("default");
@@ -781,7 +735,10 @@ const struct flag spec_exec_flags[] = {
 const struct flag spec_pod_flags[] = {
 	{0, "hostname", "NAME", "host name of its containers", spec_field, .field = "hostname"},
 	{0, "share-pid", NULL, "one pid namespace for all", spec_field, .field = "share_pid"},
-	{0, "network", "none|host", "none is the default", spec_field, .field = "network", .complete = "none host"},
+	{0, "network", "NETWORK[:ip=ADDRESS]", "none (default), host, or a network, for an interface each",
+	 spec_network, .field = "networks", .complete = "network"},
+	{'p', "publish", "[[IP:]PORT:]PORT[/PROTOCOL]", "a port of the host that leads to one of its containers'",
+	 spec_publish, .field = "ports"},
 	{'l', "label", "KEY=VALUE", "add a label", spec_label, .field = "labels"},
 	{0, "label-file", "FILE", "labels from lines of a file", spec_label_file, .field = "labels",
 	 .complete = "file"},

@@ -29,7 +29,7 @@ extern const struct flag spec_pod_flags[], spec_network_flags[]; /* a PodSpec wi
 void spec_opts_init(struct spec_opts *o, const ProtobufCMessageDescriptor *type);
 void spec_opts_fini(struct spec_opts *o);
 
-/* Who publishes a port and names no network means the one that is always there. Of a ContainerSpec. */
+/* Who publishes a port and names no network means the one that is always there. Of a ContainerSpec or a PodSpec. */
 void spec_network_default(struct spec_opts *o);
 /* What no single flag can check: --rm with --restart. */
 int spec_opts_check(const struct spec_opts *o, struct err *e);

@@ -120,19 +120,6 @@ static int field_below(int r, const char *above, struct err *e)
 
 /* ---------------------------------------------------------------- whose namespaces */
 
-static int check_network(const char *field, char **network, struct err *e)
-{
-	field_empty_is_absent(network);
-	if (!*network)
-		return field_set(network, "none") < 0 ? err_set(e, ENOMEM, field, "keep the spec") : 0;
-	if (strcmp(*network, "none") != 0 && strcmp(*network, "host") != 0)
-		return field_unsupported(
-			e, field,
-			"network %.100s: here there are none and host; the others are asked for by spec.networks",
-			*network);
-	return 0;
-}
-
 /* "" and "private": of its own. */
 static int check_mode(const char *field, char **mode, struct err *e)
 {
@@ -172,16 +159,14 @@ static int check_pod_member(const Berth__ContainerSpec *spec, struct err *e)
 	return 0;
 }
 
-static int check_networks(const Berth__ContainerSpec *spec, struct err *e)
+static int check_networks(Berth__NetworkAsk *const *asks, size_t n, struct err *e)
 {
 	char field[FIELD_SIZE];
 
-	if (spec->network)
-		return field_bad(e, "spec.network", "%s and networks exclude each other", spec->network);
-	if (spec->n_networks > NETWORKS_EACH)
-		return field_bad(e, "spec.networks", "a container has at most %u networks", NETWORKS_EACH);
-	for (size_t i = 0; i < spec->n_networks; i++) {
-		const Berth__NetworkAsk *ask = spec->networks[i];
+	if (n > NETWORKS_EACH)
+		return field_bad(e, "spec.networks", "at most %u networks", NETWORKS_EACH);
+	for (size_t i = 0; i < n; i++) {
+		const Berth__NetworkAsk *ask = asks[i];
 		struct address a[2];
 
 		snprintf(field, sizeof field, "spec.networks[%zu].network", i);
@@ -199,6 +184,24 @@ static int check_networks(const Berth__ContainerSpec *spec, struct err *e)
 	return 0;
 }
 
+/* None, the host's, or networks: nothing is none. */
+static int check_network(char **network, Berth__NetworkAsk *const *asks, size_t n, struct err *e)
+{
+	field_empty_is_absent(network);
+	if (*network && n)
+		return field_bad(e, "spec.network", "%s and networks exclude each other", *network);
+	if (n)
+		return check_networks(asks, n, e);
+	if (!*network)
+		return field_set(network, "none") < 0 ? err_set(e, ENOMEM, "spec.network", "keep the spec") : 0;
+	if (strcmp(*network, "none") != 0 && strcmp(*network, "host") != 0)
+		return field_unsupported(
+			e, "spec.network",
+			"network %.100s: here there are none and host; the others are asked for by spec.networks",
+			*network);
+	return 0;
+}
+
 static int check_sharing(Berth__ContainerSpec *spec, struct sharing *share, struct err *e)
 {
 	int r;
@@ -213,12 +216,12 @@ static int check_sharing(Berth__ContainerSpec *spec, struct sharing *share, stru
 		r = check_pod_member(spec, e);
 	if (r == 0 && !spec->pod && spec->pod_init)
 		r = field_bad(e, "spec.pod_init", "an init container needs a pod");
-	if (r == 0 && !spec->pod && !spec->n_networks)
-		r = check_network("spec.network", &spec->network, e);
-	if (r == 0 && spec->n_networks)
-		r = check_networks(spec, e);
+	if (r == 0 && !spec->pod)
+		r = check_network(&spec->network, spec->networks, spec->n_networks, e);
 	if (r == 0)
-		r = publish_check(spec, e);
+		r = publish_check_exposed(spec, e);
+	if (r == 0)
+		r = publish_check(spec->ports, spec->n_ports, spec->n_networks > 0, e);
 	if (r == 0)
 		r = field_hostname("spec.hostname", &spec->hostname, e);
 	*share = (struct sharing){
@@ -408,8 +411,10 @@ int check_exec_spec(struct supervisor *sv, Berth__ExecSpec *spec, struct err *e)
 int check_pod_spec(struct supervisor *sv, Berth__PodSpec *spec, struct err *e)
 {
 	struct sharing share = {0};
-	int r = check_network("spec.network", &spec->network, e);
+	int r = check_network(&spec->network, spec->networks, spec->n_networks, e);
 
+	if (r == 0)
+		r = publish_check(spec->ports, spec->n_ports, spec->n_networks > 0, e);
 	if (r == 0)
 		r = field_hostname("spec.hostname", &spec->hostname, e);
 	if (r == 0)

@@ -70,12 +70,17 @@ static size_t network(const spec_t *s)
 }
 
 /* One of his choice may be what others are asked for: ssh. */
-static size_t published(const spec_t *s)
+static size_t port_chosen(Berth__PortMap *const *ports, size_t n)
 {
-	for (size_t i = 0; i < s->n_ports; i++)
-		if (s->ports[i]->host_port || (s->ports[i]->host_ip && s->ports[i]->host_ip[0]))
+	for (size_t i = 0; i < n; i++)
+		if (ports[i]->host_port || (ports[i]->host_ip && ports[i]->host_ip[0]))
 			return i + 1;
 	return 0;
+}
+
+static size_t published(const spec_t *s)
+{
+	return port_chosen(s->ports, s->n_ports);
 }
 
 static size_t pid_mode(const spec_t *s)
@@ -104,6 +109,8 @@ static size_t realtime(const spec_t *s)
 	return 0;
 }
 
+#define PORT_CHOSEN "a port of the host of his choice: without one, one is found"
+
 static const struct {
 	const char *field;
 	const char *of; /* in a list: what of the element, "" for all of it */
@@ -118,7 +125,7 @@ static const struct {
 	{"spec.security.seccomp_profile", NULL, seccomp_profile, "another seccomp profile than the default"},
 	{"spec.security.apparmor", NULL, apparmor, "another AppArmor profile than the default"},
 	{"spec.network", NULL, network, "the host's network"},
-	{"spec.ports", ".host_port", published, "a port of the host of his choice: without one, one is found"},
+	{"spec.ports", ".host_port", published, PORT_CHOSEN},
 	{"spec.pid_mode", NULL, pid_mode, "the host's processes"},
 	{"spec.ipc_mode", NULL, ipc_mode, "the host's IPC namespace"},
 	{"spec.oom_score_adj", NULL, oom_score, "being spared by the OOM killer at the cost of others"},
@@ -145,9 +152,19 @@ int check_member_container(const Berth__ContainerSpec *spec, struct err *e)
 	return 0;
 }
 
-int check_member_pod(const Berth__PodSpec *spec, struct err *e)
+int check_member_joins(const Berth__PodSpec *spec, struct err *e)
 {
 	return is_one_of(spec->network, "none", NULL) ? 0 : refuse(e, "spec.network", "the host's network");
+}
+
+int check_member_pod(const Berth__PodSpec *spec, struct err *e)
+{
+	size_t n = port_chosen(spec->ports, spec->n_ports);
+	char at[FIELD_SIZE];
+
+	if (n)
+		return refuse(e, field_at(at, "spec.ports[%zu].host_port", n - 1), PORT_CHOSEN);
+	return check_member_joins(spec, e);
 }
 
 int check_member_exec(const Berth__ExecSpec *spec, struct err *e)

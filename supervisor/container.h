@@ -8,6 +8,7 @@
 #include "proto/shim.pb-c.h"
 #include "supervisor/client.h"
 #include "supervisor/image.h"
+#include "supervisor/net_holder.h"
 #include "supervisor/policy.h"
 #include "supervisor/supervisor.h"
 #include "supervisor/waiter.h"
@@ -82,6 +83,7 @@ struct container {
 	struct supervisor *sv;
 	/* owned: meta, spec (checked, never changed but by update/rename), status. What is stored and shown. */
 	Berth__Container *obj;
+	struct net_holder net; /* its interfaces, unless it is in a pod that has them */
 	struct pod *pod;       /* lives at least as long as we are in its list */
 	struct shimlink *shim; /* owned; NULL when there is no shim */
 	/* obj->pull: its image is not here, and it is Creating, or has come to nothing and would begin with that again */
@@ -124,9 +126,6 @@ struct container {
 	/* it ended and is removed for that, to which its row as it stands on disk leads again */
 	bool goes_by_itself;
 	bool removing_volumes; /* with the container go its anonymous volumes */
-	bool net_asked;	       /* berth-net was told of its interfaces */
-	bool net_ready;	       /* the namespace that its shim keeps has them */
-	unsigned net_left;     /* … are being made */
 	int said_pidfd;	       /* of its process, while a report that came with it is looked at; else -1 */
 	bool held;	       /* its process exists, stopped before exec */
 	bool hold;	       /* the present launch is to stop before exec */
@@ -140,6 +139,9 @@ struct container {
 	struct rebuild *rebuild; /* under way: container_rebuild.c's */
 	bool thawed;		 /* the berthd before had frozen it for one: that is over, whatever is seen of it yet */
 };
+
+extern const struct net_holder_kind container_net_kind;
+struct net_holder *container_net(struct container *c); /* of the namespace that it is in: its own, or its pod's */
 
 /* container_row.c: the object, its row in the store, its place in the tables. */
 /* Takes obj, also on failure. */

@@ -69,11 +69,7 @@ int container_pull_note(Berth__Container *obj, const Berth__ImagePull *ask, stru
 /* container_net.c */
 action act_net_failed;
 
-bool container_net_wanted(const struct container *c); /* its process must not run yet */
-state container_net_held(struct container *c);	      /* it is there, and waits */
-void container_net_runs(struct container *c);	      /* its program runs, so it has them */
-/* The namespace is gone, with its shim. */
-void container_net_down(struct container *c);
+state container_net_held(struct container *c); /* its process is there, and must not run before it has its interfaces */
 
 /* container_stop.c */
 action act_stop, act_stop_again, act_stop_launch, act_stop_ended, act_cancel_retry, act_kill, act_kill_paused,

@@ -216,7 +216,7 @@ static int creation_pod(struct creation *k)
 		return creation_fail(k, BERTH__ERROR__CODE__INVALID,
 				     err_set(&k->e, 0, "spec.pod", "the pod is of project %s", p->obj->meta->project));
 	/* An admin's pod may have what its members could not have made. */
-	if (!principal_sees_all(&k->rq->who) && check_member_pod(p->obj->spec, &k->e) < 0) {
+	if (!principal_sees_all(&k->rq->who) && check_member_joins(p->obj->spec, &k->e) < 0) {
 		snprintf(k->e.step, sizeof k->e.step, "spec.pod");
 		return creation_fail(k, BERTH__ERROR__CODE__DENIED, -EACCES);
 	}
@@ -262,8 +262,9 @@ static int creation_object(struct creation *k)
 		r = creation_pod(k);
 	if (!r)
 		r = creation_confinement(k);
-	if (!r && (network_lease_all(k->rq->sv, &k->rq->who, k->obj, &k->e) < 0 ||
-		   publish_lease(k->rq->sv, k->obj, &k->e) < 0))
+	if (!r && (network_lease_all(k->rq->sv, &k->rq->who, k->obj->spec->networks, k->obj->spec->n_networks,
+				     (struct leases){&k->obj->networks, &k->obj->n_networks}, &k->e) < 0 ||
+		   publish_lease(k->rq->sv, k->obj->spec->ports, k->obj->spec->n_ports, k->obj->meta->uuid, &k->e) < 0))
 		r = creation_fail(k, error_code_of(&k->e), -EINVAL);
 	return r;
 }

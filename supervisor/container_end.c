@@ -129,6 +129,7 @@ state act_exited(struct container *c, struct event *ev)
 		container_note_ran(c);
 	container_record_exit(c);
 	container_group_bury(c);
+	net_holder_forget(&c->net);
 	c->phase = PHASE_NONE;
 	c->held = false;
 	SET(c->obj->status, process_stuck, 0);
@@ -204,7 +205,7 @@ state act_shim_left(struct container *c, struct event *ev)
 {
 	char path[160];
 
-	container_net_down(c);
+	net_holder_down(&c->net);
 	shimlink_free(c->shim);
 	c->shim = NULL;
 	c->bye_sent = false;

@@ -223,7 +223,8 @@ static void pull_done(struct container *c, const Berth__Image *image)
 {
 	struct err e;
 
-	if (container_complete(c->obj, image, &e) < 0 || publish_lease(c->sv, c->obj, &e) < 0) {
+	if (container_complete(c->obj, image, &e) < 0 ||
+	    publish_lease(c->sv, c->obj->spec->ports, c->obj->spec->n_ports, c->node.uuid, &e) < 0) {
 		pull_failed(c, error_code_of(&e), &e);
 		return;
 	}

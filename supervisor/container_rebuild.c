@@ -306,7 +306,7 @@ static int fresh_make(struct container *c, const char *ref, Berth__Container **r
 	set_text(&fresh->spec->image, "%s", ref);
 	r = uncomplete(fresh) < 0 ? err_set(e, ENOMEM, "", "no memory") : container_complete(fresh, image->obj, e);
 	if (r == 0)
-		r = publish_lease(c->sv, fresh, e);
+		r = publish_lease(c->sv, fresh->spec->ports, fresh->spec->n_ports, c->node.uuid, e);
 	if (r < 0)
 		berth__container__free_unpacked(fresh, NULL);
 	else

@@ -76,6 +76,7 @@ int container_new(struct supervisor *sv, Berth__Container *obj, struct container
 					      "there are %u containers, and no more are allowed", sv->containers.n)
 				    : err_set(e, -r, "container", "add the container");
 	}
+	net_holder_init(&c->net, sv, &container_net_kind);
 	names_add(sv->names, c);
 	r = pod_of(c, e);
 	if (r < 0) {
@@ -96,7 +97,7 @@ void container_free(struct container *c)
 	fill_forget(c);
 	rebuild_forget(c);
 	image_wait_forget(&c->image);
-	netd_forget(c->sv, c);
+	net_holder_fini(&c->net);
 	waiters_fail(c, ~0u, BERTH__ERROR__CODE__UNAVAILABLE, &going);
 	shimlink_free(c->shim);
 	close_fd(&c->session_fd);

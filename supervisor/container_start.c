@@ -52,7 +52,7 @@ static state launch(struct container *c, bool hold)
 		return S(STARTING);
 	}
 	if (r > 0)
-		r = launch_container(c, hold || container_net_wanted(c), &e);
+		r = launch_container(c, hold || net_holder_wants(&c->net), &e);
 	if (r < 0)
 		container_post_failure(c, &e);
 	return S(STARTING);
@@ -221,13 +221,12 @@ state act_held(struct container *c, struct event *ev)
 {
 	SET(c->obj->status, pid, ev->running ? ev->running->pid : 0);
 	SET(c->obj->status, shim_pid, c->shim ? shimlink_pid(c->shim) : 0);
-	return container_net_wanted(c) ? container_net_held(c) : hold(c);
+	return net_holder_wants(&c->net) ? container_net_held(c) : hold(c);
 }
 
 /* It stopped before exec for this alone, or because somebody wants to say himself when it begins. */
 state act_net_ready(struct container *c, struct event *ev)
 {
-	c->net_ready = true;
 	if (c->hold || (container_state(c) == S(CREATED) && c->obj->spec->hold_before_exec))
 		return hold(c);
 	if (exec_release(c) < 0) {
@@ -269,7 +268,7 @@ state act_running(struct container *c, struct event *ev)
 
 	timer_del(&c->timer);
 	container_note_ran(c);
-	container_net_runs(c);
+	net_holder_runs(&c->net);
 	c->waiting = false;
 	container_note_running(c, ev->running ? ev->running : &nothing);
 	set_text(&c->obj->status->status_reason, "%s", "");
@@ -286,7 +285,7 @@ state act_running_again(struct container *c, struct event *ev)
 	AUTO_FD fd = -1;
 
 	container_note_ran(c);
-	container_net_runs(c);
+	net_holder_runs(&c->net);
 	if (ev->running && ev->running->incarnation == c->obj->status->incarnation)
 		container_note_running(c, ev->running);
 	if (container_group_open(c, &fd) < 0)
@@ -324,7 +323,8 @@ state act_failed(struct container *c, struct event *ev)
 	image_wait_forget(&c->image);
 	close_fd(&c->session_fd);
 	container_group_bury(c);
-	c->net_ready = false; /* the shim keeps no namespace of a launch that failed */
+	net_holder_forget(&c->net);
+	c->net.ready = false; /* the shim keeps no namespace of a launch that failed */
 	SET(st, pid, 0);
 	SET(st, finished_at, wall_ns());
 	err_format(&c->failure, text, sizeof text);

@@ -200,6 +200,7 @@ static char *arena_path(struct container *c, struct arena *a, const char *leaf)
 int launch_facts(struct container *c, struct arena *a, struct plan_facts *f, struct err *e)
 {
 	struct supervisor *sv = c->sv;
+	const struct net_holder *net = container_net(c);
 	struct rlimit nofile;
 	char path[160], leaf[32];
 	int r;
@@ -215,7 +216,9 @@ int launch_facts(struct container *c, struct arena *a, struct plan_facts *f, str
 	path_exit(sv, c->node.uuid, path, sizeof path);
 	f->exit_record = arena_strdup(a, path);
 	f->hostname = facts_hostname(c, a);
-	f->resolv_conf = resolv_conf(sv, c->obj, a);
+	f->leases = net_stored_of(net).leases;
+	f->n_leases = net_stored_of(net).n_leases;
+	f->resolv_conf = resolv_conf(net, a);
 	f->apparmor = facts_apparmor(c);
 	f->caps = caps_of(c->obj->spec->security);
 	f->pod = c->pod->obj->implicit ? NULL : c->pod->obj->spec;

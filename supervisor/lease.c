@@ -2,7 +2,7 @@
 #include "supervisor/network.h"
 
 #include "base/own.h"
-#include "supervisor/container.h"
+#include "supervisor/net_holder.h"
 #include "supervisor/set.h"
 
 #include <errno.h>
@@ -13,17 +13,17 @@
 #include <sys/random.h>
 
 /* Each lease there is; stops when fn says true. */
-static struct container *lease_each(struct supervisor *sv, bool (*fn)(const Berth__Lease *l, const void *arg),
-				    const void *arg)
+static struct net_holder *lease_each(struct supervisor *sv, bool (*fn)(const Berth__Lease *l, const void *arg),
+				     const void *arg)
 {
-	struct table_node *node;
+	struct net_holder *h;
 
-	list_each (node, &sv->containers.all, link) {
-		struct container *c = container_of(node, struct container, node);
+	list_each (h, &sv->net_holders, link) {
+		struct net_stored stored = net_stored_of(h);
 
-		for (size_t i = 0; i < c->obj->n_networks; i++)
-			if (fn(c->obj->networks[i], arg))
-				return c;
+		for (size_t i = 0; i < stored.n_leases; i++)
+			if (fn(stored.leases[i], arg))
+				return h;
 	}
 	return NULL;
 }
@@ -35,9 +35,19 @@ static bool is_in(const Berth__Lease *l, const void *arg)
 	return l->network_uuid && !strcmp(l->network_uuid, n->node.uuid);
 }
 
-struct container *network_user(struct supervisor *sv, const struct network *n)
+struct net_holder *network_user(struct supervisor *sv, const struct network *n)
 {
 	return lease_each(sv, is_in, n);
+}
+
+bool network_has(const struct network *n, const struct net_holder *h)
+{
+	struct net_stored stored = net_stored_of(h);
+
+	for (size_t i = 0; i < stored.n_leases; i++)
+		if (is_in(stored.leases[i], n))
+			return true;
+	return false;
 }
 
 struct wanted {
@@ -57,7 +67,7 @@ static bool has_it(const Berth__Lease *l, const void *arg)
 	return false;
 }
 
-static struct container *address_user(struct supervisor *sv, const struct network *n, const char *text)
+static struct net_holder *address_user(struct supervisor *sv, const struct network *n, const char *text)
 {
 	return lease_each(sv, has_it, &(struct wanted){n, text});
 }
@@ -84,7 +94,7 @@ static int address_wanted(struct supervisor *sv, struct network *n, unsigned i, 
 			  char text[ADDRESS_TEXT], struct err *e)
 {
 	struct address a;
-	struct container *user;
+	struct net_holder *user;
 
 	(void)address_parse(want, &a); /* checked */
 	if (!subnet_is_usable(&n->subnet[i], &a) || address_is(&a, &n->gateway[i]))
@@ -92,7 +102,7 @@ static int address_wanted(struct supervisor *sv, struct network *n, unsigned i, 
 			       n->obj->meta->name, address_is(&a, &n->gateway[i]) ? ": it is the gateway" : "");
 	user = address_user(sv, n, address_text(&a, text));
 	if (user)
-		return err_set(e, EBUSY, "", "%s is container %s's", text, user->obj->meta->name);
+		return err_set(e, EBUSY, "", "%s is %s %s's", text, user->kind->noun, net_stored_of(user).meta->name);
 	return 0;
 }
 
@@ -165,26 +175,28 @@ static int lease_fill(struct supervisor *sv, struct network *n, const Berth__Net
 	return r;
 }
 
-int network_lease_all(struct supervisor *sv, const struct principal *who, Berth__Container *obj, struct err *e)
+static Berth__Lease *lease_add(struct leases to)
 {
-	const Berth__ContainerSpec *spec = obj->spec;
+	Berth__Lease **list = realloc(*to.list, (*to.n + 1) * sizeof *list), *l = malloc(sizeof *l);
 
-	if (!spec->n_networks)
-		return 0;
-	obj->networks = calloc(spec->n_networks, sizeof *obj->networks);
-	if (!obj->networks)
-		return err_set(e, ENOMEM, "spec.networks", "no memory");
-	for (unsigned i = 0; i < spec->n_networks; i++) {
-		const Berth__NetworkAsk *ask = spec->networks[i];
-		struct network *n = network_find(sv, who, ask->network ? ask->network : "", e);
-		Berth__Lease *l = n ? malloc(sizeof *l) : NULL;
-		int r = n ? -ENOMEM : -e->code;
+	if (list)
+		*to.list = list;
+	if (!list || !l) {
+		free(l);
+		return NULL;
+	}
+	berth__lease__init(l);
+	return list[(*to.n)++] = l;
+}
 
-		if (l) {
-			berth__lease__init(l);
-			obj->networks[obj->n_networks++] = l;
-			r = lease_fill(sv, n, ask, l, i, e);
-		}
+int network_lease_all(struct supervisor *sv, const struct principal *who, Berth__NetworkAsk *const *asks, size_t n_asks,
+		      struct leases to, struct err *e)
+{
+	for (unsigned i = 0; i < n_asks; i++) {
+		struct network *n = network_find(sv, who, asks[i]->network ? asks[i]->network : "", e);
+		Berth__Lease *l = n ? lease_add(to) : NULL;
+		int r = l ? lease_fill(sv, n, asks[i], l, i, e) : n ? err_set(e, ENOMEM, "", "no memory") : -e->code;
+
 		if (r < 0) {
 			snprintf(e->step, sizeof e->step, "spec.networks[%u]", i);
 			return r;

@@ -1,6 +1,6 @@
 /* supervisor/network.h - networks, and who has which address in them.
  *
- * A lease is stored with what has it (Container.networks) and lives as long: there is no other list of addresses, so none can be lost or
+ * A lease is stored with what has it (Container.networks, Pod.networks) and lives as long: there is no other list of addresses, so none can be lost or
  * given twice. What is in the kernel of it is berth-net's (netd.h). */
 #pragma once
 
@@ -14,7 +14,7 @@
 #define NETWORK_SUBNETS 2u /* one of each family */
 #define NETWORKS_EACH	8u /* of one container */
 
-struct container;
+struct net_holder;
 
 struct network {
 	struct table_node node; /* supervisor.networks */
@@ -37,16 +37,22 @@ void networks_close(struct supervisor *sv);
 struct network *network_find(struct supervisor *sv, const struct principal *who, const char *ref, struct err *e);
 bool network_is_default(const struct network *n);
 bool network_sees(const struct principal *who, const struct network *n);
-/* Leases for everything that the spec asks for, into obj->networks. e->step: the field. */
-int network_lease_all(struct supervisor *sv, const struct principal *who, Berth__Container *obj, struct err *e);
-/* The container that has a lease in it, or NULL. */
-struct container *network_user(struct supervisor *sv, const struct network *n);
+struct leases {
+	Berth__Lease ***list; /* of a stored object */
+	size_t *n;
+};
+/* One for each ask, in addition to what is there. e->step: the field. */
+int network_lease_all(struct supervisor *sv, const struct principal *who, Berth__NetworkAsk *const *asks, size_t n_asks,
+		      struct leases to, struct err *e);
+/* Who has a lease in it, or NULL. */
+struct net_holder *network_user(struct supervisor *sv, const struct network *n);
+bool network_has(const struct network *n, const struct net_holder *h);
 
 /* For berth-net; in the arena, NULL without memory. */
 Net__State *networks_state(struct supervisor *sv, struct arena *a);
 Net__Network *network_message(const struct network *n, struct arena *a);
-/* The i-th interface of a container. */
-Net__Port *network_port(const struct container *c, size_t i, struct arena *a);
+/* The i-th interface of a holder. */
+Net__Port *network_port(const struct net_holder *h, size_t i, struct arena *a);
 
 /* Takes obj (its meta complete), checked. Queues its row. */
 int network_new(struct supervisor *sv, Berth__Network *obj, struct network **ret, struct err *e);

@@ -5,9 +5,9 @@
 #include "proto/envelope.h"
 #include "supervisor/audit.h"
 #include "supervisor/check.h"
-#include "supervisor/container.h"
 #include "supervisor/filter.h"
 #include "supervisor/meta.h"
+#include "supervisor/net_holder.h"
 #include "supervisor/netd.h"
 #include "supervisor/network.h"
 #include "supervisor/network_fixed.h"
@@ -238,9 +238,9 @@ void on_network_inspect(struct request *rq)
 	struct supervisor *sv = rq->sv;
 	Berth__Network *fixed = fixed_seen(rq, rq->env->network_inspect->name);
 	struct network *n = fixed ? NULL : request_network(rq, rq->env->network_inspect->name);
-	AUTO_FREE char **users = n ? calloc(sv->containers.n + 1, sizeof *users) : NULL;
+	AUTO_FREE char **users = n ? calloc(sv->containers.n + sv->pods.n + 1, sizeof *users) : NULL;
 	Berth__Network view, *one = &view;
-	struct table_node *node;
+	struct net_holder *h;
 
 	if (fixed)
 		reply_networks(sv, rq->parked, &fixed, 1);
@@ -253,15 +253,9 @@ void on_network_inspect(struct request *rq)
 	view = *n->obj;
 	view.used_by = users;
 	view.n_used_by = 0;
-	list_each (node, &sv->containers.all, link) {
-		const struct container *c = container_of(node, struct container, node);
-		bool in = false;
-
-		for (size_t i = 0; i < c->obj->n_networks; i++)
-			in |= !strcmp(c->obj->networks[i]->network_uuid, n->node.uuid);
-		if (in && principal_sees(&rq->who, c->obj->meta))
-			users[view.n_used_by++] = node->uuid;
-	}
+	list_each (h, &sv->net_holders, link)
+		if (network_has(n, h) && principal_sees(&rq->who, net_stored_of(h).meta))
+			users[view.n_used_by++] = net_stored_of(h).meta->uuid;
 	reply_networks(sv, rq->parked, &one, 1);
 }
 
@@ -296,7 +290,7 @@ void on_network_remove(struct request *rq)
 	struct supervisor *sv = rq->sv;
 	const Berth__Network *fixed = fixed_seen(rq, rq->env->network_remove->name);
 	struct network *n = fixed ? NULL : request_network(rq, rq->env->network_remove->name);
-	const struct container *user = n ? network_user(sv, n) : NULL;
+	const struct net_holder *user = n ? network_user(sv, n) : NULL;
 	struct removal *w;
 
 	if (fixed)
@@ -317,8 +311,8 @@ void on_network_remove(struct request *rq)
 	}
 	if (user) {
 		reply_error(sv, rq->parked, BERTH__ERROR__CODE__CONFLICT, NULL,
-			    "network %s is used by container %s: remove that first", n->obj->meta->name,
-			    user->obj->meta->name);
+			    "network %s is used by %s %s: remove that first", n->obj->meta->name, user->kind->noun,
+			    net_stored_of(user).meta->name);
 		return;
 	}
 	w = n->stored ? calloc(1, sizeof *w) : NULL;

@@ -1,7 +1,7 @@
 /* supervisor/network_state.c - networks and leases as berth-net hears of them. */
 #include "supervisor/network.h"
 
-#include "supervisor/container.h"
+#include "supervisor/net_holder.h"
 #include "supervisor/publish.h"
 #include "supervisor/set.h"
 
@@ -54,10 +54,11 @@ static bool mac_parse(const char *text, uint8_t mac[6])
 	       sscanf(text, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", mac, mac + 1, mac + 2, mac + 3, mac + 4, mac + 5) == 6;
 }
 
-Net__Port *network_port(const struct container *c, size_t index, struct arena *a)
+Net__Port *network_port(const struct net_holder *h, size_t index, struct arena *a)
 {
-	const struct supervisor *sv = c->sv;
-	const Berth__Lease *l = c->obj->networks[index];
+	const struct supervisor *sv = h->sv;
+	const struct net_stored stored = net_stored_of(h);
+	const Berth__Lease *l = stored.leases[index];
 	struct table_node *node = table_find(&sv->networks, l->network_uuid ? l->network_uuid : "");
 	const struct network *n = node ? container_of(node, struct network, node) : NULL;
 	Net__Port *p = arena_alloc(a, sizeof *p);
@@ -73,7 +74,7 @@ Net__Port *network_port(const struct container *c, size_t index, struct arena *a
 	SET(p, mtu, n->obj->mtu);
 	SET(p, default_route, index == 0);
 	if (index == 0)
-		publish_messages(c->obj->spec, p, a);
+		publish_messages(stored.ports, stored.n_ports, p, a);
 	p->addresses = arena_alloc(a, l->n_addresses * sizeof *p->addresses);
 	p->subnets = subnets_of(n, a);
 	p->n_subnets = n->n_subnets;
@@ -90,24 +91,22 @@ Net__State *networks_state(struct supervisor *sv, struct arena *a)
 {
 	Net__State *s = arena_alloc(a, sizeof *s);
 	struct table_node *node;
+	struct net_holder *h;
 	size_t n_ports = 0;
 
 	if (!s)
 		return NULL;
 	net__state__init(s);
-	list_each (node, &sv->containers.all, link)
-		n_ports += container_of(node, struct container, node)->obj->n_networks;
+	list_each (h, &sv->net_holders, link)
+		n_ports += net_stored_of(h).n_leases;
 	s->networks = arena_alloc(a, (sv->networks.n + 1) * sizeof *s->networks);
 	s->ports = arena_alloc(a, (n_ports + 1) * sizeof *s->ports);
 	if (a->failed)
 		return NULL;
 	list_each (node, &sv->networks.all, link)
 		s->networks[s->n_networks++] = network_message(container_of(node, struct network, node), a);
-	list_each (node, &sv->containers.all, link) {
-		const struct container *c = container_of(node, struct container, node);
-
-		for (size_t i = 0; c->net_asked && i < c->obj->n_networks; i++)
-			s->ports[s->n_ports++] = network_port(c, i, a);
-	}
+	list_each (h, &sv->net_holders, link)
+		for (size_t i = 0, n = h->asked ? net_stored_of(h).n_leases : 0; i < n; i++)
+			s->ports[s->n_ports++] = network_port(h, i, a);
 	return a->failed ? NULL : s;
 }

@@ -472,9 +472,9 @@ static const char *own_names(struct builder *b, const char *hostname)
 	const char *text = "";
 	size_t n = 0;
 
-	for (size_t i = 0; !b->f->pod && i < b->f->obj->n_networks; i++)
-		for (size_t k = 0; k < b->f->obj->networks[i]->n_addresses; k++, n++)
-			text = arena_printf(b->a, "%s%s\t%s\n", text ? text : "", b->f->obj->networks[i]->addresses[k],
+	for (size_t i = 0; i < b->f->n_leases; i++)
+		for (size_t k = 0; k < b->f->leases[i]->n_addresses; k++, n++)
+			text = arena_printf(b->a, "%s%s\t%s\n", text ? text : "", b->f->leases[i]->addresses[k],
 					    hostname);
 	return n && text ? text : arena_printf(b->a, "127.0.1.1\t%s\n", hostname);
 }

@@ -34,6 +34,8 @@ struct plan_facts {
 	const struct plan_device *devices;
 	unsigned n_devices;
 	const char *hostname;
+	Berth__Lease *const *leases; /* its own interfaces, or those of its pod */
+	size_t n_leases;
 	const char *resolv_conf; /* of its networks; NULL: it has none */
 	const char *apparmor;	 /* label or NULL */
 	uint64_t caps;		 /* bounding set */

@@ -44,8 +44,11 @@ static int pod_take(struct supervisor *sv, Berth__Pod *obj, struct pod **ret, st
 	list_init(&p->containers);
 	snprintf(p->node.uuid, sizeof p->node.uuid, "%s", obj->meta->uuid);
 	p->node.id = obj->meta->id;
+	if (!obj->implicit)
+		net_holder_init(&p->net, sv, &pod_net_kind);
 	r = table_add(&sv->pods, &p->node);
 	if (r < 0) {
+		net_holder_fini(&p->net);
 		berth__pod__free_unpacked(obj, NULL);
 		free(p);
 		return err_set(e, -r, "pod", "there are too many pods");
@@ -84,6 +87,7 @@ int pod_new_implicit(struct supervisor *sv, const char *uuid, struct pod **ret, 
 void pod_free(struct pod *p)
 {
 	timer_del(&p->timer);
+	net_holder_fini(&p->net);
 	shimlink_free(p->holder);
 	close_fd(&p->pause_pidfd);
 	table_del(&p->sv->pods, &p->node);
@@ -345,6 +349,8 @@ static void holder_down(struct pod *p)
 
 	timer_del(&p->timer);
 	close_fd(&p->pause_pidfd);
+	net_holder_forget(&p->net);
+	p->net.ready = false; /* its shim may have kept the namespace: what is there is found again */
 	snprintf(path, sizeof path, "shared/%s/holder.%llu", p->node.uuid, (unsigned long long)p->incarnation);
 	cg_bury(&p->sv->graveyard, p->sv->cg.root_fd, path);
 	members_kill(p);
@@ -385,14 +391,63 @@ void pod_arm(struct pod *p)
 		timer_in(&p->sv->loop, &p->timer, LAUNCH_DEADLINE_NS, on_pod_timer);
 }
 
-static void holder_ready(struct pod *p, const Shim__Running *r)
+static void holder_ready(struct pod *p)
 {
 	timer_del(&p->timer);
-	p->incarnation = r->incarnation;
-	p->holder_started_at = r->started_at;
 	p->state = POD_READY;
 	p->failure[0] = 0;
 	members_wake(p);
+}
+
+static struct net_stored stored(const struct net_holder *h)
+{
+	const Berth__Pod *obj = container_of(h, struct pod, net)->obj;
+
+	return (struct net_stored){obj->meta, obj->networks, obj->n_networks, obj->spec->ports, obj->spec->n_ports};
+}
+
+static bool is_lived_in(const struct pod *p)
+{
+	struct container *m;
+
+	list_each (m, &p->containers, in_pod)
+		if (container_has_process(m))
+			return true;
+	return false;
+}
+
+static void attached(struct net_holder *h, const struct err *e)
+{
+	struct pod *p = container_of(h, struct pod, net);
+
+	if (p->state != POD_STARTING || p->pause_pidfd < 0)
+		return;
+	/* Made sure of, after berthd was away: who lives there has had them all the time, and is not ended for that. */
+	if (e && is_lived_in(p)) {
+		log_err(e, "the network of pod %s", p->obj->meta->name);
+	} else if (e) {
+		shimlink_kill(p->holder);
+		holder_failed(p, e);
+		return;
+	}
+	holder_ready(p);
+}
+
+const struct net_holder_kind pod_net_kind = {"pod", stored, attached};
+
+/* Its pause process runs, and is to have its interfaces before anybody joins it. */
+static void holder_running(struct pod *p, const Shim__Running *r)
+{
+	struct err e;
+
+	p->incarnation = r->incarnation;
+	p->holder_started_at = r->started_at;
+	if (!net_holder_wants(&p->net)) {
+		holder_ready(p);
+	} else if (!p->net.left && net_holder_attach(&p->net, p->pause_pidfd, &e) < 0) {
+		shimlink_kill(p->holder);
+		holder_failed(p, &e);
+	}
 }
 
 static void on_hello(void *owner, const Shim__ShimHello *h, int *pidfd)
@@ -404,7 +459,7 @@ static void on_hello(void *owner, const Shim__ShimHello *h, int *pidfd)
 	if (h->state == SHIM__SHIM_STATE__SHIM_RUNNING && h->running && *pidfd >= 0) {
 		close_fd(&p->pause_pidfd);
 		p->pause_pidfd = take_fd(pidfd);
-		holder_ready(p, h->running);
+		holder_running(p, h->running);
 	} else if (adopting && h->state != SHIM__SHIM_STATE__SHIM_LAUNCHING && !p->bye_sent) {
 		p->bye_sent = true;
 		shimlink_bye(p->holder);
@@ -443,6 +498,7 @@ static void on_gone(void *owner)
 	char path[160];
 	struct err e;
 
+	net_holder_down(&p->net);
 	shimlink_free(p->holder);
 	p->holder = NULL;
 	p->adopting = p->bye_sent = false;

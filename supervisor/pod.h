@@ -8,6 +8,7 @@
 #include "proto/berth.pb-c.h"
 #include "proto/shim.pb-c.h"
 #include "supervisor/client.h"
+#include "supervisor/net_holder.h"
 #include "supervisor/store.h"
 #include "supervisor/supervisor.h"
 
@@ -20,6 +21,7 @@ struct pod {
 	struct table_node node; /* supervisor.pods */
 	struct supervisor *sv;
 	Berth__Pod *obj;	 /* owned */
+	struct net_holder net;	 /* of an explicit pod: the interfaces of its containers */
 	struct list containers;	 /* of struct container.in_pod */
 	struct shimlink *holder; /* owned; NULL for an implicit pod, and while it is down */
 	int pause_pidfd;	 /* of the holder's pause process; -1 */
@@ -56,6 +58,7 @@ bool pod_init_done(const struct pod *p, const struct container *init);
 
 void pod_arm(struct pod *p); /* the deadline of a launch */
 extern const struct shimlink_ops pod_shim_ops;
+extern const struct net_holder_kind pod_net_kind;
 
 /* Takes obj. */
 int pod_create_row(struct supervisor *sv, Berth__Pod *obj, struct pod **ret, store_done *done, struct err *e);

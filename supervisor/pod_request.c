@@ -6,7 +6,9 @@
 #include "supervisor/container.h"
 #include "supervisor/filter.h"
 #include "supervisor/meta.h"
+#include "supervisor/network.h"
 #include "supervisor/pod.h"
+#include "supervisor/publish.h"
 #include "supervisor/set.h"
 #include "supervisor/shimlink.h"
 #include "supervisor/watch.h"
@@ -160,6 +162,15 @@ void on_pod_create(struct request *rq)
 	obj = object_of(rq, ask->name, spec);
 	if (!obj) {
 		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "no memory");
+		return;
+	}
+	r = network_lease_all(rq->sv, &rq->who, obj->spec->networks, obj->spec->n_networks,
+			      (struct leases){&obj->networks, &obj->n_networks}, &e);
+	if (!r)
+		r = publish_lease(rq->sv, obj->spec->ports, obj->spec->n_ports, obj->meta->uuid, &e);
+	if (r < 0) {
+		reply_err(rq->sv, rq->parked, error_code_of(&e), &e);
+		berth__pod__free_unpacked(obj, NULL);
 		return;
 	}
 	request_audit(rq, "pod", obj->meta);

@@ -5,8 +5,8 @@
 #include "base/str.h"
 #include "supervisor/address.h"
 #include "supervisor/check_field.h"
-#include "supervisor/container.h"
 #include "supervisor/listener.h"
+#include "supervisor/net_holder.h"
 #include "supervisor/set.h"
 
 #include <arpa/inet.h>
@@ -79,9 +79,8 @@ static int map_add(Berth__ContainerSpec *spec, uint32_t port, const char *protoc
 		spec->ports = grown;
 	if (!grown || !p || spec->n_ports == PORTS_MAX) {
 		free(p);
-		return grown && p
-			       ? field_bad(e, "spec.ports", "at most %u ports of a container are published", PORTS_MAX)
-			       : err_set(e, ENOMEM, "spec.ports", "no memory");
+		return grown && p ? field_bad(e, "spec.ports", "at most %u ports are published", PORTS_MAX)
+				  : err_set(e, ENOMEM, "spec.ports", "no memory");
 	}
 	berth__port_map__init(p);
 	grown[spec->n_ports++] = p;
@@ -120,7 +119,9 @@ int publish_exposed(Berth__ContainerSpec *spec, const Berth__ImageConfig *img, s
 
 /* ---------------------------------------------------------------- what is asked for */
 
-int publish_check(Berth__ContainerSpec *spec, struct err *e)
+#define NO_NETWORK "without a network it has no ports: give it one (--network default)"
+
+int publish_check_exposed(const Berth__ContainerSpec *spec, struct err *e)
 {
 	char at[FIELD_SIZE];
 	uint32_t first, last;
@@ -130,16 +131,19 @@ int publish_check(Berth__ContainerSpec *spec, struct err *e)
 		if (exposed_parse(spec->expose[i], &first, &last, &protocol) < 0)
 			return field_bad(e, field_at(at, "spec.expose[%zu]", i),
 					 "'%.40s' is not PORT[-PORT][/tcp|udp|sctp]", spec->expose[i]);
-	if (spec->publish_all && !spec->n_networks)
-		return field_bad(e, "spec.publish_all",
-				 "a container without a network has no ports: give it one (--network default)");
-	if (spec->n_ports && !spec->n_networks)
-		return field_bad(e, "spec.ports",
-				 "a container without a network has no ports: give it one (--network default)");
-	if (spec->n_ports > PORTS_MAX)
-		return field_bad(e, "spec.ports", "at most %u ports of a container are published", PORTS_MAX);
-	for (size_t i = 0; i < spec->n_ports; i++) {
-		Berth__PortMap *p = spec->ports[i];
+	return spec->publish_all && !spec->n_networks ? field_bad(e, "spec.publish_all", NO_NETWORK) : 0;
+}
+
+int publish_check(Berth__PortMap **ports, size_t n, bool networks, struct err *e)
+{
+	char at[FIELD_SIZE];
+
+	if (n && !networks)
+		return field_bad(e, "spec.ports", NO_NETWORK);
+	if (n > PORTS_MAX)
+		return field_bad(e, "spec.ports", "at most %u ports are published", PORTS_MAX);
+	for (size_t i = 0; i < n; i++) {
+		Berth__PortMap *p = ports[i];
 		struct address a;
 		char text[ADDRESS_TEXT];
 
@@ -166,23 +170,23 @@ int publish_check(Berth__ContainerSpec *spec, struct err *e)
 		if (p->host_ip)
 			set_text(&p->host_ip, "%s", address_text(&a, text));
 		for (size_t k = 0; k < i; k++)
-			if (same_door(p, spec->ports[k]))
+			if (same_door(p, ports[k]))
 				return field_bad(e, field_at(at, "spec.ports[%zu].host_port", i),
 						 "%u/%s is published twice", p->host_port, p->protocol);
 	}
 	return 0;
 }
 
-static const struct container *taken_by(struct supervisor *sv, const Berth__PortMap *p, const char *but)
+static const struct net_holder *taken_by(struct supervisor *sv, const Berth__PortMap *p, const char *but)
 {
-	struct table_node *node;
+	struct net_holder *h;
 
-	list_each (node, &sv->containers.all, link) {
-		const struct container *c = container_of(node, struct container, node);
+	list_each (h, &sv->net_holders, link) {
+		struct net_stored stored = net_stored_of(h);
 
-		for (size_t i = 0; i < c->obj->spec->n_ports && strcmp(c->node.uuid, but) != 0; i++)
-			if (same_door(c->obj->spec->ports[i], p))
-				return c;
+		for (size_t i = 0; i < stored.n_ports && strcmp(stored.meta->uuid, but) != 0; i++)
+			if (same_door(stored.ports[i], p))
+				return h;
 	}
 	return NULL;
 }
@@ -239,26 +243,25 @@ static int find_port(struct supervisor *sv, Berth__PortMap *p, const char *but)
 	return -EADDRINUSE;
 }
 
-int publish_lease(struct supervisor *sv, Berth__Container *obj, struct err *e)
+int publish_lease(struct supervisor *sv, Berth__PortMap **ports, size_t n, const char *of, struct err *e)
 {
-	Berth__ContainerSpec *spec = obj->spec;
 	char at[FIELD_SIZE], who[LISTENER_TEXT];
 
-	for (size_t i = 0; i < spec->n_ports; i++) {
-		Berth__PortMap *p = spec->ports[i];
-		const struct container *other;
+	for (size_t i = 0; i < n; i++) {
+		Berth__PortMap *p = ports[i];
+		const struct net_holder *other;
 		int r;
 
 		field_at(at, "spec.ports[%zu].host_port", i);
 		if (!p->host_port) {
-			if (find_port(sv, p, obj->meta->uuid) < 0)
+			if (find_port(sv, p, of) < 0)
 				return err_set(e, EBUSY, at, "no port from %u to %u is free", FOUND_FIRST, FOUND_LAST);
 			continue;
 		}
-		other = taken_by(sv, p, obj->meta->uuid);
+		other = taken_by(sv, p, of);
 		if (other)
-			return err_set(e, EBUSY, at, "port %u/%s of the host is container %s's", p->host_port,
-				       p->protocol, other->obj->meta->name);
+			return err_set(e, EBUSY, at, "port %u/%s of the host is %s %s's", p->host_port, p->protocol,
+				       other->kind->noun, net_stored_of(other).meta->name);
 		r = listened_on(p);
 		if (r == -EADDRNOTAVAIL)
 			return field_bad(e, field_at(at, "spec.ports[%zu].host_ip", i), "%s is no address of this host",
@@ -270,11 +273,11 @@ int publish_lease(struct supervisor *sv, Berth__Container *obj, struct err *e)
 	return 0;
 }
 
-void publish_messages(const Berth__ContainerSpec *spec, Net__Port *port, struct arena *a)
+void publish_messages(Berth__PortMap *const *ports, size_t n, Net__Port *port, struct arena *a)
 {
-	port->published = arena_alloc(a, (spec->n_ports + 1) * sizeof *port->published);
-	for (size_t i = 0; port->published && i < spec->n_ports; i++) {
-		const Berth__PortMap *p = spec->ports[i];
+	port->published = arena_alloc(a, (n + 1) * sizeof *port->published);
+	for (size_t i = 0; port->published && i < n; i++) {
+		const Berth__PortMap *p = ports[i];
 		Net__Published *m = arena_alloc(a, sizeof *m);
 		struct address ip;
 

@@ -37,9 +37,11 @@ void resolv_read(struct supervisor *sv)
 	sv->host_resolv = buf_take(&b);
 }
 
-const char *resolv_conf(struct supervisor *sv, const Berth__Container *obj, struct arena *a)
+const char *resolv_conf(const struct net_holder *h, struct arena *a)
 {
-	const Berth__Lease *first = obj->n_networks ? obj->networks[0] : NULL;
+	struct supervisor *sv = h->sv;
+	const struct net_stored stored = net_stored_of(h);
+	const Berth__Lease *first = stored.n_leases ? stored.leases[0] : NULL;
 	struct table_node *node = first ? table_find(&sv->networks, first->network_uuid) : NULL;
 	const Berth__Network *n = node ? container_of(node, struct network, node)->obj : NULL;
 	const char *text = "";

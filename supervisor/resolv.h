@@ -3,9 +3,10 @@
 
 #include "proto/berth.pb-c.h"
 #include "supervisor/arena.h"
+#include "supervisor/net_holder.h"
 #include "supervisor/supervisor.h"
 
 /* What the host asks, but for name servers on its loopback, which are none in a container. Once, at the start: /etc is a disk. */
 void resolv_read(struct supervisor *sv);
-/* The content, in the arena; NULL: it is in no network. */
-const char *resolv_conf(struct supervisor *sv, const Berth__Container *obj, struct arena *a);
+/* The content, in the arena; NULL: he is in no network. */
+const char *resolv_conf(const struct net_holder *h, struct arena *a);

@@ -317,6 +317,7 @@ static void supervisor_init(struct supervisor *sv)
 	list_init(&sv->images.all);
 	list_init(&sv->volumes.all);
 	list_init(&sv->networks.all);
+	list_init(&sv->net_holders);
 	sv->cg.root_fd = sv->cg.shims_fd = sv->cg.jobs_fd = sv->cg.shared_fd = sv->cg.supervisor_fd = -1;
 	sv->volume_ns_fd = -1;
 	sv->shim_exe_fd = sv->signals.fd = sv->loop.epoll_fd = -1;

@@ -80,6 +80,7 @@ struct supervisor {
 	struct jobs *jobs;	 /* supervisor/job.h: workers */
 	char *host_resolv;	 /* owned: what of the host's resolv.conf is good for containers */
 	struct netd *netd;	 /* supervisor/netd.h: berth-net */
+	struct list net_holders; /* of struct net_holder.link: who has interfaces, or could */
 	struct imports *imports; /* supervisor/image.h: imports and sweeps under way */
 	/* of struct container.step: containers with posted events, looked at when the turn ends */
 	struct list steps;

@@ -126,7 +126,7 @@ _berth_flags() {
 	"stats") echo "--no-stream --format -q --quiet --no-trunc --help" ;;
 	"events") echo "--since --until -f --filter --format --help" ;;
 	"actions") echo "-n --last --format -q --quiet --no-trunc --help" ;;
-	"pod create") echo "--name --hostname --share-pid --network -l --label --label-file --sysctl --shm-size -m --memory --memory-high --memory-swap --cpus --cpu-weight --cpuset-cpus --cpuset-mems --pids-limit --io-weight --io-max --oom-group --help" ;;
+	"pod create") echo "--name --hostname --share-pid --network -p --publish -l --label --label-file --sysctl --shm-size -m --memory --memory-high --memory-swap --cpus --cpu-weight --cpuset-cpus --cpuset-mems --pids-limit --io-weight --io-max --oom-group --help" ;;
 	"pod ls") echo "-f --filter --all-projects --format -q --quiet --no-trunc --help" ;;
 	"pod inspect") echo "-f --format --help" ;;
 	"pod rm") echo "-f --force --help" ;;
@@ -312,7 +312,8 @@ _berth_value() {
 	"actions --format") echo "json table" ;;
 	"pod create --name") echo "-" ;;
 	"pod create --hostname") echo "-" ;;
-	"pod create --network") echo "none host" ;;
+	"pod create --network") echo "network" ;;
+	"pod create --publish"|"pod create -p") echo "-" ;;
 	"pod create --label"|"pod create -l") echo "-" ;;
 	"pod create --label-file") echo "file" ;;
 	"pod create --sysctl") echo "-" ;;

@@ -353,7 +353,7 @@ def test_ports_that_are_taken_or_cannot_be_are_refused(host):
                            ("70000:1", "is not"), ("1.2.3:80:80", "is not an IP address")):
             host.refused("run", "--network", "default", "-p", flag, "busybox", "true", text=text, code=125)
         listener.terminate()
-    host.refused("run", "--network", "none", "-p", "80:80", "busybox", "true", text="a container without a network has no ports", code=125)
+    host.refused("run", "--network", "none", "-p", "80:80", "busybox", "true", text="without a network it has no ports", code=125)
     host.berth("run", "--rm", "-p", "8080:80/udp", "busybox", "true")       # another protocol, and a network by itself
     host.berth("rm", "-f", a)
     host.berth("run", "--rm", "-p", "8080:80", "busybox", "true")

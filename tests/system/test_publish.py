@@ -69,7 +69,7 @@ def test_publish_all_takes_what_the_image_and_expose_name_also_when_the_image_co
     host.restart()
     assert {(p["container_port"], p["protocol"]): p["host_port"] for p in host.inspect("all")["spec"]["ports"]} == ports
     host.refused("run", "--expose", "99999", "-P", "busybox", "true", text="'99999' is not PORT", code=125)
-    host.refused("run", "-P", "--network", "none", "busybox", "true", text="a container without a network has no ports", code=125)
+    host.refused("run", "-P", "--network", "none", "busybox", "true", text="without a network it has no ports", code=125)
     host.berth("rm", "-f", "all")
     host.berth("image", "rm", "exposing")
 

@@ -98,6 +98,7 @@ static void what_stays_within_is_allowed(void **state)
 static void pods_and_programs_are_no_way_round(void **state)
 {
 	Berth__PodSpec pod = BERTH__POD_SPEC__INIT;
+	Berth__PortMap port = BERTH__PORT_MAP__INIT;
 	Berth__ExecSpec exec = BERTH__EXEC_SPEC__INIT;
 	struct err e;
 
@@ -105,6 +106,16 @@ static void pods_and_programs_are_no_way_round(void **state)
 	pod.network = "host";
 	assert_int_equal(check_member_pod(&pod, &e), -EACCES);
 	assert_string_equal(e.step, "spec.network");
+	assert_int_equal(check_member_joins(&pod, &e), -EACCES);
+	pod.network = NULL;
+	pod.ports = (Berth__PortMap *[]){&port};
+	pod.n_ports = 1;
+	port.container_port = 80;
+	assert_int_equal(check_member_pod(&pod, &e), 0); /* one is found for it */
+	port.host_port = 22;
+	assert_int_equal(check_member_pod(&pod, &e), -EACCES);
+	assert_string_equal(e.step, "spec.ports[0].host_port");
+	assert_int_equal(check_member_joins(&pod, &e), 0); /* what was found, or given by an admin */
 	assert_int_equal(check_member_exec(&exec, &e), 0);
 	exec.has_privileged = exec.privileged = true;
 	assert_int_equal(check_member_exec(&exec, &e), -EACCES);
@@ -136,7 +147,7 @@ static const char *const decided[] = {
 	"Security: !cap_add cap_drop !seccomp !seccomp_profile !apparmor no_new_privs !privileged userns masked_paths "
 	"readonly_paths",
 	"KeyValue: key value",
-	"PodSpec: hostname share_pid !network labels resources sysctls shm_size_bytes",
+	"PodSpec: hostname share_pid !network labels resources sysctls shm_size_bytes networks !ports",
 	"ExecSpec: command env workdir user tty want_stdin !privileged rows cols timeout_ms detach",
 };
 

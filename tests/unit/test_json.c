@@ -171,7 +171,9 @@ static void key_values_are_an_object_and_the_last_of_a_key_counts(void **state)
 	kv[2].value = (char *)"2";
 	s.labels = list;
 	s.n_labels = 4;
-	assert_string_equal(json(&s.base, false), "{\"labels\":{\"b\\\"\":\"\",\"a\":\"2\",\"\":\"\"},\"sysctls\":{}}");
+	assert_string_equal(
+		json(&s.base, false),
+		"{\"labels\":{\"b\\\"\":\"\",\"a\":\"2\",\"\":\"\"},\"sysctls\":{},\"networks\":[],\"ports\":[]}");
 }
 
 static void only_the_set_body_is_printed(void **state)

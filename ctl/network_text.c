@@ -1,0 +1,116 @@
+/* ctl/network_text.c - see ctl/network_text.h */
+#include "ctl/network_text.h"
+
+#include "base/own.h"
+#include "base/str.h"
+#include "ctl/mem.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---------------------------------------------------------------- an interface */
+
+static int add_address(Berth__NetworkAsk *ask, char *value, struct err *e)
+{
+	(void)e;
+	ask->addresses = mem_grow(ask->addresses, ask->n_addresses, sizeof *ask->addresses);
+	ask->addresses[ask->n_addresses++] = value;
+	return 0;
+}
+
+/* What may stand behind the colon; each takes its value. podman's ip6 is an address as any other. */
+static const struct {
+	const char *key;
+	int (*set)(Berth__NetworkAsk *ask, char *value, struct err *e);
+} keys[] = {
+	{"ip", add_address},
+	{"ip6", add_address},
+};
+
+static int key_set(Berth__NetworkAsk *ask, const char *word, const char *text, struct err *e)
+{
+	size_t len = strcspn(word, "=");
+
+	/* An IPv6 address has colons of its own, so a value goes up to the next comma. */
+	for (size_t i = 0; word[len] && i < ARRAY_SIZE(keys); i++)
+		if (len == strlen(keys[i].key) && !memcmp(word, keys[i].key, len))
+			return keys[i].set(ask, mem_text(word + len + 1), e);
+	return err_set(e, EINVAL, "flag", "\"%s\" is not NETWORK[:ip=ADDRESS[,ip6=ADDRESS]]", text);
+}
+
+int network_from_text(Berth__NetworkAsk *ask, const char *text, struct err *e)
+{
+	const char *p = strchr(text, ':'), *word;
+	size_t len;
+	int r = 0;
+
+	ask->network = p ? mem_textn(text, (size_t)(p - text)) : mem_text(text);
+	for (p = p ? p + 1 : ""; r == 0 && (word = str_word(&p, ",", &len));) {
+		AUTO_FREE char *one = mem_textn(word, len);
+
+		r = key_set(ask, one, text, e);
+	}
+	return r;
+}
+
+/* ---------------------------------------------------------------- published ports */
+
+static int port_number(const char *s, size_t len, uint32_t *ret)
+{
+	char text[8];
+
+	snprintf(text, sizeof text, "%.*s", (int)len, s);
+	return len && len < 6 && str_to_u32(text, ret) == 0 && *ret && *ret < 65536 ? 0 : -EINVAL;
+}
+
+/* "80", "8000-8010" */
+static int port_range(const char *s, size_t len, uint32_t *first, uint32_t *last)
+{
+	const char *dash = memchr(s, '-', len);
+	size_t n = dash ? (size_t)(dash - s) : len;
+
+	if (port_number(s, n, first) < 0 || (dash && port_number(dash + 1, len - n - 1, last) < 0))
+		return -EINVAL;
+	if (!dash)
+		*last = *first;
+	return *first <= *last ? 0 : -EINVAL;
+}
+
+int ports_from_text(Berth__PortMap *(*next)(void *arg), void *arg, const char *text, struct err *e)
+{
+	const char *slash = strrchr(text, '/');
+	size_t len = slash ? (size_t)(slash - text) : strlen(text);
+	const char *inside = memrchr(text, ':', len), *host = NULL, *ip = NULL;
+	uint32_t h0 = 0, h1 = 0, c0, c1;
+	size_t host_len = 0, ip_len = 0;
+
+	inside = inside ? inside + 1 : text;
+	if (inside > text) {
+		const char *colon = memrchr(text, ':', (size_t)(inside - 1 - text));
+
+		host = colon ? colon + 1 : text;
+		host_len = (size_t)(inside - 1 - host);
+		ip = colon ? text : NULL;
+		ip_len = colon ? (size_t)(colon - text) : 0;
+		if (ip_len > 2 && ip[0] == '[' && ip[ip_len - 1] == ']') {
+			ip++;
+			ip_len -= 2;
+		}
+	}
+	if (port_range(inside, len - (size_t)(inside - text), &c0, &c1) < 0 ||
+	    (host_len && port_range(host, host_len, &h0, &h1) < 0) || (host_len && h1 - h0 != c1 - c0))
+		return err_set(e, EINVAL, "flag", "\"%s\" is not [[IP:]HOST_PORT[-PORT]:]PORT[-PORT][/tcp|udp|sctp]",
+			       text);
+	for (uint32_t i = 0; i <= c1 - c0; i++) {
+		Berth__PortMap *p = next(arg);
+
+		p->host_ip = ip_len ? mem_textn(ip, ip_len) : NULL;
+		p->has_host_port = host_len > 0;
+		p->host_port = host_len ? h0 + i : 0;
+		p->has_container_port = true;
+		p->container_port = c0 + i;
+		p->protocol = slash ? mem_text(slash + 1) : NULL;
+	}
+	return 0;
+}

@@ -1,0 +1,11 @@
+/* ctl/network_text.h - interfaces and published ports as Docker's users write them, into the request's words. Pure. What there is of
+ * networks, addresses and ports, berthd says. */
+#pragma once
+
+#include "base/err.h"
+#include "proto/berth.pb-c.h"
+
+/* NETWORK[:KEY=VALUE[,KEY=VALUE]], into an empty ask. */
+int network_from_text(Berth__NetworkAsk *ask, const char *text, struct err *e);
+/* [[IP:][HOST[-HOST]]:]PORT[-PORT][/PROTOCOL], IPv6 in brackets: one map for each port of a range, which next gives. */
+int ports_from_text(Berth__PortMap *(*next)(void *arg), void *arg, const char *text, struct err *e);

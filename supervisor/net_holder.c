@@ -1,0 +1,108 @@
+/* supervisor/net_holder.c - see supervisor/net_holder.h */
+#include "supervisor/net_holder.h"
+
+#include "base/log.h"
+#include "supervisor/arena.h"
+#include "supervisor/netd.h"
+#include "supervisor/network.h"
+
+#include <errno.h>
+
+void net_holder_init(struct net_holder *h, struct supervisor *sv, const struct net_holder_kind *kind)
+{
+	h->sv = sv;
+	h->kind = kind;
+	list_push(&sv->net_holders, &h->link);
+}
+
+void net_holder_fini(struct net_holder *h)
+{
+	if (!h->kind)
+		return;
+	net_holder_forget(h);
+	list_del(&h->link);
+}
+
+bool net_holder_wants(const struct net_holder *h)
+{
+	return !h->ready && net_stored_of(h).n_leases;
+}
+
+static void on_attached(void *arg, const struct err *e)
+{
+	struct net_holder *h = arg;
+
+	/* One interface after the other: the last answer counts, and the first failure. */
+	if (h->left && --h->left && !e)
+		return;
+	if (e)
+		net_holder_forget(h);
+	else
+		h->ready = true;
+	h->kind->attached(h, e);
+}
+
+static int attach(struct net_holder *h, size_t i, int pidfd, struct err *e)
+{
+	Net__NetMessage m = NET__NET_MESSAGE__INIT;
+	Net__Attach body = NET__ATTACH__INIT;
+	struct arena a = ARENA_INIT;
+	int r;
+
+	body.port = network_port(h, i, &a);
+	m.body_case = NET__NET_MESSAGE__BODY_ATTACH;
+	m.attach = &body;
+	r = body.port ? netd_ask(h->sv, &m, pidfd, on_attached, h, e)
+		      : err_set(e, ENOENT, "network", "network %s is gone", net_stored_of(h).leases[i]->network);
+	arena_fini(&a);
+	return r;
+}
+
+int net_holder_attach(struct net_holder *h, int pidfd, struct err *e)
+{
+	size_t n = net_stored_of(h).n_leases;
+	int r = 0;
+
+	if (pidfd < 0)
+		return err_set(e, 0, "shim", "its process is not known");
+	h->asked = true;
+	for (size_t i = 0; i < n && r == 0; i++) {
+		r = attach(h, i, pidfd, e);
+		h->left += r == 0;
+	}
+	if (r < 0)
+		net_holder_forget(h);
+	return r;
+}
+
+void net_holder_runs(struct net_holder *h)
+{
+	h->asked = h->ready = net_stored_of(h).n_leases > 0;
+}
+
+void net_holder_forget(struct net_holder *h)
+{
+	netd_forget(h->sv, h);
+	h->left = 0;
+}
+
+void net_holder_down(struct net_holder *h)
+{
+	size_t n = h->asked ? net_stored_of(h).n_leases : 0;
+
+	net_holder_forget(h);
+	for (size_t i = 0; i < n; i++) {
+		Net__NetMessage m = NET__NET_MESSAGE__INIT;
+		Net__Detach body = NET__DETACH__INIT;
+		struct arena a = ARENA_INIT;
+		struct err e;
+
+		body.port = network_port(h, i, &a);
+		m.body_case = NET__NET_MESSAGE__BODY_DETACH;
+		m.detach = &body;
+		if (body.port && netd_ask(h->sv, &m, -1, NULL, NULL, &e) < 0)
+			log_err(&e, "%s %s", h->kind->noun, net_stored_of(h).meta->uuid);
+		arena_fini(&a);
+	}
+	h->asked = h->ready = false;
+}

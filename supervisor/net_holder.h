@@ -1,0 +1,53 @@
+/* supervisor/net_holder.h - who has a network namespace of his own with interfaces in it: a plain container, or a pod of several. What he
+ * is to have, leases and published ports, is stored with him; this is what the kernel has of it. */
+#pragma once
+
+#include "base/list.h"
+#include "proto/berth.pb-c.h"
+#include "supervisor/supervisor.h"
+
+struct net_holder;
+
+/* Of his stored object. */
+struct net_stored {
+	const Berth__Meta *meta;
+	Berth__Lease **leases;
+	size_t n_leases;
+	Berth__PortMap **ports; /* they lead to his first interface */
+	size_t n_ports;
+};
+
+struct net_holder_kind {
+	const char *noun; /* "container" */
+	struct net_stored (*stored)(const struct net_holder *h);
+	/* Everything that was asked for is there; or (e) it is not, and nothing is waited for any more. */
+	void (*attached)(struct net_holder *h, const struct err *e);
+};
+
+struct net_holder {
+	struct list link; /* supervisor.net_holders */
+	struct supervisor *sv;
+	const struct net_holder_kind *kind;
+	bool asked;    /* berth-net was told of his interfaces */
+	bool ready;    /* his namespace has them */
+	unsigned left; /* … are being made */
+};
+
+void net_holder_init(struct net_holder *h, struct supervisor *sv, const struct net_holder_kind *kind);
+void net_holder_fini(struct net_holder *h); /* harmless on what was never begun */
+
+static inline struct net_stored net_stored_of(const struct net_holder *h)
+{
+	return h->kind->stored(h);
+}
+
+/* There are interfaces to be made before anything may run in the namespace. */
+bool net_holder_wants(const struct net_holder *h);
+/* pidfd: of a process in the namespace, not consumed. kind->attached follows, unless it is negative; then e is filled. */
+int net_holder_attach(struct net_holder *h, int pidfd, struct err *e);
+/* Something runs there, so it has them. */
+void net_holder_runs(struct net_holder *h);
+/* What was to have them has ended: no answer is waited for. The namespace may stay, and what is in it. */
+void net_holder_forget(struct net_holder *h);
+/* The namespace is gone. */
+void net_holder_down(struct net_holder *h);
