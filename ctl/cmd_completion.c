@@ -11,7 +11,7 @@
 static bool is_words(const char *complete)
 {
 	static const char *const kinds[] = {"container", "image",   "pod",  "volume", "network",
-					    "token",	 "command", "file", "dir"};
+					    "token",	 "command", "file", "dir",    "security-group"};
 
 	if (complete && !strcmp(complete, "copy"))
 		return false;
@@ -175,6 +175,7 @@ static const char bash_engine[] =
 	"\tpod) berth \"${_berth_global[@]}\" pod ls --format '{{.meta.name}}' 2>/dev/null ;;\n"
 	"\tvolume) berth \"${_berth_global[@]}\" volume ls -q 2>/dev/null ;;\n"
 	"\tnetwork) berth \"${_berth_global[@]}\" network ls --format '{{.meta.name}}' 2>/dev/null ;;\n"
+	"\tsecurity-group) berth \"${_berth_global[@]}\" security-group ls --format '{{.meta.name}}' 2>/dev/null ;;\n"
 	"\ttoken) berth \"${_berth_global[@]}\" token ls -q 2>/dev/null ;;\n"
 	"\tcommand) _berth_commands \"\" ;;\n"
 	"\t*) echo \"$1\" ;;\n"
@@ -375,6 +376,7 @@ static const char zsh_names[] = "typeset -ga _berth_global\n"
 				"_berth_pod() { _berth_lines pod ls --format '{{.meta.name}}' }\n"
 				"_berth_volume() { _berth_lines volume ls -q }\n"
 				"_berth_network() { _berth_lines network ls --format '{{.meta.name}}' }\n"
+				"_berth_security-group() { _berth_lines security-group ls --format '{{.meta.name}}' }\n"
 				"_berth_token() { _berth_lines token ls -q }\n"
 				"_berth_image() {\n"
 				"\tlocal -a names\n"

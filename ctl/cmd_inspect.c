@@ -18,6 +18,8 @@ void *inspect_answer(const Berth__Envelope *reply)
 		return reply->volume_reply->n_volumes ? reply->volume_reply->volumes[0] : NULL;
 	case BERTH__ENVELOPE__BODY_NETWORK_REPLY:
 		return reply->network_reply->n_networks ? reply->network_reply->networks[0] : NULL;
+	case BERTH__ENVELOPE__BODY_SECURITY_GROUP_REPLY:
+		return reply->security_group_reply->n_groups ? reply->security_group_reply->groups[0] : NULL;
 	default:
 		return NULL;
 	}

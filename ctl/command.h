@@ -41,7 +41,8 @@ struct entry { /* a row of the table of contents */
 extern const struct entry entries[]; /* name NULL ends it */
 extern const struct flag global_flags[];
 
-const struct entry *entry_find(const char *first, const char *second, unsigned *ret_words);
+/* The one that the first words name, and how many of them. */
+const struct entry *entry_find(char *const *words, unsigned n, unsigned *ret_words);
 
 extern const struct command cmd_run, cmd_create, cmd_start, cmd_stop, cmd_restart, cmd_kill, cmd_pause, cmd_unpause,
 	cmd_rename, cmd_update, cmd_rm, cmd_wait;
@@ -55,6 +56,9 @@ extern const struct command cmd_image_import, cmd_image_ls, cmd_image_inspect, c
 extern const struct command cmd_image_tag, cmd_image_history, cmd_image_prune, cmd_image_verify, cmd_system_df;
 extern const struct command cmd_network_create, cmd_network_ls, cmd_network_inspect, cmd_network_rm,
 	cmd_network_drivers;
+extern const struct command cmd_security_group_create, cmd_security_group_ls, cmd_security_group_inspect,
+	cmd_security_group_rm, cmd_security_group_rule_add, cmd_security_group_rule_ls, cmd_security_group_rule_rm,
+	cmd_security_group_set;
 extern const struct command cmd_volume_create, cmd_volume_ls, cmd_volume_inspect, cmd_volume_update, cmd_volume_rm,
 	cmd_volume_prune;
 extern const struct command cmd_token_create, cmd_token_ls, cmd_token_revoke, cmd_token_check;

@@ -94,6 +94,25 @@ const struct entry entries[] = {
 	{"network drivers", NETWORK, "[FLAGS]", "what each driver can enforce", &cmd_network_drivers},
 	{"network rm", NETWORK, "NETWORK...", "remove networks that nobody uses", &cmd_network_rm, "network remove"},
 
+	{"security-group create", NETWORK, "[FLAGS] NAME", "create a security group: a list of what may pass",
+	 &cmd_security_group_create, "sg create"},
+	{"security-group ls", NETWORK, "[FLAGS]", "list security groups", &cmd_security_group_ls,
+	 "security-group list, sg ls, sg list"},
+	{"security-group inspect", NETWORK, "[FLAGS] GROUP...", "all about security groups, as JSON",
+	 &cmd_security_group_inspect, "sg inspect"},
+	{"security-group rm", NETWORK, "GROUP...", "remove security groups that nobody is in", &cmd_security_group_rm,
+	 "security-group remove, sg rm, sg remove"},
+	{"security-group rule-add", NETWORK, "[FLAGS] GROUP",
+	 "let something more through, at once; prints the rule's id", &cmd_security_group_rule_add,
+	 "security-group rule add, sg rule-add, sg rule add"},
+	{"security-group rule-ls", NETWORK, "[FLAGS] GROUP", "list the rules of a security group",
+	 &cmd_security_group_rule_ls, "security-group rule ls, sg rule-ls, sg rule ls"},
+	{"security-group rule-rm", NETWORK, "GROUP RULE...", "remove rules; what they alone let through is cut off",
+	 &cmd_security_group_rule_rm, "security-group rule rm, sg rule-rm, sg rule rm"},
+	{"security-group set", NETWORK, "[FLAGS] CONTAINER|POD LINK [GROUP...]",
+	 "the security groups of an interface, at once: instead of those that it has", &cmd_security_group_set,
+	 "sg set"},
+
 	{"volume create", VOLUME, "[FLAGS] [NAME...]", "create volumes; without a name one is made",
 	 &cmd_volume_create},
 	{"volume ls", VOLUME, "[FLAGS]", "list volumes", &cmd_volume_ls, "volume list"},
@@ -158,21 +177,22 @@ static const struct entry *entry_named(const char *name)
 	return NULL;
 }
 
-/* "image" "ls" is two words, "ps" is one; "container stop" is "stop". */
-const struct entry *entry_find(const char *first, const char *second, unsigned *ret_words)
+/* "image" "ls" is two words, "ps" is one, "sg" "rule" "add" three; "container stop" is "stop". */
+const struct entry *entry_find(char *const *words, unsigned n, unsigned *ret_words)
 {
-	char both[64];
-	const struct entry *en;
+	char name[96];
+	const struct entry *en = NULL;
 
-	*ret_words = 2;
-	snprintf(both, sizeof both, "%s %s", first, second ? second : "");
-	en = entry_named(both);
-	if (!en && second && !strcmp(first, "container"))
-		en = entry_named(second);
-	if (en)
-		return en;
-	*ret_words = 1;
-	return entry_named(first);
+	for (*ret_words = n < 3 ? n : 3; *ret_words; --*ret_words) {
+		snprintf(name, sizeof name, "%s%s%s%s%s", words[0], *ret_words > 1 ? " " : "",
+			 *ret_words > 1 ? words[1] : "", *ret_words > 2 ? " " : "", *ret_words > 2 ? words[2] : "");
+		en = entry_named(name);
+		if (!en && *ret_words == 2 && !strcmp(words[0], "container"))
+			en = entry_named(words[1]);
+		if (en)
+			break;
+	}
+	return en;
 }
 
 static void help_all(FILE *out)
@@ -203,7 +223,7 @@ static void help_one(FILE *out, const struct entry *en)
 static int help_run(struct app *app, void *opts, char **operands, unsigned n)
 {
 	unsigned words = 0;
-	const struct entry *en = n ? entry_find(operands[0], n > 1 ? operands[1] : NULL, &words) : NULL;
+	const struct entry *en = n ? entry_find(operands, n, &words) : NULL;
 
 	(void)opts;
 	if (!n) {
@@ -217,7 +237,7 @@ static int help_run(struct app *app, void *opts, char **operands, unsigned n)
 	return 0;
 }
 
-const struct command cmd_help = {.max = 2, .complete = "command", .run = help_run};
+const struct command cmd_help = {.max = 3, .complete = "command", .run = help_run};
 
 static int usage_error(const struct app *app, const struct entry *en, const char *text)
 {
@@ -330,7 +350,7 @@ static int tool_run(struct app *app, int argc, char **argv)
 		return status;
 	/* The words after the global flags are the tail of argv; the copies only say how many there are. */
 	argv += argc - (int)words.n;
-	en = entry_find(argv[0], words.n > 1 ? argv[1] : NULL, &used);
+	en = entry_find(argv, (unsigned)words.n, &used);
 	status = en ? command_run(app, en, (int)(words.n - used), argv + used) : unknown_command(argv[0]);
 	strings_fini(&words);
 	return status;

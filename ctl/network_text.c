@@ -19,6 +19,25 @@ static int add_address(Berth__NetworkAsk *ask, char *value, struct err *e)
 	return 0;
 }
 
+static int add_group(Berth__NetworkAsk *ask, char *value, struct err *e)
+{
+	(void)e;
+	ask->security_groups = mem_grow(ask->security_groups, ask->n_security_groups, sizeof *ask->security_groups);
+	ask->security_groups[ask->n_security_groups++] = value;
+	return 0;
+}
+
+static int set_spoof(Berth__NetworkAsk *ask, char *value, struct err *e)
+{
+	AUTO_FREE char *word = value;
+
+	if (strcmp(word, "yes") != 0 && strcmp(word, "no") != 0)
+		return err_set(e, EINVAL, "flag", "spoof=\"%s\" is neither yes nor no", word);
+	ask->has_allow_spoofing = true;
+	ask->allow_spoofing = !strcmp(word, "yes");
+	return 0;
+}
+
 /* What may stand behind the colon; each takes its value. podman's ip6 is an address as any other. */
 static const struct {
 	const char *key;
@@ -26,6 +45,8 @@ static const struct {
 } keys[] = {
 	{"ip", add_address},
 	{"ip6", add_address},
+	{"sg", add_group},
+	{"spoof", set_spoof},
 };
 
 static int key_set(Berth__NetworkAsk *ask, const char *word, const char *text, struct err *e)
@@ -36,7 +57,7 @@ static int key_set(Berth__NetworkAsk *ask, const char *word, const char *text, s
 	for (size_t i = 0; word[len] && i < ARRAY_SIZE(keys); i++)
 		if (len == strlen(keys[i].key) && !memcmp(word, keys[i].key, len))
 			return keys[i].set(ask, mem_text(word + len + 1), e);
-	return err_set(e, EINVAL, "flag", "\"%s\" is not NETWORK[:ip=ADDRESS[,ip6=ADDRESS]]", text);
+	return err_set(e, EINVAL, "flag", "\"%s\" is not NETWORK[:KEY=VALUE,...] with ip, ip6, sg or spoof", text);
 }
 
 int network_from_text(Berth__NetworkAsk *ask, const char *text, struct err *e)

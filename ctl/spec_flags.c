@@ -604,7 +604,7 @@ char *spec_flag_of_field(const struct spec_opts *o, const struct flag_table *tab
 {
 	const struct flag *f;
 
-	if (str_starts(field, "spec.") || str_starts(field, "exec."))
+	if (str_starts(field, "spec.") || str_starts(field, "exec.") || str_starts(field, "rule."))
 		field += 5;
 	for (size_t i = o->n_origins; i > 0; i--) {
 		const struct spec_origin *origin = &o->origins[i - 1];

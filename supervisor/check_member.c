@@ -69,6 +69,19 @@ static size_t network(const spec_t *s)
 	return !is_one_of(s->network, "none", NULL);
 }
 
+static size_t spoofing_chosen(Berth__NetworkAsk *const *networks, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (networks[i]->allow_spoofing)
+			return i + 1;
+	return 0;
+}
+
+static size_t spoofing(const spec_t *s)
+{
+	return spoofing_chosen(s->networks, s->n_networks);
+}
+
 /* One of his choice may be what others are asked for: ssh. */
 static size_t port_chosen(Berth__PortMap *const *ports, size_t n)
 {
@@ -110,6 +123,7 @@ static size_t realtime(const spec_t *s)
 }
 
 #define PORT_CHOSEN "a port of the host of his choice: without one, one is found"
+#define SPOOFING    "sending from addresses that are others'"
 
 static const struct {
 	const char *field;
@@ -125,6 +139,7 @@ static const struct {
 	{"spec.security.seccomp_profile", NULL, seccomp_profile, "another seccomp profile than the default"},
 	{"spec.security.apparmor", NULL, apparmor, "another AppArmor profile than the default"},
 	{"spec.network", NULL, network, "the host's network"},
+	{"spec.networks", ".allow_spoofing", spoofing, SPOOFING},
 	{"spec.ports", ".host_port", published, PORT_CHOSEN},
 	{"spec.pid_mode", NULL, pid_mode, "the host's processes"},
 	{"spec.ipc_mode", NULL, ipc_mode, "the host's IPC namespace"},
@@ -160,10 +175,13 @@ int check_member_joins(const Berth__PodSpec *spec, struct err *e)
 int check_member_pod(const Berth__PodSpec *spec, struct err *e)
 {
 	size_t n = port_chosen(spec->ports, spec->n_ports);
+	size_t spoof = spoofing_chosen(spec->networks, spec->n_networks);
 	char at[FIELD_SIZE];
 
 	if (n)
 		return refuse(e, field_at(at, "spec.ports[%zu].host_port", n - 1), PORT_CHOSEN);
+	if (spoof)
+		return refuse(e, field_at(at, "spec.networks[%zu].allow_spoofing", spoof - 1), SPOOFING);
 	return check_member_joins(spec, e);
 }
 

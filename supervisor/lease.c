@@ -3,6 +3,7 @@
 
 #include "base/own.h"
 #include "supervisor/net_holder.h"
+#include "supervisor/security_group.h"
 #include "supervisor/set.h"
 
 #include <errno.h>
@@ -197,10 +198,12 @@ int network_lease_all(struct supervisor *sv, const struct principal *who, Berth_
 		Berth__Lease *l = n ? lease_add(to) : NULL;
 		int r = l ? lease_fill(sv, n, asks[i], l, i, e) : n ? err_set(e, ENOMEM, "", "no memory") : -e->code;
 
-		if (r < 0) {
+		if (r < 0)
 			snprintf(e->step, sizeof e->step, "spec.networks[%u]", i);
+		else
+			r = security_groups_asked(n, who->project, asks[i], i, l, e);
+		if (r < 0)
 			return r;
-		}
 	}
 	return 0;
 }

@@ -5,6 +5,7 @@
 #include "supervisor/arena.h"
 #include "supervisor/netd.h"
 #include "supervisor/network.h"
+#include "supervisor/security_group.h"
 
 #include <errno.h>
 
@@ -21,6 +22,7 @@ void net_holder_fini(struct net_holder *h)
 		return;
 	net_holder_forget(h);
 	list_del(&h->link);
+	security_policies_tidy(h->sv, false);
 }
 
 bool net_holder_wants(const struct net_holder *h)
@@ -49,6 +51,7 @@ static int attach(struct net_holder *h, size_t i, int pidfd, struct err *e)
 	struct arena a = ARENA_INIT;
 	int r;
 
+	security_policy_tell(h->sv, net_stored_of(h).leases[i]);
 	body.port = network_port(h, i, &a);
 	m.body_case = NET__NET_MESSAGE__BODY_ATTACH;
 	m.attach = &body;

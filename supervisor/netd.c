@@ -388,7 +388,9 @@ void netd_forget(struct supervisor *sv, const void *arg)
 
 bool netd_runs(const struct supervisor *sv)
 {
-	return sv->netd && sv->netd->runs;
+	const struct netd *d = sv->netd;
+
+	return d && (d->runs || timer_armed(&d->timer) || !list_empty(&d->calls));
 }
 
 int netd_open(struct supervisor *sv, struct err *e)

@@ -3,6 +3,7 @@
 
 #include "supervisor/net_holder.h"
 #include "supervisor/publish.h"
+#include "supervisor/security_group.h"
 #include "supervisor/set.h"
 
 #include <stdio.h>
@@ -75,6 +76,7 @@ Net__Port *network_port(const struct net_holder *h, size_t index, struct arena *
 	SET(p, default_route, index == 0);
 	if (index == 0)
 		publish_messages(stored.ports, stored.n_ports, p, a);
+	security_groups_port(h->sv, l, p, a);
 	p->addresses = arena_alloc(a, l->n_addresses * sizeof *p->addresses);
 	p->subnets = subnets_of(n, a);
 	p->n_subnets = n->n_subnets;
@@ -108,5 +110,6 @@ Net__State *networks_state(struct supervisor *sv, struct arena *a)
 	list_each (h, &sv->net_holders, link)
 		for (size_t i = 0, n = h->asked ? net_stored_of(h).n_leases : 0; i < n; i++)
 			s->ports[s->n_ports++] = network_port(h, i, a);
+	security_groups_state(sv, s, a);
 	return a->failed ? NULL : s;
 }

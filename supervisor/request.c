@@ -97,6 +97,14 @@ static const struct request_row rows[] = {
 	CASE(NETWORK_DRIVERS) = {MEMBER, LOOKS(on_network_drivers)},
 	CASE(NETWORK_REMOVE) = {ENDS(on_network_remove, "remove"), .deadline_ms = SECONDS(120)},
 
+	CASE(SECURITY_GROUP_CREATE) = {MEMBER, CHANGES(on_security_group_create, "create", 120)},
+	CASE(SECURITY_GROUP_LIST) = {MEMBER, LOOKS(on_security_group_list)},
+	CASE(SECURITY_GROUP_INSPECT) = {MEMBER, LOOKS(on_security_group_inspect)},
+	CASE(SECURITY_GROUP_REMOVE) = {MEMBER, ENDS(on_security_group_remove, "remove"), .deadline_ms = SECONDS(120)},
+	CASE(SECURITY_GROUP_RULE_ADD) = {MEMBER, CHANGES(on_security_group_rule_add, "update", 120)},
+	CASE(SECURITY_GROUP_RULE_REMOVE) = {MEMBER, CHANGES(on_security_group_rule_remove, "update", 120)},
+	CASE(SECURITY_GROUP_ATTACH) = {MEMBER, CHANGES(on_security_group_attach, "update", 120)},
+
 	CASE(TOKEN_CREATE) = {OPERATOR, CHANGES(on_token_create, "create", 120), .once = true},
 	CASE(TOKEN_LIST) = {OPERATOR, LOOKS(on_token_list)},
 	CASE(TOKEN_REVOKE) = {OPERATOR, ENDS(on_token_revoke, "revoke"), .deadline_ms = SECONDS(120)},

@@ -16,7 +16,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum store_kind { STORE_CONTAINER = 1, STORE_POD, STORE_IMAGE, STORE_VOLUME, STORE_TOKEN, STORE_NETWORK };
+enum store_kind {
+	STORE_CONTAINER = 1,
+	STORE_POD,
+	STORE_IMAGE,
+	STORE_VOLUME,
+	STORE_TOKEN,
+	STORE_NETWORK,
+	STORE_SECURITY_GROUP
+};
 
 struct store;
 typedef void store_done(void *arg, int result); /* 0 = committed; negative errno */

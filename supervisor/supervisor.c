@@ -20,6 +20,7 @@
 #include "supervisor/recover.h"
 #include "supervisor/replay.h"
 #include "supervisor/seccomp.h"
+#include "supervisor/security_group.h"
 #include "supervisor/shimlink.h"
 #include "supervisor/shutdown.h"
 #include "supervisor/spare.h"
@@ -209,6 +210,8 @@ static int open_tables(struct supervisor *sv, struct err *e)
 		r = table_init(&sv->volumes, max);
 	if (r == 0)
 		r = table_init(&sv->networks, max);
+	if (r == 0)
+		r = table_init(&sv->security_groups, max);
 	if (!r)
 		r = names_new(max, &sv->names);
 	if (!r)
@@ -318,6 +321,8 @@ static void supervisor_init(struct supervisor *sv)
 	list_init(&sv->volumes.all);
 	list_init(&sv->networks.all);
 	list_init(&sv->net_holders);
+	list_init(&sv->security_groups.all);
+	list_init(&sv->policies);
 	sv->cg.root_fd = sv->cg.shims_fd = sv->cg.jobs_fd = sv->cg.shared_fd = sv->cg.supervisor_fd = -1;
 	sv->volume_ns_fd = -1;
 	sv->shim_exe_fd = sv->signals.fd = sv->loop.epoll_fd = -1;
@@ -328,10 +333,28 @@ int supervisor_open(struct supervisor *sv, int listen_fd, struct err *e)
 {
 	/* In this order: what stands below uses what stands above. */
 	static int (*const steps[])(struct supervisor *, struct err *) = {
-		open_loop,	 open_signals,	open_boot_id, open_folders,  open_mount_points, open_cgroups,
-		open_shim_image, open_apparmor, open_tables,  open_state,    open_logs,		jobs_open,
-		tokens_open,	 image_load,	volume_load,  networks_open, netd_open,		pod_load,
-		container_load,	 recover_run,	spares_open,
+		open_loop,
+		open_signals,
+		open_boot_id,
+		open_folders,
+		open_mount_points,
+		open_cgroups,
+		open_shim_image,
+		open_apparmor,
+		open_tables,
+		open_state,
+		open_logs,
+		jobs_open,
+		tokens_open,
+		image_load,
+		volume_load,
+		networks_open,
+		security_groups_open,
+		netd_open,
+		pod_load,
+		container_load,
+		recover_run,
+		spares_open,
 	};
 
 	supervisor_init(sv);
@@ -365,12 +388,14 @@ static void close_objects(struct supervisor *sv)
 	image_fini(sv);
 	volume_fini(sv);
 	networks_close(sv);
+	security_groups_close(sv);
 	volume_mount_fini(sv);
 	table_fini(&sv->containers);
 	table_fini(&sv->pods);
 	table_fini(&sv->images);
 	table_fini(&sv->volumes);
 	table_fini(&sv->networks);
+	table_fini(&sv->security_groups);
 	names_free(sv->names);
 }
 

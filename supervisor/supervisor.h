@@ -67,11 +67,14 @@ struct supervisor {
 	struct followers *followers; /* supervisor/logs.h: readers of logs that follow */
 	uint64_t next_id, revision;
 
-	struct table containers; /* of struct container, by uuid */
-	struct table pods;	 /* of struct pod, by uuid */
-	struct table images;	 /* of struct image, by uuid */
-	struct table volumes;	 /* of struct volume, by uuid */
-	struct table networks;	 /* of struct network, by uuid */
+	struct table containers;      /* of struct container, by uuid */
+	struct table pods;	      /* of struct pod, by uuid */
+	struct table images;	      /* of struct image, by uuid */
+	struct table volumes;	      /* of struct volume, by uuid */
+	struct table networks;	      /* of struct network, by uuid */
+	struct table security_groups; /* of struct security_group, by uuid */
+	struct list policies; /* supervisor/security_state.c: what berth-net was told of the groups of interfaces */
+	struct timer policies_tidy;
 	int volume_ns_fd; /* the mount namespace of those that are file systems (volume_mount.c); -1: there is none */
 	bool volume_ns_making; /* a job makes it */
 	struct timer volume_tidy;

@@ -251,7 +251,7 @@ static bool filter_image(const void *watch, const void *en, const char *value)
 	       (text_is(ev->kind, "image") && text_is(ev->name, value));
 }
 
-#define KINDS "container pod image volume network host"
+#define KINDS "container pod image volume network security_group host"
 #define TYPES                                                                                                                    \
 	"create start start_failed pull_failed die oom stop kill stuck pause unpause restart rename update exec_start exec_die " \
 	"rebuild destroy import commit pull push remove tag untag"

@@ -2,13 +2,14 @@
 
 _berth_commands() {
 	case $1 in
-	"") echo "run create start stop restart kill pause unpause exec cp attach wait rename update rebuild rm ps inspect logs diff top port stats events actions pod pull push login logout commit image load image save image network volume token info check system upgrade shutdown version completion help " ;;
+	"") echo "run create start stop restart kill pause unpause exec cp attach wait rename update rebuild rm ps inspect logs diff top port stats events actions pod pull push login logout commit image load image save image network security-group volume token info check system upgrade shutdown version completion help " ;;
 	"container") echo "run create start stop restart kill pause unpause exec cp attach wait rename update rebuild rm ps inspect logs diff top port stats actions commit " ;;
 	"pod") echo "create ls inspect rm " ;;
 	"image") echo "import export ls inspect tag history prune verify rm " ;;
 	"image") echo "import export ls inspect tag history prune verify rm " ;;
 	"image") echo "import export ls inspect tag history prune verify rm " ;;
 	"network") echo "create ls inspect drivers rm " ;;
+	"security-group") echo "create ls inspect rm rule-add rule-ls rule-rm set " ;;
 	"volume") echo "create ls inspect update rm prune " ;;
 	"token") echo "create ls revoke check " ;;
 	"system") echo "df " ;;
@@ -73,6 +74,15 @@ _berth_resolve() {
 	"network inspect") echo "network inspect" ;;
 	"network drivers") echo "network drivers" ;;
 	"network rm"|"network remove") echo "network rm" ;;
+	security-group) echo security-group ;;
+	"security-group create"|"sg create") echo "security-group create" ;;
+	"security-group ls"|"security-group list"|"sg ls"|"sg list") echo "security-group ls" ;;
+	"security-group inspect"|"sg inspect") echo "security-group inspect" ;;
+	"security-group rm"|"security-group remove"|"sg rm"|"sg remove") echo "security-group rm" ;;
+	"security-group rule-add"|"security-group rule add"|"sg rule-add"|"sg rule add") echo "security-group rule-add" ;;
+	"security-group rule-ls"|"security-group rule ls"|"sg rule-ls"|"sg rule ls") echo "security-group rule-ls" ;;
+	"security-group rule-rm"|"security-group rule rm"|"sg rule-rm"|"sg rule rm") echo "security-group rule-rm" ;;
+	"security-group set"|"sg set") echo "security-group set" ;;
 	volume) echo volume ;;
 	"volume create") echo "volume create" ;;
 	"volume ls"|"volume list") echo "volume ls" ;;
@@ -151,6 +161,14 @@ _berth_flags() {
 	"network inspect") echo "-f --format --help" ;;
 	"network drivers") echo "--format -q --quiet --no-trunc --help" ;;
 	"network rm") echo "--help" ;;
+	"security-group create") echo "-d --description -l --label --empty --help" ;;
+	"security-group ls") echo "-f --filter --all-projects --format -q --quiet --no-trunc --help" ;;
+	"security-group inspect") echo "-f --format --help" ;;
+	"security-group rm") echo "--help" ;;
+	"security-group rule-add") echo "--ingress --egress -p --protocol --port --icmp-type --remote --ethertype --description --help" ;;
+	"security-group rule-ls") echo "--format -q --quiet --no-trunc --help" ;;
+	"security-group rule-rm") echo "--help" ;;
+	"security-group set") echo "--none --spoof --help" ;;
 	"volume create") echo "-d --driver --size -l --label -o --opt --help" ;;
 	"volume ls") echo "-f --filter --all-projects --format -q --quiet --no-trunc --help" ;;
 	"volume inspect") echo "-f --format --help" ;;
@@ -369,6 +387,19 @@ _berth_value() {
 	"network ls --format") echo "json table" ;;
 	"network inspect --format"|"network inspect -f") echo "json" ;;
 	"network drivers --format") echo "json table" ;;
+	"security-group create --description"|"security-group create -d") echo "-" ;;
+	"security-group create --label"|"security-group create -l") echo "-" ;;
+	"security-group ls --filter"|"security-group ls -f") echo "name= label=" ;;
+	"security-group ls --format") echo "json table" ;;
+	"security-group inspect --format"|"security-group inspect -f") echo "json" ;;
+	"security-group rule-add --protocol"|"security-group rule-add -p") echo "tcp udp sctp icmp icmpv6 any" ;;
+	"security-group rule-add --port") echo "-" ;;
+	"security-group rule-add --icmp-type") echo "-" ;;
+	"security-group rule-add --remote") echo "security-group" ;;
+	"security-group rule-add --ethertype") echo "ipv4 ipv6" ;;
+	"security-group rule-add --description") echo "-" ;;
+	"security-group rule-ls --format") echo "json table" ;;
+	"security-group set --spoof") echo "yes no" ;;
 	"volume create --driver"|"volume create -d") echo "plain sized tmpfs" ;;
 	"volume create --size") echo "-" ;;
 	"volume create --label"|"volume create -l") echo "-" ;;
@@ -432,6 +463,12 @@ _berth_operand() {
 	"image rm") echo "image" ;;
 	"network inspect") echo "network" ;;
 	"network rm") echo "network" ;;
+	"security-group inspect") echo "security-group" ;;
+	"security-group rm") echo "security-group" ;;
+	"security-group rule-add") echo "security-group" ;;
+	"security-group rule-ls") echo "security-group" ;;
+	"security-group rule-rm") echo "security-group" ;;
+	"security-group set") echo "container" ;;
 	"volume inspect") echo "volume" ;;
 	"volume update") echo "volume" ;;
 	"volume rm") echo "volume" ;;
@@ -451,6 +488,7 @@ _berth_names() {
 	pod) berth "${_berth_global[@]}" pod ls --format '{{.meta.name}}' 2>/dev/null ;;
 	volume) berth "${_berth_global[@]}" volume ls -q 2>/dev/null ;;
 	network) berth "${_berth_global[@]}" network ls --format '{{.meta.name}}' 2>/dev/null ;;
+	security-group) berth "${_berth_global[@]}" security-group ls --format '{{.meta.name}}' 2>/dev/null ;;
 	token) berth "${_berth_global[@]}" token ls -q 2>/dev/null ;;
 	command) _berth_commands "" ;;
 	*) echo "$1" ;;

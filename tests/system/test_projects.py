@@ -215,6 +215,46 @@ def network_of_another(a, b, body):
     assert not a.mentioned_in(b.request(body, {"name": "default"})[0])
 
 
+def group_of_another(fields=None):
+    """Neither its name nor its uuid means anything in another project, nor as the remote end of a rule or on an interface."""
+    def play(a, b, body):
+        group = a.ask("security_group_create", {"name": MARK + "-group"})["groups"][0]["meta"]
+        try:
+            for ref in (group["name"], group["uuid"]):
+                for ask in ({"name": ref, **(fields or {})}, *([{"name": "default", "rule": {"direction": "INGRESS", "remote_group": ref}}]
+                                                               if body == "security_group_rule_add" else [])):
+                    with pytest.raises(Refused) as e:
+                        b.request(body, ask)
+                    assert e.value.code == "NOT_FOUND", e.value
+            with pytest.raises(Refused) as e:
+                b.request("container_create", {"spec": {"image": "busybox", "command": ["true"],
+                                                        "networks": [{"network": "default", "security_groups": [group["uuid"]]}]}})
+            assert e.value.code == "NOT_FOUND" and "no security group" in e.value.text
+        finally:
+            a.ask("security_group_remove", {"name": group["uuid"]})
+    return play
+
+
+def groups_of_its_own(a, b, body):
+    """Each project has its `default`, and names are free that another uses."""
+    group = a.ask("security_group_create", {"name": MARK + "-group"})["groups"][0]["meta"]
+    try:
+        if body == "security_group_create":
+            made = b.request(body, {"name": group["name"]})[0]["groups"][0]["meta"]
+            assert made["uuid"] != group["uuid"] and made["project"] == "b"
+            b.request("security_group_remove", {"name": made["uuid"]})
+        else:
+            listed(unfitting=filters(("name", MARK)))(a, b, body)
+            assert [g["meta"]["name"] for g in b.request(body)[0]["groups"]] == ["default"]
+    finally:
+        a.ask("security_group_remove", {"name": group["uuid"]})
+
+
+def interface_of_another(a, b, body):
+    foreign({"link": "eth0"})(a, b, body)
+    foreign({"link": "eth0"}, what="pods")(a, b, body)
+
+
 def who_am_i(a, b, body):
     assert b.request(body)[0]["token"]["user"] == "bob" and "secret" not in b.request(body)[0]
 
@@ -278,6 +318,13 @@ TABLE = {
     "network_inspect": network_of_another,
     "network_remove": denied({"name": "default"}),
     "network_drivers": drivers,
+    "security_group_create": groups_of_its_own,
+    "security_group_list": groups_of_its_own,
+    "security_group_inspect": group_of_another(),
+    "security_group_remove": group_of_another(),
+    "security_group_rule_add": group_of_another({"rule": {"direction": "INGRESS"}}),
+    "security_group_rule_remove": group_of_another({"rule": "1"}),
+    "security_group_attach": interface_of_another,
     "info": info,
     "check": denied(),
     "upgrade": denied(text="under a token"),
@@ -408,6 +455,7 @@ ESCAPES = {
     "spec.security.seccomp": {"security": {"seccomp": "unconfined"}},
     "spec.security.apparmor": {"security": {"apparmor": "unconfined"}},
     "spec.network": {"network": "host"},
+    "spec.networks[0].allow_spoofing": {"networks": [{"network": "default", "allow_spoofing": True}]},
     "spec.pid_mode": {"pid_mode": "host"},
     "spec.ipc_mode": {"ipc_mode": "host"},
     "spec.oom_score_adj": {"oom_score_adj": -500},
