@@ -10,6 +10,7 @@
 #include "shim/confine.h"
 #include "shim/mounts.h"
 #include "shim/ns.h"
+#include "shim/plan.h"
 #include "shim/program.h"
 #include "shim/rootfs.h"
 #include "shim/sys.h"
@@ -362,7 +363,8 @@ static int open_self(struct child *c, struct err *e)
 	return c->self_fd < 0 ? err_set(e, errno, "setup", "open our own program") : 0;
 }
 
-static int launch(struct child *c, struct err *e)
+/* All that is the same whoever the user will be and whatever he may: it can be done before anybody has asked for it. */
+static int begin(struct child *c, struct err *e)
 {
 	step(c, "setup");
 	umask(0);
@@ -384,7 +386,11 @@ static int launch(struct child *c, struct err *e)
 	TRY(mounts_apply(c, SHIM__STEP__STAGE__ROOTFS, e));
 	step(c, "rootfs");
 	TRY(rootfs_enter(c, e)); /* the host's paths are gone */
-	TRY(mounts_apply(c, SHIM__STEP__STAGE__INSIDE, e));
+	return mounts_apply(c, SHIM__STEP__STAGE__INSIDE, e);
+}
+
+static int finish(struct child *c, struct err *e)
+{
 	step(c, "user");
 	if (c->process)
 		TRY(ids_resolve_inside(c->root_fd, c->process->user, &c->id, e)); /* the image's files */
@@ -410,7 +416,8 @@ void child_launch(struct child *c)
 {
 	struct err e = {0};
 
-	launch(c, &e);
+	if (begin(c, &e) == 0)
+		finish(c, &e);
 	leave(c, &e);
 }
 
@@ -427,7 +434,8 @@ static int prepare(struct child *c, struct err *e)
 	/* sysfs shows the network namespace that it was mounted in. */
 	if (c->net_fd >= 0 && setns(c->net_fd, CLONE_NEWNET) < 0)
 		return err_set(e, errno, "namespaces", "join the container's network namespace");
-	return mounts_hand_over(c, e);
+	c->hands_over = true;
+	return mounts_apply(c, SHIM__STEP__STAGE__ROOTFS, e);
 }
 
 void child_prepare(struct child *c)
@@ -437,6 +445,35 @@ void child_prepare(struct child *c)
 	if (prepare(c, &e) < 0)
 		leave(c, &e);
 	_exit(0);
+}
+
+/* Nothing of the shim's is held up while it waits, least of all its end of a session. */
+static int wait_for_plan(struct child *c, struct err *e)
+{
+	static struct plan plan; /* the process is about to execute, or to end */
+	AUTO_FD fd = -1;
+	int r;
+
+	TRY(close_others(c, e));
+	c->net_fd = c->null_fd = c->empty_fd = -1;
+	step(c, "stand by");
+	sync_send(c->sync_fd, SYNC_READY, 0, NULL);
+	r = sync_wait_plan(c->sync_fd, &fd, c->io);
+	if (r < 0)
+		return err_set(e, r, "plan", "wait for the plan");
+	TRY(plan_open_launch(&plan, fd, c->uuid, e));
+	c->plan = plan.launch;
+	c->process = plan.launch->process;
+	return 0;
+}
+
+void child_stand_by(struct child *c)
+{
+	struct err e = {0};
+
+	if (begin(c, &e) == 0 && wait_for_plan(c, &e) == 0)
+		finish(c, &e);
+	leave(c, &e);
 }
 
 /* ---------------------------------------------------------------- exec */

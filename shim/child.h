@@ -21,6 +21,8 @@ struct child {
 	int user_fd;		   /* user namespace to enter, or -1 */
 	int net_fd;		   /* network namespace that earlier incarnations had, or -1 */
 	const struct ahead *ahead; /* mounts made before, or NULL */
+	bool hands_over;	   /* mounts are to be had by others too: SYNC_AHEAD */
+	const char *uuid;	   /* stand by: of whom the plan must be */
 	int kept_fd;		   /* overlay of the last incarnation, attached nowhere, or -1 */
 	const char *kept_key;
 	int target_fd;	    /* exec: pidfd of the container's first process */
@@ -67,7 +69,8 @@ struct child {
 
 _Noreturn void child_launch(struct child *c);
 _Noreturn void child_exec(struct child *c);
-_Noreturn void child_prepare(struct child *c); /* makes what the steps of c->plan say, and hands it over */
+_Noreturn void child_prepare(struct child *c);	/* makes what the steps of c->plan say, and hands it over */
+_Noreturn void child_stand_by(struct child *c); /* begins a launch, and ends it with the plan that comes then */
 
 /* An optional step failed: said to the shim, and on we go. Returns 0. */
 int child_skip(struct child *c, const char *step, const struct err *e);

@@ -79,7 +79,7 @@ static int find_user_namespace(struct shim *s, const Shim__LaunchPlan *l, int po
 	return 0;
 }
 
-static uint64_t clone_flags(const Shim__LaunchPlan *l, const struct child *c)
+uint64_t launch_clone_flags(const Shim__LaunchPlan *l, const struct child *c)
 {
 	uint64_t flags = CLONE_NEWNS;
 
@@ -131,6 +131,16 @@ static int start_clock(struct shim *s, const Shim__LaunchPlan *l)
 			on_deadline);
 }
 
+/* Before the child says anything. */
+static int watch_child(struct shim *s, const Shim__LaunchPlan *l, struct err *e)
+{
+	int r = source_add(&s->loop, &s->run.sync, s->run.sync_fd, EPOLLIN, on_sync);
+
+	if (r == 0)
+		r = start_clock(s, l);
+	return r < 0 ? err_set(e, r, "setup", "watch the launch") : 0;
+}
+
 static int clone_child(struct shim *s, const Shim__LaunchPlan *l, struct child *c, struct err *e)
 {
 	struct run *run = &s->run;
@@ -147,16 +157,14 @@ static int clone_child(struct shim *s, const Shim__LaunchPlan *l, struct child *
 		return err_set(e, r, "setup", "make the sync socket");
 	run->sync_fd = sync[0];
 	c->sync_fd = sync[1];
-	r = source_add(&s->loop, &run->sync, run->sync_fd, EPOLLIN, on_sync);
-	if (r == 0)
-		r = start_clock(s, l);
+	r = watch_child(s, l, e);
 	if (r < 0) {
 		close(sync[1]);
-		return err_set(e, r, "setup", "watch the launch");
+		return r;
 	}
 	/* Into the pod's pids, where others are already, goes nobody who is not finished. */
 	c->late = l->pid_pod && c->user_fd < 0;
-	pid = shim_clone(s, clone_flags(l, c), group, -1, &pidfd);
+	pid = shim_clone(s, launch_clone_flags(l, c), group, -1, &pidfd);
 	if (pid == 0)
 		child_launch(c);
 	close(sync[1]);
@@ -172,7 +180,15 @@ static int clone_child(struct shim *s, const Shim__LaunchPlan *l, struct child *
 	return 0;
 }
 
-static int launch(struct shim *s, const Shim__LaunchPlan *l, int pod_fd, struct err *e)
+static int begin_child(struct shim *s, const Shim__LaunchPlan *l, int plan_fd, struct child *c, struct err *e)
+{
+	if (l->as_prepared && standby_take(s, plan_fd, c->io))
+		return watch_child(s, l, e);
+	standby_drop(s);
+	return clone_child(s, l, c, e);
+}
+
+static int launch(struct shim *s, const Shim__LaunchPlan *l, int plan_fd, int pod_fd, struct err *e)
 {
 	struct run *run = &s->run;
 	struct child c = CHILD_NULL;
@@ -207,7 +223,7 @@ static int launch(struct shim *s, const Shim__LaunchPlan *l, int pod_fd, struct 
 	if (r == 0)
 		r = open_stdio(s, l, c.io, e);
 	if (r == 0)
-		r = clone_child(s, l, &c, e);
+		r = begin_child(s, l, plan_fd, &c, e);
 	for (int i = 0; i < 3; i++)
 		close_fd(&c.io[i]);
 	if (own_user)
@@ -248,7 +264,7 @@ void launch_start(struct shim *s, int plan_fd, int cgroup_fd, int pod_fd, int se
 			(void)attach_new(s, session_fd,
 					 r == 0 && plan.launch->process && plan.launch->process->stdin_open, 0, 0);
 		if (r == 0)
-			r = launch(s, plan.launch, pod_fd, &e);
+			r = launch(s, plan.launch, plan_fd, pod_fd, &e);
 		if (r < 0) {
 			s->run.failure = e;
 			run_failed(s);

@@ -29,9 +29,10 @@ static int take_role(const Shim__ShimMessage *m, struct wire_fds *fds, Shim__FdR
 static void on_prepare(struct shim *s, const Shim__ShimMessage *m, struct wire_fds *fds)
 {
 	AUTO_FD plan = take_role(m, fds, SHIM__FD_ROLE__FD_PLAN);
+	AUTO_FD cgroup = take_role(m, fds, SHIM__FD_ROLE__FD_CGROUP);
 
 	/* All of it or nothing: half of it would be in the way of a launch (a work folder in which something was begun). */
-	if (prepare_start(s, plan) < 0)
+	if (prepare_start(s, plan, cgroup) < 0)
 		loop_stop(&s->loop, 1);
 	else
 		report_hello(s);

@@ -222,6 +222,7 @@ static int setup(struct shim *s, const char *path, const char *uuid)
 
 	s->uuid = uuid;
 	s->user_fd = s->net_fd = s->volumes_fd = s->root_fd = s->pid_ns_fd = s->link.fd = s->link.listen_fd = -1;
+	s->standby = STANDBY_NULL;
 	list_init(&s->execs);
 	list_init(&s->dead_execs);
 	list_init(&s->attaches);

@@ -580,6 +580,22 @@ int mounts_open_files(struct child *c, struct err *e)
 	return open_steps(c, true, e);
 }
 
+/* Out of its place, before other steps lay something over it. */
+static int hand_over(struct child *c, const Shim__Step *s, size_t i, struct err *e)
+{
+	bool tree = s->what_case == SHIM__STEP__WHAT_TREE;
+	AUTO_FD at = -1, fd = -1;
+
+	if (!tree && s->what_case != SHIM__STEP__WHAT_FILE)
+		return 0;
+	at = root_open(c, plan_step_target(s), O_PATH);
+	fd = at < 0 ? -1 : sys_open_tree(at, "", CLONE_MOUNT | (tree ? AT_RECURSIVE : 0));
+	if (fd < 0)
+		return err_set(e, at < 0 ? at : errno, "mount", "take %s", plan_step_target(s));
+	sync_send_ahead(c->sync_fd, (int)i, fd);
+	return 0;
+}
+
 int mounts_apply(struct child *c, Shim__Step__Stage stage, struct err *e)
 {
 	char buf[sizeof e->step];
@@ -592,31 +608,8 @@ int mounts_apply(struct child *c, Shim__Step__Stage stage, struct err *e)
 		progress_step(c->progress, step_name(s, buf, sizeof buf), s->timeout_ms);
 		TRY(step_done(c, s, i, kind_of(s)->apply(c, s, c->sources[i], e), e));
 		close_fd(&c->sources[i]);
-	}
-	return 0;
-}
-
-/* A tree is made where it belongs, over the rootfs, and taken from there as a whole. */
-static int tree_take(struct child *c, const Shim__Step *s, int *ret_fd, struct err *e)
-{
-	AUTO_FD at = -1;
-
-	TRY(apply_tree(c, s, -1, e));
-	at = root_open(c, s->tree->path, O_PATH | O_DIRECTORY);
-	*ret_fd = at < 0 ? -1 : sys_open_tree(at, "", CLONE_MOUNT | AT_RECURSIVE);
-	return *ret_fd < 0 ? err_set(e, at < 0 ? at : errno, "mount", "take %s", s->tree->path) : 0;
-}
-
-int mounts_hand_over(struct child *c, struct err *e)
-{
-	for (size_t i = 0; i < c->plan->n_steps; i++) {
-		const Shim__Step *s = c->plan->steps[i];
-		AUTO_FD fd = take_fd(&c->sources[i]);
-
-		if (s->what_case == SHIM__STEP__WHAT_TREE)
-			TRY(tree_take(c, s, &fd, e));
-		if (fd >= 0)
-			sync_send_ahead(c->sync_fd, (int)i, fd);
+		if (c->hands_over)
+			TRY(hand_over(c, s, i, e));
 	}
 	return 0;
 }

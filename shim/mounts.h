@@ -13,5 +13,3 @@ int mounts_apply(struct child *c, Shim__Step__Stage stage, struct err *e);
 
 /* Moves the detached mount fd onto target (a file or folder of the container, made if missing). */
 int mount_place(struct child *c, int fd, const char *target, struct err *e);
-/* Of a plan that is made ahead: trees and files, attached nowhere, by SYNC_AHEAD. */
-int mounts_hand_over(struct child *c, struct err *e);

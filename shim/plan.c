@@ -59,6 +59,14 @@ static int check_seccomp(const Shim__ProcessPlan *p, struct err *e)
 	return 0;
 }
 
+static int check_rlimits(const Shim__ProcessPlan *p, struct err *e)
+{
+	for (size_t i = 0; i < p->n_rlimits; i++)
+		if (!p->rlimits[i]->has_resource || p->rlimits[i]->resource >= RLIM_NLIMITS)
+			return bad(e, EINVAL, "unknown rlimit", NULL);
+	return 0;
+}
+
 static int check_process(const Shim__ProcessPlan *p, struct err *e)
 {
 	int r;
@@ -70,12 +78,7 @@ static int check_process(const Shim__ProcessPlan *p, struct err *e)
 	if (p->cwd && !absolute(p->cwd))
 		return bad(e, EINVAL, "working directory is not absolute", p->cwd);
 	r = check_seccomp(p, e);
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < p->n_rlimits; i++)
-		if (!p->rlimits[i]->has_resource || p->rlimits[i]->resource >= RLIM_NLIMITS)
-			return bad(e, EINVAL, "unknown rlimit", NULL);
-	return 0;
+	return r < 0 ? r : check_rlimits(p, e);
 }
 
 static int check_overlay(const Shim__Overlay *o, struct err *e)
@@ -188,10 +191,9 @@ static int check_steps(Shim__Step *const *steps, size_t n, struct err *e)
 	return overlays > 1 ? bad(e, EINVAL, "more than one overlay", NULL) : 0;
 }
 
-static int check_launch(const Shim__LaunchPlan *l, const char *uuid, struct err *e)
+/* Of a launch, and of one that is begun ahead. */
+static int check_head(const Shim__LaunchPlan *l, const char *uuid, struct err *e)
 {
-	int r = 0;
-
 	if (l->version < SHIM_VERSION_OLDEST || l->version > SHIM_VERSION)
 		return err_set(e, EPROTO, "plan", "launch plan of version %u, this shim speaks %u to %u", l->version,
 			       SHIM_VERSION_OLDEST, SHIM_VERSION);
@@ -199,14 +201,23 @@ static int check_launch(const Shim__LaunchPlan *l, const char *uuid, struct err 
 		return bad(e, ENOTSUP, "it has fields that this shim does not know", NULL);
 	if (!l->uuid || strcmp(l->uuid, uuid) != 0)
 		return bad(e, EINVAL, "it is for another container", l->uuid);
-	if (!l->has_incarnation || !l->incarnation)
-		return bad(e, EINVAL, "no incarnation", NULL);
 	if (l->program != SHIM__LAUNCH_PLAN__PROGRAM__EXEC && l->program != SHIM__LAUNCH_PLAN__PROGRAM__PAUSE)
 		return bad(e, ENOTSUP, "unknown program", NULL);
 	if (l->net < SHIM__LAUNCH_PLAN__NET__NET_NEW || l->net > SHIM__LAUNCH_PLAN__NET__NET_POD)
 		return bad(e, ENOTSUP, "unknown kind of network", NULL);
 	if (!absolute(l->staging_dir))
 		return bad(e, EINVAL, "no staging folder", NULL);
+	return check_steps(l->steps, l->n_steps, e);
+}
+
+static int check_launch(const Shim__LaunchPlan *l, const char *uuid, struct err *e)
+{
+	int r = check_head(l, uuid, e);
+
+	if (r < 0)
+		return r;
+	if (!l->has_incarnation || !l->incarnation)
+		return bad(e, EINVAL, "no incarnation", NULL);
 	if (l->log_dir && !absolute(l->log_dir))
 		return bad(e, EINVAL, "log folder is not an absolute path", l->log_dir);
 	if (l->exit_record && !absolute(l->exit_record))
@@ -216,10 +227,22 @@ static int check_launch(const Shim__LaunchPlan *l, const char *uuid, struct err 
 	if (l->userns_pod && !l->has_userns_first_id)
 		return bad(e, EINVAL, "the pod's user namespace without its first id", NULL);
 	if (l->program == SHIM__LAUNCH_PLAN__PROGRAM__EXEC)
-		r = check_process(l->process, e);
-	else if (l->process)
-		r = check_seccomp(l->process, e);
-	return r < 0 ? r : check_steps(l->steps, l->n_steps, e);
+		return check_process(l->process, e);
+	return l->process ? check_seccomp(l->process, e) : 0;
+}
+
+/* Nothing that belongs to others: they may have changed by the time that it is used. */
+static int check_stand_by(const Shim__LaunchPlan *l, const char *uuid, struct err *e)
+{
+	int r = check_head(l, uuid, e);
+
+	if (r < 0)
+		return r;
+	if (!l->process || l->program != SHIM__LAUNCH_PLAN__PROGRAM__EXEC)
+		return bad(e, EINVAL, "no process", NULL);
+	if (plan_needs_pod(l) || l->userns_count)
+		return bad(e, ENOTSUP, "a process that stands by is in no pod and has no ids of its own", NULL);
+	return check_rlimits(l->process, e);
 }
 
 bool plan_needs_pod(const Shim__LaunchPlan *l)
@@ -266,7 +289,7 @@ int plan_open_launch(struct plan *p, int memfd, const char *uuid, struct err *e)
 	return check_launch(p->launch, uuid, e);
 }
 
-int plan_open_prepare(struct plan *p, int memfd, struct err *e)
+int plan_open_prepare(struct plan *p, int memfd, const char *uuid, struct err *e)
 {
 	ProtobufCMessage *m = NULL;
 	int r;
@@ -278,6 +301,8 @@ int plan_open_prepare(struct plan *p, int memfd, struct err *e)
 	p->prepare = (Shim__PreparePlan *)m;
 	if (has_unknown(m))
 		return bad(e, ENOTSUP, "it has fields that this shim does not know", NULL);
+	if (p->prepare->stand_by)
+		return check_stand_by(p->prepare->stand_by, uuid, e);
 	if (!absolute(p->prepare->staging_dir))
 		return bad(e, EINVAL, "no staging folder", NULL);
 	for (size_t i = 0; i < p->prepare->n_steps; i++)

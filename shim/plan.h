@@ -27,7 +27,7 @@ struct plan {
 
 /* Negative errno with e filled, step "plan". plan_close in any case. */
 int plan_open_launch(struct plan *p, int memfd, const char *uuid, struct err *e);
-int plan_open_prepare(struct plan *p, int memfd, struct err *e);
+int plan_open_prepare(struct plan *p, int memfd, const char *uuid, struct err *e);
 int plan_open_exec(struct plan *p, int memfd, struct err *e);
 void plan_close(struct plan *p); /* idempotent */
 

@@ -8,39 +8,45 @@
 #include "base/own.h"
 #include "proto/wire.h"
 #include "shim/child.h"
+#include "shim/launch.h"
 #include "shim/ns.h"
 #include "shim/plan.h"
 #include "shim/shim.h"
 #include "shim/sys.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
-static int take(struct shim *s, const Shim__PreparePlan *p, const struct sync_record *rec, int fds[2], struct err *e)
+enum heard { HEARD_MORE = 1, HEARD_READY };
+
+static int take(struct shim *s, const Shim__LaunchPlan *l, const struct sync_record *rec, int fds[2], struct err *e)
 {
 	unsigned n = s->ahead.n;
 
+	if (rec->kind == SYNC_READY)
+		return HEARD_READY;
 	if (rec->kind == SYNC_ROOT && fds[0] >= 0) {
 		s->root_fd = take_fd(&fds[0]);
 		snprintf(s->root_key, sizeof s->root_key, "%.16s", rec->err.text);
-		return 0;
+		return HEARD_MORE;
 	}
-	if (rec->kind == SYNC_AHEAD && fds[0] >= 0 && (size_t)rec->value < p->n_steps && n < AHEAD_MAX) {
-		s->ahead.made[n].key = ahead_key(p->steps[rec->value]);
+	if (rec->kind == SYNC_AHEAD && fds[0] >= 0 && (size_t)rec->value < l->n_steps && n < AHEAD_MAX) {
+		s->ahead.made[n].key = ahead_key(l->steps[rec->value]);
 		s->ahead.made[n].fd = take_fd(&fds[0]);
 		s->ahead.n++;
-		return 0;
+		return HEARD_MORE;
 	}
-	*e = rec->err; /* FAILED */
+	*e = rec->err; /* FAILED, or SKIPPED: a launch makes it, and says so */
 	return -EIO;
 }
 
-/* What the child has made, or why it has not; then its end. */
-static int hear(struct shim *s, const Shim__PreparePlan *p, int fd, struct err *e)
+/* What the child has made, or why it has not; then its end, or that it stands by. */
+static int hear(struct shim *s, const Shim__LaunchPlan *l, int fd, struct err *e)
 {
 	struct pollfd pfd = {.fd = fd, .events = POLLIN};
 	struct sync_record rec;
@@ -52,15 +58,16 @@ static int hear(struct shim *s, const Shim__PreparePlan *p, int fd, struct err *
 			continue;
 		if (r != 0)
 			return s->root_fd >= 0 ? 0 : err_set(e, 0, "rootfs", "the process that makes it died");
-		r = take(s, p, &rec, fds, e);
+		r = take(s, l, &rec, fds, e);
 		close_fd(&fds[0]);
 		close_fd(&fds[1]);
-		if (r < 0)
+		if (r != HEARD_MORE)
 			return r;
 	}
 }
 
-static int clone_child(struct shim *s, const Shim__PreparePlan *p, struct child *c, struct err *e)
+/* Reaped like any other child, by the loop. */
+static int clone_maker(struct shim *s, const Shim__LaunchPlan *l, struct child *c, struct err *e)
 {
 	struct clone_args args = {.flags = CLONE_NEWNS | CLONE_CLEAR_SIGHAND, .exit_signal = SIGCHLD};
 	int sync[2], pid, r = sync_open(sync);
@@ -74,12 +81,40 @@ static int clone_child(struct shim *s, const Shim__PreparePlan *p, struct child 
 	r = pid < 0 ? err_set(e, errno, "clone", "make a process") : 0;
 	close(sync[1]);
 	if (r == 0)
-		r = hear(s, p, sync[0], e); /* reaped like any other child, by the loop */
+		r = hear(s, l, sync[0], e);
 	close(sync[0]);
 	return r;
 }
 
-static int make_mounts(struct shim *s, const Shim__PreparePlan *p, struct err *e)
+static int clone_standby(struct shim *s, const Shim__LaunchPlan *l, int cgroup_fd, struct child *c, struct err *e)
+{
+	struct standby *b = &s->standby;
+	AUTO_FD group = openat(cgroup_fd, "main", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int sync[2], r;
+
+	if (group < 0)
+		return err_set(e, errno, "cgroup", "open the group `main`");
+	r = sync_open(sync);
+	if (r < 0)
+		return err_set(e, r, "setup", "make the sync socket");
+	b->sync_fd = sync[0];
+	b->progress = c->progress;
+	c->sync_fd = sync[1];
+	c->process = l->process;
+	c->uuid = s->uuid;
+	r = shim_clone(s, launch_clone_flags(l, c), group, -1, &b->pidfd);
+	if (r == 0)
+		child_stand_by(c);
+	close(sync[1]);
+	b->pid = r < 0 ? 0 : r;
+	r = r < 0 ? err_set(e, r, "clone", "make a process") : hear(s, l, sync[0], e);
+	/* It died, or something is missing that a launch will do without and say so: what it has made is kept all the same. */
+	if (r != HEARD_READY)
+		standby_drop(s);
+	return r < 0 && s->root_fd < 0 ? r : 0;
+}
+
+static int make_mounts(struct shim *s, const Shim__PreparePlan *p, int cgroup_fd, struct err *e)
 {
 	Shim__LaunchPlan l = SHIM__LAUNCH_PLAN__INIT;
 	struct child c = CHILD_NULL;
@@ -88,12 +123,14 @@ static int make_mounts(struct shim *s, const Shim__PreparePlan *p, struct err *e
 	l.staging_dir = p->staging_dir;
 	l.steps = p->steps;
 	l.n_steps = p->n_steps;
-	c.plan = &l;
+	c.plan = p->stand_by ? p->stand_by : &l;
 	c.net_fd = s->net_fd;
 	c.progress = progress_new();
 	if (!c.progress)
 		return err_set(e, errno, "setup", "memory for the launch");
-	r = clone_child(s, p, &c, e);
+	if (p->stand_by)
+		return clone_standby(s, p->stand_by, cgroup_fd, &c, e);
+	r = clone_maker(s, &l, &c, e);
 	progress_free(c.progress);
 	return r;
 }
@@ -116,19 +153,19 @@ static int make_log(struct shim *s, struct err *e)
 	return r < 0 ? err_set(e, r, "log", "start the log writer") : 0;
 }
 
-int prepare_start(struct shim *s, int plan_fd)
+int prepare_start(struct shim *s, int plan_fd, int cgroup_fd)
 {
 	struct plan plan = PLAN_NULL;
 	struct err e = {0};
 	char text[sizeof e.text + 64];
-	int r = plan_open_prepare(&plan, plan_fd, &e);
+	int r = plan_open_prepare(&plan, plan_fd, s->uuid, &e);
 
 	if (r == 0 && (s->run.state != SHIM__SHIM_STATE__SHIM_IDLE || s->net_fd >= 0 || s->root_fd >= 0))
 		r = err_set(&e, EBUSY, "plan", "it has a plan already");
 	if (r == 0 && plan.prepare->net)
 		r = make_network(s, &e);
-	if (r == 0 && plan.prepare->n_steps)
-		r = make_mounts(s, plan.prepare, &e);
+	if (r == 0 && (plan.prepare->n_steps || plan.prepare->stand_by))
+		r = make_mounts(s, plan.prepare, cgroup_fd, &e);
 	if (r == 0 && plan.prepare->log)
 		r = make_log(s, &e);
 	if (r < 0)

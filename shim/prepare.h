@@ -8,5 +8,6 @@
 
 struct shim;
 
-int prepare_start(struct shim *s, int plan_fd); /* done when it returns; negative errno: said in the log */
+int prepare_start(struct shim *s, int plan_fd,
+		  int cgroup_fd); /* done when it returns; negative errno: said in the log */
 void prepare_settle(struct shim *s, const Shim__LaunchPlan *l); /* before a launch: what it cannot use is dropped */

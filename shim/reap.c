@@ -59,6 +59,8 @@ static bool reap_one(struct shim *s, int pid)
 		launch_first_reaped(s);
 	else if (pid == run->pid)
 		run_reaped(s, code, sig, core);
+	else
+		standby_reaped(s, pid);
 	return true;
 }
 

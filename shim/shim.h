@@ -8,6 +8,7 @@
 #include "shim/link.h"
 #include "shim/logger.h"
 #include "shim/run.h"
+#include "shim/standby.h"
 
 struct shim {
 	struct loop loop;
@@ -32,8 +33,9 @@ struct shim {
 	int user_fd, net_fd; /* namespaces that incarnations share; -1 */
 	bool net_ahead;	     /* net_fd was made before there was a plan */
 	struct ahead ahead;  /* so were these */
-	int volumes_fd;	     /* mount namespace of volumes, which lives as long as somebody has it open; -1 */
-	int root_fd;	     /* overlay that they share (overlay.h); -1 */
+	struct standby standby;
+	int volumes_fd; /* mount namespace of volumes, which lives as long as somebody has it open; -1 */
+	int root_fd;	/* overlay that they share (overlay.h); -1 */
 	char root_key[20];
 	uint32_t user_first, user_count;
 	int pid_ns_fd; /* our own, to come back to */

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -91,6 +92,31 @@ int sync_wait_release(int fd)
 	return 0;
 }
 
+int sync_wait_plan(int fd, int *ret_plan, int ret_io[3])
+{
+	struct sync_record rec;
+	struct wire_fds fds = {.n = 0};
+	size_t len = 0;
+	int r;
+
+	do
+		r = poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, -1) < 0
+			    ? WIRE_AGAIN
+			    : wire_recv(fd, &rec, sizeof rec, &len, &fds);
+	while (r == WIRE_AGAIN);
+	if (r == 0 && (len != sizeof rec || rec.kind != SYNC_PLAN)) {
+		wire_fds_close(&fds);
+		r = -EBADMSG;
+	}
+	if (r != 0)
+		return r < 0 ? r : -ECANCELED;
+	*ret_plan = wire_fds_take(&fds, 0);
+	for (unsigned i = 0; i < 3; i++)
+		ret_io[i] = wire_fds_take(&fds, 1 + i);
+	wire_fds_close(&fds);
+	return *ret_plan < 0 ? -EBADMSG : 0;
+}
+
 int sync_receive(int fd, struct sync_record *ret, int ret_fds[2])
 {
 	struct wire_fds fds = {.n = 0};
@@ -115,4 +141,12 @@ int sync_receive(int fd, struct sync_record *ret, int ret_fds[2])
 void sync_release(int fd)
 {
 	sync_send(fd, SYNC_RELEASE, 0, NULL);
+}
+
+int sync_send_plan(int fd, int plan_fd, const int io[3])
+{
+	struct sync_record rec = {.kind = SYNC_PLAN};
+	int fds[4] = {plan_fd, io[0], io[1], io[2]}, r = wire_send(fd, &rec, sizeof rec, fds, io[0] >= 0 ? 4 : 1);
+
+	return r <= 0 ? r : -EPIPE;
 }

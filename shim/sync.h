@@ -13,10 +13,12 @@ enum sync_kind {
 	SYNC_FAILED = 1, /* err: nothing was executed; the child ends */
 	SYNC_SKIPPED,	 /* err: an optional step failed */
 	SYNC_NET,	 /* fds: the network namespace that this launch made */
-	SYNC_ROOT,    /* fds: the overlay, attached nowhere; err.text: what it is made of; value: it is the kept one */
-	SYNC_AHEAD,   /* fds: what step `value` of a PreparePlan made, attached nowhere */
-	SYNC_TTY,     /* fds: master and slave of the terminal */
-	SYNC_PID,     /* value: pid of the container's first process, child of the shim (two-stage launch) */
+	SYNC_ROOT,  /* fds: the overlay, attached nowhere; err.text: what it is made of; value: it is the kept one */
+	SYNC_AHEAD, /* fds: what step `value` of a PreparePlan made, attached nowhere */
+	SYNC_READY, /* standing by */
+	SYNC_PLAN, /* shim -> child that stands by; fds: the plan, and 0, 1, 2 of the program unless it has a terminal */
+	SYNC_TTY,  /* fds: master and slave of the terminal */
+	SYNC_PID,  /* value: pid of the container's first process, child of the shim (two-stage launch) */
 	SYNC_HELD,    /* waiting for the release */
 	SYNC_INIT,    /* the child becomes one of the container: what follows is not to be trusted */
 	SYNC_STARTED, /* init: the program was executed */
@@ -47,8 +49,10 @@ void sync_send(int fd, enum sync_kind kind, int value, const struct err *e);
 void sync_send_fds(int fd, enum sync_kind kind, const int *fds, unsigned n_fds);
 void sync_send_ahead(int fd, int step, int mount_fd);
 void sync_send_root(int fd, int mount_fd, bool kept, const struct err *key);
-int sync_wait_release(int fd); /* negative errno; -ECANCELED at end of file */
+int sync_wait_release(int fd);				  /* negative errno; -ECANCELED at end of file */
+int sync_wait_plan(int fd, int *ret_plan, int ret_io[3]); /* likewise; the caller's */
 
 /* Shim: 0 and a record, or WIRE_GONE, WIRE_AGAIN, negative errno. ret_fds[2] are -1 or the caller's. */
 int sync_receive(int fd, struct sync_record *ret, int ret_fds[2]);
 void sync_release(int fd);
+int sync_send_plan(int fd, int plan_fd, const int io[3]); /* 0; negative errno: nobody is there */

@@ -14,6 +14,7 @@
 #include "supervisor/waiter.h"
 
 struct pod;
+struct prepared;
 struct shimlink;
 struct shimlink_ops;
 extern const struct shimlink_ops container_shim_ops; /* owner: a struct container */
@@ -83,9 +84,10 @@ struct container {
 	struct supervisor *sv;
 	/* owned: meta, spec (checked, never changed but by update/rename), status. What is stored and shown. */
 	Berth__Container *obj;
-	struct net_holder net; /* its interfaces, unless it is in a pod that has them */
-	struct pod *pod;       /* lives at least as long as we are in its list */
-	struct shimlink *shim; /* owned; NULL when there is no shim */
+	struct net_holder net;	   /* its interfaces, unless it is in a pod that has them */
+	struct pod *pod;	   /* lives at least as long as we are in its list */
+	struct shimlink *shim;	   /* owned; NULL when there is no shim */
+	struct prepared *prepared; /* owned: what came with the shim, for its first launch (spare.h); else NULL */
 	/* obj->pull: its image is not here, and it is Creating, or has come to nothing and would begin with that again */
 	struct image_wait image;
 	struct fill *fill;  /* the job that fills one of its volumes; fill.c's */
@@ -113,7 +115,6 @@ struct container {
 	uint8_t phase;		      /* of an end that was asked for: enum end_phase in container_act.h */
 	/* what a person asked for and is under way: "stop"; static text, NULL = nothing */
 	const char *task;
-	bool group_ahead;	  /* the group of its first incarnation came with the shim (spare.h) */
 	bool start_after;	  /* STOPPING on the way to a restart */
 	bool by_person;		  /* the present start was asked for by a person */
 	bool waiting;		  /* wanted to run, the pod is not ready for it yet, or copies into it are under way */

@@ -298,8 +298,7 @@ static int creation_begin(struct creation *k, struct container *c)
 
 	if (r < 0)
 		return r;
-	c->shim = spare_take(sv, c->node.uuid, &container_shim_ops, c);
-	c->group_ahead = c->shim != NULL;
+	c->shim = spare_take(sv, c->node.uuid, &container_shim_ops, c, &c->prepared);
 	container_publish(c, "create", NULL, (const char *const[]){"image", c->obj->spec->image, NULL});
 	if (!c->obj->pull)
 		return 0;

@@ -100,6 +100,7 @@ void container_free(struct container *c)
 	net_holder_fini(&c->net);
 	waiters_fail(c, ~0u, BERTH__ERROR__CODE__UNAVAILABLE, &going);
 	shimlink_free(c->shim);
+	free(c->prepared);
 	close_fd(&c->session_fd);
 	names_del(c->sv->names, c);
 	table_del(&c->sv->containers, &c->node);

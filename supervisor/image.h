@@ -35,5 +35,6 @@ int image_load(struct supervisor *sv, struct err *e); /* at start */
 /* By name, id ("sha256:…", or hex prefix of at least 12), or uuid. NULL: e is filled. */
 struct image *image_find(struct supervisor *sv, const char *ref, struct err *e);
 void image_fini(struct supervisor *sv);
+bool image_layer_is_needed(struct supervisor *sv, const char *id); /* by an image or a container */
 /* STATE/images/layers/<hex> of a chain id. */
 void image_layer_path(const struct supervisor *sv, const char *chain_id, char *buf, unsigned size);

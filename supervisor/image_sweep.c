@@ -6,6 +6,7 @@
 #include "base/own.h"
 #include "supervisor/container.h"
 #include "supervisor/job.h"
+#include "supervisor/spare.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -72,6 +73,33 @@ int image_list_memfd(Berth__Image **images, size_t n)
 	return memfd_sealed("berth-images", data, len);
 }
 
+static bool has_layer(char *const *layers, size_t n, const char *id)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(layers[i], id))
+			return true;
+	return false;
+}
+
+bool image_layer_is_needed(struct supervisor *sv, const char *id)
+{
+	struct table_node *node;
+
+	list_each (node, &sv->images.all, link) {
+		const Berth__Image *obj = image_of(node)->obj;
+
+		if (has_layer(obj->layers, obj->n_layers, id))
+			return true;
+	}
+	list_each (node, &sv->containers.all, link) {
+		const Berth__Container *obj = container_of(node, struct container, node)->obj;
+
+		if (has_layer(obj->layers, obj->n_layers, id))
+			return true;
+	}
+	return false;
+}
+
 /* Everything that an image or a container needs. A container's layers count by themselves: its image may have been removed. */
 int image_keep_memfd(struct supervisor *sv)
 {
@@ -106,6 +134,7 @@ void imports_sweep(struct imports *im)
 
 	im->sweep_again = im->sweep_partials = im->sweep_kept_out = im->swept = false;
 	image_prunes_begin(im);
+	spares_let_layers_go(sv);
 	if (keep_fd < 0) {
 		log_error("unused image layers are not swept now: %s", strerror(-keep_fd));
 		image_prunes_end(im, NULL);

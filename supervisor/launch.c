@@ -16,6 +16,7 @@
 #include "supervisor/seccomp.h"
 #include "supervisor/set.h"
 #include "supervisor/shimlink.h"
+#include "supervisor/spare.h"
 #include "supervisor/volume.h"
 
 #include <dirent.h>
@@ -178,15 +179,13 @@ static const char *facts_hostname(struct container *c, struct arena *a)
 	return pod->hostname && pod->hostname[0] ? pod->hostname : c->pod->obj->meta->name;
 }
 
-static const char *facts_apparmor(struct container *c)
+static const char *facts_apparmor(const struct supervisor *sv, const Berth__Security *s)
 {
-	const Berth__Security *s = c->obj->spec->security;
-
 	if (s && s->apparmor && s->apparmor[0])
 		return strcmp(s->apparmor, "unconfined") ? s->apparmor : NULL;
 	if (s && s->privileged)
 		return NULL;
-	return c->sv->apparmor ? APPARMOR_DEFAULT : NULL;
+	return sv->apparmor ? APPARMOR_DEFAULT : NULL;
 }
 
 static char *arena_path(struct container *c, struct arena *a, const char *leaf)
@@ -197,19 +196,26 @@ static char *arena_path(struct container *c, struct arena *a, const char *leaf)
 	return arena_strdup(a, path);
 }
 
+void launch_facts_of_host(struct supervisor *sv, const Berth__Container *obj, struct arena *a, struct plan_facts *f)
+{
+	struct rlimit nofile;
+
+	*f = (struct plan_facts){.obj = obj};
+	getrlimit(RLIMIT_NOFILE, &nofile);
+	f->nofile_hard = nofile.rlim_max;
+	f->staging_dir = arena_printf(a, "%s/staging", sv->cfg.run_dir);
+	f->apparmor = facts_apparmor(sv, obj->spec->security);
+}
+
 int launch_facts(struct container *c, struct arena *a, struct plan_facts *f, struct err *e)
 {
 	struct supervisor *sv = c->sv;
 	const struct net_holder *net = container_net(c);
-	struct rlimit nofile;
 	char path[160], leaf[32];
 	int r;
 
-	*f = (struct plan_facts){.obj = c->obj};
+	launch_facts_of_host(sv, c->obj, a, f);
 	f->request_id = c->by_person && *c->request_id ? c->request_id : NULL;
-	getrlimit(RLIMIT_NOFILE, &nofile);
-	f->nofile_hard = nofile.rlim_max;
-	f->staging_dir = arena_printf(a, "%s/staging", sv->cfg.run_dir);
 	f->upper = arena_path(c, a, rebuild_leaf(c, "upper", leaf));
 	f->work = arena_path(c, a, rebuild_leaf(c, "work", leaf));
 	f->log_dir = arena_path(c, a, "logs");
@@ -219,7 +225,6 @@ int launch_facts(struct container *c, struct arena *a, struct plan_facts *f, str
 	f->leases = net_stored_of(net).leases;
 	f->n_leases = net_stored_of(net).n_leases;
 	f->resolv_conf = resolv_conf(net, a);
-	f->apparmor = facts_apparmor(c);
 	f->caps = caps_of(c->obj->spec->security);
 	f->pod = c->pod->obj->implicit ? NULL : c->pod->obj->spec;
 	f->userns_count = c->obj->userns_first_id ? sv->cfg.userns_per : 0;
@@ -335,12 +340,11 @@ static int group_make(struct container *c, const struct plan_facts *f, int *ret_
 	AUTO_FD group_fd = -1;
 	AUTO_FD main_fd = -1;
 	char name[UUID_SIZE + 24];
-	bool ahead = c->group_ahead;
+	bool ahead = c->prepared;
 	int r = pod_group_open(c->pod, &pod_fd, e);
 
 	if (r < 0)
 		return r;
-	c->group_ahead = false;
 	snprintf(name, sizeof name, "%s.%llu", c->node.uuid, (unsigned long long)c->obj->status->incarnation);
 	/* The one that came with the shim, unless others have removed it: it was empty. */
 	r = ahead ? cg_open(pod_fd, name, &group_fd) : -ENOENT;
@@ -476,6 +480,16 @@ static bool plan_wants_volumes(const struct plan_facts *f)
 	return false;
 }
 
+/* Is it what the process that stands by has begun? */
+static bool is_prepared(const struct prepared *prepared, const Shim__LaunchPlan *plan, struct arena *a)
+{
+	const Shim__LaunchPlan *p = plan_beginning(plan, a);
+	size_t len = p ? shim__launch_plan__get_packed_size(p) : 0;
+	uint8_t *data = p && len == prepared->len ? arena_alloc(a, len) : NULL;
+
+	return data && shim__launch_plan__pack(p, data) == len && !memcmp(data, prepared->data, len);
+}
+
 static int container_plan(struct container *c, bool hold, int *ret_plan_fd, int *ret_group_fd, bool *ret_wants_volumes,
 			  struct err *e)
 {
@@ -492,6 +506,9 @@ static int container_plan(struct container *c, bool hold, int *ret_plan_fd, int 
 	mknod_forget(&f, filter);
 	if (!r)
 		r = plan_make(&f, &a, &plan, e);
+	if (!r && c->prepared && is_prepared(c->prepared, plan, &a))
+		SET(plan, as_prepared, true);
+	free(take_ptr(c->prepared));
 	if (!r)
 		r = launch_pack(&plan->base, "berth-plan", ret_plan_fd, e);
 	if (!r) {

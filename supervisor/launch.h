@@ -13,6 +13,8 @@ int launch_view(struct container *c, int *ret_fd, struct err *e);
 /* The holder of an explicit pod. */
 int launch_holder(struct pod *p, struct err *e);
 
+/* What of the facts is the host's, for all containers with this spec. */
+void launch_facts_of_host(struct supervisor *sv, const Berth__Container *obj, struct arena *a, struct plan_facts *f);
 /* What plan.c wants to know of a container; strings and arrays live in the arena. */
 int launch_facts(struct container *c, struct arena *a, struct plan_facts *f, struct err *e);
 /* Of a container in no pod. */

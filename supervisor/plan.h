@@ -54,6 +54,11 @@ int plan_make(const struct plan_facts *f, struct arena *a, Shim__LaunchPlan **re
 /* What of its steps depends on nothing but the facts above them, and can be made before the container exists: overlay, trees, files.
  * Of f only obj (meta.uuid, spec), layers, upper, work, staging_dir and hostname need to be there. */
 int plan_make_ahead(const struct plan_facts *f, struct arena *a, Shim__PreparePlan **ret);
+/* Is the beginning of such a launch (plan_beginning) the same for every container with this spec, whenever it is done? */
+bool plan_can_begin(const Berth__ContainerSpec *spec);
+/* What of a launch comes before its user, his rights and his program, and nothing that is its alone: as its bytes are the same, so is
+ * what they make. NULL: no memory. */
+Shim__LaunchPlan *plan_beginning(const Shim__LaunchPlan *whole, struct arena *a);
 /* What of it is files: the rootfs and the person's mounts, with the ids that they are seen through. */
 int plan_make_view(const struct plan_facts *f, struct arena *a, Shim__LaunchPlan **ret);
 /* The plan of a pod's holder. */

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "proto/envelope.h"
+#include "supervisor/image.h"
 #include "supervisor/launch.h"
 #include "supervisor/plan.h"
 #include "supervisor/set.h"
@@ -23,6 +24,8 @@
 #define AFTER_NS (10 * NS_PER_MS) /* from the report of a start, unless the next one has begun */
 #define HURRY_NS (1 * NS_PER_MS)  /* … when few are left */
 #define NEXT_NS	 (1 * NS_PER_MS)  /* from one spare to the next */
+
+#define END_WAIT_MS 100 /* for the groups of one */
 
 struct kind {
 	char **layers; /* owned */
@@ -45,6 +48,7 @@ struct spare {
 	struct supervisor *sv;
 	struct shimlink *shim; /* owned */
 	struct kind kind;
+	struct prepared *prepared; /* owned */
 	bool asked, ready, retired;
 	char uuid[UUID_SIZE];
 };
@@ -97,6 +101,14 @@ static void groups_bury(struct spare *p)
 	cg_bury(&p->sv->graveyard, p->sv->cg.shared_fd, p->uuid);
 }
 
+/* As we leave: nobody waits for the moment that a killed process takes to be gone from its group. */
+static void groups_end(struct spare *p)
+{
+	/* Else it is the next start's sweep that finds them. */
+	for (unsigned ms = 0; cg_remove(p->sv->cg.shared_fd, p->uuid) == -EBUSY && ms < END_WAIT_MS; ms++)
+		usleep(1000);
+}
+
 static void socket_unlink(struct spare *p)
 {
 	char path[160];
@@ -136,6 +148,7 @@ static void spare_free(struct spare *p)
 
 	shimlink_free(p->shim);
 	kind_fini(&p->kind);
+	free(p->prepared);
 	list_del(&p->link);
 	s->n--;
 	free(p);
@@ -157,29 +170,69 @@ static void spare_bury(struct spare *p)
 
 /* ---------------------------------------------------------------- what it says */
 
-static int prepare_plan(struct spare *p, const Berth__ContainerSpec *spec, struct arena *a, Shim__PreparePlan **ret)
+static int prepare_facts(struct spare *p, const Berth__ContainerSpec *spec, struct arena *a, struct plan_facts *f)
 {
 	struct supervisor *sv = p->sv;
 	Berth__Container *obj = arena_alloc(a, sizeof *obj);
 	Berth__Meta *meta = arena_alloc(a, sizeof *meta);
+	Berth__ContainerStatus *status = arena_alloc(a, sizeof *status);
 	char path[320];
-	struct plan_facts f = {.obj = obj, .n_layers = (unsigned)p->kind.n_layers + 1};
 
-	if (!obj || !meta)
+	if (!obj || !meta || !status)
 		return -ENOMEM;
 	berth__container__init(obj);
 	berth__meta__init(meta);
+	berth__container_status__init(status);
 	obj->meta = meta;
+	obj->status = status;
 	obj->spec = (Berth__ContainerSpec *)(uintptr_t)spec; /* only read */
 	meta->uuid = p->uuid;
-	f.layers = (const char *const *)launch_layers(sv, p->kind.layers, p->kind.n_layers, a);
+	launch_facts_of_host(sv, obj, a, f);
+	f->layers = (const char *const *)launch_layers(sv, p->kind.layers, p->kind.n_layers, a);
+	f->n_layers = (unsigned)p->kind.n_layers + 1;
 	path_container(sv, p->uuid, "upper", path, sizeof path);
-	f.upper = arena_strdup(a, path);
+	f->upper = arena_strdup(a, path);
 	path_container(sv, p->uuid, "work", path, sizeof path);
-	f.work = arena_strdup(a, path);
-	f.staging_dir = arena_printf(a, "%s/staging", sv->cfg.run_dir);
-	f.hostname = launch_hostname(spec, p->uuid, a);
-	return a->failed ? -ENOMEM : plan_make_ahead(&f, a, ret);
+	f->work = arena_strdup(a, path);
+	f->hostname = launch_hostname(spec, p->uuid, a);
+	return a->failed ? -ENOMEM : 0;
+}
+
+/* A launch that is begun, and what of it is remembered. */
+static int prepare_beginning(struct spare *p, const struct plan_facts *f, struct arena *a, Shim__PreparePlan *plan,
+			     struct err *e)
+{
+	Shim__LaunchPlan *whole;
+	size_t len;
+	int r = plan_make(f, a, &whole, e);
+
+	if (r < 0)
+		return r;
+	plan->stand_by = plan_beginning(whole, a);
+	if (!plan->stand_by)
+		return -ENOMEM;
+	len = shim__launch_plan__get_packed_size(plan->stand_by);
+	free(p->prepared);
+	p->prepared = malloc(sizeof *p->prepared + len);
+	if (!p->prepared)
+		return -ENOMEM;
+	p->prepared->len = shim__launch_plan__pack(plan->stand_by, p->prepared->data);
+	plan->staging_dir = NULL;
+	plan->n_steps = 0;
+	return 0;
+}
+
+static int prepare_plan(struct spare *p, const Berth__ContainerSpec *spec, struct arena *a, Shim__PreparePlan **ret,
+			struct err *e)
+{
+	struct plan_facts f;
+	int r = prepare_facts(p, spec, a, &f);
+
+	if (!r)
+		r = plan_make_ahead(&f, a, ret);
+	if (!r && plan_can_begin(spec))
+		r = prepare_beginning(p, &f, a, *ret, e);
+	return r == -ENOMEM ? err_set(e, ENOMEM, "spare", "no memory") : r;
 }
 
 static int prepare_pack(struct spare *p, int *ret_fd, struct err *e)
@@ -188,9 +241,10 @@ static int prepare_pack(struct spare *p, int *ret_fd, struct err *e)
 	Berth__ContainerSpec *spec = message_unpack(&berth__container_spec__descriptor, s->spec, s->spec_len);
 	struct arena a = ARENA_INIT;
 	Shim__PreparePlan *plan;
-	int r = spec ? prepare_plan(p, spec, &a, &plan) : -ENOMEM;
+	int r = spec ? prepare_plan(p, spec, &a, &plan, e) : err_set(e, ENOMEM, "spare", "no memory");
 
-	r = r < 0 ? err_set(e, -r, "spare", "no memory") : launch_pack(&plan->base, "berth-prepare", ret_fd, e);
+	if (!r)
+		r = launch_pack(&plan->base, "berth-prepare", ret_fd, e);
 	arena_fini(&a);
 	if (spec)
 		berth__container_spec__free_unpacked(spec, NULL);
@@ -201,17 +255,24 @@ static int spare_prepare(struct spare *p, struct err *e)
 {
 	Shim__ShimMessage m = SHIM__SHIM_MESSAGE__INIT;
 	Shim__Prepare body = SHIM__PREPARE__INIT;
-	Shim__FdRole role = SHIM__FD_ROLE__FD_PLAN;
-	AUTO_FD fd = -1;
-	int r = prepare_pack(p, &fd, e);
+	Shim__FdRole roles[] = {SHIM__FD_ROLE__FD_PLAN, SHIM__FD_ROLE__FD_CGROUP};
+	char group[2 * UUID_SIZE + 8];
+	AUTO_FD plan_fd = -1;
+	AUTO_FD group_fd = -1;
+	int r = prepare_pack(p, &plan_fd, e);
 
-	m.fds = &role;
-	m.n_fds = 1;
+	if (r < 0)
+		return r;
+	snprintf(group, sizeof group, "%s/%s.1", p->uuid, p->uuid);
+	r = cg_open(p->sv->cg.shared_fd, group, &group_fd);
+	if (r < 0)
+		return err_set(e, -r, "spare", "open the group %s", group);
+	m.fds = roles;
+	m.n_fds = ARRAY_SIZE(roles);
 	m.body_case = SHIM__SHIM_MESSAGE__BODY_PREPARE;
 	m.prepare = &body;
-	if (!r)
-		r = shimlink_send(p->shim, &m, &fd, 1);
-	return r;
+	r = shimlink_send(p->shim, &m, (int[]){plan_fd, group_fd}, ARRAY_SIZE(roles));
+	return r < 0 ? err_set(e, -r, "spare", "tell the shim") : 0;
 }
 
 /* The first one says that it lives, the second that all is made. */
@@ -221,7 +282,7 @@ static void spare_hello(void *owner, const Shim__ShimHello *h, int *container_pi
 	struct err e;
 
 	if (p->asked) {
-		p->ready = true;
+		p->ready = !p->retired;
 	} else if (spare_prepare(p, &e) < 0) {
 		log_err(&e, "a spare shim could not be prepared");
 		shimlink_kill(p->shim);
@@ -284,7 +345,8 @@ static int spare_make(struct spares *s, struct err *e)
 	p->sv = s->sv;
 	list_init(&p->link);
 	uuid_make(p->uuid);
-	r = kind_copy(&p->kind, &s->wanted);
+	p->prepared = calloc(1, sizeof *p->prepared);
+	r = p->prepared ? kind_copy(&p->kind, &s->wanted) : -ENOMEM;
 	r = r < 0 ? err_set(e, -r, "spare", "no memory") : groups_make(p, e);
 	if (!r) {
 		r = shimlink_spawn(s->sv, p->uuid, &spare_ops, p, &p->shim, e);
@@ -293,12 +355,20 @@ static int spare_make(struct spares *s, struct err *e)
 	}
 	if (r < 0) {
 		kind_fini(&p->kind);
+		free(p->prepared);
 		free(p);
 		return r;
 	}
 	list_push(&s->all, &p->link);
 	s->n++;
 	return 0;
+}
+
+static void retire(struct spare *p)
+{
+	p->retired = true;
+	p->ready = false;
+	shimlink_bye(p->shim);
 }
 
 /* Room for one of the wanted kind, unless there is one, or one on its way out. */
@@ -312,11 +382,30 @@ static void retire_one(struct spares *s)
 		if (!oldest)
 			oldest = p;
 	}
-	if (!oldest)
+	if (oldest)
+		retire(oldest);
+}
+
+static bool kind_is_there(struct supervisor *sv, const struct kind *k)
+{
+	for (size_t i = 0; i < k->n_layers; i++)
+		if (!image_layer_is_needed(sv, k->layers[i]))
+			return false;
+	return true;
+}
+
+void spares_let_layers_go(struct supervisor *sv)
+{
+	struct spares *s = sv->spares;
+	struct spare *p;
+
+	if (!s)
 		return;
-	oldest->retired = true;
-	oldest->ready = false;
-	shimlink_bye(oldest->shim);
+	if (!kind_is_there(sv, &s->wanted))
+		kind_fini(&s->wanted);
+	list_each (p, &s->all, link)
+		if (!p->retired && !kind_is_there(sv, &p->kind))
+			retire(p);
 }
 
 static void on_refill(struct timer *t)
@@ -324,7 +413,7 @@ static void on_refill(struct timer *t)
 	struct spares *s = container_of(t, struct spares, timer);
 	struct err e;
 
-	if (s->sv->stopping)
+	if (s->sv->stopping || !s->wanted.n_layers)
 		return;
 	if (s->n >= s->sv->cfg.spare_shims) {
 		retire_one(s);
@@ -362,7 +451,7 @@ void spares_close(struct supervisor *sv)
 	list_each (p, &s->all, link) {
 		shimlink_end(p->shim);
 		socket_unlink(p);
-		(void)cg_remove(sv->cg.shared_fd, p->uuid); /* or the next start's sweep */
+		groups_end(p);
 		path_container(sv, p->uuid, "", f.path, sizeof f.path);
 		folder_remove(&f);
 		spare_free(p);
@@ -420,7 +509,8 @@ bool spare_offer(struct supervisor *sv, const Berth__Container *obj, char uuid[U
 	return false;
 }
 
-struct shimlink *spare_take(struct supervisor *sv, const char *uuid, const struct shimlink_ops *ops, void *owner)
+struct shimlink *spare_take(struct supervisor *sv, const char *uuid, const struct shimlink_ops *ops, void *owner,
+			    struct prepared **ret)
 {
 	struct spare *p = spare_find(sv, uuid);
 	struct shimlink *shim = p ? take_ptr(p->shim) : NULL;
@@ -428,6 +518,7 @@ struct shimlink *spare_take(struct supervisor *sv, const char *uuid, const struc
 	if (!p)
 		return NULL;
 	shimlink_give(shim, ops, owner);
+	*ret = take_ptr(p->prepared);
 	spare_free(p);
 	return shim;
 }
@@ -447,5 +538,11 @@ bool spare_has(const struct supervisor *sv, const char *uuid)
 
 unsigned spare_count(const struct supervisor *sv)
 {
-	return sv->spares ? sv->spares->n : 0;
+	const struct spare *p;
+	unsigned n = 0;
+
+	if (sv->spares)
+		list_each (p, &sv->spares->all, link)
+			n += p->ready;
+	return n;
 }

@@ -9,14 +9,24 @@
 #include "proto/berth.pb-c.h"
 #include "supervisor/shimlink.h"
 
+/* What a spare brings along besides itself: the group `<uuid>.1` with `main`, and perhaps a process that stands by in there. */
+struct prepared {
+	size_t len;	/* 0: no process */
+	uint8_t data[]; /* what it has begun: a plan_beginning(), packed */
+};
+
 int spares_open(struct supervisor *sv, struct err *e);
 void spares_close(struct supervisor *sv); /* ends them all; nothing is left of them */
 
 /* The uuid of a spare that is ready for this container, which is about to be made and started. False: there is none; the
  * next ones will be made for its like. */
 bool spare_offer(struct supervisor *sv, const Berth__Container *obj, char uuid[UUID_SIZE]);
-/* The spare with this uuid, now with its container for an owner; NULL. Its group `<uuid>.1` with `main` exists. */
-struct shimlink *spare_take(struct supervisor *sv, const char *uuid, const struct shimlink_ops *ops, void *owner);
+/* The spare with this uuid, now with its container for an owner; NULL. *ret is the caller's to free(). */
+struct shimlink *spare_take(struct supervisor *sv, const char *uuid, const struct shimlink_ops *ops, void *owner,
+			    struct prepared **ret);
+/* Layers that no image and no container needs are about to be removed: a spare has them mounted, and an import may bring others by
+ * the same name. */
+void spares_let_layers_go(struct supervisor *sv);
 void spares_refill(struct supervisor *sv); /* a start has come up, or failed */
 bool spare_has(const struct supervisor *sv, const char *uuid);
-unsigned spare_count(const struct supervisor *sv);
+unsigned spare_count(const struct supervisor *sv); /* those that are ready */

@@ -304,6 +304,17 @@ MUTATIONS = [
              [body("note_unheeded", "return 0;")],
              {"test_a_healthcheck_is_kept_and_said_not_to_be_acted_on": "IndexError|KeyError|notes"}),
 
+    # ------------------------------------------------------------ spare shims
+    Mutation("spares: whatever is started goes on with the process that stands by",
+             [body("is_prepared", "return true;")],
+             {"test_a_start_that_wants_it_otherwise_makes_its_own_process": "assert"}),
+    Mutation("spares: nobody stands by",
+             [body("plan_can_begin", "return false;")],
+             {"test_a_start_goes_on_with_the_process_that_stands_by": "assert"}),
+    Mutation("spares: layers go, and they have them mounted",
+             [body("spares_let_layers_go")],
+             {"test_layers_that_were_imported_anew_are_not_those_of_the_spare": "expected exit 0"}),
+
     # ------------------------------------------------------------ images
     Mutation("images: a name that is given to one image stays on the others",
              [swap("image_edit_name", "image_edit_drop_name(ed, image_of(n), name) < 0", "0")],

@@ -337,7 +337,7 @@ class Host:
                      if os.path.isdir(os.path.join(folder, d)) and d not in spares and not d.startswith("net.")]
         seen = processes()
         others = {pid for pid in self.own if seen.get(pid, ("", 0, ""))[2] == "berthd"}     # another berthd makes its shims as it likes
-        strays = {pid: p for pid, p in seen.items() if pid not in self.own and p[1] not in others and pid != self.daemon.pid and pid not in spares.values()
+        strays = {pid: p for pid, p in seen.items() if pid not in self.own and p[1] not in others and pid != self.daemon.pid and not {pid, p[1]} & set(spares.values())      # nor who stands by
                   and not (p[0] == "Z" and p[1] == os.getpid())}      # a tool that a failed test did not wait for
         nets = [pid for pid, p in strays.items() if p[1] == self.daemon.pid and p[2] == "berth-net"]
         strays.pop(nets[0] if nets else None, None)     # the one of this berthd lives as long as it

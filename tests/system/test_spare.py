@@ -4,6 +4,8 @@ import os
 import shutil
 import signal
 
+import pytest
+
 from conftest import busybox_image, host_new, private_host
 from host import DIR, eventually, processes
 
@@ -14,7 +16,7 @@ def ready(host, *flags):
 
     def there():
         spares = host.spares()
-        return len(spares) == 4 and all(os.path.isdir("%s/containers/%s/upper" % (host.state, u)) for u in spares) and spares
+        return len(spares) == 4 and host.ask("info").get("spare_shims") == 4 and spares
     return eventually(there, lambda: "four spare shims: %r" % host.spares())
 
 
@@ -58,7 +60,8 @@ def test_a_spare_that_dies_is_replaced_and_leaves_nothing(host):
     assert not set(spares) & set(ready(host))
     for uuid in spares:
         eventually(lambda: not os.path.exists("%s/containers/%s" % (host.state, uuid)), "its folder is gone")
-        assert not os.path.exists("%s/shared/%s" % (host.cgroup_dir, uuid)) and not os.path.exists("%s/shims/%s" % (host.run, uuid))
+        eventually(lambda: not os.path.exists("%s/shared/%s" % (host.cgroup_dir, uuid)), "its groups are gone")
+        assert not os.path.exists("%s/shims/%s" % (host.run, uuid))
 
 
 def test_an_orderly_end_takes_the_spares_along():
@@ -130,10 +133,53 @@ def test_other_namespaces_than_the_spares_are_the_plans(host):
         assert "LOOPBACK,UP" in host.run_("ip", "link").text
 
 
+def standing_by(host, spares):
+    """uuid -> pid of the process in the spare's group that has begun a launch."""
+    found = {}
+    for uuid in spares:
+        with open("%s/shared/%s/%s.1/main/cgroup.procs" % (host.cgroup_dir, uuid, uuid)) as f:
+            found.update({uuid: int(pid) for pid in f.read().split()})
+    return found
+
+
+def test_a_start_goes_on_with_the_process_that_stands_by():
+    with private_host() as host:        # where nothing else was started that spares are made after
+        began = standing_by(host, ready(host, "--rm"))
+        assert len(began) == 4
+        box = host.inspect(host.detached("--rm", "--user", "7:8", "-e", "A=b", "--", "sleep", "600"))
+        assert began[box["meta"]["uuid"]] == box["status"]["pid"]
+        with open("/proc/%d/status" % box["status"]["pid"]) as f:
+            assert "Uid:\t7\t7\t7\t7\nGid:\t8\t8\t8\t8\n" in f.read()
+        host.berth("kill", box["meta"]["uuid"])
+
+
+@pytest.mark.parametrize("flags, look, says", [
+    (("--hostname", "other"), "hostname", "other"), (("--ulimit", "nofile=64"), "ulimit -n", "64"),
+    (("--read-only",), "touch /x 2>&1; :", "touch: /x: Read-only file system"), (("--shm-size", "1m"), "df /dev/shm | awk 'NR == 2 { print $2 }'", "1024")])
+def test_a_start_that_wants_it_otherwise_makes_its_own_process(flags, look, says):
+    with private_host() as host:
+        began = standing_by(host, ready(host, "--rm"))
+        box = host.inspect(host.detached("--rm", *flags, "--", "sh", "-c", look + "; sleep 600"))
+        assert box["meta"]["uuid"] in began and began[box["meta"]["uuid"]] != box["status"]["pid"]
+        eventually(lambda: began[box["meta"]["uuid"]] not in processes(), "the one that stood by has ended")
+        eventually(lambda: host.berth("logs", box["meta"]["uuid"]).text == says, "it is as it was asked for")
+        host.berth("kill", box["meta"]["uuid"])
+
+
+def test_one_that_stood_by_and_died_is_made_anew(host):
+    began = standing_by(host, ready(host, "--rm"))
+    for pid in began.values():
+        os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not set(began.values()) & set(processes()), "they are dead and reaped")
+    for _ in range(4):
+        assert host.run_("echo", "well").text == "well"
+
+
 def test_what_a_spare_has_made_is_what_a_launch_would_make(host):
     """/dev, /sys and the small files: the same with a spare and without one, and with a flag that a spare knows nothing of."""
     look = ("sh", "-c", "cd /dev; ls -ln . pts shm | sed 's/ [A-Z][a-z][a-z] .* / /'; sed 's/^[^ ]* \\([^ ]*\\) \\([^ ]*\\) .*/\\1 \\2/' /proc/mounts | sort; "
-            "cat /etc/hosts | grep -v 127.0.1.1; ls /sys /sys/class/net; stat -c '%a %u %g' / /dev /dev/shm /etc/hosts; cat /sys/firmware/* 2>&1 | head -1")
+            "cat /etc/hosts | grep -v 127.0.1.1; ls /sys /sys/class/net; stat -c '%a %u %g' / /dev /dev/shm /etc/hosts; cat /sys/firmware/* 2>&1 | head -1; grep -E 'id|Cap|Sec|NoNew|Groups|SigB|SigI|SigC' /proc/1/status; ls /proc/1/fd; "
+            "cat /proc/1/oom_score_adj /proc/1/limits /proc/1/cgroup /proc/sys/net/ipv4/ip_unprivileged_port_start; readlink /proc/1/cwd; pwd; env | grep -v HOSTNAME")
     ready(host)
     with_spare = host.run_(*look).out
     os.kill(host.daemon.pid, signal.SIGSTOP)    # they are asked for at once, and there are no more than four

@@ -577,6 +577,94 @@ static void plans_survive_the_wire(void **state)
 	arena_fini(&x.a);
 }
 
+static bool same_beginning(struct box *x, struct box *y)
+{
+	const Shim__LaunchPlan *p = plan_beginning(box_plan(x), &x->a), *q = plan_beginning(box_plan(y), &y->a);
+	size_t len = shim__launch_plan__get_packed_size(p);
+	AUTO_FREE uint8_t *a = malloc(len);
+	AUTO_FREE uint8_t *b = malloc(len);
+	bool same = shim__launch_plan__get_packed_size(q) == len;
+
+	if (same) {
+		shim__launch_plan__pack(p, a);
+		shim__launch_plan__pack(q, b);
+		same = !memcmp(a, b, len);
+	}
+	arena_fini(&x->a);
+	arena_fini(&y->a);
+	return same;
+}
+
+static void a_beginning_is_the_same_until_the_user_is_looked_up(void **state)
+{
+	struct box x, y;
+	char *env[] = {(char *)"A=b"};
+	Berth__Ulimit u = BERTH__ULIMIT__INIT, *ulimits[] = {&u};
+
+	box_init(&x);
+	box_init(&y);
+	y.spec.command = (char *[]){(char *)"/bin/other"};
+	y.spec.n_command = 1;
+	y.spec.env = env;
+	y.spec.n_env = 1;
+	y.spec.user = (char *)"7:7";
+	y.spec.workdir = (char *)"/tmp";
+	y.spec.stdin_open = 1;
+	y.security.no_new_privs = 1;
+	y.status.incarnation = 8;
+	y.f.request_id = "r";
+	y.f.exit_record = "/run/exits/other";
+	y.f.log_dir = "/other";
+	y.f.caps = 1;
+	y.f.seccomp_len = 0;
+	y.f.hold = true;
+	assert_true(same_beginning(&x, &y));
+
+#define DIFFERS(field, value)                                                                                          \
+	do {                                                                                                           \
+		box_init(&y);                                                                                          \
+		y.field = (value);                                                                                     \
+		assert_false(same_beginning(&x, &y));                                                                  \
+	} while (0)
+	DIFFERS(f.hostname, "other");
+	DIFFERS(f.upper, "/other");
+	DIFFERS(f.apparmor, "label");
+	DIFFERS(f.resolv_conf, "nameserver 10.0.0.1\n");
+	DIFFERS(spec.read_only, 1);
+	DIFFERS(spec.init, 1);
+	DIFFERS(spec.tty, 1);
+	DIFFERS(spec.oom_score_adj, 5);
+	DIFFERS(spec.auto_remove, 1);
+	DIFFERS(security.privileged, 1);
+#undef DIFFERS
+	box_init(&y);
+	u.name = (char *)"core";
+	y.spec.ulimits = ulimits;
+	y.spec.n_ulimits = 1;
+	assert_false(same_beginning(&x, &y));
+}
+
+static void what_may_have_changed_by_then_is_not_begun(void **state)
+{
+	struct box x;
+	Berth__Mount m = BERTH__MOUNT__INIT, *mounts[] = {&m};
+
+	box_init(&x);
+	assert_true(plan_can_begin(&x.spec));
+	x.spec.mounts = mounts;
+	x.spec.n_mounts = 1;
+	assert_false(plan_can_begin(&x.spec));
+	box_init(&x);
+	x.spec.network = (char *)"host";
+	assert_false(plan_can_begin(&x.spec));
+	box_init(&x);
+	x.security.privileged = 1;
+	assert_false(plan_can_begin(&x.spec));
+	box_init(&x);
+	x.spec.pod = (char *)"p";
+	assert_false(plan_can_begin(&x.spec));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -594,6 +682,8 @@ int main(void)
 		cmocka_unit_test(the_holder_has_what_its_members_share),
 		cmocka_unit_test(device_rules_are_the_default_and_what_was_asked_for),
 		cmocka_unit_test(plans_survive_the_wire),
+		cmocka_unit_test(a_beginning_is_the_same_until_the_user_is_looked_up),
+		cmocka_unit_test(what_may_have_changed_by_then_is_not_begun),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
