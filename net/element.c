@@ -22,6 +22,12 @@ void element_in(struct element *e, const char *set)
 	snprintf(e->set, sizeof e->set, "%s", set);
 }
 
+void element_in_bridge(struct element *e, const char *set)
+{
+	element_in(e, set);
+	e->bridge = true;
+}
+
 void element_gives(struct element *e)
 {
 	e->n_key = e->n;
@@ -52,6 +58,11 @@ void element_mac(struct element *e, const uint8_t mac[6])
 void element_ip(struct element *e, const ProtobufCBinaryData *ip)
 {
 	part_add(e, PART_IP, ip->data, ip->len == 16 ? 16 : 4);
+}
+
+void element_bits(struct element *e, const ProtobufCBinaryData *ip)
+{
+	part_add(e, PART_BITS, ip->data, ip->len == 16 ? 16 : 4);
 }
 
 void element_number(struct element *e, uint32_t number)
@@ -96,6 +107,11 @@ static void part_text(struct buf *b, const struct part *p)
 		break;
 	case PART_IP:
 		buf_adds(b, inet_ntop(p->len == 16 ? AF_INET6 : AF_INET, p->byte, text, sizeof text));
+		break;
+	case PART_BITS:
+		buf_adds(b, "0x");
+		for (unsigned i = 0; i < p->len; i++)
+			buf_printf(b, "%02x", p->byte[i]);
 		break;
 	case PART_NUMBER:
 		memcpy(&number, p->byte, sizeof number);
@@ -236,6 +252,7 @@ static void element_put(struct element_socket *s, struct buf *b, const struct el
 
 	if (!h)
 		return;
+	((struct nfgenmsg *)mnl_nlmsg_get_payload(h))->nfgen_family = e->bridge ? NFPROTO_BRIDGE : NFPROTO_INET;
 	mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_TABLE, "berth");
 	mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_SET, e->set);
 	list = mnl_attr_nest_start(h, NFTA_SET_ELEM_LIST_ELEMENTS);

@@ -15,7 +15,7 @@
 #define ELEMENT_SET   32
 #define ELEMENT_PARTS 6
 
-enum part_kind { PART_LINK, PART_MAC, PART_IP, PART_NUMBER, PART_PROTOCOL, PART_PORT };
+enum part_kind { PART_LINK, PART_MAC, PART_IP, PART_BITS, PART_NUMBER, PART_PROTOCOL, PART_PORT };
 
 struct part {
 	enum part_kind kind;
@@ -25,17 +25,21 @@ struct part {
 
 struct element {
 	char set[ELEMENT_SET];
+	bool bridge;	   /* in the table of the bridge family, not of inet */
 	unsigned n, n_key; /* parts; those of the key, the others are what a map has for it */
 	struct part part[ELEMENT_PARTS];
 };
 
 /* element_in(&e, "own4"); element_link(&e, "bt1") …; element_gives(&e) in a map, between the key and what it gives. */
 void element_in(struct element *e, const char *set);
+void element_in_bridge(struct element *e, const char *set); /* no name of a set is in both tables */
 void element_gives(struct element *e);
 void element_link(struct element *e, const char *name);
 void element_mac(struct element *e, const uint8_t mac[6]);
 void element_ip(struct element *e, const ProtobufCBinaryData *ip); /* 4 or 16 bytes */
-void element_number(struct element *e, uint32_t number);	   /* a mark */
+void element_bits(struct element *e,
+		  const ProtobufCBinaryData *ip);	 /* of a packet, where nft sees no address in them */
+void element_number(struct element *e, uint32_t number); /* a mark */
 void element_protocol(struct element *e, uint32_t protocol);
 void element_port(struct element *e, uint32_t port);
 

@@ -8,6 +8,7 @@
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <net/if.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -41,8 +42,55 @@ int link_index(struct nl *nl, const char *name)
 	return r < 0 ? r : index > 0 ? index : -ENODEV;
 }
 
+static int take_link(const struct nlmsghdr *h, void *arg)
+{
+	const struct ifinfomsg *info = mnl_nlmsg_get_payload(h);
+	struct link *l = arg;
+	const struct nlattr *a, *k;
+
+	l->index = info->ifi_index;
+	l->up = info->ifi_flags & IFF_UP;
+	mnl_attr_for_each(a, h, sizeof *info)
+	{
+		switch (mnl_attr_get_type(a)) {
+		case IFLA_IFNAME:
+			snprintf(l->name, sizeof l->name, "%s", mnl_attr_get_str(a));
+			break;
+		case IFLA_MTU:
+			l->mtu = mnl_attr_get_u32(a);
+			break;
+		case IFLA_MASTER:
+			l->master = (int)mnl_attr_get_u32(a);
+			break;
+		case IFLA_ADDRESS:
+			if (mnl_attr_get_payload_len(a) == sizeof l->mac)
+				memcpy(l->mac, mnl_attr_get_payload(a), sizeof l->mac);
+			break;
+		case IFLA_LINKINFO:
+			mnl_attr_for_each_nested(k, a) if (mnl_attr_get_type(k) == IFLA_INFO_KIND)
+				snprintf(l->kind, sizeof l->kind, "%s", mnl_attr_get_str(k));
+			break;
+		default:
+			break;
+		}
+	}
+	return MNL_CB_OK;
+}
+
+int link_get(struct nl *nl, const char *name, struct link *ret)
+{
+	struct nlmsghdr *h;
+	int r;
+
+	*ret = (struct link){0};
+	link_request(nl, RTM_GETLINK, 0, &h);
+	mnl_attr_put_strz(h, IFLA_IFNAME, name);
+	r = nl_talk(nl, h, take_link, ret);
+	return r < 0 ? r : ret->index > 0 ? 0 : -ENODEV;
+}
+
 int link_pair_add(struct nl *nl, const char *host, const char *inside, int ns_fd, const uint8_t mac[6], uint32_t mtu,
-		  struct err *e)
+		  int master, struct err *e)
 {
 	struct nlattr *info, *data, *peer;
 	struct nlmsghdr *h;
@@ -52,6 +100,8 @@ int link_pair_add(struct nl *nl, const char *host, const char *inside, int ns_fd
 	mnl_attr_put_strz(h, IFLA_IFNAME, host);
 	if (mtu)
 		mnl_attr_put_u32(h, IFLA_MTU, mtu);
+	if (master)
+		mnl_attr_put_u32(h, IFLA_MASTER, (uint32_t)master);
 	info = mnl_attr_nest_start(h, IFLA_LINKINFO);
 	mnl_attr_put_strz(h, IFLA_INFO_KIND, "veth");
 	data = mnl_attr_nest_start(h, IFLA_INFO_DATA);
@@ -67,6 +117,93 @@ int link_pair_add(struct nl *nl, const char *host, const char *inside, int ns_fd
 	mnl_attr_nest_end(h, info);
 	r = nl_talk(nl, h, NULL, NULL);
 	return r < 0 ? err_set(e, -r, "network", "make the pair of links %s and %s", host, inside) : 0;
+}
+
+/* ---------------------------------------------------------------- other kinds */
+
+struct birth {
+	struct nlmsghdr *h;
+	struct nlattr *info, *data;
+};
+
+static struct birth birth_begin(struct nl *nl, const char *kind, const char *name, uint32_t mtu)
+{
+	struct birth b;
+
+	link_request(nl, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &b.h);
+	mnl_attr_put_strz(b.h, IFLA_IFNAME, name);
+	if (mtu)
+		mnl_attr_put_u32(b.h, IFLA_MTU, mtu);
+	b.info = mnl_attr_nest_start(b.h, IFLA_LINKINFO);
+	mnl_attr_put_strz(b.h, IFLA_INFO_KIND, kind);
+	b.data = mnl_attr_nest_start(b.h, IFLA_INFO_DATA);
+	return b;
+}
+
+static void birth_data_end(struct birth *b)
+{
+	mnl_attr_nest_end(b->h, b->data);
+	mnl_attr_nest_end(b->h, b->info);
+}
+
+int link_bridge_add(struct nl *nl, const char *name, const uint8_t mac[6], uint32_t mtu, struct err *e)
+{
+	struct birth b = birth_begin(nl, "bridge", name, mtu);
+	int r;
+
+	/* Nobody asks on it who listens to what, so listeners would be forgotten, and IPv6 lives by multicast. */
+	mnl_attr_put_u8(b.h, IFLA_BR_MCAST_SNOOPING, 0);
+	birth_data_end(&b);
+	/* Else it has the lowest of its ports' addresses, another one each time that ports come and go. */
+	mnl_attr_put(b.h, IFLA_ADDRESS, 6, mac);
+	r = nl_talk(nl, b.h, NULL, NULL);
+	return r < 0 && r != -EEXIST ? err_set(e, -r, "network", "make the bridge %s", name) : 0;
+}
+
+int link_vlan_add(struct nl *nl, const char *name, int parent, uint16_t id, uint32_t mtu, struct err *e)
+{
+	struct birth b = birth_begin(nl, "vlan", name, mtu);
+	int r;
+
+	mnl_attr_put_u16(b.h, IFLA_VLAN_ID, id);
+	birth_data_end(&b);
+	mnl_attr_put_u32(b.h, IFLA_LINK, (uint32_t)parent);
+	r = nl_talk(nl, b.h, NULL, NULL);
+	return r < 0 && r != -EEXIST ? err_set(e, -r, "network", "make VLAN %u", id) : 0;
+}
+
+static const struct {
+	const char *kind, *word;
+	uint32_t value;
+} modes[] = {
+	{"macvlan", "bridge", MACVLAN_MODE_BRIDGE}, {"macvlan", "private", MACVLAN_MODE_PRIVATE},
+	{"macvlan", "vepa", MACVLAN_MODE_VEPA},	    {"macvlan", "passthru", MACVLAN_MODE_PASSTHRU},
+	{"ipvlan", "l2", IPVLAN_MODE_L2},	    {"ipvlan", "l3", IPVLAN_MODE_L3},
+	{"ipvlan", "l3s", IPVLAN_MODE_L3S},
+};
+
+int link_upper_add(struct nl *nl, const char *kind, const char *mode, int parent, const char *inside, int ns_fd,
+		   const uint8_t *mac, uint32_t mtu, struct err *e)
+{
+	struct birth b = birth_begin(nl, kind, inside, mtu);
+	size_t i = 0;
+	int r;
+
+	while (i < ARRAY_SIZE(modes) && (strcmp(modes[i].kind, kind) != 0 || strcmp(modes[i].word, mode) != 0))
+		i++;
+	if (i == ARRAY_SIZE(modes))
+		return err_set(e, EINVAL, "network", "%s has no mode %s", kind, mode);
+	if (!strcmp(kind, "macvlan"))
+		mnl_attr_put_u32(b.h, IFLA_MACVLAN_MODE, modes[i].value);
+	else
+		mnl_attr_put_u16(b.h, IFLA_IPVLAN_MODE, (uint16_t)modes[i].value);
+	birth_data_end(&b);
+	if (mac)
+		mnl_attr_put(b.h, IFLA_ADDRESS, 6, mac);
+	mnl_attr_put_u32(b.h, IFLA_LINK, (uint32_t)parent);
+	mnl_attr_put_u32(b.h, IFLA_NET_NS_FD, (uint32_t)ns_fd);
+	r = nl_talk(nl, b.h, NULL, NULL);
+	return r < 0 && r != -EEXIST ? err_set(e, -r, "network", "make the %s link %s", kind, inside) : 0;
 }
 
 int link_lone_add(struct nl *nl, const char *name, struct err *e)
@@ -110,6 +247,22 @@ int link_up(struct nl *nl, int index, struct err *e)
 int link_up_in_group(struct nl *nl, int index, uint32_t group, struct err *e)
 {
 	return bring_up(nl, index, &group, e);
+}
+
+int link_hairpin(struct nl *nl, int index, struct err *e)
+{
+	struct nlmsghdr *h;
+	struct ifinfomsg *info = link_request(nl, RTM_SETLINK, 0, &h);
+	struct nlattr *port;
+	int r;
+
+	info->ifi_family = AF_BRIDGE;
+	info->ifi_index = index;
+	port = mnl_attr_nest_start(h, IFLA_PROTINFO);
+	mnl_attr_put_u8(h, IFLA_BRPORT_MODE, 1);
+	mnl_attr_nest_end(h, port);
+	r = nl_talk(nl, h, NULL, NULL);
+	return r < 0 ? err_set(e, -r, "network", "let packets of link %d come back to it", index) : 0;
 }
 
 int link_group(struct nl *nl, const char *name, uint32_t group, struct err *e)

@@ -12,16 +12,33 @@ struct ip {
 	unsigned len; /* 4, 16; 0 = none */
 };
 
+struct link {
+	int index, master;
+	uint32_t mtu;
+	bool up;
+	char name[16], kind[16]; /* "" of hardware */
+	uint8_t mac[6];
+};
+
 int link_index(struct nl *nl, const char *name); /* or negative errno: -ENODEV */
+int link_get(struct nl *nl, const char *name, struct link *ret);
 /* A pair, the second end of which is born in the namespace: moving it there later costs 16 ms. -EEXIST: host is there. Neither is up: a
- * peer born up fails with ENOTCONN. */
+ * peer born up fails with ENOTCONN. master: the bridge that the host's end is a port of, 0 = none. */
 int link_pair_add(struct nl *nl, const char *host, const char *inside, int ns_fd, const uint8_t mac[6], uint32_t mtu,
-		  struct err *e);
+		  int master, struct err *e);
+/* All that is not there yet: -EEXIST is no error. mtu 0: the kernel's. */
+int link_bridge_add(struct nl *nl, const char *name, const uint8_t mac[6], uint32_t mtu, struct err *e);
+int link_vlan_add(struct nl *nl, const char *name, int parent, uint16_t id, uint32_t mtu, struct err *e);
+/* A macvlan or ipvlan link of a link of the host, born in the namespace under that name. mac NULL: its parent's. */
+int link_upper_add(struct nl *nl, const char *kind, const char *mode, int parent, const char *inside, int ns_fd,
+		   const uint8_t *mac, uint32_t mtu, struct err *e);
 /* One that leads nowhere, to have addresses: a dummy, or on a kernel without those a bridge without ports. */
 int link_lone_add(struct nl *nl, const char *name, struct err *e);
 int link_up(struct nl *nl, int index, struct err *e);
 /* The same, with the number by which the rules know it (ip-link(8) calls it a group). */
 int link_up_in_group(struct nl *nl, int index, uint32_t group, struct err *e);
+/* What comes from a port of a bridge may go back there. */
+int link_hairpin(struct nl *nl, int index, struct err *e);
 int link_group(struct nl *nl, const char *name, uint32_t group, struct err *e);
 int link_del(struct nl *nl, const char *name, struct err *e);
 /* Every link, by name, and its group. */

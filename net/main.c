@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/own.h"
+#include "net/driver.h"
 #include "net/group.h"
 #include "net/link.h"
 #include "net/routed.h"
@@ -32,8 +33,9 @@
 struct worker {
 	struct nl host;
 	struct table *table;
-	int home_fd; /* our own network namespace */
-	bool lost;   /* the table; berthd knows */
+	int home_fd;   /* our own network namespace */
+	bool lost;     /* the table; berthd knows */
+	bool forwards; /* the host does, for networks of which it is the gateway */
 };
 
 /* ---------------------------------------------------------------- what it is told */
@@ -48,7 +50,7 @@ static bool port_is_sound(const Net__Port *p, struct err *e)
 {
 	bool sound = p && p->host_link && p->link && p->mac.len == 6 && p->network_key && p->n_addresses &&
 		     !strncmp(p->host_link, LINK_PREFIX, strlen(LINK_PREFIX)) && strlen(p->host_link) < 16 &&
-		     strlen(p->link) < 16 && !strpbrk(p->host_link, "\"{} \n");
+		     strlen(p->link) < 16 && !strpbrk(p->host_link, "\"{} \n") && uplink_is_sound(p->uplink);
 
 	for (size_t i = 0; sound && i < p->n_addresses; i++)
 		sound = p->addresses[i].len == 4 || p->addresses[i].len == 16;
@@ -64,7 +66,7 @@ static bool port_is_sound(const Net__Port *p, struct err *e)
 
 static bool network_is_sound(const Net__Network *n, struct err *e)
 {
-	bool sound = n && n->key;
+	bool sound = n && n->key && uplink_is_sound(n->uplink);
 
 	for (size_t i = 0; sound && i < n->n_subnets; i++)
 		sound = subnet_is_sound(n->subnets[i]);
@@ -85,6 +87,8 @@ struct wrong {
 struct known {
 	const Net__Port **ports; /* by name */
 	size_t n_ports;
+	const char **uplinks; /* so too: what networks have */
+	size_t n_uplinks;
 	struct wrong *wrong;
 	size_t n, max;
 };
@@ -94,13 +98,19 @@ static int by_link(const void *a, const void *b)
 	return strcmp((*(const Net__Port *const *)a)->host_link, (*(const Net__Port *const *)b)->host_link);
 }
 
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
 static void link_look(void *arg, const char *name, uint32_t group)
 {
 	struct known *k = arg;
 	Net__Port like = NET__PORT__INIT, *p = &like;
 	const Net__Port **found;
 
-	if (strncmp(name, LINK_PREFIX, strlen(LINK_PREFIX)) != 0 || k->n == k->max)
+	if (strncmp(name, LINK_PREFIX, strlen(LINK_PREFIX)) != 0 || k->n == k->max ||
+	    (k->n_uplinks && bsearch(&name, k->uplinks, k->n_uplinks, sizeof *k->uplinks, by_name)))
 		return;
 	like.host_link = (char *)(uintptr_t)name;
 	found = k->n_ports ? bsearch(&p, k->ports, k->n_ports, sizeof *k->ports, by_link) : NULL;
@@ -115,14 +125,20 @@ static int links_sweep(struct worker *w, const Net__State *s, struct err *e)
 {
 	AUTO_FREE struct wrong *wrong = calloc(LINKS_AT_ONCE, sizeof *wrong);
 	AUTO_FREE const Net__Port **ports = calloc(s->n_ports + 1, sizeof *ports);
-	struct known k = {.ports = ports, .n_ports = s->n_ports, .wrong = wrong, .max = LINKS_AT_ONCE};
+	AUTO_FREE const char **uplinks = calloc(s->n_networks + 1, sizeof *uplinks);
+	struct known k = {
+		.ports = ports, .n_ports = s->n_ports, .uplinks = uplinks, .wrong = wrong, .max = LINKS_AT_ONCE};
 	int r;
 
-	if (!wrong || !ports)
+	if (!wrong || !ports || !uplinks)
 		return err_set(e, ENOMEM, "network", "no memory");
 	if (s->n_ports)
 		memcpy(ports, s->ports, s->n_ports * sizeof *ports);
 	qsort(ports, s->n_ports, sizeof *ports, by_link);
+	for (size_t i = 0; i < s->n_networks; i++)
+		if (s->networks[i]->uplink)
+			uplinks[k.n_uplinks++] = s->networks[i]->uplink->link;
+	qsort(uplinks, k.n_uplinks, sizeof *uplinks, by_name);
 	do {
 		k.n = 0;
 		r = link_each(&w->host, link_look, &k, e);
@@ -134,6 +150,29 @@ static int links_sweep(struct worker *w, const Net__State *s, struct err *e)
 }
 
 /* ---------------------------------------------------------------- what it does */
+
+static int network_make(struct worker *w, const Net__Network *n, struct err *e)
+{
+	const struct net_driver *d = net_driver_of(n->uplink);
+	int r = 0;
+
+	if (d->gateway && !w->forwards) {
+		r = routed_open(&w->host, e);
+		w->forwards = r == 0;
+	}
+	return r < 0 ? r : d->network_put(&w->host, n, e);
+}
+
+/* What has become of a link of the host since is no reason that there are no networks: who uses that one hears of it. */
+static int network_put_again(struct worker *w, const Net__Network *n, struct err *e)
+{
+	int r = network_make(w, n, e);
+
+	if (r == 0 || !n->uplink || !n->uplink->parent)
+		return r;
+	log_err(e, "a network on %s", n->uplink->parent);
+	return 0;
+}
 
 static int do_state(struct worker *w, const Net__State *s, struct err *e)
 {
@@ -150,13 +189,11 @@ static int do_state(struct worker *w, const Net__State *s, struct err *e)
 			return -EINVAL;
 	/* The rules first: nothing passes that they would not let. */
 	r = table_make(w->table, s, e);
-	w->lost = false;
+	w->lost = w->forwards = false;
 	if (r == 0)
 		r = links_sweep(w, s, e);
-	if (r == 0 && s->n_networks)
-		r = routed_open(&w->host, e);
 	for (size_t i = 0; i < s->n_networks && r == 0; i++)
-		r = routed_network_put(&w->host, s->networks[i], e);
+		r = network_put_again(w, s->networks[i], e);
 	return r;
 }
 
@@ -164,16 +201,14 @@ static int do_network_put(struct worker *w, const Net__Network *n, struct err *e
 {
 	int r = network_is_sound(n, e) ? table_network_add(w->table, n, e) : -EINVAL;
 
-	if (r == 0)
-		r = routed_open(&w->host, e);
-	return r < 0 ? r : routed_network_put(&w->host, n, e);
+	return r < 0 ? r : network_make(w, n, e);
 }
 
 static int do_network_delete(struct worker *w, const Net__Network *n, struct err *e)
 {
 	int r = network_is_sound(n, e) ? table_network_del(w->table, n, e) : -EINVAL;
 
-	return r < 0 ? r : routed_network_del(&w->host, n, e);
+	return r < 0 ? r : net_driver_of(n->uplink)->network_del(&w->host, n, e);
 }
 
 /* A socket in the namespace, and the namespace; we are back home afterwards, or no more. */
@@ -205,7 +240,7 @@ static int do_attach(struct worker *w, const Net__Port *p, int pidfd, struct err
 	if (r == 0)
 		r = table_port_add(w->table, p, e);
 	if (r == 0)
-		r = routed_attach(&w->host, &inside, ns_fd, p, e);
+		r = net_driver_of(p->uplink)->attach(&w->host, &inside, ns_fd, p, e);
 	nl_close(&inside);
 	return r;
 }

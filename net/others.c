@@ -54,7 +54,7 @@ static bool is_ours(const struct nlmsghdr *h)
 
 	static_assert(NFTA_TABLE_NAME == 1 && NFTA_CHAIN_TABLE == 1 && NFTA_RULE_TABLE == 1 && NFTA_SET_TABLE == 1 &&
 		      NFTA_SET_ELEM_LIST_TABLE == 1 && NFTA_OBJ_TABLE == 1 && NFTA_FLOWTABLE_TABLE == 1);
-	if (g->nfgen_family != NFPROTO_INET)
+	if (g->nfgen_family != NFPROTO_INET && g->nfgen_family != NFPROTO_BRIDGE)
 		return false;
 	mnl_attr_for_each(a, h, sizeof *g) if (mnl_attr_get_type(a) ==
 					       1) return mnl_attr_validate(a, MNL_TYPE_NUL_STRING) == 0 &&

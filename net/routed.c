@@ -2,7 +2,7 @@
 #include "net/routed.h"
 
 #include "base/file.h"
-#include "net/link.h"
+#include "net/port.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -12,30 +12,7 @@
 
 static const struct ip link_local = {.byte = {0xfe, 0x80, [15] = 1}, .len = 16};
 
-static struct ip ip_of(const ProtobufCBinaryData *bytes)
-{
-	struct ip ip = {.len = (unsigned)bytes->len};
-
-	memcpy(ip.byte, bytes->data, bytes->len <= sizeof ip.byte ? bytes->len : 0);
-	return ip;
-}
-
-static unsigned bits(const struct ip *ip)
-{
-	return ip->len * 8;
-}
-
 /* ---------------------------------------------------------------- the host */
-
-static int sysctl_set(const char *path, const char *value, struct err *e)
-{
-	char now[8];
-
-	if (file_read(AT_FDCWD, path, now, sizeof now) > 0 && now[0] == value[0])
-		return 0;
-	int r = file_writes(AT_FDCWD, path, value);
-	return r < 0 ? err_set(e, -r, "network", "set %s to %s", path, value) : 0;
-}
 
 /* A host that forwards IPv6 no longer listens to routers, unless told so. */
 static void routers_keep(void)
@@ -76,7 +53,7 @@ static int subnet_put(struct nl *host, int index, const Net__Subnet *s, struct e
 {
 	struct ip gateway = ip_of(&s->gateway);
 	struct route nobody = {.to = ip_of(&s->network), .prefix = s->prefix};
-	int r = address_put(host, index, &gateway, bits(&gateway), e);
+	int r = address_put(host, index, &gateway, ip_bits(&gateway), e);
 
 	return r < 0 ? r : route_put(host, &nobody, e);
 }
@@ -85,7 +62,7 @@ static int subnet_del(struct nl *host, int index, const Net__Subnet *s, struct e
 {
 	struct ip gateway = ip_of(&s->gateway);
 	struct route nobody = {.to = ip_of(&s->network), .prefix = s->prefix};
-	int r = address_del(host, index, &gateway, bits(&gateway), e);
+	int r = address_del(host, index, &gateway, ip_bits(&gateway), e);
 
 	return r < 0 ? r : route_del(host, &nobody, e);
 }
@@ -114,30 +91,11 @@ int routed_network_del(struct nl *host, const Net__Network *n, struct err *e)
 
 /* ---------------------------------------------------------------- a port */
 
-/* Its host's end is there: begun by an earlier berth-net, or what is left of an earlier life of the pod. */
-static int pair_make(struct nl *host, struct nl *inside, int ns_fd, const Net__Port *p, struct err *e)
-{
-	int r = link_pair_add(host, p->host_link, p->link, ns_fd, p->mac.data, p->mtu, e);
-
-	if (r != -EEXIST || link_index(inside, p->link) > 0)
-		return r == -EEXIST ? 0 : r;
-	r = link_del(host, p->host_link, e);
-	return r < 0 ? r : link_pair_add(host, p->host_link, p->link, ns_fd, p->mac.data, p->mtu, e);
-}
-
-static const Net__Subnet *subnet_of(const Net__Port *p, unsigned len)
-{
-	for (size_t i = 0; i < p->n_subnets; i++)
-		if (p->subnets[i]->network.len == len)
-			return p->subnets[i];
-	return NULL;
-}
-
 /* Its own network by this interface, whatever other ones it has: an answer from another would come from a foreign address. */
 static int inside_address(struct nl *inside, int index, const Net__Port *p, const struct ip *ip, struct err *e)
 {
-	const Net__Subnet *s = subnet_of(p, ip->len);
-	int r = address_put(inside, index, ip, bits(ip), e);
+	const Net__Subnet *s = port_subnet(p, ip->len);
+	int r = address_put(inside, index, ip, ip_bits(ip), e);
 	struct route way = {.index = index, .source = *ip};
 
 	if (r < 0 || !s)
@@ -152,26 +110,17 @@ static int inside_address(struct nl *inside, int index, const Net__Port *p, cons
 
 static int host_address(struct nl *host, int index, const Net__Port *p, const struct ip *ip, struct err *e)
 {
-	const Net__Subnet *s = subnet_of(p, ip->len);
-	struct route way = {.to = *ip, .prefix = bits(ip), .index = index};
+	const Net__Subnet *s = port_subnet(p, ip->len);
+	struct route way = {.to = *ip, .prefix = ip_bits(ip), .index = index};
 
 	if (s)
 		way.source = ip_of(&s->gateway);
 	return route_put(host, &way, e);
 }
 
-/* So that what is published can be reached at 127.0.0.1 too; the table lets nothing else of a container's come to it. */
-static int loopback_let(const char *link, struct err *e)
-{
-	char path[80];
-
-	snprintf(path, sizeof path, "/proc/sys/net/ipv4/conf/%s/route_localnet", link);
-	return sysctl_set(path, "1", e);
-}
-
 int routed_attach(struct nl *host, struct nl *inside, int ns_fd, const Net__Port *p, struct err *e)
 {
-	int r = pair_make(host, inside, ns_fd, p, e), outer, inner;
+	int r = port_pair_make(host, inside, ns_fd, p, 0, e), outer, inner;
 
 	if (r < 0)
 		return r;
@@ -182,7 +131,7 @@ int routed_attach(struct nl *host, struct nl *inside, int ns_fd, const Net__Port
 			       p->link);
 	r = link_up_in_group(host, outer, p->policy, e);
 	if (r == 0 && p->n_published)
-		r = loopback_let(p->host_link, e);
+		r = port_loopback_let(p->host_link, e);
 	if (r == 0)
 		r = link_up(inside, inner, e);
 	for (size_t i = 0; i < p->n_addresses && r == 0; i++) {

@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "net/bridge_table.h"
 #include "net/element.h"
 #include "net/group.h"
 #include "net/others.h"
@@ -26,6 +27,7 @@ struct table {
 	struct nft_ctx *nft;
 	struct others others;
 	bool made;
+	bool bridges; /* the table of the bridge family is there too: some kernels have it, and few hosts need it */
 	struct element_socket *elements;
 };
 
@@ -39,6 +41,8 @@ static const char rules[] =
 	" set members { type ifname . mark; }\n"
 	" set masked4 { type ipv4_addr; flags interval; }\n"
 	" set masked6 { type ipv6_addr; flags interval; }\n"
+	" set bridged4 { type ipv4_addr; flags interval; }\n"
+	" set bridged6 { type ipv6_addr; flags interval; }\n"
 	" map to4 { type inet_proto . inet_service : ipv4_addr . inet_service; }\n"
 	" map to6 { type inet_proto . inet_service : ipv6_addr . inet_service; }\n"
 	" map at4 { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; }\n"
@@ -102,6 +106,9 @@ static const char rules[] =
 	" chain postrouting { type nat hook postrouting priority srcnat; policy accept;\n"
 	/* What was published comes back to a container, perhaps the same: it answers the host, else its answer would not come back this way. */
 	"  iifname \"" LINK_PREFIX "*\" oifname \"" LINK_PREFIX "*\" ct status dnat masquerade\n"
+	/* With br_netfilter the same may pass within a bridge, and then has come in by no link. */
+	"  oifname \"" LINK_PREFIX "*\" ct status dnat ip saddr @bridged4 masquerade\n"
+	"  oifname \"" LINK_PREFIX "*\" ct status dnat ip6 saddr @bridged6 masquerade\n"
 	"  oifname \"" LINK_PREFIX "*\" ip saddr 127.0.0.0/8 masquerade\n"
 	"  oifname \"" LINK_PREFIX "*\" accept\n"
 	"  ip saddr @masked4 masquerade\n"
@@ -218,8 +225,33 @@ const char *table_touched(struct table *t)
 
 /* ---------------------------------------------------------------- networks */
 
+/* A port of one of our bridges has shown that it is who it says (net/bridge_table.h): the bridge is let through the guard. */
+static void bridge_elements(struct buf *b, const char *verb, const Net__Network *n)
+{
+	const char *link = n->uplink->link;
+
+	buf_printf(b, "%s element inet berth spoofing { \"%s\" }\n", verb, link);
+	buf_printf(b, "%s element inet berth network_of { \"%s\" : %u }\n", verb, link, n->key);
+	buf_printf(b, "%s element inet berth members { \"%s\" . %u }\n", verb, link, n->key);
+}
+
+static bool has_ports(const Net__Uplink *u)
+{
+	return u && u->driver == NET__DRIVER__BRIDGE;
+}
+
+/* Packets of the network pass the host's IP. */
+static bool passes_ip(const Net__Uplink *u)
+{
+	return !u || (has_ports(u) && !u->parent);
+}
+
 static void network_elements(struct buf *b, const char *verb, const Net__Network *n)
 {
+	if (!passes_ip(n->uplink))
+		return;
+	if (n->uplink)
+		bridge_elements(b, verb, n);
 	for (size_t i = 0; i < n->n_subnets; i++) {
 		const Net__Subnet *s = n->subnets[i];
 		char text[INET6_ADDRSTRLEN];
@@ -228,6 +260,9 @@ static void network_elements(struct buf *b, const char *verb, const Net__Network
 
 		if (inet_ntop(family, s->gateway.data, text, sizeof text))
 			buf_printf(b, "%s element inet berth gateways%c { %s }\n", verb, six ? '6' : '4', text);
+		if (n->uplink && inet_ntop(family, s->network.data, text, sizeof text))
+			buf_printf(b, "%s element inet berth bridged%c { %s/%u }\n", verb, six ? '6' : '4', text,
+				   s->prefix);
 		if (n->masquerade && inet_ntop(family, s->network.data, text, sizeof text))
 			buf_printf(b, "%s element inet berth masked%c { %s/%u }\n", verb, six ? '6' : '4', text,
 				   s->prefix);
@@ -237,10 +272,15 @@ static void network_elements(struct buf *b, const char *verb, const Net__Network
 int table_network_add(struct table *t, const Net__Network *n, struct err *e)
 {
 	struct buf b;
+	int r;
 
 	buf_init(&b, 0);
+	if (has_ports(n->uplink) && !t->bridges)
+		bridge_table_text(&b);
 	network_elements(&b, "add", n);
-	return run(t, &b, false, e);
+	r = run(t, &b, false, e);
+	t->bridges |= r == 0 && has_ports(n->uplink);
+	return r;
 }
 
 int table_network_del(struct table *t, const Net__Network *n, struct err *e)
@@ -282,11 +322,13 @@ static void address_elements(struct elements *list, const Net__Port *p, const Pr
 	char set[ELEMENT_SET];
 	struct element el;
 
-	element_in(&el, six ? "own6" : "own4");
-	element_link(&el, p->host_link);
-	element_mac(&el, p->mac.data);
-	element_ip(&el, ip);
-	elements_add(list, &el);
+	if (!p->uplink) {
+		element_in(&el, six ? "own6" : "own4");
+		element_link(&el, p->host_link);
+		element_mac(&el, p->mac.data);
+		element_ip(&el, ip);
+		elements_add(list, &el);
+	}
 	for (size_t i = 0; i < p->n_published; i++)
 		published_element(list, p->published[i], ip);
 	for (size_t i = 0; i < p->n_groups; i++) {
@@ -302,8 +344,12 @@ static void port_elements(struct elements *list, const Net__Port *p)
 {
 	struct element el;
 
-	for (size_t i = 0; i < p->n_addresses; i++)
+	if (has_ports(p->uplink))
+		bridge_port_elements(list, p);
+	for (size_t i = 0; passes_ip(p->uplink) && i < p->n_addresses; i++)
 		address_elements(list, p, &p->addresses[i]);
+	if (p->uplink)
+		return;
 	element_in(&el, "network_of");
 	element_link(&el, p->host_link);
 	element_gives(&el);
@@ -402,7 +448,8 @@ static void elements_text(struct buf *b, struct elements *list)
 		bool first = !i || strcmp(list->v[i].set, list->v[i - 1].set) != 0;
 
 		if (first)
-			buf_printf(b, "%sadd element inet berth %s { ", i ? " }\n" : "", list->v[i].set);
+			buf_printf(b, "%sadd element %s berth %s { ", i ? " }\n" : "",
+				   list->v[i].bridge ? "bridge" : "inet", list->v[i].set);
 		else
 			buf_adds(b, ", ");
 		element_text(b, &list->v[i]);
@@ -419,8 +466,13 @@ int table_make(struct table *t, const Net__State *s, struct err *e)
 
 	if (r < 0)
 		return r;
+	t->bridges = false;
+	for (size_t i = 0; i < s->n_networks; i++)
+		t->bridges |= has_ports(s->networks[i]->uplink);
 	buf_init(&b, 0);
 	buf_adds(&b, rules);
+	if (t->bridges)
+		bridge_table_text(&b);
 	for (size_t i = 0; i < s->n_groups; i++)
 		group_sets_text(&b, s->groups[i]);
 	for (size_t i = 0; i < s->n_groups; i++)

@@ -2,6 +2,7 @@
 #include "supervisor/network.h"
 
 #include "base/own.h"
+#include "supervisor/driver.h"
 #include "supervisor/net_holder.h"
 #include "supervisor/security_group.h"
 #include "supervisor/set.h"
@@ -120,7 +121,7 @@ static const char *want_of(const Berth__NetworkAsk *ask, unsigned len)
 static const char digits36[] = "0123456789abcdefghijklmnopqrstuvwxyz";
 
 /* 15 characters are all that the name of a link may have: "bt" and up to 13 digits of base 36. */
-static void host_link_name(uint64_t id, char buf[IF_NAMESIZE])
+char *host_link_name(uint64_t id, char buf[IF_NAMESIZE])
 {
 	char *p = buf + IF_NAMESIZE - 1, text[IF_NAMESIZE];
 	size_t n = 0;
@@ -135,6 +136,7 @@ static void host_link_name(uint64_t id, char buf[IF_NAMESIZE])
 	while (n)
 		*p++ = text[--n];
 	*p = 0;
+	return buf;
 }
 
 static int lease_fill(struct supervisor *sv, struct network *n, const Berth__NetworkAsk *ask, Berth__Lease *l,
@@ -206,4 +208,14 @@ int network_lease_all(struct supervisor *sv, const struct principal *who, Berth_
 			return r;
 	}
 	return 0;
+}
+
+int network_publishes(struct supervisor *sv, Berth__Lease *const *leases, size_t n, struct err *e)
+{
+	struct table_node *node = n ? table_find(&sv->networks, leases[0]->network_uuid) : NULL;
+
+	if (!node || driver_needs(container_of(node, struct network, node), FEATURE_PUBLISH, e) == 0)
+		return 0;
+	snprintf(e->step, sizeof e->step, "spec.ports");
+	return -e->code;
 }

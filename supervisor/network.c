@@ -31,7 +31,7 @@ int network_check(struct supervisor *sv, Berth__Network *obj, struct err *e)
 
 	if (driver_check(obj, e) < 0)
 		return -e->code;
-	if (strcmp(obj->driver, "routed") != 0)
+	if (!strcmp(obj->driver, "phys"))
 		return err_set(e, ENOTSUP, "spec.driver", "%s is not available in this version", obj->driver);
 	list_each (node, &sv->networks.all, link) {
 		const Berth__Network *other = container_of(node, struct network, node)->obj;
@@ -231,7 +231,7 @@ struct network *network_find(struct supervisor *sv, const struct principal *who,
 	list_each (node, &sv->networks.all, link) {
 		struct network *n = container_of(node, struct network, node);
 
-		if (n->removing || !network_sees(who, n))
+		if (n->removing || n->trying || !network_sees(who, n))
 			continue;
 		if (!strcmp(n->node.uuid, ref))
 			return n;

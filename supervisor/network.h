@@ -11,6 +11,8 @@
 #include "supervisor/client.h"
 #include "supervisor/supervisor.h"
 
+#include <net/if.h>
+
 #define NETWORK_SUBNETS 2u /* one of each family */
 #define NETWORKS_EACH	8u /* of one container */
 
@@ -27,6 +29,7 @@ struct network {
 	unsigned n_subnets;
 	bool stored;
 	bool removing;
+	bool trying; /* whether it can be made: it is nobody's yet */
 	struct parked creation;
 };
 
@@ -44,9 +47,14 @@ struct leases {
 /* One for each ask, in addition to what is there. e->step: the field. */
 int network_lease_all(struct supervisor *sv, const struct principal *who, Berth__NetworkAsk *const *asks, size_t n_asks,
 		      struct leases to, struct err *e);
+/* What is published leads to the first interface: whether its network can. */
+int network_publishes(struct supervisor *sv, Berth__Lease *const *leases, size_t n, struct err *e);
 /* Who has a lease in it, or NULL. */
 struct net_holder *network_user(struct supervisor *sv, const struct network *n);
 bool network_has(const struct network *n, const struct net_holder *h);
+
+/* Of a link of the host that is made for the lease or network with this id (no two have the same); returns buf. */
+char *host_link_name(uint64_t id, char buf[IF_NAMESIZE]);
 
 /* For berth-net; in the arena, NULL without memory. */
 Net__State *networks_state(struct supervisor *sv, struct arena *a);

@@ -5,6 +5,7 @@
 #include "proto/envelope.h"
 #include "supervisor/audit.h"
 #include "supervisor/check.h"
+#include "supervisor/driver.h"
 #include "supervisor/filter.h"
 #include "supervisor/meta.h"
 #include "supervisor/net_holder.h"
@@ -101,6 +102,60 @@ static void netd_tell(struct supervisor *sv, const struct network *n, bool put)
 	arena_fini(&a);
 }
 
+static int network_store(struct network *n)
+{
+	struct supervisor *sv = n->sv;
+	struct parked p = n->creation;
+	int r = store_put(sv->store, STORE_NETWORK, n->obj->meta, &n->obj->base, false, on_stored, n);
+
+	if (r < 0) {
+		network_free(sv, n);
+		reply_error(sv, p, BERTH__ERROR__CODE__EXHAUSTED, NULL, "the store takes no more for now");
+	}
+	return r;
+}
+
+static void on_tried(void *arg, const struct err *e)
+{
+	struct network *n = arg;
+	struct supervisor *sv = n->sv;
+	struct parked p = n->creation;
+
+	n->trying = false;
+	if (e) {
+		netd_tell(sv, n, false); /* as far as it came */
+		network_free(sv, n);
+		reply_err(sv, p, error_code_of(e), e);
+	} else {
+		network_store(n); /* what was made for one that is not stored goes with the next State */
+	}
+}
+
+/* What the host has for it berthd cannot know: it is made first, and there is no such network until it could be. */
+static void network_try(struct network *n)
+{
+	Net__NetMessage m = NET__NET_MESSAGE__INIT;
+	Net__NetworkPut body = NET__NETWORK_PUT__INIT;
+	struct parked p = n->creation;
+	struct arena a = ARENA_INIT;
+	struct err e;
+	int r;
+
+	body.network = network_message(n, &a);
+	m.body_case = NET__NET_MESSAGE__BODY_NETWORK_PUT;
+	m.network_put = &body;
+	n->trying = true;
+	r = body.network ? netd_ask(n->sv, &m, -1, on_tried, n, &e)
+			 : err_set(&e, ENOMEM, "network", "no memory to tell berth-net");
+	arena_fini(&a);
+	if (r < 0) {
+		struct supervisor *sv = n->sv;
+
+		network_free(sv, n);
+		reply_err(sv, p, error_code_of(&e), &e);
+	}
+}
+
 static bool name_is_taken(struct request *rq, const char *name)
 {
 	struct table_node *node;
@@ -168,13 +223,10 @@ void on_network_create(struct request *rq)
 	}
 	request_audit(rq, "network", n->obj->meta);
 	n->creation = rq->parked;
-	if (store_put(sv->store, STORE_NETWORK, n->obj->meta, &n->obj->base, false, on_stored, n) < 0) {
-		n->creation = (struct parked){0};
-		network_free(sv, n);
-		reply_error(sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "the store takes no more for now");
-		return;
-	}
-	netd_tell(sv, n, true);
+	if (strcmp(n->obj->driver, DRIVER_DEFAULT) != 0)
+		network_try(n);
+	else if (network_store(n) == 0)
+		netd_tell(sv, n, true);
 }
 
 /* ---------------------------------------------------------------- list, inspect */
@@ -220,7 +272,7 @@ void on_network_list(struct request *rq)
 	list_each (node, &sv->networks.all, link) {
 		struct network *n = container_of(node, struct network, node);
 
-		if (n->removing ||
+		if (n->removing || n->trying ||
 		    (!ask->all_projects && !n->obj->shared && strcmp(n->obj->meta->project, rq->who.project)))
 			continue;
 		if (filters_fit(filters, ARRAY_SIZE(filters), ask->filters, ask->n_filters, NULL, n->obj))

@@ -1,11 +1,13 @@
 /* supervisor/network_state.c - networks and leases as berth-net hears of them. */
 #include "supervisor/network.h"
 
+#include "base/own.h"
 #include "supervisor/net_holder.h"
 #include "supervisor/publish.h"
 #include "supervisor/security_group.h"
 #include "supervisor/set.h"
 
+#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -35,6 +37,34 @@ static Net__Subnet **subnets_of(const struct network *n, struct arena *a)
 	return list;
 }
 
+/* Of all but routed networks. */
+static Net__Uplink *uplink_of(const struct network *n, struct arena *a)
+{
+	static const struct {
+		const char *name;
+		Net__Driver driver;
+	} drivers[] = {{"bridge", NET__DRIVER__BRIDGE},
+		       {"macvlan", NET__DRIVER__MACVLAN},
+		       {"ipvlan", NET__DRIVER__IPVLAN},
+		       {"phys", NET__DRIVER__PHYS}};
+	char name[IF_NAMESIZE];
+
+	for (size_t i = 0; i < ARRAY_SIZE(drivers); i++) {
+		Net__Uplink *u = strcmp(n->obj->driver, drivers[i].name) ? NULL : arena_alloc(a, sizeof *u);
+
+		if (!u)
+			continue;
+		net__uplink__init(u);
+		SET(u, driver, drivers[i].driver);
+		SET(u, mtu, n->obj->mtu);
+		u->parent = n->obj->parent;
+		u->mode = n->obj->mode;
+		u->link = arena_strdup(a, host_link_name(n->node.id, name));
+		return u;
+	}
+	return NULL;
+}
+
 Net__Network *network_message(const struct network *n, struct arena *a)
 {
 	Net__Network *m = arena_alloc(a, sizeof *m);
@@ -46,6 +76,7 @@ Net__Network *network_message(const struct network *n, struct arena *a)
 	SET(m, masquerade, !n->obj->internal);
 	m->subnets = subnets_of(n, a);
 	m->n_subnets = n->n_subnets;
+	m->uplink = uplink_of(n, a);
 	return a->failed ? NULL : m;
 }
 
@@ -80,6 +111,7 @@ Net__Port *network_port(const struct net_holder *h, size_t index, struct arena *
 	p->addresses = arena_alloc(a, l->n_addresses * sizeof *p->addresses);
 	p->subnets = subnets_of(n, a);
 	p->n_subnets = n->n_subnets;
+	p->uplink = uplink_of(n, a);
 	for (size_t i = 0; p->addresses && i < l->n_addresses; i++) {
 		struct address address;
 
@@ -105,8 +137,12 @@ Net__State *networks_state(struct supervisor *sv, struct arena *a)
 	s->ports = arena_alloc(a, (n_ports + 1) * sizeof *s->ports);
 	if (a->failed)
 		return NULL;
-	list_each (node, &sv->networks.all, link)
-		s->networks[s->n_networks++] = network_message(container_of(node, struct network, node), a);
+	list_each (node, &sv->networks.all, link) {
+		const struct network *n = container_of(node, struct network, node);
+
+		if (!n->trying)
+			s->networks[s->n_networks++] = network_message(n, a);
+	}
 	list_each (h, &sv->net_holders, link)
 		for (size_t i = 0, n = h->asked ? net_stored_of(h).n_leases : 0; i < n; i++)
 			s->ports[s->n_ports++] = network_port(h, i, a);

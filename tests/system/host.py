@@ -373,7 +373,8 @@ class Host:
         run = lambda *words: subprocess.run(words, capture_output=True, text=True).stdout
         left = ["link " + x["ifname"] for x in json.loads(run("ip", "-j", "link") or "[]") if x["ifname"].startswith("bt")]
         left += ["route " + x for x in (run("ip", "route") + run("ip", "-6", "route")).splitlines() if " dev bt" in x]
-        for part in json.loads(run("nft", "-j", "list", "table", "inet", "berth") or "{}").get("nftables", []):
+        parts = [json.loads(run("nft", "-j", "list", "table", family, "berth") or "{}").get("nftables", []) for family in ("inet", "bridge")]
+        for part in sum(parts, []):
             s = part.get("set") or part.get("map")
             if s and not s["name"].startswith(("masked", "gateways")):
                 left += ["element %s of %s" % (json.dumps(x), s["name"]) for x in s.get("elem", [])]

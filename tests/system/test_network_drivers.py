@@ -1,8 +1,15 @@
 """Drivers of networks other than routed, seen by what passes and what does not, in namespaces that the test makes."""
 
+import json
+import os
+import signal
+import subprocess
+import time
+
 import pytest
 
-from test_networks import addresses, node, outside, pings, sh  # noqa: F401 (a fixture)
+from host import eventually
+from test_networks import SERVER, addresses, ask, inside, net_pid, node, outside, pings, sh  # noqa: F401 (outside is a fixture)
 
 
 # ---------------------------------------------------------------- what there is
@@ -44,3 +51,273 @@ def test_drivers_and_what_they_can_enforce_are_told_as_table_and_json(host):
 def test_what_a_driver_cannot_is_refused_by_its_flag(host, flags, text):
     host.refused("network", "create", "--subnet", "10.90.0.0/24", *flags, "bad", text=text, code=None)
     assert not host.berth("network", "ls", "-q", "-f", "name=bad").lines
+
+
+# ---------------------------------------------------------------- bridge
+
+def bridge(host, name="lan", *flags, v4="10.91.0.0/24", v6="fd00:91::/64"):
+    host.berth("network", "create", "-d", "bridge", "--subnet", v4, "--subnet", v6, *flags, name)
+    return name
+
+
+def test_bridge_containers_reach_each_other_the_host_and_outside_but_no_other_network(host, outside):
+    bridge(host)
+    bridge(host, "other", v4="10.92.0.0/24", v6="fd00:92::/64")
+    a, la = node(host, network="lan")
+    b, lb = node(host, network="lan")
+    c, lc = node(host, network="other")
+    d, ld = node(host)
+    for mine, other in zip(addresses(la), addresses(lb)):
+        assert pings(host, a, other) and pings(host, b, mine)
+        assert subprocess.run(["ping", "-c", "1", "-W", "1", other], capture_output=True).returncode == 0
+    for address in ("10.91.0.1", "fd00:91::1", "192.0.2.1", "2001:db8::1", "192.0.2.2", "2001:db8::2"):
+        eventually(lambda: pings(host, a, address), address)
+    for name, there in ((a, lc), (c, la), (a, ld), (d, la)):
+        for address in addresses(there):
+            assert not pings(host, name, address), (name, address)
+    outside.ways("10.91.0.0/16", "fd00::/8")
+    assert not any(outside.pings(x) for x in addresses(la))
+
+
+def test_bridge_ports_are_published_to_outside_the_host_and_its_own_containers(host, outside):
+    bridge(host)
+    name, lease = node(host, "-p", "8080:80", network="lan")
+    other, _ = node(host, network="lan")
+    server = inside(host, name, SERVER)
+    try:
+        assert server.stdout.readline() == "up\n"
+        assert ask("192.0.2.1", 8080, 1, outside.words()) == "192.0.2.2"
+        eventually(lambda: ask("2001:db8::1", 8080, 1, outside.words()) == "2001:db8::2", "IPv6 from outside")
+        assert ask("127.0.0.1", 8080) != "nothing" and ask("192.0.2.1", 8080) != "nothing"
+        for who in (name, other):
+            words = ["nsenter", "-t", str(host.status(who)["pid"]), "-n"]
+            assert ask("192.0.2.1", 8080, 1, words) != "nothing"
+        for address in addresses(lease):
+            assert ask(address, 80, 1, ["nsenter", "-t", str(host.status(other)["pid"]), "-n"]) in [x for x in addresses(host.inspect(other)["networks"])]
+            assert ask(address, 80, 2, ["nsenter", "-t", str(host.status(other)["pid"]), "-n"]) in [x for x in addresses(host.inspect(other)["networks"])]
+            assert ask(address, 80, 1, outside.words()) == "nothing"
+    finally:
+        server.terminate()
+
+
+# Frames as a container's root can write them: to the address of a victim's neighbour, from whoever it likes to be.
+FRAMES = """
+import socket, struct, sys
+me, they, my4, other4, their4, my6, other6, their6 = sys.argv[1:]
+mac = lambda x: bytes(int(b, 16) for b in x.split(':'))
+four = lambda x: socket.inet_aton(x)
+six = lambda x: socket.inet_pton(socket.AF_INET6, x)
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW); s.bind(('eth0', 0))
+def ip4(src, data):
+    h = struct.pack('!BBHHHBBH4s4s', 0x45, 0, 28 + len(data), 1, 0, 64, 17, 0, four(src), four(their4))
+    c = sum(struct.unpack('!10H', h)); c = (c & 0xffff) + (c >> 16); c = ~(c + (c >> 16)) & 0xffff
+    return b'\\x08\\x00' + h[:10] + struct.pack('!H', c) + h[12:] + struct.pack('!HHHH', 5, 5, 8 + len(data), 0) + data
+def checksum6(src, dst, payload, proto):
+    x = six(src) + six(dst) + struct.pack('!II', len(payload), proto) + payload + b'\\0' * (len(payload) % 2)
+    c = sum(struct.unpack('!%dH' % (len(x) // 2), x))
+    while c >> 16: c = (c & 0xffff) + (c >> 16)
+    return ~c & 0xffff
+def ip6(src, payload, proto, at):
+    c = struct.pack('!H', checksum6(src, their6, payload, proto))
+    return b'\\x86\\xdd' + struct.pack('!IHBB', 6 << 28, len(payload), proto, 255) + six(src) + six(their6) + payload[:at] + c + payload[at + 2:]
+def udp6(src, data): return ip6(src, struct.pack('!HHHH', 5, 5, 8 + len(data), 0) + data, 17, 6)
+def arp(sha, spa): return b'\\x08\\x06' + struct.pack('!HHBBH6s4s6s4s', 1, 0x800, 6, 4, 2, mac(sha), four(spa), mac(they), four(their4))
+def na(src, target): return ip6(src, struct.pack('!BBHI', 136, 0, 0, 0x60000000) + six(target) + b'\\x02\\x01' + mac(me), 58, 2)
+def ra(src): return ip6(src, struct.pack('!BBHBBHII', 134, 0, 0, 64, 0, 1800, 0, 0), 58, 2)
+foreign = '02:00:00:00:00:99'
+for name, source, rest in (
+    ('mac', foreign, ip4(my4, b'mac')), ('ip4', me, ip4(other4, b'ip4')), ('ip6', me, udp6(other6, b'ip6')),
+    ('arp', me, arp(me, other4)), ('arp-mac', me, arp(foreign, my4)), ('na', me, na(my6, other6)), ('ra', me, ra(my6)),
+    ('vlan', me, b'\\x81\\x00\\x00\\x05' + ip4(my4, b'vlan')), ('own4', me, ip4(my4, b'own4')), ('own6', me, udp6(my6, b'own6')),
+    ('own-arp', me, arp(me, my4)), ('own-na', me, na(my6, my6)), ('end', me, ip4(my4, b'end!'))):
+    s.send(mac(they) + mac(source) + rest)
+"""
+SEEN = """
+import socket, sys
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)); s.bind(('eth0', 3)); s.settimeout(10)
+print('up', flush=True)
+while True:
+    f = s.recv(2000)
+    kind, body = f[12:14], f[14:]
+    if f[:6].hex() != sys.argv[1].replace(':', ''): continue
+    if kind == b'\\x08\\x06': print('arp', f[22:28].hex(':'), socket.inet_ntoa(f[28:32]), flush=True)
+    elif kind == b'\\x86\\xdd' and body[6] == 58: print('nd', body[40], *([socket.inet_ntop(10, body[48:64])] * (body[40] == 136)), flush=True) if body[40] in (134, 136) else None
+    elif kind == b'\\x08\\x00' and body[9] == 17 or kind == b'\\x86\\xdd': print(f[-4:].decode(errors='replace').strip('\\0'), flush=True)
+    else: print('other', f.hex(), flush=True)
+    if f.endswith(b'end!'): break
+"""
+
+
+def frames_seen(host, a, la, b, lb, other):
+    """What of FRAMES, sent by a, comes to b: the words of packets, senders of ARP, types of ND."""
+    (m, n), (x4, x6), (y4, y6) = (la[0]["mac"], lb[0]["mac"]), addresses(la), addresses(lb)
+    words = lambda name: ["nsenter", "-t", str(host.status(name)["pid"]), "-n", "timeout", "20", "python3", "-c"]
+    with subprocess.Popen([*words(b), SEEN, n], stdout=subprocess.PIPE, text=True) as p:
+        assert p.stdout.readline() == "up\n"
+        subprocess.run([*words(a), FRAMES, m, n, x4, other[0], y4, x6, other[1], y6], check=True)
+        return p.stdout.read().split("\n")[:-1]
+
+
+def test_bridge_lets_no_foreign_mac_or_address_pass_in_ip_arp_or_nd(host):
+    bridge(host)
+    a, la = node(host, network="lan")
+    b, lb = node(host, network="lan")
+    c, lc = node(host, network="lan")
+    seen = frames_seen(host, a, la, b, lb, addresses(lc))
+    assert set(seen) == {"own4", "own6", "arp %s %s" % (la[0]["mac"], addresses(la)[0]), "nd 136 " + addresses(la)[1], "end!"}
+    assert pings(host, c, addresses(lb)[0]) and pings(host, c, addresses(lb)[1])
+
+
+def test_bridge_of_the_host_gets_ports_and_is_left_as_it_was(host):
+    sh("ip", "link", "add", "hbr0", "type", "bridge")
+    try:
+        sh("ip", "addr", "add", "10.93.0.1/24", "dev", "hbr0")
+        sh("ip", "link", "set", "hbr0", "up")
+        bridge(host, "lan", "-o", "parent=hbr0", v4="10.93.0.0/24", v6="fd00:93::/64")
+        a, la = node(host, network="lan")
+        b, lb = node(host, network="lan")
+        assert all(pings(host, a, x) for x in (*addresses(lb), "10.93.0.1"))
+        c, lc = node(host, network="lan")
+        seen = frames_seen(host, a, la, b, lb, addresses(lc))
+        assert set(seen) == {"own4", "own6", "arp %s %s" % (la[0]["mac"], addresses(la)[0]), "nd 136 " + addresses(la)[1], "end!"}
+        host.refused("run", "--network", "lan", "-p", "8080:80", "busybox", "true", text="published ports; drivers that can: routed, bridge", code=125)
+        host.remove_all()
+        link, = json.loads(sh("ip", "-j", "addr", "show", "hbr0"))
+        assert [x["local"] for x in link["addr_info"] if x["family"] == "inet"] == ["10.93.0.1"]
+    finally:
+        sh("ip", "link", "del", "hbr0")
+
+
+@pytest.mark.native
+def test_bridge_is_there_again_after_kill_9_of_berthd_and_berth_net_in_attach(host):
+    bridge(host)
+    a, la = node(host, network="lan")
+    for i in range(8):
+        p = host.popen("run", "-d", "--network", "lan", "busybox", "sleep", "1000")
+        time.sleep(0.004 * i)
+        pid = net_pid(host)
+        if i % 2:
+            host.restart()
+        elif pid:
+            os.kill(pid, signal.SIGKILL)
+        p.communicate(timeout=30)
+    for c in host.list():
+        name = c["meta"]["uuid"]
+        host.wait_state(name, "running")
+        assert pings(host, name, addresses(la)[0]) and pings(host, name, addresses(la)[1])
+    # What is left is looked for behind every test: bridges, links, elements.
+
+
+def test_internal_bridge_has_no_way_out(host, outside):
+    bridge(host, "lan", "--internal")
+    a, la = node(host, network="lan")
+    b, lb = node(host, network="lan")
+    assert pings(host, a, addresses(lb)[0]) and not pings(host, a, "192.0.2.2")
+
+
+# ---------------------------------------------------------------- links of the host: macvlan, ipvlan, VLANs
+
+@pytest.fixture
+def wire(outside):
+    """A NIC of the host, as it looks: wire0, at the other end of which is a machine with the networks' gateways."""
+    sh("ip", "link", "add", "wire0", "mtu", "1400", "type", "veth", "peer", "name", "lan0", "netns", str(outside.process.pid))
+    sh("ip", "link", "set", "wire0", "up")
+    for address in ("10.94.0.1/24", "fd00:94::1/64"):
+        outside.do("ip", "addr", "add", address, "dev", "lan0", *["nodad"] * (":" in address))
+    outside.do("ip", "link", "set", "lan0", "up")
+    yield outside
+    subprocess.run(["ip", "link", "del", "wire0"], capture_output=True)
+
+
+LAN = ("--subnet", "10.94.0.0/24", "--subnet", "fd00:94::/64")
+
+
+def kernel_has(kind, *more):
+    """A link of this kind can be made in this kernel: the one of the VM has all of them."""
+    r = subprocess.run(["unshare", "-n", "sh", "-c", "ip link add a0 type veth peer name b0 && ip link add link a0 name x0 type %s %s"
+                        % (kind, " ".join(more))], capture_output=True)
+    return r.returncode == 0
+
+
+def needs(kind, *more):
+    if not kernel_has(kind, *more):
+        pytest.skip("this kernel has no " + kind)
+
+
+@pytest.mark.parametrize("mode", ["bridge", "private"])
+def test_macvlan_containers_are_on_the_wire_with_macs_of_their_own(host, wire, mode):
+    needs("macvlan")
+    host.berth("network", "create", "-d", "macvlan", "-o", "parent=wire0", "-o", "mode=" + mode, *LAN, "lan")
+    a, la = node(host, network="lan")
+    b, lb = node(host, network="lan")
+    for gateway, other in zip(("10.94.0.1", "fd00:94::1"), addresses(lb)):
+        eventually(lambda: pings(host, a, gateway), gateway)
+        assert pings(host, a, other) == (mode == "bridge")
+    assert la[0]["mac"] in wire.do("ip", "neigh", "show", addresses(la)[0])
+    link, = json.loads(host.berth("exec", a, "cat", "/sys/class/net/eth0/mtu").out and sh("nsenter", "-t", str(host.status(a)["pid"]), "-n", "ip", "-j", "addr", "show", "eth0"))
+    assert link["mtu"] == 1400 and link["address"] == la[0]["mac"]
+    assert "default via 10.94.0.1" in host.berth("exec", a, "ip", "route").out
+    host.restart()
+    host.berth("restart", "-t", "0", a)
+    assert pings(host, a, "10.94.0.1") and host.inspect(a)["networks"] == la
+
+
+def test_macvlan_passthru_is_the_parents_own_address_and_has_it_alone(host, wire):
+    needs("macvlan")
+    host.berth("network", "create", "-d", "macvlan", "-o", "parent=wire0", "-o", "mode=passthru", *LAN, "lan")
+    host.refused("network", "create", "-d", "macvlan", "-o", "parent=wire0", "--subnet", "10.95.0.0/24", "other", text="wire0 is network lan's .macvlan.: passthru takes all of it")
+    a, la = node(host, network="lan")
+    eventually(lambda: pings(host, a, "10.94.0.1"), "the gateway")
+    assert json.loads(sh("ip", "-j", "link", "show", "wire0"))[0]["address"] in wire.do("ip", "neigh", "show", addresses(la)[0])
+
+
+@pytest.mark.parametrize("mode", ["l2", "l3", "l3s"])
+def test_ipvlan_containers_share_the_parents_mac(host, wire, mode):
+    needs("ipvlan", "mode", mode)
+    host.berth("network", "create", "-d", "ipvlan", "-o", "parent=wire0", "-o", "mode=" + mode, *LAN, "lan")
+    a, la = node(host, network="lan")
+    b, lb = node(host, network="lan")
+    assert all(pings(host, a, x) for x in addresses(lb))
+    if mode == "l2":
+        assert pings(host, a, "10.94.0.1")
+        assert json.loads(sh("ip", "-j", "link", "show", "wire0"))[0]["address"] in wire.do("ip", "neigh", "show", addresses(la)[0])
+    else:
+        mac = json.loads(sh("ip", "-j", "link", "show", "wire0"))[0]["address"]
+        wire.do("ip", "neigh", "replace", addresses(la)[0], "lladdr", mac, "dev", "lan0")      # nobody answers ARP on layer 3
+        assert wire.pings(addresses(la)[0])
+
+
+def test_vlan_of_a_link_is_made_for_the_network_and_goes_with_it(host, wire):
+    needs("macvlan")
+    needs("vlan", "id", "5")
+    wire.do("ip", "link", "add", "link", "lan0", "name", "lan0.100", "type", "vlan", "id", "100")
+    wire.do("ip", "addr", "add", "10.95.0.1/24", "dev", "lan0.100")
+    wire.do("ip", "link", "set", "lan0.100", "up")
+    host.berth("network", "create", "-d", "macvlan", "-o", "parent=wire0.100", "--subnet", "10.95.0.0/24", "tagged")
+    a, _ = node(host, network="tagged")
+    eventually(lambda: pings(host, a, "10.95.0.1"), "the gateway in the VLAN")
+    host.restart()
+    assert pings(host, a, "10.95.0.1")
+    host.berth("rm", "-f", "-t", "0", a)
+    host.berth("network", "rm", "tagged")
+    eventually(lambda: "vlan" not in sh("ip", "-d", "link"), "the VLAN is gone")
+
+
+@pytest.mark.native
+def test_parents_that_cannot_be_are_refused_and_leave_no_network(host, wire):
+    needs("macvlan")
+    for flags, text in (
+            (("-d", "macvlan", "-o", "parent=no0"), "there is no link no0"),
+            (("-d", "macvlan", "-o", "parent=no0.7"), "there is no link no0.7"),
+            (("-d", "macvlan", "-o", "parent=wire0", "--mtu", "1500"), "--mtu 1500: .*1500 is more than wire0 has, which is 1400"),
+            (("-d", "bridge", "-o", "parent=wire0"), "wire0 is no bridge"),
+            (("-d", "bridge", "-o", "parent=no0"), "there is no link no0")):
+        host.refused("network", "create", *flags, *LAN, "bad", text=text, code=None)
+    assert not host.berth("network", "ls", "-q", "-f", "name=bad").lines
+    host.berth("network", "create", "-d", "macvlan", "-o", "parent=wire0", *LAN, "lan")
+    host.refused("network", "create", "-d", "ipvlan", "-o", "parent=wire0", "--subnet", "10.95.0.0/24", "other", text="wire0 is network lan's .macvlan.: one link has one driver")
+    host.refused("run", "--network", "lan", "-p", "80", "busybox", "true", text="published ports; drivers that can: routed, bridge", code=125)
+    sh("ip", "link", "del", "wire0")
+    host.refused("run", "--network", "lan", "busybox", "true", text="there is no link wire0", code=125)
+    host.restart()      # and whatever else there is goes on
+    assert pings(host, node(host)[0], "10.209.0.1")

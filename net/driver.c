@@ -1,0 +1,40 @@
+/* net/driver.c - see net/driver.h */
+#include "net/driver.h"
+
+#include "base/own.h"
+#include "net/bridge.h"
+#include "net/routed.h"
+#include "net/table.h"
+#include "net/uplink.h"
+
+#include <string.h>
+
+static const struct net_driver routed = {true, routed_network_put, routed_network_del, routed_attach};
+static const struct net_driver bridge = {true, bridge_network_put, bridge_network_del, bridge_attach};
+static const struct net_driver ports = {false, bridge_network_put, bridge_network_del, bridge_attach};
+static const struct net_driver upper = {false, upper_network_put, upper_network_del, upper_attach};
+
+const struct net_driver *net_driver_of(const Net__Uplink *u)
+{
+	switch (u ? u->driver : NET__DRIVER__ROUTED) {
+	case NET__DRIVER__BRIDGE:
+		return u->parent ? &ports : &bridge;
+	case NET__DRIVER__MACVLAN:
+	case NET__DRIVER__IPVLAN:
+		return &upper;
+	default:
+		return &routed;
+	}
+}
+
+static bool is_name(const char *s)
+{
+	return s[0] && strlen(s) < 16 && !strpbrk(s, "\"{}/ \n");
+}
+
+bool uplink_is_sound(const Net__Uplink *u)
+{
+	return !u || (u->link && is_name(u->link) && !strncmp(u->link, LINK_PREFIX, strlen(LINK_PREFIX)) &&
+		      (!u->parent || is_name(u->parent)) && (u->parent || u->driver == NET__DRIVER__BRIDGE) &&
+		      (u->mode || (u->driver != NET__DRIVER__MACVLAN && u->driver != NET__DRIVER__IPVLAN)));
+}

@@ -1,0 +1,19 @@
+/* net/driver.h - a network's driver: what is done at the host for it, and for a port of it. */
+#pragma once
+
+#include "net/nl.h"
+#include "proto/net.pb-c.h"
+
+#include <stdbool.h>
+
+struct net_driver {
+	bool gateway; /* the host is it, and forwards */
+	int (*network_put)(struct nl *host, const Net__Network *n, struct err *e);
+	int (*network_del)(struct nl *host, const Net__Network *n, struct err *e);
+	/* inside: a socket in the pod's network namespace, which is ns_fd. What an earlier berth-net had begun is finished. */
+	int (*attach)(struct nl *host, struct nl *inside, int ns_fd, const Net__Port *p, struct err *e);
+};
+
+/* u NULL: routed. */
+const struct net_driver *net_driver_of(const Net__Uplink *u);
+bool uplink_is_sound(const Net__Uplink *u);

@@ -1,0 +1,88 @@
+/* net/port.c - see net/port.h */
+#include "net/port.h"
+
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+struct ip ip_of(const ProtobufCBinaryData *bytes)
+{
+	struct ip ip = {.len = (unsigned)bytes->len};
+
+	memcpy(ip.byte, bytes->data, bytes->len <= sizeof ip.byte ? bytes->len : 0);
+	return ip;
+}
+
+unsigned ip_bits(const struct ip *ip)
+{
+	return ip->len * 8;
+}
+
+int sysctl_set(const char *path, const char *value, struct err *e)
+{
+	char now[8];
+
+	if (file_read(AT_FDCWD, path, now, sizeof now) > 0 && now[0] == value[0])
+		return 0;
+	int r = file_writes(AT_FDCWD, path, value);
+	return r < 0 ? err_set(e, -r, "network", "set %s to %s", path, value) : 0;
+}
+
+int port_loopback_let(const char *link, struct err *e)
+{
+	char path[80];
+
+	snprintf(path, sizeof path, "/proc/sys/net/ipv4/conf/%s/route_localnet", link);
+	return sysctl_set(path, "1", e);
+}
+
+const Net__Subnet *port_subnet(const Net__Port *p, unsigned len)
+{
+	for (size_t i = 0; i < p->n_subnets; i++)
+		if (p->subnets[i]->network.len == len)
+			return p->subnets[i];
+	return NULL;
+}
+
+int port_pair_make(struct nl *host, struct nl *inside, int ns_fd, const Net__Port *p, int master, struct err *e)
+{
+	int r = link_pair_add(host, p->host_link, p->link, ns_fd, p->mac.data, p->mtu, master, e);
+
+	if (r != -EEXIST || link_index(inside, p->link) > 0)
+		return r == -EEXIST ? 0 : r;
+	/* Its host's end is there, of an earlier life of the pod. */
+	r = link_del(host, p->host_link, e);
+	return r < 0 ? r : link_pair_add(host, p->host_link, p->link, ns_fd, p->mac.data, p->mtu, master, e);
+}
+
+static int address_inside(struct nl *inside, int index, const Net__Port *p, const struct ip *ip, bool gateway,
+			  struct err *e)
+{
+	const Net__Subnet *s = port_subnet(p, ip->len);
+	int r = address_put(inside, index, ip, s ? s->prefix : ip_bits(ip), e);
+	struct route way = {.to = {.len = ip->len}, .index = index};
+
+	if (r < 0 || !s || !p->default_route)
+		return r;
+	if (gateway)
+		way.gateway = ip_of(&s->gateway);
+	return route_put(inside, &way, e);
+}
+
+int port_inside(struct nl *inside, const Net__Port *p, bool gateway, struct err *e)
+{
+	int index = link_index(inside, p->link), r;
+
+	if (index < 0)
+		return err_set(e, ENODEV, "network", "the link %s is gone again", p->link);
+	r = link_up(inside, index, e);
+	for (size_t i = 0; i < p->n_addresses && r == 0; i++) {
+		struct ip ip = ip_of(&p->addresses[i]);
+
+		r = address_inside(inside, index, p, &ip, gateway, e);
+	}
+	return r;
+}

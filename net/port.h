@@ -1,0 +1,19 @@
+/* net/port.h - what the drivers have in common of a port: a pair of links, or addresses and routes inside. */
+#pragma once
+
+#include "net/link.h"
+#include "proto/net.pb-c.h"
+
+struct ip ip_of(const ProtobufCBinaryData *bytes);
+unsigned ip_bits(const struct ip *ip); /* of a prefix that is this address alone */
+
+int sysctl_set(const char *path, const char *value, struct err *e);
+/* So that what is published can be reached at 127.0.0.1 too; the table lets nothing else of a container's come to it. */
+int port_loopback_let(const char *link, struct err *e);
+
+/* The subnet of its network that has addresses as long, or NULL. */
+const Net__Subnet *port_subnet(const Net__Port *p, unsigned len);
+/* Both ends, the host's a port of the bridge `master` (0: of none); what an earlier berth-net had begun is finished. */
+int port_pair_make(struct nl *host, struct nl *inside, int ns_fd, const Net__Port *p, int master, struct err *e);
+/* Up and with its addresses, in a network whose others are reached directly. gateway false: so is everything else. */
+int port_inside(struct nl *inside, const Net__Port *p, bool gateway, struct err *e);
