@@ -2,12 +2,9 @@
 
 import itertools
 import json
-import os
 import re
-import select
 import socket
 import subprocess
-import time
 
 import pytest
 
@@ -274,3 +271,359 @@ def test_matrix_of_protocol_direction_remote_and_family_passes_what_the_model_sa
 
 def set_groups(host, name, *groups, link="eth0", **more):
     host.ask("security_group_attach", {"ref": name, "link": link, "groups": list(groups), **more})
+
+
+# ---------------------------------------------------------------- live connections
+
+# Connections to itself and to others, by lines: listen PORT; connect ADDRESS PORT; send N BYTES; got N: how much has come on connection N so far.
+TALKER = r"""
+import json, select, socket, sys
+listeners, conns, got = [], [], []
+def pump():
+    while True:
+        ready = select.select([c for c in conns if c] + listeners, [], [], 0)[0]
+        if not ready:
+            return
+        for s in ready:
+            if s in listeners:
+                c = s.accept()[0]
+                c.setblocking(False)
+                conns.append(c); got.append(0)
+            else:
+                i = conns.index(s)
+                data = s.recv(1 << 20)
+                got[i] += len(data)
+                if not data:
+                    conns[i] = None
+for line in sys.stdin:
+    verb, *args = json.loads(line)
+    pump()
+    answer = None
+    if verb == "listen":
+        s = socket.socket(socket.AF_INET6)
+        s.bind(("::", args[0])); s.listen()
+        listeners.append(s)
+    elif verb == "connect":
+        s = socket.create_connection((args[0], args[1]), timeout=20)
+        s.setblocking(False)
+        conns.append(s); got.append(0)
+        answer = len(conns) - 1
+    elif verb == "send":
+        conns[args[0]].send(b"x" * args[1])
+    elif verb == "got":
+        answer = got[:]
+    print(json.dumps(answer), flush=True)
+"""
+
+
+class Pair:
+    """Two containers that talk over two connections, opened by the first: number 0 over port 1000, which is to be cut, and number 1 over 2000."""
+
+    def __init__(self, host, network_a, network_b, family=0):
+        self.host = host
+        self.a, self.la = node(host, network=network_a)
+        self.b, self.lb = node(host, network=network_b)
+        self.first, self.second = Inside(host, self.a, TALKER), Inside(host, self.b, TALKER)
+        for i, port in enumerate((1000, 2000)):
+            self.second.ask("listen", port)
+            self.first.ask("connect", addresses(self.lb)[family], port)
+            eventually(lambda: len(self.second.ask("got")) == i + 1, "accepted")
+        assert self.passes(0) and self.passes(1)
+
+    def bytes(self, number):
+        return self.first.ask("got")[number], self.second.ask("got")[number]
+
+    def send(self, number):
+        self.first.ask("send", number, 10)
+        self.second.ask("send", number, 10)
+
+    def passes(self, number):
+        """In both directions."""
+        before = self.bytes(number)
+        self.send(number)
+        eventually(lambda: all(x >= y + 10 for x, y in zip(self.bytes(number), before)), "connection %d passes" % number, 20)
+        return True
+
+    def is_cut(self):
+        """Nothing comes on the one in either direction, while the other goes on: what is on its way is let in first."""
+        self.passes(1)
+        before = self.bytes(0)
+        self.send(0)
+        for _ in range(10):
+            self.passes(1)
+        assert self.bytes(0) == before
+        return True
+
+    def end(self):
+        self.first.__exit__()
+        self.second.__exit__()
+        self.host.berth("rm", "-f", self.a, self.b)
+
+
+TCP = {"direction": "INGRESS", "protocol": "tcp"}
+
+
+@pytest.mark.parametrize("family", (0, 1), ids=("ipv4", "ipv6"))
+def test_a_rule_that_goes_cuts_what_it_let_in_both_directions_and_nothing_else(host, family):
+    group(host, "in", {**TCP, "port_min": 2000})
+    group(host, "out", {"direction": "EGRESS", "protocol": "tcp", "port_min": 2000})
+    rules = {"in": {**TCP, "port_min": 1000}, "out": {"direction": "EGRESS", "protocol": "tcp", "port_min": 1000}}
+    uuids = {name: rule(host, name, r) for name, r in rules.items()}
+    pair = Pair(host, "default:sg=out", "default:sg=in", family)
+    for name, r in rules.items():
+        unrule(host, name, uuids[name])
+        assert pair.is_cut(), name
+        rule(host, name, r)                 # … and what is let again goes on: nothing was thrown away
+        assert pair.passes(0), name
+    pair.end()
+    ungroup(host, "in", "out")
+
+
+def test_other_groups_of_an_interface_cut_and_let_live_connections_at_once(host):
+    group(host, "both", {**TCP, "port_min": 1000, "port_max": 2000})
+    group(host, "one", {**TCP, "port_min": 2000})
+    pair = Pair(host, "default", "default")             # opened before there was any group
+    set_groups(host, pair.b, "both")
+    assert pair.passes(0) and pair.passes(1)
+    set_groups(host, pair.b, "one")
+    assert pair.is_cut()
+    lease, = host.inspect(pair.b)["networks"]
+    assert lease["security_groups"] == ["one"] and lease["addresses"] == pair.lb[0]["addresses"]
+    set_groups(host, pair.b, "one", "both")             # the union
+    assert pair.passes(0) and pair.passes(1)
+    host.restart()                                      # remade from the store, the number of a link's group and all
+    assert sorted(host.inspect(pair.b)["networks"][0]["security_groups"]) == ["both", "one"]
+    assert pair.passes(0) and pair.passes(1)
+    set_groups(host, pair.b)
+    assert "security_groups" not in host.inspect(pair.b)["networks"][0] and pair.passes(0)
+    pair.end()
+    ungroup(host, "both", "one")
+
+
+def test_members_come_and_go_and_what_they_were_let_goes_with_them(host):
+    group(host, "friends", {**TCP, "port_min": 2000}, {"direction": "EGRESS"})
+    group(host, "inner", {**TCP, "port_min": 1000, "remote_group": "friends"}, {**TCP, "port_min": 2000})
+    group(host, "nobody", {"direction": "EGRESS"})
+    pair = Pair(host, "default:sg=friends", "default:sg=inner")
+    set_groups(host, pair.a, "nobody")                  # no friend any more
+    assert pair.is_cut()
+    set_groups(host, pair.a, "nobody", "friends")
+    assert pair.passes(0)
+    c, lc = node(host, network="default:sg=nobody")     # a new one is a stranger, whatever came before it
+    assert not connects(host, c, addresses(pair.lb)[0], 1000) and connects(host, c, addresses(pair.lb)[0], 2000)
+    host.berth("rm", "-f", c)
+    d, ld = node(host, network="default:ip=%s,sg=friends" % addresses(lc)[0])       # its address comes back to a friend
+    assert connects(host, d, addresses(pair.lb)[0], 1000)
+    host.berth("rm", "-f", d)
+    members = sh("nft", "list", "table", "inet", "berth")
+    assert addresses(lc)[0] not in members and addresses(ld)[1] not in members
+    pair.end()
+    ungroup(host, "inner", "friends", "nobody")
+
+
+def connects(host, name, address, port):
+    """Nothing that is refused answers, so who waits for it waits in vain: a second. Allowed ones are waited for."""
+    program = "import socket, sys\ntry:\n socket.create_connection(('%s', %d), timeout=float(sys.argv[1])); print(1)\nexcept TimeoutError:\n print(0)" % (
+        address, port)
+    with Inside(host, name, program, "1") as p:
+        return p.line() == "1"
+
+
+# ---------------------------------------------------------------- the host, the world outside, names
+
+def host_connects(address, port, timeout=1.0):
+    try:
+        socket.create_connection((address, port), timeout=timeout).close()
+        return True
+    except TimeoutError:
+        return False
+
+
+def test_the_host_is_somebody_with_the_gateways_address(host):
+    group(host, "none")
+    a, la = node(host, network="default:sg=none")
+    with Inside(host, a, SERVER) as server:
+        assert server.line() == "up"
+        four, six = addresses(la)
+        assert not host_connects(four, 1000) and not host_connects(six, 1000)
+        uuid = rule(host, "none", {**TCP, "port_min": 1000, "remote_cidr": "10.209.0.1"})
+        assert host_connects(four, 1000, 20) and not host_connects(six, 1000)
+        unrule(host, "none", uuid)
+        rule(host, "none", {**TCP, "port_min": 1000})
+        assert host_connects(four, 1000, 20) and host_connects(six, 1000, 20)
+    with socket.create_server(("0.0.0.0", 4321)) as s:      # and the other way: a service of the host's
+        assert not connects(host, a, "10.209.0.1", 4321)
+        rule(host, "none", {"direction": "EGRESS", "protocol": "tcp", "port_min": 4321, "remote_cidr": "10.209.0.1"})
+        assert connects(host, a, "10.209.0.1", 4321) and s.accept()[1][0] == addresses(la)[0]
+    host.berth("rm", "-f", a)
+    ungroup(host, "none")
+
+
+def test_neighbours_are_found_and_the_gateways_name_service_is_reached_without_a_rule(host):
+    """Something comes back from port 53 of the gateway, if only that nobody listens there; from other ports nothing does."""
+    group(host, "none")
+    a, la = node(host, network="default:sg=none")
+    gateways = [s["gateway"] for s in host.ask("network_inspect", {"name": "default"})["networks"][0]["subnets"]]
+    program = ("import socket, sys\ns = socket.socket(socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)\n"
+               "s.connect((sys.argv[1], int(sys.argv[2]))); s.settimeout(float(sys.argv[3]))\n"
+               "try:\n s.send(b'\\0' * 12); s.recv(99); print('answer')\nexcept ConnectionRefusedError:\n print('answer')\nexcept TimeoutError:\n print('nothing')")
+    for gateway in gateways:
+        for port, timeout, want in ((53, "20", "answer"), (54, "0.5", "nothing")):
+            with Inside(host, a, program, gateway, str(port), timeout) as p:
+                assert p.line() == want, (gateway, port)
+    host.berth("rm", "-f", a)
+    ungroup(host, "none")
+
+
+def test_published_ports_and_answers_from_outside_are_measured_by_the_real_source(host, outside):
+    group(host, "site", {**TCP, "port_min": 1000, "remote_cidr": "192.0.2.2"}, {"direction": "EGRESS", "protocol": "tcp", "port_min": 99, "remote_cidr": "192.0.2.2"})
+    outside.do("ip", "addr", "add", "192.0.2.3/24", "dev", "eth0")
+    a, la = node(host, "-p", "8080:1000", network="default:sg=site")
+    dial = ("import socket\ns = socket.socket(); s.settimeout(%s); s.bind(('%s', 0))\ntry:\n s.connect(('192.0.2.1', 8080)); print(s.makefile().readline())\n"
+            "except TimeoutError:\n print('nothing')")
+    with Inside(host, a, SERVER) as server:
+        assert server.line() == "up"
+        assert outside.do("python3", "-c", dial % (20, "192.0.2.2")).strip() == "192.0.2.2"
+        assert outside.do("python3", "-c", dial % (0.5, "192.0.2.3")).strip() == "nothing"
+    with subprocess.Popen(outside.words("python3", "-c", "import socket\ns = [socket.create_server(('192.0.2.2', p)) for p in (99, 98)]\nprint('up', flush=True)\ns[0].accept()"),
+                          stdout=subprocess.PIPE, text=True) as p:
+        assert p.stdout.readline() == "up\n"
+        assert not connects(host, a, "192.0.2.2", 98) and connects(host, a, "192.0.2.2", 99)
+    host.berth("rm", "-f", a)
+    ungroup(host, "site")
+
+
+# ---------------------------------------------------------------- anti-spoofing
+
+def test_a_foreign_mac_or_address_is_dropped_unless_spoofing_is_allowed(host):
+    a, la = node(host)
+    b, lb = node(host)
+    c, lc = node(host)
+    pid = str(host.status(a)["pid"])
+    inside = ["nsenter", "-t", pid, "-n"]
+    pretend = ("import socket, struct, sys\ns = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)\n"
+               "data = struct.pack('!HHHH', 5, 1000, 8 + 6, 0) + b'pretty'\n"
+               "s.sendto(struct.pack('!BBHHHBBH', 0x45, 0, 20 + len(data), 1, 0, 9, 17, 0) + socket.inet_aton(sys.argv[1]) + socket.inet_aton(sys.argv[2])"
+               " + data, (sys.argv[2], 0))\nprint('sent', flush=True)")
+    listen = ("import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('', 1000)); print('up', flush=True)\n"
+              "while True:\n print(s.recvfrom(99)[1][0], flush=True)")
+    with Inside(host, b, listen) as ear:
+        assert ear.line() == "up"
+
+        def heard(source):
+            for who in (source, addresses(la)[0]):          # one that is honest comes last
+                with Inside(host, a, pretend, who, addresses(lb)[0]) as p:
+                    assert p.line() == "sent"
+            first = ear.line()
+            assert first == addresses(la)[0] or ear.line() == addresses(la)[0]
+            return first == source
+        ping = lambda: subprocess.run([*inside, "ping", "-c", "1", "-W", "1", addresses(lb)[0]], capture_output=True).returncode == 0
+        assert not heard(addresses(lc)[0]) and ping()
+        set_groups(host, a, allow_spoofing=True)
+        assert heard(addresses(lc)[0])
+        sh(*inside, "ip", "link", "set", "eth0", "address", "02:00:00:00:00:99")
+        eventually(ping, "with another MAC")
+        host.restart()
+        assert host.inspect(a)["networks"][0]["allow_spoofing"] and ping()
+        set_groups(host, a, allow_spoofing=False)
+        assert not ping()
+        sh(*inside, "ip", "link", "set", "eth0", "address", la[0]["mac"])
+        eventually(ping, "with its own MAC again")
+        assert not heard(addresses(lc)[0])
+    d, ld = node(host, network="default:spoof=yes")
+    assert ld[0]["allow_spoofing"] and ld[0]["host_link"] in sh("nft", "list", "set", "inet", "berth", "spoofing")
+
+
+# ---------------------------------------------------------------- the object, and who may what
+
+def test_default_group_is_there_lets_all_out_and_its_members_in_and_cannot_be_removed(host):
+    g, = host.berth("security-group", "ls", "--format", "json").json()
+    assert g["meta"]["name"] == "default" and {(r["direction"], r.get("remote_group")) for r in g["rules"]} == {("egress", None), ("ingress", g["meta"]["uuid"])}
+    host.refused("security-group", "rm", "default", text="always there")
+    a, la = node(host, network="default:sg=default")
+    b, lb = node(host, network="default:sg=default")
+    c, lc = node(host)
+    with Inside(host, a, SERVER) as server:
+        assert server.line() == "up"
+        assert connects(host, b, addresses(la)[0], 1000) and connects(host, b, addresses(la)[1], 1000)
+        assert not connects(host, c, addresses(la)[0], 1000)
+    assert subprocess.run(["nsenter", "-t", str(host.status(a)["pid"]), "-n", "ping", "-c", "1", "-W", "20", addresses(lc)[0]], capture_output=True).returncode == 0
+    host.restart()
+    again, = host.berth("sg", "ls", "--format", "json").json()
+    assert again == g
+
+
+def test_a_group_in_use_is_not_removed_and_says_who_uses_it(host):
+    group(host, "used")
+    group(host, "naming", {**TCP, "remote_group": "used"})
+    name, _ = node(host, network="default:sg=used", name="its-user")
+    pod = host.berth("pod", "create", "--network", "default:sg=used", "its-pod").lines[0]
+    host.refused("security-group", "rm", "used", text="used by a rule of security group naming, container its-user, pod its-pod")
+    assert sorted(host.ask("security_group_inspect", {"name": "used"})["groups"][0]["used_by"]) == sorted([host.inspect(name)["meta"]["uuid"], pod])
+    host.berth("security-group", "rm", "naming")
+    host.berth("rm", "-f", name)
+    host.refused("security-group", "rm", "used", text="used by pod its-pod")
+    set_groups(host, "its-pod")
+    key = host.ask("security_group_inspect", {"name": "used"})["groups"][0]["meta"]["id"]
+    assert "g%d_" % key in table()
+    ungroup(host, "used")
+    assert "g%d_" % key not in table()          # and nothing of it is left in the kernel
+    host.berth("pod", "rm", "-f", "its-pod")
+
+
+@pytest.mark.native
+def test_verbs_of_the_tool_and_their_refusals(host):
+    host.berth("security-group", "create", "--description", "the front", "--label", "a=b", "web")
+    host.refused("security-group", "create", "web", text="there is a security group web")
+    host.refused("security-group", "create", "default", text="there is a security group default")
+    one = host.berth("sg", "rule", "add", "-p", "tcp", "--port", "80-90", "--remote", "10.0.0.0/8", "--description", "http", "web").lines[0]
+    two = host.berth("security-group", "rule-add", "--egress", "--protocol", "icmp", "--icmp-type", "8:0", "--remote-group", "web", "web").lines[0]
+    host.refused("security-group", "rule-add", "--dst-port", "80:90", "--protocol", "6", "--remote-ip", "10.0.0.0/8", "web", text="has this rule: " + one)
+    for words, why in ((["--port", "80"], "--port: ports are of tcp"), (["-p", "tcp", "--port", "0"], "--port: must be"), (["-p", "tcp", "--port", "x"], "not a port"),
+                       (["-p", "999"], "--protocol: '999'"), (["--remote", "10.0.0.1/8"], "--remote: '10.0.0.1/8' has bits behind"),
+                       (["--icmp-type", "8"], "--icmp-type: types are of icmp"), (["--remote", "nobody"], "no security group 'nobody'"),
+                       (["--ethertype", "ipv6", "--remote", "10.0.0.0/8"], "--ethertype: 10.0.0.0/8 is ipv4"), (["--egress=false"], "--ingress or --egress")):
+        host.refused("security-group", "rule-add", *words, "web", text=why, code=None)
+    lines = host.berth("security-group", "rule-ls", "web").lines
+    assert len(lines) == 4 and re.search(r"ingress +ipv4 +tcp +80-90 +10.0.0.0/8 +http", "\n".join(lines)) and re.search(r"egress +ipv4 +icmp +type 8:0 +web", "\n".join(lines))
+    g, = host.berth("security-group", "inspect", "web").json()
+    assert g["description"] == "the front" and g["labels"] == {"a": "b"} and len(g["rules"]) == 3
+    host.restart()
+    again, = host.berth("sg", "inspect", "web").json()
+    assert again == g
+    host.refused("security-group", "rule-rm", "web", "nothing", text="no rule 'nothing'")
+    assert host.berth("sg", "rule", "rm", "web", one, two[:13]).lines == [one, two[:13]]
+    assert len(host.berth("sg", "rule", "ls", "-q", "web").lines) == 1
+    a, _ = node(host)
+    host.refused("security-group", "set", a, "eth0", text="--none for no group", code=2)
+    host.refused("security-group", "set", a, "eth7", "web", text="no interface 'eth7'")
+    host.refused("security-group", "set", a, "eth0", "nobody", text="no security group 'nobody'")
+    host.refused("security-group", "set", a, "eth0", *["web"] * 17, text="at most 16", code=None)
+    host.berth("security-group", "set", a, "eth0", "web", "default", "web")
+    assert sorted(host.inspect(a)["networks"][0]["security_groups"]) == ["default", "web"]
+    host.berth("sg", "set", "--none", "--spoof", "yes", a, "eth0")
+    assert "security_groups" not in host.inspect(a)["networks"][0] and host.inspect(a)["networks"][0]["allow_spoofing"]
+    host.refused("run", "--network", "default:sg=nobody", "busybox", "true", text="no security group 'nobody'", code=125)
+    ungroup(host, "web")
+
+
+def test_groups_of_other_projects_are_none_and_members_do_not_spoof(host):
+    group(host, "ours")
+    ours = host.ask("security_group_inspect", {"name": "ours"})["groups"][0]["meta"]["uuid"]
+    with host.api(host.token("b", "bob")) as b:
+        spec = {"image": "busybox", "command": ["sleep", "1000"], "networks": [{"network": "default", "security_groups": ["default"]}]}
+        made = b.request("container_create", {"spec": spec, "start": True})[0]["container"]["meta"]["uuid"]
+        for bad in ("ours", ours):
+            with pytest.raises(Refused) as e:
+                b.request("security_group_attach", {"ref": made, "link": "eth0", "groups": [bad]})
+            assert e.value.code == "NOT_FOUND"
+        with pytest.raises(Refused) as e:
+            b.request("security_group_attach", {"ref": made, "link": "eth0", "groups": [], "allow_spoofing": True})
+        assert e.value.code == "DENIED" and e.value.field == "allow_spoofing"
+        assert b.request("container_inspect", {"ref": made})[0]["container"]["networks"][0]["security_groups"] == ["default"]
+    # nor can an admin put a container of b into a group of another project
+    with pytest.raises(Refused) as e:
+        set_groups(host, made, ours)
+    assert e.value.code == "NOT_FOUND"
+    host.berth("rm", "-f", made)
+    ungroup(host, "ours")
