@@ -8,6 +8,7 @@
 #include "cgroup/group.h"
 #include "proto/envelope.h"
 #include "proto/peer.h"
+#include "supervisor/reaper.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -39,7 +40,7 @@ struct job {
 	char group[24];
 	int group_fd;
 	int pidfd;
-	struct source exit;
+	struct child child;
 	struct peer report;
 	struct timer timer; /* deadline; before the start: calls done() of one that could not be started */
 	bool reaped, closed;
@@ -65,7 +66,7 @@ static void jobs_start_waiting(struct jobs *js);
 
 static void job_free(struct job *j)
 {
-	source_del(&j->exit);
+	reaper_forget(&j->child);
 	timer_del(&j->timer);
 	peer_fini(&j->report);
 	close_fd(&j->pidfd);
@@ -119,16 +120,12 @@ static void job_kill(struct job *j)
 		(void)syscall(SYS_pidfd_send_signal, j->pidfd, SIGKILL, NULL, 0);
 }
 
-static void on_job_exit(struct source *s, uint32_t events)
+static void on_job_exit(struct child *c, const siginfo_t *how)
 {
-	struct job *j = container_of(s, struct job, exit);
-	siginfo_t si = {0};
+	struct job *j = container_of(c, struct job, child);
 
-	if (waitid(P_PIDFD, (id_t)j->pidfd, &si, WEXITED | WNOHANG) < 0 || !si.si_pid)
-		return;
 	j->reaped = true;
-	j->status = si.si_code == CLD_EXITED ? W_EXITCODE(si.si_status, 0) : W_EXITCODE(0, si.si_status);
-	source_del(&j->exit);
+	j->status = how->si_code == CLD_EXITED ? W_EXITCODE(how->si_status, 0) : W_EXITCODE(0, how->si_status);
 	job_kill(j);
 	if (j->closed)
 		job_done(j);
@@ -179,8 +176,7 @@ static void on_job_never(struct timer *t)
 	job_done(container_of(t, struct job, timer));
 }
 
-/* Where the loop does not do it: at the end, and when it has no memory for a source. An upgrade in place keeps our children, so
- * none may be left as a zombie; one that hangs in the kernel is. */
+/* Where the loop does not do it: at the end, and when it has no memory for a timer. One that hangs in the kernel is left. */
 static void job_reap(struct job *j)
 {
 	struct pollfd p = {.fd = j->pidfd, .events = POLLIN};
@@ -221,9 +217,8 @@ static int job_spawn(struct job *j, struct err *e)
 	r = spawn(&sp, &j->pidfd, &pid, e);
 	if (r < 0)
 		return r;
-	r = source_add(&sv->loop, &j->exit, j->pidfd, EPOLLIN, on_job_exit);
-	if (r == 0 && j->deadline_ns)
-		r = timer_in(&sv->loop, &j->timer, j->deadline_ns, on_job_deadline);
+	reaper_watch(sv, &j->child, pid, on_job_exit);
+	r = j->deadline_ns ? timer_in(&sv->loop, &j->timer, j->deadline_ns, on_job_deadline) : 0;
 	if (r < 0) {
 		job_kill(j);
 		job_reap(j);

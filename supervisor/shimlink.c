@@ -62,12 +62,9 @@ static int role_fd(const Shim__ShimMessage *m, struct wire_fds *fds, Shim__FdRol
 static void on_process(struct source *src, uint32_t events)
 {
 	struct shimlink *s = container_of(src, struct shimlink, process);
-	siginfo_t info;
 
 	source_del(&s->process);
 	s->process_ended = true;
-	/* Ours unless it was adopted from a berthd that is no more: then it has another parent and this is ECHILD. */
-	waitid(P_PIDFD, (id_t)s->pidfd, &info, WEXITED | WNOHANG);
 	link_check_end(s);
 }
 
@@ -191,10 +188,7 @@ static void link_free(struct shimlink *s)
 
 static void on_left(struct source *src, uint32_t events)
 {
-	struct shimlink *s = container_of(src, struct shimlink, process);
-
-	waitid(P_PIDFD, (id_t)s->pidfd, &(siginfo_t){0}, WEXITED | WNOHANG); /* see on_process */
-	link_free(s);
+	link_free(container_of(src, struct shimlink, process));
 }
 
 static void on_leaves_late(struct timer *t)

@@ -17,6 +17,7 @@
 #include "supervisor/netd.h"
 #include "supervisor/network.h"
 #include "supervisor/pod.h"
+#include "supervisor/reaper.h"
 #include "supervisor/recover.h"
 #include "supervisor/replay.h"
 #include "supervisor/seccomp.h"
@@ -266,6 +267,10 @@ static void on_signal(struct source *s, uint32_t events)
 			upgrade_start(sv, NULL, (struct parked){0});
 			continue;
 		}
+		if (info.ssi_signo == SIGCHLD) {
+			reaper_reap(sv);
+			continue;
+		}
 		/* The containers go on: what ends is only who looks after them. */
 		log_info("ends on signal %u; containers go on", info.ssi_signo);
 		sv->stopping = true;
@@ -282,10 +287,13 @@ static int open_signals(struct supervisor *sv, struct err *e)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGCHLD);
+	signal(SIGCHLD, SIG_DFL); /* ignored, as somebody may have handed it on, nobody could be waited for */
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	r = fd < 0 ? -errno : source_add(&sv->loop, &sv->signals, fd, EPOLLIN, on_signal);
+	reaper_reap(sv); /* of an earlier life: its signals were taken by that */
 	return r < 0 ? err_set(e, -r, "signals", "watch for signals") : 0;
 }
 
@@ -310,6 +318,7 @@ static int open_loop(struct supervisor *sv, struct err *e)
 static void supervisor_init(struct supervisor *sv)
 {
 	list_init(&sv->steps);
+	list_init(&sv->children);
 	list_init(&sv->dirty);
 	list_init(&sv->waiters);
 	list_init(&sv->strangers);

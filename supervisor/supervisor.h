@@ -87,6 +87,7 @@ struct supervisor {
 	struct imports *imports; /* supervisor/image.h: imports and sweeps under way */
 	/* of struct container.step: containers with posted events, looked at when the turn ends */
 	struct list steps;
+	struct list children;	 /* of struct child.link (reaper.h): whose end is waited for */
 	struct list dirty;	 /* of struct container.dirty: to be stored at the end of this turn */
 	struct list waiters;	 /* of struct waiter.all: answers owed by containers */
 	struct spares *spares;	 /* supervisor/spare.h: shims made ahead */

@@ -9,6 +9,7 @@
 #include "base/spawn.h"
 #include "base/str.h"
 #include "supervisor/control.h"
+#include "supervisor/reaper.h"
 #include "supervisor/request.h"
 
 #include <errno.h>
@@ -24,7 +25,7 @@
 struct upgrade {
 	struct supervisor *sv;
 	struct parked parked;
-	struct source source; /* pidfd of the check */
+	struct child child; /* the check */
 	struct timer deadline;
 	int pidfd;
 	int words_fd; /* what the check prints */
@@ -80,7 +81,7 @@ static void upgrade_end(struct supervisor *sv)
 	struct upgrade *u = sv->upgrade;
 
 	sv->upgrade = NULL;
-	source_del(&u->source);
+	reaper_forget(&u->child);
 	timer_del(&u->deadline);
 	close_fd(&u->pidfd);
 	close_fd(&u->words_fd);
@@ -111,16 +112,14 @@ static bool check_said_yes(const struct upgrade *u)
 	return n == (ssize_t)strlen(UPGRADE_STATE_OK) && !strcmp(words, UPGRADE_STATE_OK);
 }
 
-static void check_ended(struct source *s, uint32_t events)
+static void check_ended(struct child *c, const siginfo_t *how)
 {
-	struct upgrade *u = container_of(s, struct upgrade, source);
+	struct upgrade *u = container_of(c, struct upgrade, child);
+	bool exited = how->si_code == CLD_EXITED;
 	struct supervisor *sv = u->sv;
-	siginfo_t si = {0};
 	char why[320];
 
-	if (waitid(P_PIDFD, (id_t)u->pidfd, &si, WEXITED | WNOHANG) < 0 || !si.si_pid)
-		return;
-	if (si.si_code == CLD_EXITED && si.si_status == 0 && check_said_yes(u)) {
+	if (exited && how->si_status == 0 && check_said_yes(u)) {
 		log_info("upgrade: %s accepts the state", u->binary);
 		snprintf(ahead.binary, sizeof ahead.binary, "%s", u->binary);
 		reply_done(sv, u->parked, NULL);
@@ -131,13 +130,13 @@ static void check_ended(struct source *s, uint32_t events)
 	}
 	if (u->timed_out)
 		snprintf(why, sizeof why, "%s --check-state did not end within %d s", u->binary, UPGRADE_CHECK_S);
-	else if (si.si_code == CLD_EXITED && si.si_status == 0)
+	else if (exited && how->si_status == 0)
 		snprintf(why, sizeof why, "%s is no berthd: it does not know --check-state", u->binary);
-	else if (si.si_code == CLD_EXITED)
+	else if (exited)
 		snprintf(why, sizeof why, "%s --check-state ended with %d (its words are in berthd's log)", u->binary,
-			 si.si_status);
+			 how->si_status);
 	else
-		snprintf(why, sizeof why, "%s --check-state was killed by signal %d", u->binary, si.si_status);
+		snprintf(why, sizeof why, "%s --check-state was killed by signal %d", u->binary, how->si_status);
 	refuse(sv, u->parked, BERTH__ERROR__CODE__CONFLICT, why);
 	upgrade_end(sv);
 }
@@ -169,9 +168,8 @@ static int check_spawn(struct supervisor *sv, struct upgrade *u, struct err *e)
 	close(words[1]);
 	if (err)
 		return err;
-	err = source_add(&sv->loop, &u->source, u->pidfd, EPOLLIN, check_ended);
-	if (!err)
-		err = timer_in(&sv->loop, &u->deadline, UPGRADE_CHECK_S * NS_PER_S, check_too_long);
+	reaper_watch(sv, &u->child, pid, check_ended);
+	err = timer_in(&sv->loop, &u->deadline, UPGRADE_CHECK_S * NS_PER_S, check_too_long);
 	if (err) {
 		syscall(SYS_pidfd_send_signal, u->pidfd, SIGKILL, NULL, 0);
 		waitid(P_PIDFD, (id_t)u->pidfd, &(siginfo_t){0}, WEXITED);

@@ -496,6 +496,16 @@ def test_a_new_berthd_that_crashes_before_it_is_ready_gives_way_to_the_old_one()
             os.kill(shim, signal.SIGCONT)
 
 
+def test_children_that_berthd_did_not_start_are_reaped():
+    """What is orphaned comes to pid 1; who is executed in another's place has that one's children."""
+    dead_before, dies_later = "true & wait $!; true &", "sleep 0.5 &"
+    for child in (dead_before, dies_later):
+        with private_host(before=["sh", "-c", child + ' exec "$@"', "sh"]) as host:
+            host.run_("true")
+            eventually(lambda: not [p for p in processes().values() if p[0] == "Z" and p[1] == host.daemon.pid], "no child is a zombie")
+            assert host.ask("info")["pid"] == host.daemon.pid
+
+
 def test_an_upgrade_with_settings_that_are_wrong_by_now_is_refused(tmp_path):
     config = tmp_path / "berthd.conf"
     config.write_text("spare_shims = 0\n")

@@ -122,6 +122,7 @@ static int setup(void **state)
 	assert_int_equal(loop_init(&sv->loop), 0);
 	cg_graveyard_init(&sv->graveyard, &sv->loop);
 	list_init(&sv->steps);
+	list_init(&sv->children);
 	list_init(&sv->dirty);
 	list_init(&sv->waiters);
 	assert_int_equal(names_new(64, &sv->names), 0);
