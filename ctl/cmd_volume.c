@@ -37,9 +37,10 @@ static int flag_option(void *opts, const struct flag *f, const char *value, stru
 }
 
 static const struct flag create_flags[] = {
-	{'d', "driver", "DRIVER", "plain (a folder; the default), sized (a size that is kept) or tmpfs (in memory)",
+	{'d', "driver", "DRIVER",
+	 "plain (a folder; the default), sized (a size that is kept; the default with a size) or tmpfs (in memory)",
 	 flag_driver, .field = "driver", .complete = "plain sized tmpfs"},
-	{0, "size", "BYTES", "of a sized one, which has it reserved at once, and of a tmpfs: 10g", flag_size,
+	{0, "size", "BYTES", "of a sized one, which has it reserved at once, or of a tmpfs: 10g", flag_size,
 	 .field = "size_bytes"},
 	{'l', "label", "KEY=VALUE", "add a label", flag_label, .field = "labels"},
 	{'o', "opt", "KEY=VALUE", "as Docker's: size=10g; type=tmpfs with o=size=64m,mode=700,uid=1,gid=2", flag_option,

@@ -114,16 +114,10 @@ static int mount_words(Berth__VolumeCreate *v, const char *text, struct err *e)
 
 int volume_option_text(Berth__VolumeCreate *v, const char *text, struct err *e)
 {
-	if (str_starts(text, "size=")) {
-		int r = volume_size_text(v, text + 5, e);
-
-		return r || v->has_driver ? r : driver_set(v, BERTH__VOLUME__DRIVER__SIZED, e);
-	}
-	if (!strcmp(text, "type=tmpfs")) {
-		/* An o= or size= before it may have meant this. */
-		v->has_driver &= v->driver != BERTH__VOLUME__DRIVER__SIZED;
+	if (str_starts(text, "size="))
+		return volume_size_text(v, text + 5, e);
+	if (!strcmp(text, "type=tmpfs"))
 		return driver_set(v, BERTH__VOLUME__DRIVER__TMPFS, e);
-	}
 	if (str_starts(text, "type="))
 		return err_set(e, EINVAL, "flag",
 			       "%s: there is tmpfs; what the host has mounted comes in by -v /PATH:/PATH", text);

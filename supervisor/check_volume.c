@@ -32,6 +32,10 @@ int check_volume(Berth__VolumeCreate *v, struct err *e)
 
 	if (r < 0)
 		return r;
+	if (!v->has_driver && v->has_size_bytes) {
+		v->has_driver = true;
+		v->driver = BERTH__VOLUME__DRIVER__SIZED;
+	}
 	if (v->driver == BERTH__VOLUME__DRIVER__TMPFS)
 		return check_tmpfs(v, e);
 	if (v->has_mode || v->has_uid || v->has_gid)

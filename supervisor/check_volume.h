@@ -8,5 +8,6 @@
 #define VOLUME_SIZED_MAX (16ull << 40)
 #define VOLUME_BLOCK	 4096u /* sizes are multiples of it */
 
-int check_volume(Berth__VolumeCreate *v, struct err *e); /* a size that is no multiple is made one */
+int check_volume(Berth__VolumeCreate *v,
+		 struct err *e); /* completes it: a size without a driver means sized, and becomes whole blocks */
 int check_volume_growth(const Berth__Volume *v, Berth__VolumeUpdate *ask, struct err *e);

@@ -264,7 +264,7 @@ def test_a_sized_volume_grows_while_it_is_used_and_never_shrinks(host, sized):
 @pytest.mark.native
 @pytest.mark.parametrize("args,text", [
     (["-d", "sized"], "a sized volume needs a size"),
-    (["--size", "1g"], "a plain volume has no size"),
+    (["-d", "plain", "--size", "1g"], "a plain volume has no size"),
     (["-d", "tmpfs"], "a tmpfs volume needs a size"),
     (["-d", "sized", "--size", "1m"], "16 MiB"),
     (["-d", "nfs"], "there are plain, sized and tmpfs"),
@@ -277,8 +277,15 @@ def test_what_a_volume_cannot_be_is_refused_by_name(host, args, text):
     assert host.berth("volume", "ls", "-q").out == ""
 
 
+def test_a_size_without_a_driver_means_sized(host):
+    for name, flags in {"flag": ["--size", "32m"], "option": ["-o", "size=32m"], "mount": ["-o", "o=size=32m"]}.items():
+        host.berth("volume", "create", *flags, name)
+        assert (volume(host, name)["driver"], int(volume(host, name)["size_bytes"])) == ("SIZED", 32 * MiB)
+
+
 def test_one_that_is_there_of_another_kind_is_a_conflict(host, sized):
     host.berth("volume", "create", "data")
+    host.berth("volume", "create", "--size", "32m", "data")
     host.berth("volume", "create", "-o", "size=32m", "data")
     host.refused("volume", "create", "-d", "tmpfs", "--size", "32m", "data", text="another driver or size")
     host.refused("volume", "create", "-d", "sized", "--size", "64m", "data", text="another driver or size")

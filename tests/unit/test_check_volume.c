@@ -36,6 +36,7 @@ static void test_each_driver_has_its_own_fields(void **state)
 		Berth__VolumeCreate v = BERTH__VOLUME_CREATE__INIT;
 		struct err e = {0};
 
+		v.has_driver = true;
 		v.driver = rows[i].driver;
 		v.has_size_bytes = rows[i].has_size;
 		v.size_bytes = rows[i].size;
@@ -47,15 +48,15 @@ static void test_each_driver_has_its_own_fields(void **state)
 	}
 }
 
-static void test_a_size_becomes_whole_blocks(void **state)
+static void test_a_size_means_sized_and_becomes_whole_blocks(void **state)
 {
 	Berth__VolumeCreate v = BERTH__VOLUME_CREATE__INIT;
 	struct err e = {0};
 
-	v.driver = BERTH__VOLUME__DRIVER__SIZED;
 	v.has_size_bytes = true;
 	v.size_bytes = 20 * MiB + 1;
 	assert_int_equal(check_volume(&v, &e), 0);
+	assert_int_equal(v.driver, BERTH__VOLUME__DRIVER__SIZED);
 	assert_int_equal(v.size_bytes, 20 * MiB + 4096);
 }
 
@@ -94,7 +95,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_driver_has_its_own_fields),
-		cmocka_unit_test(test_a_size_becomes_whole_blocks),
+		cmocka_unit_test(test_a_size_means_sized_and_becomes_whole_blocks),
 		cmocka_unit_test(test_only_sized_volumes_grow_and_none_shrinks),
 		cmocka_unit_test(test_a_members_volumes_have_a_limit_together),
 	};

@@ -20,7 +20,7 @@ static void test_options_of_docker_say_driver_and_size(void **state)
 		uint64_t size;
 		int mode, uid, gid; /* -1: absent */
 	} rows[] = {
-		{{"size=10g"}, BERTH__VOLUME__DRIVER__SIZED, 10ull << 30, -1, -1, -1},
+		{{"size=10g"}, BERTH__VOLUME__DRIVER__PLAIN, 10ull << 30, -1, -1, -1},
 		{{"type=tmpfs", "device=tmpfs", "o=size=64m,mode=750,uid=5,gid=6"},
 		 BERTH__VOLUME__DRIVER__TMPFS,
 		 64u << 20,
@@ -39,6 +39,7 @@ static void test_options_of_docker_say_driver_and_size(void **state)
 		for (size_t k = 0; k < 4 && rows[i].options[k]; k++)
 			assert_int_equal(volume_option_text(&v, rows[i].options[k], &e), 0);
 		assert_int_equal(v.driver, rows[i].driver);
+		assert_int_equal(v.has_driver, rows[i].driver != BERTH__VOLUME__DRIVER__PLAIN); /* berthd decides */
 		assert_int_equal(v.size_bytes, rows[i].size);
 		assert_int_equal(v.has_mode ? (int)v.mode : -1, rows[i].mode);
 		assert_int_equal(v.has_uid ? (int)v.uid : -1, rows[i].uid);
