@@ -698,6 +698,35 @@ static int verb_swap(char **arg)
 	return 1;
 }
 
+/* A moment by both clocks, as close to each other as they were read in a hundred times: whoever was preempted in between tries again. */
+static uint64_t tsc_at(uint64_t *ns)
+{
+	uint64_t best = UINT64_MAX, ret = 0;
+
+	for (int i = 0; i < 100; i++) {
+		uint64_t from = clock_ns(CLOCK_MONOTONIC_RAW), tsc = __builtin_ia32_rdtsc(),
+			 to = clock_ns(CLOCK_MONOTONIC_RAW);
+
+		if (to - from < best) {
+			best = to - from;
+			*ns = from + best / 2;
+			ret = tsc;
+		}
+	}
+	return ret;
+}
+
+/* The rate of the processor's time stamp counter, in kHz. */
+static int verb_tsc_khz(char **arg)
+{
+	uint64_t from_ns, to_ns, from = tsc_at(&from_ns), to;
+
+	sleep_ms(200);
+	to = tsc_at(&to_ns);
+	printf("%llu\n", (unsigned long long)((double)(to - from) * 1e6 / (double)(to_ns - from_ns)));
+	return 0;
+}
+
 static const struct verb {
 	const char *name;
 	int (*run)(char **arg);
@@ -716,7 +745,7 @@ static const struct verb {
 	{"sleep", verb_sleep},	     {"trace", verb_trace},
 	{"speak", verb_speak},	     {"keys", verb_keys},
 	{"ambush", verb_ambush},     {"without", verb_without},
-	{"swap", verb_swap},
+	{"swap", verb_swap},	     {"tsc-khz", verb_tsc_khz},
 };
 
 int main(int argc, char **argv)

@@ -1,0 +1,45 @@
+"""A pytest plugin: tests are taken in pieces, of a few of one file, from a queue that other machines take from too. Who runs them all
+agrees on what the pieces are; which is the next, the host says, on a serial port (tests/vm/run)."""
+
+import itertools
+
+import pytest
+
+PORT, PIECE = "/dev/ttyS2", 8
+
+
+def pieces(items):
+    """The files with most tests first: what is left at the end should be short."""
+    files = [list(tests) for _, tests in itertools.groupby(items, lambda i: i.path)]
+    files.sort(key=len, reverse=True)
+    return [tests[at:at + PIECE] for tests in files for at in range(0, len(tests), PIECE)]
+
+
+def turns(all_pieces):
+    with open(PORT, "r+b", buffering=0) as port:
+        while True:
+            port.write(b"next\n")
+            text = b""
+            while not text.endswith(b"\n"):
+                text += port.read(1)
+            if int(text) >= len(all_pieces):
+                return
+            yield from all_pieces[int(text)]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session):
+    """As pytest's own, but for where the next one comes from."""
+    if session.config.option.collectonly or session.testsfailed:
+        return None
+    todo = turns(pieces(session.items))
+    item = next(todo, None)
+    while item:
+        following = next(todo, None)
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        if session.shouldfail:
+            raise session.Failed(session.shouldfail)
+        if session.shouldstop:
+            raise session.Interrupted(session.shouldstop)
+        item = following
+    return True
