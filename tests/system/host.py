@@ -22,7 +22,7 @@ class TimeLimit(Exception):
 
 
 def eventually(question, what, seconds=10.0, pause=0.01):
-    """The first true answer of question(); fails with the last one."""
+    """The first true answer of question(); fails with the last one. Asks less often by and by: asking keeps a slow machine from getting there."""
     end = time.monotonic() + seconds * SLOW
     while True:
         answer = question()
@@ -31,6 +31,7 @@ def eventually(question, what, seconds=10.0, pause=0.01):
         if time.monotonic() > end:
             raise AssertionError("not within %g s: %s (last: %r)" % (seconds * SLOW, what() if callable(what) else what, answer))
         time.sleep(pause)
+        pause = min(pause * 1.2, max(pause, 0.1))
 
 
 def processes():
