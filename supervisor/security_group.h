@@ -15,9 +15,11 @@
 #define SECURITY_GROUP_DEFAULT "default"
 #define SECURITY_RULES_MAX     256u /* of a group: each is looked at for packets that nothing before it lets through */
 #define SECURITY_GROUPS_EACH   16u  /* of an interface */
+#define SECURITY_GROUPS_MAX    256u /* of a project */
 
 struct net_holder;
 struct network;
+struct request;
 
 struct security_group {
 	struct table_node node; /* supervisor.security_groups */
@@ -61,3 +63,10 @@ void security_policy_tell(struct supervisor *sv, const Berth__Lease *l);
 /* Leases have gone: policies that no other has go too, soon (or, now, at once). */
 void security_policies_tidy(struct supervisor *sv, bool now);
 void security_policies_close(struct supervisor *sv);
+
+/* ---------------------------------------------------------------- for the requests (security_*request.c) */
+
+/* The one that a request names: of the project; for those who see all, any by its uuid. NULL: refused. */
+struct security_group *security_group_asked(struct request *rq, const char *ref);
+void security_refuse(struct request *rq, const struct err *e);
+void security_store_full(struct request *rq);

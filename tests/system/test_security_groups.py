@@ -2,7 +2,9 @@
 
 import itertools
 import json
+import os
 import re
+import signal
 import socket
 import subprocess
 
@@ -10,7 +12,7 @@ import pytest
 
 from host import eventually
 from proto import Refused
-from test_networks import addresses, node, outside, sh, table     # noqa: F401 (outside is a fixture)
+from test_networks import addresses, net_pid, node, outside, sh, table     # noqa: F401 (outside is a fixture)
 
 # Runs in the network namespace of the one that is asked: TCP, UDP and a protocol that nobody has, on IPv4 and IPv6.
 SERVER = r"""
@@ -394,6 +396,11 @@ def test_other_groups_of_an_interface_cut_and_let_live_connections_at_once(host)
     host.restart()                                      # remade from the store, the number of a link's group and all
     assert sorted(host.inspect(pair.b)["networks"][0]["security_groups"]) == ["both", "one"]
     assert pair.passes(0) and pair.passes(1)
+    set_groups(host, pair.b, "one")
+    pid = net_pid(host)
+    os.kill(pid, signal.SIGKILL)                        # … and by another berth-net
+    eventually(lambda: net_pid(host) not in (None, pid), "another berth-net")
+    assert pair.is_cut()
     set_groups(host, pair.b)
     assert "security_groups" not in host.inspect(pair.b)["networks"][0] and pair.passes(0)
     pair.end()
@@ -491,6 +498,22 @@ def test_published_ports_and_answers_from_outside_are_measured_by_the_real_sourc
         assert not connects(host, a, "192.0.2.2", 98) and connects(host, a, "192.0.2.2", 99)
     host.berth("rm", "-f", a)
     ungroup(host, "site")
+
+
+def test_errors_about_what_is_let_through_come_back_without_a_rule(host):
+    group(host, "out", {"direction": "EGRESS", "protocol": "udp"})
+    group(host, "in", {"direction": "INGRESS", "protocol": "udp", "port_min": 1500})
+    a, la = node(host, network="default:sg=out")
+    b, lb = node(host, network="default:sg=in")
+    program = ("import socket, sys\ns = socket.socket(socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)\n"
+               "s.connect((sys.argv[1], int(sys.argv[2]))); s.settimeout(float(sys.argv[3]))\n"
+               "try:\n s.send(b'x'); s.recv(9)\nexcept ConnectionRefusedError:\n print('refused')\nexcept TimeoutError:\n print('nothing')")
+    for address in addresses(lb):
+        for port, timeout, want in ((1500, "20", "refused"), (1501, "0.5", "nothing")):
+            with Inside(host, a, program, address, str(port), timeout) as p:
+                assert p.line() == want, (address, port)
+    host.berth("rm", "-f", a, b)
+    ungroup(host, "in", "out")
 
 
 # ---------------------------------------------------------------- anti-spoofing
@@ -605,6 +628,17 @@ def test_verbs_of_the_tool_and_their_refusals(host):
     assert "security_groups" not in host.inspect(a)["networks"][0] and host.inspect(a)["networks"][0]["allow_spoofing"]
     host.refused("run", "--network", "default:sg=nobody", "busybox", "true", text="no security group 'nobody'", code=125)
     ungroup(host, "web")
+
+
+@pytest.mark.native
+def test_a_driver_that_cannot_enforce_them_refuses_groups(host):
+    host.berth("network", "create", "-d", "bridge", "--subnet", "10.88.0.0/24", "flat")
+    host.refused("run", "--network", "flat:sg=default", "busybox", "true", text="cannot enforce this: security groups", code=None)
+    a, _ = node(host, network="flat")
+    host.refused("security-group", "set", a, "eth0", "default", text="cannot enforce this: security groups")
+    assert "security_groups" not in host.inspect(a)["networks"][0]
+    host.berth("rm", "-f", a)
+    host.berth("network", "rm", "flat")
 
 
 def test_groups_of_other_projects_are_none_and_members_do_not_spoof(host):
