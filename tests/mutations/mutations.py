@@ -237,6 +237,26 @@ MUTATIONS = [
                    'argv_with((char *[]){sv->exe, "--state", sv->cfg.state_dir, NULL}, (char *)(uintptr_t) "--check-state")')],
              {"test_an_upgrade_with_settings_that_are_wrong_by_now_is_refused": "nothing has changed"}),
 
+    # ------------------------------------------------------------ security groups
+    Mutation("groups: an answer passes because its connection is known",
+             [swap("net/group/rule_text", "if (icmp && r->has_icmp_type && type == ANSWER_NONE)",
+                   'if (answer) { buf_printf(b, "add rule inet berth g%u_%s accept\\n", key, chain); return; }\n'
+                   "\tif (icmp && r->has_icmp_type && type == ANSWER_NONE)")],
+             {"test_a_rule_that_goes_cuts_what_it_let_in_both_directions_and_nothing_else": "assert \\("}),
+    Mutation("groups: rules that go stay in the kernel",
+             [swap("net/group/group_rules_text", '"add chain inet berth g%u_%s\\nflush chain inet berth g%u_%s\\n", g->key, chains[i], g->key, chains[i]',
+                   '"add chain inet berth g%u_%s\\n", g->key, chains[i]')],
+             {"test_a_rule_that_goes_cuts_what_it_let_in_both_directions_and_nothing_else": "assert \\("}),
+    Mutation("groups: who leaves one stays a member",
+             [swap("net/table/table_port_change", "if (was)", "if (!p)")],
+             {"test_members_come_and_go_and_what_they_were_let_goes_with_them": "assert \\("}),
+    Mutation("groups: a link keeps the number of its old groups",
+             [swap("net/main/do_port_update", "return r < 0 ? r : link_group(&w->host, u->port->host_link, u->port->policy, e);", "return r;")],
+             {"test_other_groups_of_an_interface_cut_and_let_live_connections_at_once": "assert \\("}),
+    Mutation("groups: any group of any project will do",
+             [swap("group_named", "!strcmp(g->obj->meta->project, project) &&", "")],
+             {"test_groups_of_other_projects_are_none_and_members_do_not_spoof": "DID NOT RAISE"}),
+
     # ------------------------------------------------------------ pulls, and creates that pull
     Mutation("pull: a layer has its name before it is on the disk",
              [swap("folder_end", "if (syncfs(fd) < 0)", "if (0)")],
