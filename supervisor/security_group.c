@@ -200,33 +200,6 @@ static int by_text(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static bool same_groups(const Berth__Lease *a, const Berth__Lease *b)
-{
-	if (a->n_security_group_uuids != b->n_security_group_uuids)
-		return false;
-	for (size_t i = 0; i < a->n_security_group_uuids; i++)
-		if (strcmp(a->security_group_uuids[i], b->security_group_uuids[i]) != 0)
-			return false;
-	return true;
-}
-
-/* The number that others with the same groups have. */
-static uint32_t policy_of(struct supervisor *sv, const Berth__Lease *l)
-{
-	struct net_holder *h;
-
-	if (!l->n_security_group_uuids)
-		return 0;
-	list_each (h, &sv->net_holders, link) {
-		struct net_stored stored = net_stored_of(h);
-
-		for (size_t i = 0; i < stored.n_leases; i++)
-			if (stored.leases[i] != l && stored.leases[i]->policy && same_groups(stored.leases[i], l))
-				return stored.leases[i]->policy;
-	}
-	return (uint32_t)supervisor_next_id(sv);
-}
-
 static int lease_add_group(struct supervisor *sv, const char *project, const char *ref, Berth__Lease *l, struct err *e)
 {
 	struct security_group *g = ref[0] ? security_group_find(sv, project, ref) : NULL;
@@ -263,7 +236,11 @@ int security_groups_lease(const struct network *net, const char *project, char *
 		r = strings_add(&now.security_groups, &now.n_security_groups,
 				security_group_by_uuid(sv, now.security_group_uuids[i])->obj->meta->name);
 	if (r == 0) {
-		SET(&now, policy, policy_of(sv, &now));
+		SET(&now, policy, security_policy_number(sv, &now));
+		if (now.n_security_groups && !now.policy)
+			r = err_set(e, ENOMEM, "security_groups", "no memory");
+	}
+	if (r == 0) {
 		strings_free(&l->security_groups, &l->n_security_groups);
 		strings_free(&l->security_group_uuids, &l->n_security_group_uuids);
 		l->security_groups = now.security_groups;

@@ -58,6 +58,8 @@ void security_group_gone(struct security_group *g);
 /* All groups, and the policies of all leases. */
 void security_groups_state(struct supervisor *sv, Net__State *s, struct arena *a);
 void security_groups_port(struct supervisor *sv, const Berth__Lease *l, Net__Port *p, struct arena *a);
+/* The number that others with these groups have, or a new one; 0: it has none, or there is no memory. */
+uint32_t security_policy_number(struct supervisor *sv, const Berth__Lease *l);
 /* Before the first interface with it is made. */
 void security_policy_tell(struct supervisor *sv, const Berth__Lease *l);
 /* Leases have gone: policies that no other has go too, soon (or, now, at once). */

@@ -14,9 +14,12 @@
 
 #define TIDY_NS (200 * NS_PER_MS)
 
-struct policy { /* that berth-net was told of */
+struct policy { /* of a lease, or lately of one */
 	struct list link;
 	uint32_t key;
+	char **groups; /* owned: uuids, in order */
+	size_t n_groups;
+	bool told; /* to the berth-net that runs */
 	bool wanted;
 };
 
@@ -106,7 +109,7 @@ void security_groups_port(struct supervisor *sv, const Berth__Lease *l, Net__Por
 	p->groups = keys_of(sv, l, &p->n_groups, a);
 }
 
-static struct policy *policy_told(struct supervisor *sv, uint32_t key)
+static struct policy *policy_by_key(struct supervisor *sv, uint32_t key)
 {
 	struct policy *p;
 
@@ -116,21 +119,49 @@ static struct policy *policy_told(struct supervisor *sv, uint32_t key)
 	return NULL;
 }
 
-static struct policy *policy_add(struct supervisor *sv, uint32_t key)
+static void policy_free(struct policy *p)
+{
+	list_del(&p->link);
+	strings_free(&p->groups, &p->n_groups);
+	free(p);
+}
+
+static struct policy *policy_add(struct supervisor *sv, uint32_t key, const Berth__Lease *l)
 {
 	struct policy *p = calloc(1, sizeof *p);
 
-	if (p) {
-		p->key = key;
-		list_push(&sv->policies, &p->link);
+	if (!p)
+		return NULL;
+	p->key = key;
+	list_push(&sv->policies, &p->link);
+	if (strings_copy(&p->groups, &p->n_groups, l->security_group_uuids, l->n_security_group_uuids) < 0) {
+		policy_free(p);
+		return NULL;
 	}
 	return p;
 }
 
-static void policy_free(struct policy *p)
+static bool policy_is_of(const struct policy *p, const Berth__Lease *l)
 {
-	list_del(&p->link);
-	free(p);
+	if (p->n_groups != l->n_security_group_uuids)
+		return false;
+	for (size_t i = 0; i < p->n_groups; i++)
+		if (strcmp(p->groups[i], l->security_group_uuids[i]) != 0)
+			return false;
+	return true;
+}
+
+uint32_t security_policy_number(struct supervisor *sv, const Berth__Lease *l)
+{
+	struct policy *p;
+
+	if (!l->n_security_group_uuids)
+		return 0;
+	list_each (p, &sv->policies, link)
+		if (policy_is_of(p, l))
+			return p->key;
+	p = policy_add(sv, (uint32_t)supervisor_next_id(sv), l);
+	return p ? p->key : 0;
 }
 
 static Net__Policy *policy_message(struct supervisor *sv, const Berth__Lease *l, struct arena *a)
@@ -150,18 +181,26 @@ void security_policy_tell(struct supervisor *sv, const Berth__Lease *l)
 	Net__NetMessage m = NET__NET_MESSAGE__INIT;
 	Net__PolicyPut body = NET__POLICY_PUT__INIT;
 	struct arena a = ARENA_INIT;
+	struct policy *p;
 	struct err e;
 
-	if (!l->policy || policy_told(sv, l->policy))
+	if (!l->policy)
+		return;
+	p = policy_by_key(sv, l->policy);
+	if (!p)
+		p = policy_add(sv, l->policy, l);
+	if (p && p->told)
 		return;
 	body.policy = policy_message(sv, l, &a);
 	m.body_case = NET__NET_MESSAGE__BODY_POLICY_PUT;
 	m.policy_put = &body;
 	/* One that is not told lets nothing through. */
-	if (!body.policy || !policy_add(sv, l->policy))
+	if (!p || !body.policy)
 		log_error("security groups of %s: no memory", l->host_link);
 	else if (netd_ask(sv, &m, -1, NULL, NULL, &e) < 0)
 		log_err(&e, "security groups of %s", l->host_link);
+	else
+		p->told = true;
 	arena_fini(&a);
 }
 
@@ -176,7 +215,7 @@ static void policy_gone(struct supervisor *sv, struct policy *p)
 	SET(&body, key, p->key);
 	m.body_case = NET__NET_MESSAGE__BODY_POLICY_DELETE;
 	m.policy_delete = &body;
-	if (netd_runs(sv) && netd_ask(sv, &m, -1, NULL, NULL, &e) < 0)
+	if (p->told && netd_runs(sv) && netd_ask(sv, &m, -1, NULL, NULL, &e) < 0)
 		log_err(&e, "berth-net");
 	policy_free(p);
 }
@@ -192,7 +231,7 @@ static void policies_sweep(struct supervisor *sv)
 		struct net_stored stored = net_stored_of(h);
 
 		for (size_t i = 0; i < stored.n_leases; i++) {
-			p = stored.leases[i]->policy ? policy_told(sv, stored.leases[i]->policy) : NULL;
+			p = stored.leases[i]->policy ? policy_by_key(sv, stored.leases[i]->policy) : NULL;
 			if (p)
 				p->wanted = true;
 		}
@@ -230,9 +269,11 @@ void security_groups_state(struct supervisor *sv, Net__State *s, struct arena *a
 {
 	struct table_node *node;
 	struct net_holder *h;
+	struct policy *told;
 	size_t max = 1;
 
-	security_policies_close(sv); /* those that are not in it are gone with the table */
+	list_each (told, &sv->policies, link)
+		told->told = false; /* those that are not in it are gone with the table */
 	s->groups = arena_alloc(a, (sv->security_groups.n + 1) * sizeof *s->groups);
 	list_each (h, &sv->net_holders, link)
 		max += net_stored_of(h).n_leases;
@@ -247,11 +288,18 @@ void security_groups_state(struct supervisor *sv, Net__State *s, struct arena *a
 		for (size_t i = 0; i < stored.n_leases; i++) {
 			const Berth__Lease *l = stored.leases[i];
 
-			if (!l->policy || policy_told(sv, l->policy))
+			struct policy *p = l->policy ? policy_by_key(sv, l->policy) : NULL;
+
+			if (!l->policy || (p && p->told))
 				continue;
-			s->policies[s->n_policies++] = policy_message(sv, l, a);
-			if (!policy_add(sv, l->policy))
+			if (!p)
+				p = policy_add(sv, l->policy, l);
+			if (!p) {
 				a->failed = true;
+				return;
+			}
+			p->told = true;
+			s->policies[s->n_policies++] = policy_message(sv, l, a);
 		}
 	}
 }

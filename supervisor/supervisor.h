@@ -73,7 +73,7 @@ struct supervisor {
 	struct table volumes;	      /* of struct volume, by uuid */
 	struct table networks;	      /* of struct network, by uuid */
 	struct table security_groups; /* of struct security_group, by uuid */
-	struct list policies; /* supervisor/security_state.c: what berth-net was told of the groups of interfaces */
+	struct list policies;	      /* supervisor/security_state.c: what groups interfaces have */
 	struct timer policies_tidy;
 	int volume_ns_fd; /* the mount namespace of those that are file systems (volume_mount.c); -1: there is none */
 	bool volume_ns_making; /* a job makes it */
