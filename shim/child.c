@@ -448,9 +448,8 @@ void child_prepare(struct child *c)
 }
 
 /* Nothing of the shim's is held up while it waits, least of all its end of a session. */
-static int wait_for_plan(struct child *c, struct err *e)
+static int wait_for_plan(struct child *c, struct plan *plan, struct err *e)
 {
-	static struct plan plan; /* the process is about to execute, or to end */
 	AUTO_FD fd = -1;
 	int r;
 
@@ -461,17 +460,18 @@ static int wait_for_plan(struct child *c, struct err *e)
 	r = sync_wait_plan(c->sync_fd, &fd, c->io);
 	if (r < 0)
 		return err_set(e, r, "plan", "wait for the plan");
-	TRY(plan_open_launch(&plan, fd, c->uuid, e));
-	c->plan = plan.launch;
-	c->process = plan.launch->process;
+	TRY(plan_open_launch(plan, fd, c->uuid, e));
+	c->plan = plan->launch;
+	c->process = plan->launch->process;
 	return 0;
 }
 
 void child_stand_by(struct child *c)
 {
+	struct plan plan = PLAN_NULL; /* never closed: the process executes, or ends */
 	struct err e = {0};
 
-	if (begin(c, &e) == 0 && wait_for_plan(c, &e) == 0)
+	if (begin(c, &e) == 0 && wait_for_plan(c, &plan, &e) == 0)
 		finish(c, &e);
 	leave(c, &e);
 }

@@ -15,6 +15,7 @@
 
 struct pod;
 struct prepared;
+struct storing;
 struct shimlink;
 struct shimlink_ops;
 extern const struct shimlink_ops container_shim_ops; /* owner: a struct container */
@@ -126,15 +127,16 @@ struct container {
 	bool adopting;		  /* no hello since berthd started */
 	/* it ended and is removed for that, to which its row as it stands on disk leads again */
 	bool goes_by_itself;
-	bool removing_volumes; /* with the container go its anonymous volumes */
-	int said_pidfd;	       /* of its process, while a report that came with it is looked at; else -1 */
-	bool held;	       /* its process exists, stopped before exec */
-	bool hold;	       /* the present launch is to stop before exec */
-	bool bye_sent;	       /* this shim was told to end */
-	bool row_queued;       /* the first write of its row is on the way */
-	bool stored;	       /* … and was committed */
-	bool row_deleting;     /* the row's deletion is on the way */
-	bool store_inflight, store_again;
+	bool removing_volumes;	 /* with the container go its anonymous volumes */
+	int said_pidfd;		 /* of its process, while a report that came with it is looked at; else -1 */
+	bool held;		 /* its process exists, stopped before exec */
+	bool hold;		 /* the present launch is to stop before exec */
+	bool bye_sent;		 /* this shim was told to end */
+	bool row_queued;	 /* the first write of its row is on the way */
+	bool stored;		 /* … and was committed */
+	bool row_deleting;	 /* the row's deletion is on the way */
+	struct storing *storing; /* changes of its row are on the way */
+	bool store_again;	 /* … and there are more */
 	/* of its rootfs, under way: commit.c's */
 	struct commit *commit;
 	struct rebuild *rebuild; /* under way: container_rebuild.c's */

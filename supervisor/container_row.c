@@ -87,6 +87,19 @@ int container_new(struct supervisor *sv, Berth__Container *obj, struct container
 	return 0;
 }
 
+/* Changes of a row that are on their way to the disk. They outlive a container that goes by itself, whose deletion is behind them. */
+struct storing {
+	struct container *c; /* NULL: gone */
+	unsigned n;
+};
+
+static void storing_free(struct storing *s)
+{
+	if (s->c)
+		s->c->storing = NULL;
+	free(s);
+}
+
 void container_free(struct container *c)
 {
 	static const struct err going = {.text = "berthd is going down"};
@@ -104,6 +117,8 @@ void container_free(struct container *c)
 	close_fd(&c->session_fd);
 	names_del(c->sv->names, c);
 	table_del(&c->sv->containers, &c->node);
+	if (c->storing)
+		c->storing->c = NULL;
 	list_del(&c->step);
 	list_del(&c->dirty);
 	if (c->pod)
@@ -234,10 +249,14 @@ static void stamp(struct container *c)
 
 static void on_stored(void *arg, int result)
 {
-	struct container *c = arg;
+	struct storing *s = arg;
+	struct container *c = s->c;
 	struct err e;
 
-	c->store_inflight = false;
+	if (!--s->n)
+		storing_free(s);
+	if (!c)
+		return;
 	rebuild_stored(c, result);
 	if (result < 0) {
 		err_set(&e, 0, "store", "the change is in force, but not on disk yet: %s", store_error(c->sv->store));
@@ -258,17 +277,24 @@ static void flush(struct container *c)
 	if (c->goes_by_itself && c->stored && !waiter_any(c, WAIT_BIT(WAIT_STORED)))
 		return;
 	/* At berthd's end there is no later. */
-	if ((c->store_inflight && !c->sv->stopping) || c->row_queued) {
+	if ((c->storing && !c->sv->stopping) || c->row_queued) {
 		c->store_again = true;
 		return;
 	}
+	if (!c->storing)
+		c->storing = calloc(1, sizeof *c->storing);
+	if (c->storing)
+		c->storing->c = c;
 	stamp(c);
-	if (store_put(c->sv->store, STORE_CONTAINER, c->obj->meta, &c->obj->base, true, on_stored, c) < 0) {
+	if (!c->storing ||
+	    store_put(c->sv->store, STORE_CONTAINER, c->obj->meta, &c->obj->base, true, on_stored, c->storing) < 0) {
 		/* The queue's reserve is used up too: again when something has come back from the store. */
+		if (c->storing && !c->storing->n)
+			storing_free(c->storing);
 		container_touch(c);
 		return;
 	}
-	c->store_inflight = true;
+	c->storing->n++;
 	rebuild_storing(c);
 	waiters_move(c, WAIT_STORED, WAIT_STORING);
 }

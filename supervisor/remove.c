@@ -26,10 +26,13 @@
 #define AGAIN_NS (2 * NS_PER_S)
 
 struct removal { /* handed to the store thread and back */
-	struct container *c;
+	struct supervisor *sv;
+	struct container *c; /* NULL: berthd has forgotten it already */
+	char uuid[UUID_SIZE];
 	char from[320], to[320];
 	bool committed;
 	int renamed;
+	struct timer again;
 };
 
 /* Only when the row's deletion is committed. */
@@ -44,13 +47,12 @@ static int folder_rename(void *arg)
 }
 
 /* Last of all: should berthd die before the row is gone, the next one finds how it ended. */
-static void forget_exit(struct container *c)
+static void exit_forget(struct supervisor *sv, const char *uuid)
 {
 	char path[160];
 
-	path_exit(c->sv, c->node.uuid, path, sizeof path);
+	path_exit(sv, uuid, path, sizeof path);
 	unlink(path);
-	container_post(c, EV_DELETED);
 }
 
 static void on_retry(struct timer *t)
@@ -58,25 +60,58 @@ static void on_retry(struct timer *t)
 	remove_continue(container_of(t, struct container, timer));
 }
 
+static bool removal_queue(struct removal *m);
+
+static void on_again(struct timer *t)
+{
+	struct removal *m = container_of(t, struct removal, again);
+
+	if (!removal_queue(m))
+		(void)timer_in(&m->sv->loop, t, AGAIN_NS, on_again); /* its slot was there before */
+}
+
+static void on_not_committed(struct removal *m, int result)
+{
+	struct container *c = m->c;
+	struct err e;
+
+	if (!c) {
+		/* Without a timer it is the next berthd that finds a container that goes with its end, and has ended. */
+		if (timer_in(&m->sv->loop, &m->again, AGAIN_NS, on_again) < 0)
+			free(m);
+		return;
+	}
+	err_set(&e, -result, "store", "the container cannot be removed from the store now; it is tried again");
+	waiters_fail(c, WAIT_BIT(WAIT_DELETED), BERTH__ERROR__CODE__EXHAUSTED, &e);
+	timer_in(&c->sv->loop, &c->timer, AGAIN_NS, on_retry);
+	free(m);
+}
+
 static void on_row_deleted(void *arg, int result)
 {
 	struct removal *m = arg;
 	struct container *c = m->c;
-	struct err e;
 
-	c->row_deleting = false;
-	if (m->committed) {
-		if (m->renamed < 0)
-			log_error("move %s into the trash: %s", m->from, strerror(-m->renamed));
+	if (c)
+		c->row_deleting = false;
+	if (!m->committed) {
+		on_not_committed(m, result);
+		return;
+	}
+	if (m->renamed < 0)
+		log_error("move %s into the trash: %s", m->from, strerror(-m->renamed));
+	exit_forget(m->sv, m->uuid);
+	job_sweep_trash(m->sv);
+	if (c) {
 		c->stored = false;
-		forget_exit(c);
-		job_sweep_trash(c->sv);
-	} else {
-		err_set(&e, -result, "store", "the container cannot be removed from the store now; it is tried again");
-		waiters_fail(c, WAIT_BIT(WAIT_DELETED), BERTH__ERROR__CODE__EXHAUSTED, &e);
-		timer_in(&c->sv->loop, &c->timer, AGAIN_NS, on_retry);
+		container_post(c, EV_DELETED);
 	}
 	free(m);
+}
+
+static bool removal_queue(struct removal *m)
+{
+	return store_delete_then(m->sv->store, STORE_CONTAINER, m->uuid, folder_rename, on_row_deleted, m) >= 0;
 }
 
 static void row_delete(struct container *c)
@@ -84,11 +119,18 @@ static void row_delete(struct container *c)
 	struct removal *m = calloc(1, sizeof *m);
 
 	if (m) {
-		m->c = c;
+		/* Who asked for the removal hears of it when it is on disk. One that goes with its end does so again from a row that
+		 * a crash leaves, and nothing that comes after it is on disk before its deletion is. */
+		bool wait = !c->goes_by_itself || waiter_any(c, WAIT_BIT(WAIT_DELETED));
+
+		m->sv = c->sv;
+		m->c = wait ? c : NULL;
+		memcpy(m->uuid, c->node.uuid, sizeof m->uuid);
 		path_container(c->sv, c->node.uuid, "", m->from, sizeof m->from);
 		snprintf(m->to, sizeof m->to, "%s/trash/%s", c->sv->cfg.state_dir, c->node.uuid);
-		c->row_deleting = store_delete_then(c->sv->store, STORE_CONTAINER, c->node.uuid, folder_rename,
-						    on_row_deleted, m) >= 0;
+		c->row_deleting = removal_queue(m);
+		if (c->row_deleting && !wait)
+			container_post(c, EV_DELETED);
 	}
 	if (!c->row_deleting) {
 		free(m);
@@ -155,10 +197,12 @@ void remove_continue(struct container *c)
 	timer_del(&c->timer);
 	bury(c);
 	forget_volumes(c);
-	if (c->stored)
+	if (c->stored) {
 		row_delete(c);
-	else
-		forget_exit(c);
+	} else {
+		exit_forget(c->sv, c->node.uuid);
+		container_post(c, EV_DELETED);
+	}
 }
 
 Berth__ContainerState remove_begin(struct container *c)

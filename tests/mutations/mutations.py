@@ -324,6 +324,10 @@ MUTATIONS = [
              [body("note_unheeded", "return 0;")],
              {"test_a_healthcheck_is_kept_and_said_not_to_be_acted_on": "IndexError|KeyError|notes"}),
 
+    Mutation("3: a container that goes with its end is there until a disk says so",
+             [swap("row_delete", "bool wait = !c->goes_by_itself || waiter_any(c, WAIT_BIT(WAIT_DELETED));", "bool wait = true;")],
+             {"test_a_container_that_goes_with_its_end_waits_for_no_disk": "[Tt]imed? ?out|timeout"}),
+
     # ------------------------------------------------------------ spare shims
     Mutation("spares: whatever is started goes on with the process that stands by",
              [body("is_prepared", "return true;")],

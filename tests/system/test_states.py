@@ -1,11 +1,15 @@
 """The life of a container: states, what is refused in which, stop, kill, pause, wait, restart by hand."""
 
+import os
 import re
+import signal
 import time
 
 import pytest
 
+from conftest import private_host
 from host import SLOW, eventually
+from test_pains import disk
 
 
 def in_state(host, state):
@@ -272,6 +276,27 @@ def test_wait_for_the_removal(host):
         reply = c.request("container_wait", {"ref": name, "condition": "removed"})[0]
     assert reply["exit"]["code"] == 6
     assert host.list() == []
+
+
+def test_a_container_that_goes_with_its_end_waits_for_no_disk():
+    """Its row says that it goes: should a crash leave it, it goes again. Who asks for a removal waits for the disk."""
+    with disk(128) as d, private_host(state=d.path + "/state") as host:
+        name, other = host.detached("--rm", "--", "sleep", "600"), host.detached("sleep", "600")
+        pid = host.status(name)["pid"]
+        with host.client() as c:
+            d.freeze()
+            try:
+                os.kill(pid, signal.SIGKILL)
+                assert c.request("container_wait", {"ref": name, "condition": "removed"})[0]
+                assert [x["meta"]["name"] for x in host.list()] == [other]
+                rm = host.popen("rm", "-f", other)
+                eventually(lambda: host.status(other)["state"] == "CONTAINER_STATE_DELETING", "it is being removed")
+                assert rm.poll() is None
+            finally:
+                d.thaw()
+        rm.communicate(timeout=60)
+        assert rm.returncode == 0 and host.list() == []
+        eventually(lambda: set(os.listdir(host.state + "/containers")) <= set(host.spares()), "nothing is left on disk")
 
 
 def test_wait_is_answered_when_the_container_is_removed_under_it(host):
