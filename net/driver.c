@@ -3,6 +3,7 @@
 
 #include "base/own.h"
 #include "net/bridge.h"
+#include "net/phys.h"
 #include "net/routed.h"
 #include "net/table.h"
 #include "net/uplink.h"
@@ -12,6 +13,7 @@
 static const struct net_driver routed = {true, routed_network_put, routed_network_del, routed_attach};
 static const struct net_driver bridge = {true, bridge_network_put, bridge_network_del, bridge_attach};
 static const struct net_driver ports = {false, bridge_network_put, bridge_network_del, bridge_attach};
+static const struct net_driver phys = {false, phys_network_put, phys_network_del, phys_attach};
 static const struct net_driver upper = {false, upper_network_put, upper_network_del, upper_attach};
 
 const struct net_driver *net_driver_of(const Net__Uplink *u)
@@ -22,6 +24,8 @@ const struct net_driver *net_driver_of(const Net__Uplink *u)
 	case NET__DRIVER__MACVLAN:
 	case NET__DRIVER__IPVLAN:
 		return &upper;
+	case NET__DRIVER__PHYS:
+		return &phys;
 	default:
 		return &routed;
 	}
@@ -34,6 +38,10 @@ static bool is_name(const char *s)
 
 bool uplink_is_sound(const Net__Uplink *u)
 {
+	const Net__Nic *nic = u ? u->nic : NULL;
+
+	if (nic && ((nic->has_mac && nic->mac.len != 6) || (nic->has_permanent && nic->permanent.len != 6)))
+		return false;
 	return !u || (u->link && is_name(u->link) && !strncmp(u->link, LINK_PREFIX, strlen(LINK_PREFIX)) &&
 		      (!u->parent || is_name(u->parent)) && (u->parent || u->driver == NET__DRIVER__BRIDGE) &&
 		      (u->mode || (u->driver != NET__DRIVER__MACVLAN && u->driver != NET__DRIVER__IPVLAN)));

@@ -42,6 +42,14 @@ int link_index(struct nl *nl, const char *name)
 	return r < 0 ? r : index > 0 ? index : -ENODEV;
 }
 
+static bool take_mac(const struct nlattr *a, uint8_t mac[6])
+{
+	if (mnl_attr_get_payload_len(a) != 6)
+		return false;
+	memcpy(mac, mnl_attr_get_payload(a), 6);
+	return true;
+}
+
 static int take_link(const struct nlmsghdr *h, void *arg)
 {
 	const struct ifinfomsg *info = mnl_nlmsg_get_payload(h);
@@ -63,8 +71,13 @@ static int take_link(const struct nlmsghdr *h, void *arg)
 			l->master = (int)mnl_attr_get_u32(a);
 			break;
 		case IFLA_ADDRESS:
-			if (mnl_attr_get_payload_len(a) == sizeof l->mac)
-				memcpy(l->mac, mnl_attr_get_payload(a), sizeof l->mac);
+			take_mac(a, l->mac);
+			break;
+		case IFLA_PERM_ADDRESS:
+			l->has_permanent = take_mac(a, l->permanent);
+			break;
+		case IFLA_PARENT_DEV_NAME:
+			snprintf(l->device, sizeof l->device, "%s", mnl_attr_get_str(a));
 			break;
 		case IFLA_LINKINFO:
 			mnl_attr_for_each_nested(k, a) if (mnl_attr_get_type(k) == IFLA_INFO_KIND)
@@ -244,6 +257,70 @@ int link_up(struct nl *nl, int index, struct err *e)
 	return bring_up(nl, index, NULL, e);
 }
 
+/* A change of one that is there; what is to change is put behind it. */
+static struct nlmsghdr *change_begin(struct nl *nl, int index, struct ifinfomsg **ret_info)
+{
+	struct nlmsghdr *h;
+	struct ifinfomsg *info = link_request(nl, RTM_NEWLINK, 0, &h);
+
+	info->ifi_index = index;
+	if (ret_info)
+		*ret_info = info;
+	return h;
+}
+
+int link_down(struct nl *nl, int index, struct err *e)
+{
+	struct ifinfomsg *info;
+	struct nlmsghdr *h = change_begin(nl, index, &info);
+	int r;
+
+	info->ifi_change = IFF_UP;
+	r = nl_talk(nl, h, NULL, NULL);
+	return r < 0 ? err_set(e, -r, "network", "bring link %d down", index) : 0;
+}
+
+int link_move(struct nl *nl, int index, int ns_fd, const char *name, struct err *e)
+{
+	struct nlmsghdr *h = change_begin(nl, index, NULL);
+	int r;
+
+	mnl_attr_put_strz(h, IFLA_IFNAME, name);
+	mnl_attr_put_u32(h, IFLA_NET_NS_FD, (uint32_t)ns_fd);
+	r = nl_talk(nl, h, NULL, NULL);
+	return r < 0 ? err_set(e, -r, "network", "move link %d to another namespace as %s", index, name) : 0;
+}
+
+int link_name(struct nl *nl, int index, const char *name, struct err *e)
+{
+	struct nlmsghdr *h = change_begin(nl, index, NULL);
+	int r;
+
+	mnl_attr_put_strz(h, IFLA_IFNAME, name);
+	r = nl_talk(nl, h, NULL, NULL);
+	return r < 0 ? err_set(e, -r, "network", "call link %d %s", index, name) : 0;
+}
+
+int link_mtu(struct nl *nl, int index, uint32_t mtu, struct err *e)
+{
+	struct nlmsghdr *h = change_begin(nl, index, NULL);
+	int r;
+
+	mnl_attr_put_u32(h, IFLA_MTU, mtu);
+	r = nl_talk(nl, h, NULL, NULL);
+	return r < 0 ? err_set(e, -r, "network", "give link %d the MTU %u", index, mtu) : 0;
+}
+
+int link_mac(struct nl *nl, int index, const uint8_t mac[6], struct err *e)
+{
+	struct nlmsghdr *h = change_begin(nl, index, NULL);
+	int r;
+
+	mnl_attr_put(h, IFLA_ADDRESS, 6, mac);
+	r = nl_talk(nl, h, NULL, NULL);
+	return r < 0 ? err_set(e, -r, "network", "give link %d its MAC", index) : 0;
+}
+
 int link_up_in_group(struct nl *nl, int index, uint32_t group, struct err *e)
 {
 	return bring_up(nl, index, &group, e);
@@ -326,7 +403,58 @@ int link_each(struct nl *nl, void (*fn)(void *arg, const char *name, uint32_t gr
 	return r < 0 ? err_set(e, -r, "network", "list the links") : 0;
 }
 
+struct whole_walk {
+	void (*fn)(void *arg, const struct link *l);
+	void *arg;
+};
+
+static int tell_whole(const struct nlmsghdr *h, void *arg)
+{
+	const struct whole_walk *w = arg;
+	struct link l = {0};
+
+	take_link(h, &l);
+	w->fn(w->arg, &l);
+	return MNL_CB_OK;
+}
+
+int link_each_whole(struct nl *nl, void (*fn)(void *arg, const struct link *l), void *arg, struct err *e)
+{
+	struct whole_walk w = {fn, arg};
+	struct nlmsghdr *h;
+	int r;
+
+	link_request(nl, RTM_GETLINK, NLM_F_DUMP, &h);
+	r = nl_talk(nl, h, tell_whole, &w);
+	return r < 0 ? err_set(e, -r, "network", "list the links") : 0;
+}
+
 /* ---------------------------------------------------------------- addresses */
+
+struct address_look {
+	uint32_t index;
+	bool found;
+};
+
+static int look_address(const struct nlmsghdr *h, void *arg)
+{
+	const struct ifaddrmsg *a = mnl_nlmsg_get_payload(h);
+	struct address_look *look = arg;
+
+	look->found |= a->ifa_index == look->index && a->ifa_scope < RT_SCOPE_LINK;
+	return MNL_CB_OK;
+}
+
+int address_any(struct nl *nl, int index)
+{
+	struct address_look look = {.index = (uint32_t)index};
+	struct nlmsghdr *h = nl_request(nl, RTM_GETADDR, NLM_F_DUMP);
+	int r;
+
+	mnl_nlmsg_put_extra_header(h, sizeof(struct ifaddrmsg));
+	r = nl_talk(nl, h, look_address, &look);
+	return r < 0 ? r : look.found;
+}
 
 static int address_change(struct nl *nl, uint16_t type, uint16_t flags, int index, const struct ip *ip, unsigned prefix)
 {

@@ -17,7 +17,9 @@ struct link {
 	uint32_t mtu;
 	bool up;
 	char name[16], kind[16]; /* "" of hardware */
-	uint8_t mac[6];
+	char device[48];	 /* the hardware, on its bus; "" */
+	uint8_t mac[6], permanent[6];
+	bool has_permanent;
 };
 
 int link_index(struct nl *nl, const char *name); /* or negative errno: -ENODEV */
@@ -35,6 +37,12 @@ int link_upper_add(struct nl *nl, const char *kind, const char *mode, int parent
 /* One that leads nowhere, to have addresses: a dummy, or on a kernel without those a bridge without ports. */
 int link_lone_add(struct nl *nl, const char *name, struct err *e);
 int link_up(struct nl *nl, int index, struct err *e);
+int link_down(struct nl *nl, int index, struct err *e);
+/* Into another namespace, down and without addresses, as they are after that. */
+int link_move(struct nl *nl, int index, int ns_fd, const char *name, struct err *e);
+int link_name(struct nl *nl, int index, const char *name, struct err *e); /* of one that is down */
+int link_mtu(struct nl *nl, int index, uint32_t mtu, struct err *e);
+int link_mac(struct nl *nl, int index, const uint8_t mac[6], struct err *e);
 /* The same, with the number by which the rules know it (ip-link(8) calls it a group). */
 int link_up_in_group(struct nl *nl, int index, uint32_t group, struct err *e);
 /* What comes from a port of a bridge may go back there. */
@@ -44,6 +52,11 @@ int link_del(struct nl *nl, const char *name, struct err *e);
 /* Every link, by name, and its group. */
 int link_each(struct nl *nl, void (*fn)(void *arg, const char *name, uint32_t group), void *arg, struct err *e);
 
+/* Every link, whole. */
+int link_each_whole(struct nl *nl, void (*fn)(void *arg, const struct link *l), void *arg, struct err *e);
+
+/* Whether it has one of more than the link itself; or negative errno. */
+int address_any(struct nl *nl, int index);
 int address_put(struct nl *nl, int index, const struct ip *ip, unsigned prefix, struct err *e);
 int address_del(struct nl *nl, int index, const struct ip *ip, unsigned prefix, struct err *e);
 

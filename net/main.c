@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/own.h"
+#include "net/away.h"
 #include "net/driver.h"
 #include "net/group.h"
 #include "net/link.h"
@@ -33,8 +34,9 @@
 struct worker {
 	struct nl host;
 	struct table *table;
-	int home_fd;   /* our own network namespace */
-	bool lost;     /* the table; berthd knows */
+	int home_fd; /* our own network namespace */
+	bool lost;   /* the table; berthd knows */
+	struct away *away;
 	bool forwards; /* the host does, for networks of which it is the gateway */
 };
 
@@ -151,6 +153,11 @@ static int links_sweep(struct worker *w, const Net__State *s, struct err *e)
 
 /* ---------------------------------------------------------------- what it does */
 
+static bool is_phys(const Net__Uplink *u)
+{
+	return u && u->driver == NET__DRIVER__PHYS;
+}
+
 static int network_make(struct worker *w, const Net__Network *n, struct err *e)
 {
 	const struct net_driver *d = net_driver_of(n->uplink);
@@ -194,6 +201,8 @@ static int do_state(struct worker *w, const Net__State *s, struct err *e)
 		r = links_sweep(w, s, e);
 	for (size_t i = 0; i < s->n_networks && r == 0; i++)
 		r = network_put_again(w, s->networks[i], e);
+	if (r == 0)
+		away_begin(w->away, s);
 	return r;
 }
 
@@ -201,7 +210,9 @@ static int do_network_put(struct worker *w, const Net__Network *n, struct err *e
 {
 	int r = network_is_sound(n, e) ? table_network_add(w->table, n, e) : -EINVAL;
 
-	return r < 0 ? r : network_make(w, n, e);
+	if (r == 0)
+		r = network_make(w, n, e);
+	return r == 0 && is_phys(n->uplink) ? away_look(w->away, n->key, n->uplink, false, e) : r;
 }
 
 static int do_network_delete(struct worker *w, const Net__Network *n, struct err *e)
@@ -227,6 +238,24 @@ static int namespace_visit(struct worker *w, int pidfd, struct nl *inside, int *
 	return r;
 }
 
+/* A NIC that an earlier berth-net has moved in is there already. */
+static int attach_phys(struct worker *w, const Net__Port *p, struct nl *inside, int *ns_fd, struct err *e)
+{
+	int r = link_index(inside, p->link) > 0 ? 0 : away_look(w->away, p->network_key, p->uplink, true, e);
+	struct err ignored;
+
+	if (r == 0)
+		r = net_driver_of(p->uplink)->attach(&w->host, inside, *ns_fd, p, e);
+	if (link_index(inside, p->link) > 0) {
+		int held = away_hold(w->away, p->network_key, p->uplink, take_fd(ns_fd), link_index(inside, p->link),
+				     r < 0 ? &ignored : e);
+
+		return r < 0 ? r : held;
+	}
+	(void)away_return(w->away, p->network_key, p->uplink, &ignored); /* it did not go */
+	return r;
+}
+
 static int do_attach(struct worker *w, const Net__Port *p, int pidfd, struct err *e)
 {
 	static struct nl inside;
@@ -240,14 +269,17 @@ static int do_attach(struct worker *w, const Net__Port *p, int pidfd, struct err
 	if (r == 0)
 		r = table_port_add(w->table, p, e);
 	if (r == 0)
-		r = net_driver_of(p->uplink)->attach(&w->host, &inside, ns_fd, p, e);
+		r = is_phys(p->uplink) ? attach_phys(w, p, &inside, &ns_fd, e)
+				       : net_driver_of(p->uplink)->attach(&w->host, &inside, ns_fd, p, e);
 	nl_close(&inside);
 	return r;
 }
 
 static int do_detach(struct worker *w, const Net__Port *p, struct err *e)
 {
-	return port_is_sound(p, e) ? table_port_del(w->table, p, e) : -EINVAL;
+	int r = port_is_sound(p, e) ? table_port_del(w->table, p, e) : -EINVAL;
+
+	return r == 0 && is_phys(p->uplink) ? away_return(w->away, p->network_key, p->uplink, e) : r;
 }
 
 static int do_port_update(struct worker *w, const Net__PortUpdate *u, struct err *e)
@@ -339,11 +371,35 @@ static int table_look(struct worker *w)
 	return say(&m);
 }
 
+static int nic_seen(void *arg, uint32_t key, const Net__Nic *nic)
+{
+	Net__NetMessage m = NET__NET_MESSAGE__INIT;
+	Net__NicSeen body = NET__NIC_SEEN__INIT;
+
+	body.has_network_key = 1;
+	body.network_key = key;
+	body.nic = (Net__Nic *)(uintptr_t)nic;
+	m.body_case = NET__NET_MESSAGE__BODY_NIC_SEEN;
+	m.nic_seen = &body;
+	return say(&m);
+}
+
+static int enter(void *arg, int ns_fd, struct nl *inside, struct err *e)
+{
+	AUTO_FD same = -1;
+
+	return namespace_visit(arg, ns_fd, inside, &same, e);
+}
+
 static bool wait_for(struct worker *w)
 {
 	struct pollfd p[] = {{.fd = SOCKET_FD, .events = POLLIN}, {.fd = table_fd(w->table), .events = POLLIN}};
 
-	return (poll(p, 2, -1) >= 0 || errno == EINTR) && (!p[1].revents || table_look(w) == 0);
+	int n = poll(p, 2, away_wait(w->away));
+
+	if (n == 0)
+		away_again(w->away);
+	return (n >= 0 || errno == EINTR) && (!p[1].revents || table_look(w) == 0);
 }
 
 /* False: berthd is gone, or does not speak our language. */
@@ -394,6 +450,9 @@ static int open_all(struct worker *w, struct err *e)
 	r = nl_open(&w->host, e);
 	if (r == 0)
 		r = table_open(&w->table, e);
+	if (r == 0)
+		r = away_open(&w->away, &w->host, w->home_fd,
+			      &(struct away_ops){.seen = nic_seen, .enter = enter, .arg = w}, e);
 	return r < 0 ? r : confine_enter(&how, e);
 }
 

@@ -139,6 +139,15 @@ char *host_link_name(uint64_t id, char buf[IF_NAMESIZE])
 	return buf;
 }
 
+static int network_has_room(struct supervisor *sv, const struct network *n, struct err *e)
+{
+	const struct net_holder *user = driver_has(driver_of(n->obj), FEATURE_MANY) ? NULL : network_user(sv, n);
+
+	return user ? err_set(e, EBUSY, "", "network %s is %s %s's: what it leads to can be with one at a time",
+			      n->obj->meta->name, user->kind->noun, net_stored_of(user).meta->name)
+		    : 0;
+}
+
 static int lease_fill(struct supervisor *sv, struct network *n, const Berth__NetworkAsk *ask, Berth__Lease *l,
 		      unsigned index, struct err *e)
 {
@@ -146,6 +155,9 @@ static int lease_fill(struct supervisor *sv, struct network *n, const Berth__Net
 	uint8_t mac[6] = {0};
 	int r = 0;
 
+	r = network_has_room(sv, n, e);
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < ask->n_addresses; i++) {
 		struct address a;
 		bool fits = false;

@@ -220,6 +220,11 @@ static int on_record(struct peer *p, const void *data, size_t len, struct wire_f
 		net__net_message__free_unpacked(m, NULL);
 		return 0;
 	}
+	if (m && m->body_case == NET__NET_MESSAGE__BODY_NIC_SEEN && m->nic_seen->nic) {
+		network_nic_seen(d->sv, m->nic_seen->network_key, m->nic_seen->nic);
+		net__net_message__free_unpacked(m, NULL);
+		return 0;
+	}
 	if (!m || m->body_case != NET__NET_MESSAGE__BODY_RESULT || !first || !d->sent || m->id != first->id) {
 		if (m)
 			net__net_message__free_unpacked(m, NULL);

@@ -31,8 +31,6 @@ int network_check(struct supervisor *sv, Berth__Network *obj, struct err *e)
 
 	if (driver_check(obj, e) < 0)
 		return -e->code;
-	if (!strcmp(obj->driver, "phys"))
-		return err_set(e, ENOTSUP, "spec.driver", "%s is not available in this version", obj->driver);
 	list_each (node, &sv->networks.all, link) {
 		const Berth__Network *other = container_of(node, struct network, node)->obj;
 		const char *why = other == obj ? NULL : driver_quarrel(obj, other);

@@ -62,6 +62,11 @@ Net__Network *network_message(const struct network *n, struct arena *a);
 /* The i-th interface of a holder. */
 Net__Port *network_port(const struct net_holder *h, size_t i, struct arena *a);
 
+/* Of the driver phys: what berth-net has seen of its parent; kept with it. */
+void network_nic_seen(struct supervisor *sv, uint32_t key, const Net__Nic *nic);
+/* … as berth-net hears of it, in the arena; NULL: nothing is known. */
+Net__Nic *network_nic(const struct network *n, struct arena *a);
+
 /* Takes obj (its meta complete), checked. Queues its row. */
 int network_new(struct supervisor *sv, Berth__Network *obj, struct network **ret, struct err *e);
 void network_free(struct supervisor *sv, struct network *n);

@@ -177,6 +177,9 @@ static Berth__Network *object_of(struct request *rq, const char *name)
 
 	if (!obj)
 		return NULL;
+	if (obj->nic)
+		berth__network_nic__free_unpacked(obj->nic, NULL);
+	obj->nic = NULL;
 	if (obj->meta)
 		berth__meta__free_unpacked(obj->meta, NULL);
 	strings_free(&obj->used_by, &obj->n_used_by);

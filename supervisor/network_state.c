@@ -59,6 +59,7 @@ static Net__Uplink *uplink_of(const struct network *n, struct arena *a)
 		SET(u, mtu, n->obj->mtu);
 		u->parent = n->obj->parent;
 		u->mode = n->obj->mode;
+		u->nic = network_nic(n, a);
 		u->link = arena_strdup(a, host_link_name(n->node.id, name));
 		return u;
 	}

@@ -283,6 +283,7 @@ def test_ipvlan_containers_share_the_parents_mac(host, wire, mode):
         assert json.loads(sh("ip", "-j", "link", "show", "wire0"))[0]["address"] in wire.do("ip", "neigh", "show", addresses(la)[0])
     else:
         mac = json.loads(sh("ip", "-j", "link", "show", "wire0"))[0]["address"]
+        sh("ip", "route", "add", "10.94.0.0/24", "dev", "wire0")       # on layer 3 they go out by the host's routes
         wire.do("ip", "neigh", "replace", addresses(la)[0], "lladdr", mac, "dev", "lan0")      # nobody answers ARP on layer 3
         assert wire.pings(addresses(la)[0])
 
@@ -300,7 +301,7 @@ def test_vlan_of_a_link_is_made_for_the_network_and_goes_with_it(host, wire):
     assert pings(host, a, "10.95.0.1")
     host.berth("rm", "-f", "-t", "0", a)
     host.berth("network", "rm", "tagged")
-    eventually(lambda: "vlan" not in sh("ip", "-d", "link"), "the VLAN is gone")
+    eventually(lambda: sh("ip", "link", "show", "type", "vlan") == "", "the VLAN is gone")
 
 
 @pytest.mark.native
@@ -321,3 +322,51 @@ def test_parents_that_cannot_be_are_refused_and_leave_no_network(host, wire):
     host.refused("run", "--network", "lan", "busybox", "true", text="there is no link wire0", code=125)
     host.restart()      # and whatever else there is goes on
     assert pings(host, node(host)[0], "10.209.0.1")
+
+
+# ---------------------------------------------------------------- phys: a veth is a NIC here, but one that ends with a namespace
+
+def nic(name="wire0"):
+    """Name, state, MTU and MAC of a link of the host, or None."""
+    found = [x for x in json.loads(sh("ip", "-j", "link")) if x["ifname"] == name]
+    return (found[0]["mtu"], "UP" in found[0]["flags"], found[0]["address"]) if found else None
+
+
+def netns(host, name, *words):
+    return sh("nsenter", "-t", str(host.status(name)["pid"]), "-n", *words)
+
+
+def test_phys_nic_is_the_containers_alone_and_comes_back_as_it_was(host, wire):
+    before = nic()
+    host.berth("network", "create", "-d", "phys", "-o", "parent=wire0", *LAN, "nic")
+    a, la = node(host, network="nic")
+    assert nic() is None and host.berth("network", "inspect", "nic").json()[0]["nic"]["away"]
+    eventually(lambda: pings(host, a, "10.94.0.1") and pings(host, a, "fd00:94::1"), "the gateway")
+    host.refused("run", "--network", "nic", "busybox", "true", text="network nic is container %s's: .* one at a time" % a, code=125)
+    netns(host, a, "ip", "link", "set", "eth0", "down")
+    netns(host, a, "ip", "link", "set", "eth0", "address", "02:00:00:00:00:07", "mtu", "1300", "name", "mine")
+    host.berth("stop", "-t", "0", a)
+    eventually(lambda: nic() == before, lambda: "it is back: %r, was %r" % (nic(), before))
+    assert not host.berth("network", "inspect", "nic").json()[0]["nic"].get("away")
+    sh("ip", "link", "set", "wire0", "down", "mtu", "1350")     # that it is is what it is given back as
+    host.berth("start", a)
+    eventually(lambda: pings(host, a, "10.94.0.1"), "the gateway")
+    os.kill(host.status(a)["pid"], signal.SIGKILL)
+    eventually(lambda: nic() == (1350, False, before[2]), lambda: "it is back: %r" % (nic(),))
+    host.berth("rm", a)
+    b, _ = node(host, network="nic")
+    assert nic() is None
+    host.berth("rm", "-f", b)
+    eventually(nic, "it is back")
+
+
+def test_phys_nic_of_the_host_itself_is_not_given_away(host, wire):
+    sh("ip", "addr", "add", "10.94.0.77/24", "dev", "wire0")
+    host.refused("network", "create", "-d", "phys", "-o", "parent=wire0", *LAN, "nic", text="wire0 has addresses of the host")
+    sh("ip", "addr", "flush", "dev", "wire0")
+    host.berth("network", "create", "-d", "phys", "-o", "parent=wire0", *LAN, "nic")
+    host.refused("network", "create", "-d", "phys", "-o", "parent=wire0", "--subnet", "10.95.0.0/24", "twice", text="one container at a time")
+    host.refused("network", "create", "-d", "macvlan", "-o", "parent=wire0", "--subnet", "10.95.0.0/24", "twice", text="one link has one driver")
+    sh("ip", "addr", "add", "10.94.0.77/24", "dev", "wire0")
+    host.refused("run", "--network", "nic", "busybox", "true", text="wire0 has addresses of the host", code=125)
+    assert nic()
