@@ -53,7 +53,8 @@ static bool is_ours(const struct nlmsghdr *h)
 	struct nlattr *a;
 
 	static_assert(NFTA_TABLE_NAME == 1 && NFTA_CHAIN_TABLE == 1 && NFTA_RULE_TABLE == 1 && NFTA_SET_TABLE == 1 &&
-		      NFTA_SET_ELEM_LIST_TABLE == 1 && NFTA_OBJ_TABLE == 1 && NFTA_FLOWTABLE_TABLE == 1);
+			      NFTA_SET_ELEM_LIST_TABLE == 1 && NFTA_OBJ_TABLE == 1 && NFTA_FLOWTABLE_TABLE == 1,
+		      "one number for all of them");
 	if (g->nfgen_family != NFPROTO_INET && g->nfgen_family != NFPROTO_BRIDGE)
 		return false;
 	mnl_attr_for_each(a, h, sizeof *g) if (mnl_attr_get_type(a) ==
