@@ -1,6 +1,6 @@
 # berth: the whole build. Which program is made of what is the list below; there is no configure and no recursion.
 #
-#   make            build/berthd build/berth-shim build/berth-job build/berth-net build/berth build/berth-gateway
+#   make            build/berthd build/berth-shim build/berth-job build/berth-net build/berth-dns build/berth build/berth-gateway
 #   make demo       see it work, as root on a fresh Debian 12 (installs what is missing)
 #   make check      all tests: check-unit, check-system (root), check-vm (QEMU)
 #   V=1 shows the commands; SAN=1 builds with sanitizers in a folder of its own; CC=clang, B=folder as you like.
@@ -25,19 +25,21 @@ BERTHD_DIRS := base proto cgroup supervisor
 JOB_DIRS    := base proto image job
 FETCH_DIRS  := base proto fetch
 NET_DIRS    := base proto net
+DNS_DIRS    := base proto dns
 CTL_DIRS    := base proto ctl
 # The core and one folder for each dialect.
 GATEWAY_DIRS := base proto gateway $(patsubst %/,%,$(wildcard gateway/*/))
 # The shim is static musl and takes only what it needs: no libcgroup, no libseccomp, no libcap, no JSON.
 SHIM_FILES  := $(wildcard shim/*.c) base/err.c base/own.c base/loop.c base/str.c base/file.c base/log.c proto/wire.c
 
-PROTOS := berth shim net
+PROTOS := berth shim net dns
 pc      = $(shell pkg-config $(1) $(2))
 
 BERTHD_PKGS := libcgroup libseccomp libcap sqlite3 libprotobuf-c jansson libcrypto
 JOB_PKGS    := libarchive libisal libzstd libcrypto jansson libprotobuf-c
 FETCH_PKGS  := libcurl libcrypto jansson libprotobuf-c
 NET_PKGS    := libmnl libnftables libprotobuf-c
+DNS_PKGS    := libprotobuf-c
 CTL_PKGS    := smartcols jansson libprotobuf-c
 GATEWAY_PKGS := libmicrohttpd jansson libprotobuf-c
 
@@ -57,7 +59,7 @@ SHIM_LDFLAGS := -static -no-pie -Wl,--gc-sections -Wl,-z,noseparate-code -Wl,-z,
 
 # ---------------------------------------------------------------- programs
 
-PROGRAMS := $(B)/berthd $(B)/berth-shim $(B)/berth-job $(B)/berth-fetch $(B)/berth-net $(B)/berth $(B)/berth-gateway
+PROGRAMS := $(B)/berthd $(B)/berth-shim $(B)/berth-job $(B)/berth-fetch $(B)/berth-net $(B)/berth-dns $(B)/berth $(B)/berth-gateway
 all: $(PROGRAMS)
 
 GEN_C := $(PROTOS:%=$(B)/gen/proto/%.pb-c.c)
@@ -72,6 +74,7 @@ BERTHD_OBJS := $(call objects,$(BERTHD_DIRS)) $(B)/o/image/reference.o $(B)/o/im
 JOB_OBJS    := $(call objects,$(JOB_DIRS)) $(GEN_OBJS)
 FETCH_OBJS  := $(call objects,$(FETCH_DIRS)) $(NAME_OBJS) $(B)/o/image/space.o $(GEN_OBJS)
 NET_OBJS    := $(call objects,$(NET_DIRS)) $(GEN_OBJS)
+DNS_OBJS    := $(call objects,$(DNS_DIRS)) $(GEN_OBJS)
 CTL_OBJS    := $(call objects,$(CTL_DIRS)) $(NAME_OBJS) $(GEN_OBJS)
 GATEWAY_OBJS := $(call objects,$(GATEWAY_DIRS)) $(GEN_OBJS)
 SHIM_OBJS   := $(SHIM_FILES:%.c=$(B)/m/%.o) $(B)/m/gen/shim.pb-c.o
@@ -91,6 +94,11 @@ $(B)/berth-fetch: $(FETCH_OBJS)
 $(B)/berth-net: $(NET_OBJS)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(call pc,--libs,$(NET_PKGS))
+
+# libresolv is glibc's: ns_parse.
+$(B)/berth-dns: $(DNS_OBJS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(call pc,--libs,$(DNS_PKGS)) -lresolv
 
 $(B)/berth: $(CTL_OBJS)
 	$(call say,LINK,$@)

@@ -94,7 +94,7 @@ static int landlock_enter(const struct confine *c, struct err *e)
 		return 0; /* not built in, or not switched on at boot */
 	attr.fs |= (abi >= 2 ? FS_REFER : 0) | (abi >= 3 ? FS_TRUNCATE : 0) | (abi >= 5 ? FS_IOCTL_DEV : 0);
 	if (abi >= 4) {
-		attr.net = NET_BIND | (c->network ? 0 : NET_CONNECT);
+		attr.net = (c->serves ? 0 : NET_BIND) | (c->network ? 0 : NET_CONNECT);
 		size = offsetof(struct ruleset, scoped);
 	}
 	if (abi >= 6) {
@@ -270,7 +270,7 @@ static int seccomp_enter(const struct confine *c, struct err *e)
 	code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
 #endif
 	n += socket_rule(code + n, c);
-	for (size_t i = 0; c->network && i < ARRAY_SIZE(server_calls); i++) {
+	for (size_t i = 0; c->network && !c->serves && i < ARRAY_SIZE(server_calls); i++) {
 		code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, server_calls[i], 0, 1);
 		code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
 	}
@@ -294,6 +294,9 @@ static int user_become(const struct confine *c, struct err *e)
 {
 	if (c->gid && (setgroups(0, NULL) < 0 || setresgid(c->gid, c->gid, c->gid) < 0))
 		return err_set(e, errno, "confine", "group %u", c->gid);
+	/* Another user loses them all, but for those that caps_drop then leaves. */
+	if (c->uid && c->caps && prctl(PR_SET_KEEPCAPS, 1) < 0)
+		return err_set(e, errno, "confine", "keep capabilities");
 	if (c->uid && setresuid(c->uid, c->uid, c->uid) < 0)
 		return err_set(e, errno, "confine", "user %u", c->uid);
 	return 0;

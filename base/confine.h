@@ -23,6 +23,7 @@ struct confine {
 	bool programs;	     /* may execute what the host has below /usr and /lib */
 	int file_fd;	     /* an open file that may be opened again and written; <= 0: none */
 	bool network;	     /* may connect over IP, and make sockets for that; nobody may then listen */
+	bool serves;	     /* … unless this says so */
 	bool networks;	     /* changes those of the host and of containers: netlink, setns */
 	uint32_t uid, gid;   /* 0: stays what it is */
 };

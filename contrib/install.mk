@@ -1,5 +1,5 @@
 # make install [DESTDIR=…] [PREFIX=/usr]: programs, units, the AppArmor profile (loaded too, where AppArmor is active), manual pages,
-# completions. berth-job and berth-net lie beside berthd, which looks for them there.
+# completions. berth-job, berth-net and berth-dns lie beside berthd, which looks for them there.
 
 BINDIR     ?= $(PREFIX)/bin
 SBINDIR    ?= $(PREFIX)/sbin
@@ -19,7 +19,7 @@ install: $(PROGRAMS) $(MAN_PAGES)
 	$(call say,INSTALL,$(DESTDIR)$(PREFIX))
 	$(Q)$(INSTALL) -d $(call into,$(BINDIR)) $(call into,$(SBINDIR)) $(call into,$(LIBEXECDIR)) $(call into,$(UNITDIR)) $(call into,$(SYSUSERS))
 	$(Q)$(INSTALL) -s -m 0755 $(B)/berth $(call into,$(BINDIR))/berth
-	$(Q)$(INSTALL) -s -m 0755 $(B)/berthd $(B)/berth-job $(B)/berth-fetch $(B)/berth-net $(call into,$(LIBEXECDIR))
+	$(Q)$(INSTALL) -s -m 0755 $(B)/berthd $(B)/berth-job $(B)/berth-fetch $(B)/berth-net $(B)/berth-dns $(call into,$(LIBEXECDIR))
 	$(Q)$(INSTALL) -s -m 0755 $(B)/berth-gateway $(call into,$(SBINDIR))/berth-gateway
 	$(Q)$(INSTALL) -m 0755 contrib/systemd/hold-tree $(call into,$(LIBEXECDIR))
 	$(Q)ln -sfr $(call into,$(LIBEXECDIR))/berthd $(call into,$(SBINDIR))/berthd

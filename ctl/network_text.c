@@ -38,6 +38,20 @@ static int set_spoof(Berth__NetworkAsk *ask, char *value, struct err *e)
 	return 0;
 }
 
+void network_alias_add(Berth__NetworkAsk *ask, const char *name)
+{
+	ask->aliases = mem_grow(ask->aliases, ask->n_aliases, sizeof *ask->aliases);
+	ask->aliases[ask->n_aliases++] = mem_text(name);
+}
+
+static int add_alias(Berth__NetworkAsk *ask, char *value, struct err *e)
+{
+	AUTO_FREE char *name = value;
+
+	network_alias_add(ask, name);
+	return 0;
+}
+
 /* What may stand behind the colon; each takes its value. podman's ip6 is an address as any other. */
 static const struct {
 	const char *key;
@@ -47,6 +61,7 @@ static const struct {
 	{"ip6", add_address},
 	{"sg", add_group},
 	{"spoof", set_spoof},
+	{"alias", add_alias},
 };
 
 static int key_set(Berth__NetworkAsk *ask, const char *word, const char *text, struct err *e)
@@ -57,7 +72,7 @@ static int key_set(Berth__NetworkAsk *ask, const char *word, const char *text, s
 	for (size_t i = 0; word[len] && i < ARRAY_SIZE(keys); i++)
 		if (len == strlen(keys[i].key) && !memcmp(word, keys[i].key, len))
 			return keys[i].set(ask, mem_text(word + len + 1), e);
-	return err_set(e, EINVAL, "flag", "\"%s\" is not NETWORK[:KEY=VALUE,...] with ip, ip6, sg or spoof", text);
+	return err_set(e, EINVAL, "flag", "\"%s\" is not NETWORK[:KEY=VALUE,...] with ip, ip6, alias, sg or spoof", text);
 }
 
 int network_from_text(Berth__NetworkAsk *ask, const char *text, struct err *e)

@@ -120,6 +120,19 @@ static int spec_network(void *opts, const struct flag *f, const char *value, str
 	return network_from_text(element_new(opts, f, value), value, e);
 }
 
+/* As Docker's, in the network before it. */
+static int spec_network_alias(void *opts, const struct flag *f, const char *value, struct err *e)
+{
+	struct spec_opts *o = opts;
+	const Berth__ContainerSpec *spec = (const Berth__ContainerSpec *)o->message;
+
+	if (!spec->n_networks)
+		return err_set(e, EINVAL, "flag", "it belongs behind the --network that it is for");
+	origin_add(o, mem_printf("networks[%zu].aliases", spec->n_networks - 1), f, value);
+	network_alias_add(spec->networks[spec->n_networks - 1], value);
+	return 0;
+}
+
 struct port_flag {
 	struct spec_opts *opts;
 	const struct flag *flag;
@@ -167,17 +180,53 @@ static int spec_subnet(void *opts, const struct flag *f, const char *value, stru
 	return 0;
 }
 
-static int spec_gateway(void *opts, const struct flag *f, const char *value, struct err *e)
+static Berth__Subnet *last_subnet(void *opts, struct err *e)
 {
 	Berth__Network *n = network_of(opts);
-	Berth__Subnet *s = n->n_subnets ? n->subnets[n->n_subnets - 1] : NULL;
+
+	if (!n->n_subnets)
+		err_set(e, EINVAL, "flag", "it belongs behind the --subnet that it is for");
+	return n->n_subnets ? n->subnets[n->n_subnets - 1] : NULL;
+}
+
+static int spec_gateway(void *opts, const struct flag *f, const char *value, struct err *e)
+{
+	Berth__Subnet *s = last_subnet(opts, e);
 
 	if (!s)
-		return err_set(e, EINVAL, "flag", "it belongs behind the --subnet that it is for");
+		return -EINVAL;
 	if (s->gateway)
 		return err_set(e, EINVAL, "flag", "%s has the gateway %s already", s->cidr, s->gateway);
-	origin_add(opts, mem_printf("subnets[%zu].gateway", n->n_subnets - 1), f, value);
+	origin_add(opts, mem_printf("subnets[%zu].gateway", network_of(opts)->n_subnets - 1), f, value);
 	s->gateway = mem_text(value);
+	return 0;
+}
+
+static int spec_ip_range(void *opts, const struct flag *f, const char *value, struct err *e)
+{
+	Berth__Subnet *s = last_subnet(opts, e);
+
+	if (!s)
+		return -EINVAL;
+	if (s->ip_range)
+		return err_set(e, EINVAL, "flag", "%s has the range %s already", s->cidr, s->ip_range);
+	origin_add(opts, mem_printf("subnets[%zu].ip_range", network_of(opts)->n_subnets - 1), f, value);
+	s->ip_range = mem_text(value);
+	return 0;
+}
+
+/* Docker's have a name, which nothing is done with there either. */
+static int spec_aux_address(void *opts, const struct flag *f, const char *value, struct err *e)
+{
+	Berth__Subnet *s = last_subnet(opts, e);
+	const char *equals = strchr(value, '=');
+
+	if (!s)
+		return -EINVAL;
+	origin_add(opts, mem_printf("subnets[%zu].reserved[%zu]", network_of(opts)->n_subnets - 1, s->n_reserved), f,
+		   value);
+	s->reserved = mem_grow(s->reserved, s->n_reserved, sizeof *s->reserved);
+	s->reserved[s->n_reserved++] = mem_text(equals ? equals + 1 : value);
 	return 0;
 }
 
@@ -661,6 +710,8 @@ const struct flag spec_flags[] = {
 	 "none (default), host, or a network, for an interface each; ip=ADDRESS, ip6=ADDRESS, sg=GROUP, spoof=yes",
 	 spec_network, .field = "networks", .complete = "network"},
 	{0, "net", "NETWORK", NULL, spec_network, .field = "networks", .complete = "network"},
+	{0, "network-alias", "NAME", "a further name in the network before it", spec_network_alias,
+	 .field = "networks.aliases"},
 	{'p', "publish", "[[IP:]PORT:]PORT[/PROTOCOL]", "a port of the host that leads to one of the container's",
 	 spec_publish, .field = "ports"},
 	{'P', "publish-all", NULL, "free ports of the host for all that the image or --expose names", spec_field,
@@ -758,6 +809,10 @@ const struct flag spec_network_flags[] = {
 	 .field = "subnets"},
 	{0, "gateway", "ADDRESS", "of the subnet before it; default: its first address", spec_gateway,
 	 .field = "subnets.gateway"},
+	{0, "ip-range", "CIDR", "of the subnet before it: where addresses are taken from; default: all of it",
+	 spec_ip_range, .field = "subnets.ip_range"},
+	{0, "aux-address", "[NAME=]ADDRESS", "of the subnet before it: somebody else's, so never given",
+	 spec_aux_address, .field = "subnets.reserved"},
 	{0, "dns", "ADDRESS", "name server of its containers; default: the host's", spec_field, .field = "dns"},
 	{0, "dns-search", "DOMAIN", "where names without a dot are looked for", spec_field, .field = "dns_search"},
 	{0, "mtu", "BYTES", "of its interfaces; default 1500", spec_field, .field = "mtu"},
@@ -768,7 +823,6 @@ const struct flag spec_network_flags[] = {
 	{0},
 };
 
-#define NO_NAMES  "names of containers do not resolve yet"
 #define NO_HEALTH "health checks are not there yet"
 #define REFUSED(letter, name, why)                                                                                     \
 	{                                                                                                              \
@@ -779,8 +833,7 @@ const struct flag spec_refused_flags[] = {
 	REFUSED(0, "ip", "use --network NETWORK:ip=ADDRESS"),
 	REFUSED(0, "ip6", "use --network NETWORK:ip6=ADDRESS"),
 	REFUSED(0, "mac-address", "berth chooses it, and it stays the container's"),
-	REFUSED(0, "network-alias", NO_NAMES),
-	REFUSED(0, "link", NO_NAMES),
+	REFUSED(0, "link", "containers of a network find each other by name; see --network-alias"),
 	REFUSED(0, "dns", "it is the network's: berth network create --dns"),
 	REFUSED(0, "dns-search", "it is the network's: berth network create --dns-search"),
 	REFUSED(0, "add-host", "mount a hosts file of your own: -v FILE:/etc/hosts"),

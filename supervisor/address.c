@@ -22,6 +22,13 @@ const char *address_text(const struct address *a, char buf[ADDRESS_TEXT])
 	return buf;
 }
 
+bool address_is_loopback(const struct address *a)
+{
+	static const uint8_t one[16] = {[15] = 1};
+
+	return a->len == 4 ? a->byte[0] == 127 : a->len == 16 && !memcmp(a->byte, one, sizeof one);
+}
+
 bool address_is(const struct address *a, const struct address *b)
 {
 	return a->len == b->len && !memcmp(a->byte, b->byte, a->len);
@@ -68,7 +75,8 @@ static bool means_something_else(const struct subnet *s)
 	return false;
 }
 
-int subnet_parse(const char *text, struct subnet *ret, struct err *e)
+/* Without a look at what it means. */
+static int cidr_parse(const char *text, struct subnet *ret, struct err *e)
 {
 	const char *slash = strchr(text, '/');
 	char buf[ADDRESS_TEXT];
@@ -83,6 +91,16 @@ int subnet_parse(const char *text, struct subnet *ret, struct err *e)
 	for (unsigned n = prefix; n < ret->first.len * 8; n++)
 		if (bit_of(&ret->first, n))
 			return err_set(e, EINVAL, "", "%s has bits behind its prefix of %u", text, prefix);
+	return 0;
+}
+
+int subnet_parse(const char *text, struct subnet *ret, struct err *e)
+{
+	int r = cidr_parse(text, ret, e);
+	unsigned prefix = ret->prefix;
+
+	if (r < 0)
+		return r;
 	if (prefix < 8 || ret->first.len * 8 - prefix < 2 || ret->first.len * 8 - prefix > 64)
 		return err_set(e, ERANGE, "", "%s: an IPv4 subnet is /8 to /30, an IPv6 one /64 to /126", text);
 	if (means_something_else(ret))
@@ -112,6 +130,36 @@ struct address subnet_next(const struct subnet *s, const struct address *a)
 	for (unsigned i = next.len; i-- > 0 && ++next.byte[i] == 0;)
 		;
 	return subnet_has(s, &next) ? next : s->first;
+}
+
+uint64_t subnet_index(const struct subnet *s, const struct address *a)
+{
+	unsigned bits = s->first.len * 8 - s->prefix;
+	uint64_t index = 0;
+
+	for (unsigned i = a->len > 8 ? a->len - 8 : 0; i < a->len; i++)
+		index = index << 8 | a->byte[i];
+	return bits >= 64 ? index : index & ((1ull << bits) - 1);
+}
+
+struct address subnet_at(const struct subnet *s, uint64_t index)
+{
+	struct address a = s->first;
+
+	for (unsigned i = a.len; index; index >>= 8)
+		a.byte[--i] |= (uint8_t)index;
+	return a;
+}
+
+int subnet_parse_in(const struct subnet *s, const char *text, struct subnet *ret, struct err *e)
+{
+	int r = cidr_parse(text, ret, e);
+
+	if (r < 0)
+		return r;
+	return ret->first.len == s->first.len && ret->prefix >= s->prefix && subnet_has(s, &ret->first)
+		       ? 0
+		       : err_set(e, EINVAL, "", "%s does not lie inside of the subnet", text);
 }
 
 uint64_t subnet_size(const struct subnet *s)

@@ -21,6 +21,7 @@ struct subnet {
 /* "10.1.2.3", "fd00::1"; -EINVAL. */
 int address_parse(const char *text, struct address *ret);
 const char *address_text(const struct address *a, char buf[ADDRESS_TEXT]);
+bool address_is_loopback(const struct address *a);
 bool address_is(const struct address *a, const struct address *b);
 
 /* "10.209.0.0/16": e says what is wrong, without naming a field. Between 2 and 2^64 addresses; none of the ranges that have a meaning of
@@ -32,5 +33,10 @@ bool subnets_overlap(const struct subnet *a, const struct subnet *b);
 bool subnet_is_usable(const struct subnet *s, const struct address *a);
 /* The one after a, the first behind the last: usable or not. a->len 0: the first. */
 struct address subnet_next(const struct subnet *s, const struct address *a);
+/* The how manieth it is, from 0, and back: the bits behind the prefix as a number. */
+uint64_t subnet_index(const struct subnet *s, const struct address *a);
+struct address subnet_at(const struct subnet *s, uint64_t index);
+/* As subnet_parse, and inside of s. */
+int subnet_parse_in(const struct subnet *s, const char *text, struct subnet *ret, struct err *e);
 /* How many there are, at most UINT64_MAX. */
 uint64_t subnet_size(const struct subnet *s);

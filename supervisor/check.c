@@ -180,6 +180,13 @@ static int check_networks(Berth__NetworkAsk *const *asks, size_t n, struct err *
 				return field_bad(e, field, "'%.60s' is not an IP address", ask->addresses[k]);
 		if (ask->n_addresses == 2 && a[0].len == a[1].len)
 			return field_bad(e, field, "at most one address of each family");
+		if (ask->n_aliases > ALIASES_EACH)
+			return field_bad(e, "spec.networks", "at most %u aliases in a network", ALIASES_EACH);
+		for (size_t k = 0; k < ask->n_aliases; k++) {
+			snprintf(field, sizeof field, "spec.networks[%zu].aliases[%zu]", i, k);
+			if (check_name(field, ask->aliases[k], e) < 0)
+				return -EINVAL;
+		}
 	}
 	return 0;
 }

@@ -19,6 +19,8 @@ static const struct setting table[] = {
 	KEY(socket_group, SETTING_NAME_OR_NONE, 0, 0),
 	KEY(job_path, SETTING_PATH, 0, 0),
 	KEY(net_path, SETTING_PATH, 0, 0),
+	KEY(dns_path, SETTING_PATH, 0, 0),
+	KEY(resolv_conf, SETTING_PATH, 0, 0),
 	KEY(default_subnet, SETTING_TEXT, 0, 0),
 	KEY(plain_http, SETTING_TEXT, 0, 0),
 	KEY(mirrors, SETTING_TEXT, 0, 0),
@@ -41,7 +43,7 @@ static const struct setting table[] = {
 
 static const struct settings settings = {table, ARRAY_SIZE(table), sizeof(struct config)};
 
-/* berth-job and berth-net lie beside berthd, wherever that was installed. */
+/* berth-job, berth-net and berth-dns lie beside berthd, wherever that was installed. */
 static void config_path_beside(char path[200], const char *name)
 {
 	char self[200];
@@ -67,6 +69,8 @@ void config_defaults(struct config *c)
 		.socket_group = "berth",
 		.job_path = "/usr/libexec/berth/berth-job",
 		.net_path = "/usr/libexec/berth/berth-net",
+		.dns_path = "/usr/libexec/berth/berth-dns",
+		.resolv_conf = "/etc/resolv.conf",
 		.default_subnet = "10.209.0.0/16",
 		.certs_dir = "/etc/berth/certs.d",
 		.auth_file = "/etc/berth/auth.json",
@@ -83,6 +87,7 @@ void config_defaults(struct config *c)
 	};
 	config_path_beside(c->job_path, "berth-job");
 	config_path_beside(c->net_path, "berth-net");
+	config_path_beside(c->dns_path, "berth-dns");
 }
 
 int config_set(struct config *c, const char *key, const char *value, struct err *e)

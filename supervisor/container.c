@@ -32,6 +32,7 @@
 
 #include "base/log.h"
 #include "base/own.h"
+#include "supervisor/dnsd.h"
 #include "supervisor/logs.h"
 #include "supervisor/set.h"
 #include "supervisor/volume.h"
@@ -347,6 +348,9 @@ static void set_state(struct container *c, state s)
 		logs_container_changed(c->sv, c->node.uuid);
 	if (!container_has_process(c))
 		volume_tidy_soon(c->sv);
+	/* Its name leads to the pod's addresses while it has a process. */
+	if (c->pod && container_net(c) != &c->net)
+		dnsd_holder(container_net(c));
 }
 
 static int refuse(const struct container *c, const struct event *ev, struct err *e)

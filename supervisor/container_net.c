@@ -3,6 +3,7 @@
 #include "supervisor/container_act.h"
 
 #include "base/log.h"
+#include "supervisor/launch.h"
 #include "supervisor/pod.h"
 #include "supervisor/shimlink.h"
 
@@ -11,6 +12,20 @@ static struct net_stored stored(const struct net_holder *h)
 	const Berth__Container *obj = container_of(h, struct container, net)->obj;
 
 	return (struct net_stored){obj->meta, obj->networks, obj->n_networks, obj->spec->ports, obj->spec->n_ports};
+}
+
+static char **names(const struct net_holder *h, struct arena *a, size_t *ret_n)
+{
+	const struct container *c = container_of(h, struct container, net);
+	char **list = arena_alloc(a, 3 * sizeof *list);
+
+	if (!list)
+		return NULL;
+	list[0] = c->obj->meta->name;
+	list[1] = uuid_short(c->node.uuid, a);
+	list[2] = (char *)launch_hostname(c->obj->spec, c->node.uuid, a);
+	*ret_n = a->failed ? 0 : 3;
+	return list;
 }
 
 static void attached(struct net_holder *h, const struct err *e)
@@ -24,7 +39,7 @@ static void attached(struct net_holder *h, const struct err *e)
 		log_debug("container %s: late news of its network", c->node.uuid);
 }
 
-const struct net_holder_kind container_net_kind = {"container", stored, attached};
+const struct net_holder_kind container_net_kind = {"container", stored, names, attached};
 
 struct net_holder *container_net(struct container *c)
 {

@@ -7,6 +7,7 @@
 #include "supervisor/check.h"
 #include "supervisor/check_field.h"
 #include "supervisor/check_member.h"
+#include "supervisor/dnsd.h"
 #include "supervisor/limiter.h"
 #include "supervisor/names.h"
 #include "supervisor/pod.h"
@@ -229,6 +230,7 @@ void on_container_rename(struct request *rq)
 	if (!request_event(rq, c, &ev))
 		return;
 	container_set_name(c, ask->name);
+	dnsd_holder(container_net(c));
 	wait_until(rq, c, WAIT_STORED);
 }
 

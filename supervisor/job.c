@@ -8,6 +8,7 @@
 #include "cgroup/group.h"
 #include "proto/envelope.h"
 #include "proto/peer.h"
+#include "supervisor/dnsd.h"
 #include "supervisor/reaper.h"
 
 #include <errno.h>
@@ -336,6 +337,8 @@ static int job_bury_old(const char *name, void *arg)
 	struct supervisor *sv = arg;
 	char path[300];
 
+	if (str_starts(name, DNSD_GROUP))
+		return 0;
 	snprintf(path, sizeof path, "jobs/%s", name);
 	cg_bury(&sv->graveyard, sv->cg.root_fd, path);
 	return 0;

@@ -159,6 +159,11 @@ static int facts_devices(struct container *c, struct arena *a, struct plan_facts
 	return 0;
 }
 
+char *uuid_short(const char *uuid, struct arena *a)
+{
+	return arena_printf(a, "%.8s%.4s", uuid, uuid + 9);
+}
+
 const char *launch_hostname(const Berth__ContainerSpec *spec, const char *uuid, struct arena *a)
 {
 	char host[65] = "";
@@ -167,7 +172,7 @@ const char *launch_hostname(const Berth__ContainerSpec *spec, const char *uuid, 
 		return spec->hostname;
 	if (spec->network && !strcmp(spec->network, "host") && gethostname(host, sizeof host - 1) == 0)
 		return arena_strdup(a, host);
-	return arena_printf(a, "%.8s%.4s", uuid, uuid + 9);
+	return uuid_short(uuid, a);
 }
 
 static const char *facts_hostname(struct container *c, struct arena *a)

@@ -18,6 +18,8 @@ void launch_facts_of_host(struct supervisor *sv, const Berth__Container *obj, st
 /* What plan.c wants to know of a container; strings and arrays live in the arena. */
 int launch_facts(struct container *c, struct arena *a, struct plan_facts *f, struct err *e);
 /* Of a container in no pod. */
+/* The first twelve digits of a uuid. */
+char *uuid_short(const char *uuid, struct arena *a);
 const char *launch_hostname(const Berth__ContainerSpec *spec, const char *uuid, struct arena *a);
 /* The folders of an image's layers, topmost first, which is the order of an overlay, and one more: the mount points below all.
  * NULL and a->failed: no memory. */

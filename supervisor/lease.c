@@ -2,6 +2,7 @@
 #include "supervisor/network.h"
 
 #include "base/own.h"
+#include "supervisor/dnsd.h"
 #include "supervisor/driver.h"
 #include "supervisor/net_holder.h"
 #include "supervisor/security_group.h"
@@ -74,22 +75,57 @@ static struct net_holder *address_user(struct supervisor *sv, const struct netwo
 	return lease_each(sv, has_it, &(struct wanted){n, text});
 }
 
-/* The next one that nobody has. Looking is as long as there are leases, and mostly the first look finds it. */
-static int address_free(struct supervisor *sv, struct network *n, unsigned i, char text[ADDRESS_TEXT], struct err *e)
-{
-	struct address a = n->last[i].len ? n->last[i] : n->gateway[i];
-	uint64_t left = subnet_size(&n->subnet[i]);
+struct looked {
+	const struct network *n;
+	struct pool *pool;
+};
 
-	for (; left; left--) {
-		a = subnet_next(&n->subnet[i], &a);
-		if (!subnet_is_usable(&n->subnet[i], &a) || address_is(&a, &n->gateway[i]) ||
-		    address_user(sv, n, address_text(&a, text)))
-			continue;
-		n->last[i] = a;
-		return 0;
-	}
-	return err_set(e, ENOSPC, "", "every address of %s of network %s is taken", n->obj->subnets[i]->cidr,
-		       n->obj->meta->name);
+static bool lease_take(const Berth__Lease *l, const void *arg)
+{
+	const struct looked *w = arg;
+	struct address a;
+
+	for (size_t i = 0; is_in(l, w->n) && i < l->n_addresses; i++)
+		if (address_parse(l->addresses[i], &a) == 0)
+			pool_take(w->pool, &a);
+	return false;
+}
+
+static void not_free(struct pool *p, void *arg)
+{
+	struct network *n = arg;
+	unsigned i = (unsigned)(p - n->pool);
+	const Berth__Subnet *s = n->obj->subnets[i];
+	struct address a;
+
+	pool_take(p, &n->gateway[i]);
+	for (size_t k = 0; k < s->n_reserved; k++)
+		if (address_parse(s->reserved[k], &a) == 0)
+			pool_take(p, &a);
+	lease_each(n->sv, lease_take, &(struct looked){n, p});
+}
+
+/* The next one that nobody has. */
+static int address_free(struct network *n, unsigned i, char text[ADDRESS_TEXT], struct err *e)
+{
+	const Berth__Subnet *s = n->obj->subnets[i];
+	struct address a;
+
+	if (pool_give(&n->pool[i], not_free, n, &a) < 0)
+		return err_set(e, ENOSPC, "", "every address of %s of network %s is taken",
+			       s->ip_range && s->ip_range[0] ? s->ip_range : s->cidr, n->obj->meta->name);
+	address_text(&a, text);
+	return 0;
+}
+
+static bool is_reserved(const Berth__Subnet *s, const struct address *a)
+{
+	struct address other;
+
+	for (size_t i = 0; i < s->n_reserved; i++)
+		if (address_parse(s->reserved[i], &other) == 0 && address_is(&other, a))
+			return true;
+	return false;
 }
 
 static int address_wanted(struct supervisor *sv, struct network *n, unsigned i, const char *want,
@@ -102,9 +138,12 @@ static int address_wanted(struct supervisor *sv, struct network *n, unsigned i, 
 	if (!subnet_is_usable(&n->subnet[i], &a) || address_is(&a, &n->gateway[i]))
 		return err_set(e, EINVAL, "", "%s cannot be had in %s of network %s%s", want, n->obj->subnets[i]->cidr,
 			       n->obj->meta->name, address_is(&a, &n->gateway[i]) ? ": it is the gateway" : "");
+	if (is_reserved(n->obj->subnets[i], &a))
+		return err_set(e, EINVAL, "", "%s is kept for somebody else in network %s", want, n->obj->meta->name);
 	user = address_user(sv, n, address_text(&a, text));
 	if (user)
 		return err_set(e, EBUSY, "", "%s is %s %s's", text, user->kind->noun, net_stored_of(user).meta->name);
+	pool_take(&n->pool[i], &a);
 	return 0;
 }
 
@@ -173,13 +212,15 @@ static int lease_fill(struct supervisor *sv, struct network *n, const Berth__Net
 	for (unsigned i = 0; i < n->n_subnets && r == 0; i++) {
 		const char *want = want_of(ask, n->subnet[i].first.len);
 
-		r = want ? address_wanted(sv, n, i, want, text, e) : address_free(sv, n, i, text, e);
+		r = want ? address_wanted(sv, n, i, want, text, e) : address_free(n, i, text, e);
 		if (r == 0)
 			r = strings_add(&l->addresses, &l->n_addresses, text);
 	}
 	if (r == 0 && getrandom(mac, sizeof mac, 0) != sizeof mac)
 		r = -EIO;
 	mac[0] = (uint8_t)((mac[0] & 0xfc) | 2); /* one machine's, given by nobody but us */
+	if (r == 0)
+		r = strings_copy(&l->aliases, &l->n_aliases, ask->aliases, ask->n_aliases);
 	SET(l, id, supervisor_next_id(sv));
 	host_link_name(l->id, name);
 	set_text(&l->host_link, "%s", name);
@@ -207,6 +248,8 @@ static Berth__Lease *lease_add(struct leases to)
 int network_lease_all(struct supervisor *sv, const struct principal *who, Berth__NetworkAsk *const *asks, size_t n_asks,
 		      struct leases to, struct err *e)
 {
+	if (n_asks)
+		dnsd_wanted(sv);
 	for (unsigned i = 0; i < n_asks; i++) {
 		struct network *n = network_find(sv, who, asks[i]->network ? asks[i]->network : "", e);
 		Berth__Lease *l = n ? lease_add(to) : NULL;

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "supervisor/arena.h"
+#include "supervisor/dnsd.h"
 #include "supervisor/netd.h"
 #include "supervisor/network.h"
 #include "supervisor/security_group.h"
@@ -69,6 +70,7 @@ int net_holder_attach(struct net_holder *h, int pidfd, struct err *e)
 	if (pidfd < 0)
 		return err_set(e, 0, "shim", "its process is not known");
 	h->asked = true;
+	dnsd_holder(h);
 	for (size_t i = 0; i < n && r == 0; i++) {
 		r = attach(h, i, pidfd, e);
 		h->left += r == 0;
@@ -81,6 +83,7 @@ int net_holder_attach(struct net_holder *h, int pidfd, struct err *e)
 void net_holder_runs(struct net_holder *h)
 {
 	h->asked = h->ready = net_stored_of(h).n_leases > 0;
+	dnsd_holder(h);
 }
 
 void net_holder_forget(struct net_holder *h)
@@ -108,4 +111,5 @@ void net_holder_down(struct net_holder *h)
 		arena_fini(&a);
 	}
 	h->asked = h->ready = false;
+	dnsd_holder(h);
 }

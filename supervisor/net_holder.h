@@ -4,6 +4,7 @@
 
 #include "base/list.h"
 #include "proto/berth.pb-c.h"
+#include "supervisor/arena.h"
 #include "supervisor/supervisor.h"
 
 struct net_holder;
@@ -20,6 +21,8 @@ struct net_stored {
 struct net_holder_kind {
 	const char *noun; /* "container" */
 	struct net_stored (*stored)(const struct net_holder *h);
+	/* What he is called by others in his networks, in the arena; the first is his name. */
+	char **(*names)(const struct net_holder *h, struct arena *a, size_t *ret_n);
 	/* Everything that was asked for is there; or (e) it is not, and nothing is waited for any more. */
 	void (*attached)(struct net_holder *h, const struct err *e);
 };

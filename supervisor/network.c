@@ -6,9 +6,9 @@
 #include "base/str.h"
 #include "proto/envelope.h"
 #include "supervisor/container.h"
+#include "supervisor/dnsd.h"
 #include "supervisor/driver.h"
 #include "supervisor/meta.h"
-#include "supervisor/resolv.h"
 #include "supervisor/set.h"
 #include "supervisor/store.h"
 
@@ -21,6 +21,26 @@
 #define DEFAULT_NETWORK "default"
 
 /* ---------------------------------------------------------------- the object */
+
+/* The part of a subnet that addresses are taken from, and what is kept out of it. */
+static int pool_check(unsigned i, const struct subnet *subnet, const Berth__Subnet *s, struct err *e)
+{
+	struct subnet range;
+	struct address a;
+	char field[48];
+
+	if (s->ip_range && s->ip_range[0] && subnet_parse_in(subnet, s->ip_range, &range, e) < 0) {
+		snprintf(e->step, sizeof e->step, "spec.subnets[%u].ip_range", i);
+		return -EINVAL;
+	}
+	for (unsigned k = 0; k < s->n_reserved; k++) {
+		snprintf(field, sizeof field, "spec.subnets[%u].reserved[%u]", i, k);
+		if (address_parse(s->reserved[k], &a) < 0 || !subnet_is_usable(subnet, &a))
+			return err_set(e, EINVAL, field, "'%.60s' is not a usable address of %s", s->reserved[k],
+				       s->cidr);
+	}
+	return 0;
+}
 
 int network_check(struct supervisor *sv, Berth__Network *obj, struct err *e)
 {
@@ -73,6 +93,8 @@ int network_check(struct supervisor *sv, Berth__Network *obj, struct err *e)
 		}
 		if (address_parse(s->gateway, &gateway) < 0 || !subnet_is_usable(&subnet[i], &gateway))
 			return err_set(e, EINVAL, field, "'%.60s' is not a usable address of %s", s->gateway, s->cidr);
+		if (pool_check((unsigned)i, &subnet[i], s, e) < 0)
+			return -EINVAL;
 	}
 	return 0;
 }
@@ -86,10 +108,15 @@ static int network_take(struct supervisor *sv, Berth__Network *obj, struct netwo
 
 	for (size_t i = 0; r == 0 && i < obj->n_subnets && i < NETWORK_SUBNETS; i++) {
 		const Berth__Subnet *s = obj->subnets[i];
+		struct subnet range;
 
 		r = s->cidr && s->gateway ? subnet_parse(s->cidr, &n->subnet[i], &e) : -EINVAL;
 		if (r == 0)
 			r = address_parse(s->gateway, &n->gateway[i]);
+		range = n->subnet[i];
+		if (r == 0 && s->ip_range && s->ip_range[0])
+			r = subnet_parse_in(&n->subnet[i], s->ip_range, &range, &e);
+		pool_init(&n->pool[i], &n->subnet[i], &range);
 		n->n_subnets++;
 	}
 	if (r == 0) {
@@ -110,6 +137,7 @@ static int network_take(struct supervisor *sv, Berth__Network *obj, struct netwo
 
 void network_free(struct supervisor *sv, struct network *n)
 {
+	dnsd_network(n, false);
 	table_del(&sv->networks, &n->node);
 	berth__network__free_unpacked(n->obj, NULL);
 	free(n);
@@ -128,6 +156,8 @@ int network_new(struct supervisor *sv, Berth__Network *obj, struct network **ret
 {
 	int r = network_take(sv, obj, ret);
 
+	if (r == 0)
+		dnsd_network(*ret, true);
 	return r < 0 ? err_set(e, -r, "network", "make a network") : 0;
 }
 
@@ -186,6 +216,11 @@ static int default_make(struct supervisor *sv, struct err *e)
 	return r < 0 ? err_set(e, -r, "network", "store the network " DEFAULT_NETWORK) : 0;
 }
 
+bool network_has_dns(const struct network *n)
+{
+	return driver_has(driver_of(n->obj), FEATURE_DNS);
+}
+
 bool network_is_default(const struct network *n)
 {
 	return !strcmp(n->obj->meta->name, DEFAULT_NETWORK) && !strcmp(n->obj->meta->project, "default");
@@ -196,7 +231,6 @@ int networks_open(struct supervisor *sv, struct err *e)
 	struct table_node *node;
 	int r = store_load(sv->store, STORE_NETWORK, load_row, sv, e);
 
-	resolv_read(sv);
 	if (r < 0 || !sv->cfg.default_subnet[0])
 		return r;
 	list_each (node, &sv->networks.all, link)
@@ -209,8 +243,6 @@ void networks_close(struct supervisor *sv)
 {
 	struct table_node *node;
 
-	free(sv->host_resolv);
-	sv->host_resolv = NULL;
 	while (sv->networks.bucket && (node = list_first(&sv->networks.all, struct table_node, link)))
 		network_free(sv, container_of(node, struct network, node));
 }

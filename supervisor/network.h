@@ -9,12 +9,14 @@
 #include "supervisor/address.h"
 #include "supervisor/arena.h"
 #include "supervisor/client.h"
+#include "supervisor/pool.h"
 #include "supervisor/supervisor.h"
 
 #include <net/if.h>
 
-#define NETWORK_SUBNETS 2u /* one of each family */
-#define NETWORKS_EACH	8u /* of one container */
+#define NETWORK_SUBNETS 2u  /* one of each family */
+#define NETWORKS_EACH	8u  /* of one container */
+#define ALIASES_EACH	32u /* in each of them */
 
 struct net_holder;
 
@@ -24,8 +26,7 @@ struct network {
 	Berth__Network *obj; /* owned */
 	struct subnet subnet[NETWORK_SUBNETS];
 	struct address gateway[NETWORK_SUBNETS];
-	struct address last
-		[NETWORK_SUBNETS]; /* given: the next one is behind it, so that an address rests before it comes back */
+	struct pool pool[NETWORK_SUBNETS]; /* what is given next */
 	unsigned n_subnets;
 	bool stored;
 	bool removing;
@@ -38,6 +39,8 @@ int networks_open(struct supervisor *sv,
 void networks_close(struct supervisor *sv);
 /* By name or uuid, of who's project or shared; NULL: e is filled (ENOENT, EEXIST). */
 struct network *network_find(struct supervisor *sv, const struct principal *who, const char *ref, struct err *e);
+/* Its containers ask berth-dns at its gateway. */
+bool network_has_dns(const struct network *n);
 bool network_is_default(const struct network *n);
 bool network_sees(const struct principal *who, const struct network *n);
 struct leases {

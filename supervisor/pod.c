@@ -406,6 +406,33 @@ static struct net_stored stored(const struct net_holder *h)
 	return (struct net_stored){obj->meta, obj->networks, obj->n_networks, obj->spec->ports, obj->spec->n_ports};
 }
 
+/* Its own, and those of its containers that have a process: they share its addresses. */
+static char **names(const struct net_holder *h, struct arena *a, size_t *ret_n)
+{
+	const struct pod *p = container_of(h, struct pod, net);
+	const struct container *m;
+	size_t max = 3, n = 0;
+	char **list;
+
+	list_each (m, &p->containers, in_pod)
+		max += 2;
+	list = arena_alloc(a, max * sizeof *list);
+	if (!list)
+		return NULL;
+	list[n++] = p->obj->meta->name;
+	list[n++] = uuid_short(p->node.uuid, a);
+	if (p->obj->spec->hostname && p->obj->spec->hostname[0])
+		list[n++] = p->obj->spec->hostname;
+	list_each (m, &p->containers, in_pod) {
+		if (!container_has_process(m))
+			continue;
+		list[n++] = m->obj->meta->name;
+		list[n++] = uuid_short(m->node.uuid, a);
+	}
+	*ret_n = a->failed ? 0 : n;
+	return list;
+}
+
 static bool is_lived_in(const struct pod *p)
 {
 	struct container *m;
@@ -433,7 +460,7 @@ static void attached(struct net_holder *h, const struct err *e)
 	holder_ready(p);
 }
 
-const struct net_holder_kind pod_net_kind = {"pod", stored, attached};
+const struct net_holder_kind pod_net_kind = {"pod", stored, names, attached};
 
 /* Its pause process runs, and is to have its interfaces before anybody joins it. */
 static void holder_running(struct pod *p, const Shim__Running *r)

@@ -1,12 +1,18 @@
-/* supervisor/resolv.h - /etc/resolv.conf of containers: what their network says, else what the host asks. */
+/* supervisor/resolv.h - whom the host asks for names, and /etc/resolv.conf of containers, which name the gateways of their networks:
+ * berth-dns answers there, and asks on. So nothing in a container has to change when the host asks others than before. */
 #pragma once
 
 #include "proto/berth.pb-c.h"
+#include "supervisor/address.h"
 #include "supervisor/arena.h"
 #include "supervisor/net_holder.h"
 #include "supervisor/supervisor.h"
 
-/* What the host asks, but for name servers on its loopback, which are none in a container. Once, at the start: /etc is a disk. */
-void resolv_read(struct supervisor *sv);
+#define RESOLV_SERVERS 3u /* as many as the libc asks */
+
+int resolv_open(struct supervisor *sv, struct err *e); /* reads the host's file, and again when it changes */
+void resolv_close(struct supervisor *sv);
+unsigned resolv_servers(const struct supervisor *sv);
+const struct address *resolv_server(const struct supervisor *sv, unsigned i);
 /* The content, in the arena; NULL: he is in no network. */
 const char *resolv_conf(const struct net_holder *h, struct arena *a);

@@ -10,6 +10,7 @@
 #include "supervisor/config.h"
 #include "supervisor/container.h"
 #include "supervisor/control.h"
+#include "supervisor/dnsd.h"
 #include "supervisor/image.h"
 #include "supervisor/job.h"
 #include "supervisor/logs.h"
@@ -20,6 +21,7 @@
 #include "supervisor/reaper.h"
 #include "supervisor/recover.h"
 #include "supervisor/replay.h"
+#include "supervisor/resolv.h"
 #include "supervisor/seccomp.h"
 #include "supervisor/security_group.h"
 #include "supervisor/shimlink.h"
@@ -357,9 +359,11 @@ int supervisor_open(struct supervisor *sv, int listen_fd, struct err *e)
 		tokens_open,
 		image_load,
 		volume_load,
+		resolv_open,
 		networks_open,
 		security_groups_open,
 		netd_open,
+		dnsd_open,
 		pod_load,
 		container_load,
 		recover_run,
@@ -441,6 +445,8 @@ void supervisor_close(struct supervisor *sv)
 	spares_close(sv);
 	close_store(sv);
 	netd_close(sv);
+	dnsd_close(sv);
+	resolv_close(sv);
 	close_objects(sv);
 	shimlinks_close(sv);
 	seccomp_cache_free(sv->seccomp);

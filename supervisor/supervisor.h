@@ -22,6 +22,8 @@ struct config {		     /* supervisor/config.c: defaults, file, command line */
 	char socket_group[64];	     /* "berth" */
 	char job_path[200];	     /* berth-job; default: beside berthd's own file */
 	char net_path[200];	     /* berth-net, likewise */
+	char dns_path[200];	     /* berth-dns, likewise */
+	char resolv_conf[200];	     /* whom the host asks for names */
 	char default_subnet[64];     /* of the network that is always there, IPv4; empty = there is none */
 	char plain_http[600];	     /* registries without TLS; fetch/place.h */
 	char mirrors[600];	     /* REGISTRY=HOST[/PATH] … */
@@ -81,9 +83,10 @@ struct supervisor {
 
 	struct control *control; /* supervisor/control.h: listening socket and clients */
 	struct jobs *jobs;	 /* supervisor/job.h: workers */
-	char *host_resolv;	 /* owned: what of the host's resolv.conf is good for containers */
+	struct resolv *resolv;	 /* supervisor/resolv.h: whom the host asks for names */
 	struct netd *netd;	 /* supervisor/netd.h: berth-net */
 	struct list net_holders; /* of struct net_holder.link: who has interfaces, or could */
+	struct dnsd *dnsd;	 /* supervisor/dnsd.h: berth-dns */
 	struct imports *imports; /* supervisor/image.h: imports and sweeps under way */
 	/* of struct container.step: containers with posted events, looked at when the turn ends */
 	struct list steps;

@@ -1,5 +1,5 @@
-# Checks which folder includes which: base <- proto <- {cgroup, image} <- {supervisor, shim, job}; net, ctl and gateway see base and proto
-# alone; supervisor and shim never include each other; of image, berthd has the references, the changes to a config and the layout of the store only (image/
+# Checks which folder includes which: base <- proto <- {cgroup, image} <- {supervisor, shim, job}; net, dns, ctl and gateway see base and
+# proto alone; supervisor and shim never include each other; of image, berthd has the references, the changes to a config and the layout of the store only (image/
 # needs libraries that may block), berth and berth-fetch the references and credentials. In the gateway the core knows no dialect but for the list in main.c, and no dialect another; HTTP is
 # server.c's. The libraries and logging stay where HACKING.md says.
 
@@ -13,6 +13,7 @@ BEGIN {
 	may["job"] = "base proto image job"
 	may["fetch"] = "base proto fetch"
 	may["net"] = "base proto net"
+	may["dns"] = "base proto dns"
 	may["ctl"] = "base proto ctl"
 	may["gateway"] = "base proto gateway"
 	only["libcgroup.h"] = "cgroup"

@@ -5,7 +5,7 @@
 #   make check-fuzz [T=x]   tests/fuzz/fuzz_*x* for FUZZ_SECONDS each; `make fuzz` only builds them
 #   make check-system (tests/system/system.mk), check-vm (tests/vm/vm.mk)
 #
-# A test or harness is linked with the folder that its noun lives in (test_str: base/str.c, so base; test_shim_x, test_ctl_x, test_job_x
+# A test or harness is linked with the folder that its noun lives in (test_str: base/str.c, so base; test_shim_x, test_ctl_x, test_job_x, test_dns_x,
 # test_gateway_x and test_zun_x: that program) and those below it, main.c left out; UNIT_DIRS_<name> says otherwise where that does not fit.
 # UNIT_WRAP_<name> names functions to be wrapped (ld --wrap), UNIT_PKGS_<name> further libraries. A noun found in no folder gets all of berthd.
 
@@ -30,6 +30,7 @@ LAYER_shim       := shim proto base
 LAYER_job        := job image proto base
 LAYER_fetch      := fetch image proto base
 LAYER_net        := net proto base
+LAYER_dns        := dns proto base
 LAYER_ctl        := ctl image proto base
 LAYER_gateway    := $(filter-out base proto,$(GATEWAY_DIRS)) proto base
 LAYER_zun        := $(LAYER_gateway)
@@ -41,16 +42,17 @@ PKGS_supervisor := $(BERTHD_PKGS)
 PKGS_job        := $(JOB_PKGS)
 PKGS_fetch      := $(FETCH_PKGS)
 PKGS_net        := $(NET_PKGS)
+PKGS_dns        := $(DNS_PKGS)
 PKGS_ctl        := $(CTL_PKGS)
 PKGS_gateway    := $(GATEWAY_PKGS)
 
 # The folder of a noun: its program by prefix, else the first that has a file of that name.
-noun_folder = $(firstword $(filter $(firstword $(subst _, ,$(1))),shim ctl job fetch gateway zun) \
+noun_folder = $(firstword $(filter $(firstword $(subst _, ,$(1))),shim ctl job fetch gateway zun dns) \
 	$(foreach d,base proto cgroup image supervisor,$(if $(wildcard $(d)/$(1).[ch]),$(d))) supervisor)
 noun_dirs   = $(or $(UNIT_DIRS_$(1)),$(LAYER_$(call noun_folder,$(1))))
 # Libraries of these folders and of the test itself (UNIT_PKGS_<name>).
 noun_pkgs   = $(sort $(foreach d,$(call noun_dirs,$(1)),$(PKGS_$(d))) $(UNIT_PKGS_$(1)))
-noun_libs   = $(if $(call noun_pkgs,$(1)),$(shell pkg-config --libs $(call noun_pkgs,$(1)))) -lpthread -lm
+noun_libs   = $(if $(call noun_pkgs,$(1)),$(shell pkg-config --libs $(call noun_pkgs,$(1)))) -lpthread -lm -lresolv
 archives    = $(foreach d,$(2),$(1)/lib/$(d).a)
 dir_objects = $(patsubst %.c,$(1)/o/%.o,$(filter-out %/main.c,$(wildcard $(2)/*.c))) \
 	$(if $(filter proto,$(2)),$(PROTOS:%=$(1)/o/gen/%.pb-c.o)) $(if $(filter supervisor,$(2)),$(1)/o/supervisor/no_shim.o)
@@ -62,7 +64,7 @@ UNIT_PKGS_json := jansson
 # It looks at each filter that is made smaller.
 UNIT_WRAP_seccomp_reduce := seccomp_reduce
 
-LAYERS := base proto cgroup image supervisor shim job fetch net ctl $(filter-out base proto,$(GATEWAY_DIRS))
+LAYERS := base proto cgroup image supervisor shim job fetch net dns ctl $(filter-out base proto,$(GATEWAY_DIRS))
 
 # ---------------------------------------------------------------- two kinds of objects: sanitizers, sanitizers and fuzzer
 

@@ -111,8 +111,8 @@ _berth_resolve() {
 _berth_flags() {
 	case $1 in
 	"") echo "--socket --project --token-file -v --version --help" ;;
-	"run") echo "-d --detach --name --cidfile --detach-keys --sig-proxy --pull --platform --tls-verify --authfile --quiet -e --env --env-file -w --workdir -u --user -l --label --label-file -h --hostname --entrypoint --stop-signal --stop-timeout --init -i --interactive -t --tty --rm --read-only -v --volume --mount --tmpfs --device --cap-add --cap-drop --privileged --security-opt --userns --ulimit --sysctl --shm-size --oom-score-adj --network -p --publish -P --publish-all --expose --pid --ipc --pod --pod-init --log-opt -m --memory --memory-high --memory-swap --cpus --cpu-weight --cpuset-cpus --cpuset-mems --pids-limit --io-weight --io-max --oom-group --restart --help" ;;
-	"create") echo "--name --cidfile --pull --platform --tls-verify --authfile --quiet -e --env --env-file -w --workdir -u --user -l --label --label-file -h --hostname --entrypoint --stop-signal --stop-timeout --init -i --interactive -t --tty --rm --read-only -v --volume --mount --tmpfs --device --cap-add --cap-drop --privileged --security-opt --userns --ulimit --sysctl --shm-size --oom-score-adj --network -p --publish -P --publish-all --expose --pid --ipc --pod --pod-init --log-opt -m --memory --memory-high --memory-swap --cpus --cpu-weight --cpuset-cpus --cpuset-mems --pids-limit --io-weight --io-max --oom-group --restart --help" ;;
+	"run") echo "-d --detach --name --cidfile --detach-keys --sig-proxy --pull --platform --tls-verify --authfile --quiet -e --env --env-file -w --workdir -u --user -l --label --label-file -h --hostname --entrypoint --stop-signal --stop-timeout --init -i --interactive -t --tty --rm --read-only -v --volume --mount --tmpfs --device --cap-add --cap-drop --privileged --security-opt --userns --ulimit --sysctl --shm-size --oom-score-adj --network --network-alias -p --publish -P --publish-all --expose --pid --ipc --pod --pod-init --log-opt -m --memory --memory-high --memory-swap --cpus --cpu-weight --cpuset-cpus --cpuset-mems --pids-limit --io-weight --io-max --oom-group --restart --help" ;;
+	"create") echo "--name --cidfile --pull --platform --tls-verify --authfile --quiet -e --env --env-file -w --workdir -u --user -l --label --label-file -h --hostname --entrypoint --stop-signal --stop-timeout --init -i --interactive -t --tty --rm --read-only -v --volume --mount --tmpfs --device --cap-add --cap-drop --privileged --security-opt --userns --ulimit --sysctl --shm-size --oom-score-adj --network --network-alias -p --publish -P --publish-all --expose --pid --ipc --pod --pod-init --log-opt -m --memory --memory-high --memory-swap --cpus --cpu-weight --cpuset-cpus --cpuset-mems --pids-limit --io-weight --io-max --oom-group --restart --help" ;;
 	"start") echo "-a --attach -i --interactive --detach-keys --sig-proxy --help" ;;
 	"stop") echo "-t --time --help" ;;
 	"restart") echo "-t --time --help" ;;
@@ -156,7 +156,7 @@ _berth_flags() {
 	"image prune") echo "-a --all -f --force --filter --format --help" ;;
 	"image verify") echo "--quick -q --quiet --format --help" ;;
 	"image rm") echo "-f --force --help" ;;
-	"network create") echo "-d --driver -o --opt --subnet --gateway --dns --dns-search --mtu --internal --shared -l --label --help" ;;
+	"network create") echo "-d --driver -o --opt --subnet --gateway --ip-range --aux-address --dns --dns-search --mtu --internal --shared -l --label --help" ;;
 	"network ls") echo "-f --filter --all-projects --format -q --quiet --no-trunc --help" ;;
 	"network inspect") echo "-f --format --help" ;;
 	"network drivers") echo "--format -q --quiet --no-trunc --help" ;;
@@ -224,6 +224,7 @@ _berth_value() {
 	"run --shm-size") echo "-" ;;
 	"run --oom-score-adj") echo "-" ;;
 	"run --network") echo "network" ;;
+	"run --network-alias") echo "-" ;;
 	"run --publish"|"run -p") echo "-" ;;
 	"run --expose") echo "-" ;;
 	"run --pid") echo "host private" ;;
@@ -269,6 +270,7 @@ _berth_value() {
 	"create --shm-size") echo "-" ;;
 	"create --oom-score-adj") echo "-" ;;
 	"create --network") echo "network" ;;
+	"create --network-alias") echo "-" ;;
 	"create --publish"|"create -p") echo "-" ;;
 	"create --expose") echo "-" ;;
 	"create --pid") echo "host private" ;;
@@ -379,6 +381,8 @@ _berth_value() {
 	"network create --opt"|"network create -o") echo "parent= mode=" ;;
 	"network create --subnet") echo "-" ;;
 	"network create --gateway") echo "-" ;;
+	"network create --ip-range") echo "-" ;;
+	"network create --aux-address") echo "-" ;;
 	"network create --dns") echo "-" ;;
 	"network create --dns-search") echo "-" ;;
 	"network create --mtu") echo "-" ;;

@@ -108,6 +108,15 @@ class Host:
         self.names = 0
         os.makedirs(self.state, exist_ok=True)
         os.makedirs(self.run)
+        self.resolv_conf = os.path.join(self.run, "etc", "resolv.conf")     # whom this host asks for names: nobody answers there
+        os.makedirs(os.path.dirname(self.resolv_conf))
+        with open(self.resolv_conf, "w") as f:
+            f.write("nameserver 127.77.0.1\n")
+        if "--config" not in self.options:
+            settings = os.path.join(self.run, "etc", "berthd.conf")
+            with open(settings, "w") as f:
+                f.write("resolv_conf = %s\n" % self.resolv_conf)
+            self.options += ["--config", settings]
         self.mounts = mounts()
         self.own = set(processes())
 
@@ -264,9 +273,9 @@ class Host:
         return eventually(paused, "%s waits, and for longer" % ref, pause=0.05)
 
     def jobs(self):
-        """The groups of jobs. (That of berth-net is among them, and stays.)"""
+        """The groups of jobs. (Those of berth-net and berth-dns are among them, and stay.)"""
         folder = self.cgroup_dir + "/jobs"
-        return [d for d in os.listdir(folder) if os.path.isdir(folder + "/" + d) and not d.startswith("net.")]
+        return [d for d in os.listdir(folder) if os.path.isdir(folder + "/" + d) and not d.startswith(("net.", "dns."))]
 
     def wait_reader(self):
         """A job reads: whoever follows a log is there."""
@@ -335,13 +344,14 @@ class Host:
         for kind in ("shared", "jobs"):
             folder = os.path.join(self.cgroup_dir, kind)
             left += ["cgroup %s/%s" % (kind, d) for d in os.listdir(folder)
-                     if os.path.isdir(os.path.join(folder, d)) and d not in spares and not d.startswith("net.")]
+                     if os.path.isdir(os.path.join(folder, d)) and d not in spares and not d.startswith(("net.", "dns."))]
         seen = processes()
         others = {pid for pid in self.own if seen.get(pid, ("", 0, ""))[2] == "berthd"}     # another berthd makes its shims as it likes
         strays = {pid: p for pid, p in seen.items() if pid not in self.own and p[1] not in others and pid != self.daemon.pid and not {pid, p[1]} & set(spares.values())      # nor who stands by
                   and not (p[0] == "Z" and p[1] == os.getpid())}      # a tool that a failed test did not wait for
-        nets = [pid for pid, p in strays.items() if p[1] == self.daemon.pid and p[2] == "berth-net"]
-        strays.pop(nets[0] if nets else None, None)     # the one of this berthd lives as long as it
+        for name in ("berth-net", "berth-dns"):     # one of each lives as long as this berthd
+            ours = [pid for pid, p in strays.items() if p[1] == self.daemon.pid and p[2] == name]
+            strays.pop(ours[0] if ours else None, None)
         left += ["process %d (%s) in state %s, parent %d" % (pid, p[2], p[0], p[1]) for pid, p in strays.items()]
         for folder in (self.run + "/shims", self.run + "/exits", self.run + "/staging",
                        self.state + "/containers", self.state + "/volumes", self.state + "/images/tmp", self.state + "/trash"):

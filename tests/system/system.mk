@@ -8,24 +8,30 @@ $(B)/guest: tests/guest.c
 	$(call say,CC,$< (static))
 	$(Q)$(CC) $(GUEST_CFLAGS) -o $@ $<
 
-check-system: $(PROGRAMS) $(B)/guest
+# musl's resolver, as in Alpine's images: other than glibc's it asks all servers at once.
+$(B)/resolve: tests/resolve.c
+	@mkdir -p $(@D)
+	$(call say,CC,$< (musl))
+	$(Q)$(MUSL_CC) -std=gnu17 -D_GNU_SOURCE -Os $(WARN) -static -o $@ $<
+
+check-system: $(PROGRAMS) $(B)/guest $(B)/resolve
 	BERTH_BIN=$(B) BERTH_SLOW=$(SLOW) tests/system/run -q $(if $(T),-k '$(T)')
 
 # The long kill campaign; its record goes to tests/campaigns/. KILLS=n SEED=n
 KILLS ?= 1000
-soak: $(PROGRAMS) $(B)/guest
+soak: $(PROGRAMS) $(B)/guest $(B)/resolve
 	BERTH_BIN=$(B) BERTH_SLOW=$(SLOW) BERTH_KILLS=$(KILLS) $(if $(SEED),BERTH_SEED=$(SEED)) \
 		BERTH_CAMPAIGN=$(CURDIR)/tests/campaigns/$(shell date -u +%Y-%m-%d)-kill.md tests/system/run -q -s -k soak_kills
 
 # Images pulled, run and removed; CYCLES=n
 CYCLES ?= 1000
-soak-images: $(PROGRAMS) $(B)/guest
+soak-images: $(PROGRAMS) $(B)/guest $(B)/resolve
 	BERTH_BIN=$(B) BERTH_SLOW=$(SLOW) BERTH_CYCLES=$(CYCLES) \
 		BERTH_CAMPAIGN=$(CURDIR)/tests/campaigns/$(shell date -u +%Y-%m-%d)-pull.md tests/system/run -q -s -k soak_images
 
 # Power cuts in mid-pull; CUTS=n SEED=n
 CUTS ?= 60
-soak-power: $(PROGRAMS) $(B)/guest
+soak-power: $(PROGRAMS) $(B)/guest $(B)/resolve
 	BERTH_BIN=$(B) BERTH_SLOW=$(SLOW) BERTH_CUTS=$(CUTS) BERTH_CUT_IMAGES=8 $(if $(SEED),BERTH_SEED=$(SEED)) \
 		BERTH_CAMPAIGN=$(CURDIR)/tests/campaigns/$(shell date -u +%Y-%m-%d)-power.md tests/system/run -q -s -k soak_power
 
