@@ -1,4 +1,4 @@
-/* ctl/cmd_network.c - network create, ls, inspect, rm. */
+/* ctl/cmd_network.c - network create, ls, inspect, update, rm. */
 #include "base/own.h"
 #include "ctl/inspect.h"
 #include "ctl/listing.h"
@@ -37,6 +37,59 @@ static int create_run(struct app *app, void *opts, char **operands, unsigned n)
 		puts(a.reply->network_reply->networks[0]->meta->uuid);
 	ask_fini(&a);
 	return status;
+}
+
+/* ---------------------------------------------------------------- update */
+
+struct update_opts {
+	struct strings dns, dns_search;
+};
+
+static const struct flag update_flags[] = {
+	{0, "dns", "ADDRESS", "name server of its containers, in place of those that were; \"\": the host's", flag_list,
+	 offsetof(struct update_opts, dns), .field = "dns"},
+	{0, "dns-search", "DOMAIN",
+	 "where names without a dot are looked for, in place of those that were; \"\": as the host does", flag_list,
+	 offsetof(struct update_opts, dns_search), .field = "dns_search"},
+	{0},
+};
+
+/* The message's own. */
+static char **words_copy(const struct strings *l, size_t *ret_n)
+{
+	char **copy = l->n ? mem_zero(l->n * sizeof *copy) : NULL;
+
+	for (*ret_n = 0; *ret_n < l->n; ++*ret_n)
+		copy[*ret_n] = mem_text(l->v[*ret_n]);
+	return copy;
+}
+
+static void update_fill(void *body, const void *opts)
+{
+	const struct update_opts *o = opts;
+	Berth__NetworkUpdate *m = body;
+
+	m->has_set_dns = m->set_dns = o->dns.n > 0;
+	m->dns = words_copy(&o->dns, &m->n_dns);
+	m->has_set_dns_search = m->set_dns_search = o->dns_search.n > 0;
+	m->dns_search = words_copy(&o->dns_search, &m->n_dns_search);
+}
+
+static int update_run(struct app *app, void *opts, char **operands, unsigned n)
+{
+	const struct update_opts *o = opts;
+
+	if (!o->dns.n && !o->dns_search.n)
+		return app_usage(app, "--dns or --dns-search is missing: nothing else of a network can be changed");
+	return app_each(app, BERTH__ENVELOPE__BODY_NETWORK_UPDATE, update_fill, opts, operands, n);
+}
+
+static void update_fini(void *opts)
+{
+	struct update_opts *o = opts;
+
+	strings_fini(&o->dns);
+	strings_fini(&o->dns_search);
 }
 
 /* ---------------------------------------------------------------- ls, inspect, rm */
@@ -190,6 +243,15 @@ const struct command cmd_network_inspect = {
 	.max = MANY,
 	.complete = "network",
 	.run = inspect_network,
+};
+const struct command cmd_network_update = {
+	.flags = {{update_flags, 0}},
+	.opts_size = sizeof(struct update_opts),
+	.fini = update_fini,
+	.min = 1,
+	.max = MANY,
+	.complete = "network",
+	.run = update_run,
 };
 const struct command cmd_network_rm = {
 	.min = 1,

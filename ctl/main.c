@@ -92,6 +92,8 @@ const struct entry entries[] = {
 	{"network ls", NETWORK, "[FLAGS]", "list networks", &cmd_network_ls, "network list"},
 	{"network inspect", NETWORK, "[FLAGS] NETWORK...", "all about networks, as JSON", &cmd_network_inspect},
 	{"network drivers", NETWORK, "[FLAGS]", "what each driver can enforce", &cmd_network_drivers},
+	{"network update", NETWORK, "[FLAGS] NETWORK...", "change whom their containers ask for names",
+	 &cmd_network_update},
 	{"network rm", NETWORK, "NETWORK...", "remove networks that nobody uses", &cmd_network_rm, "network remove"},
 
 	{"security-group create", NETWORK, "[FLAGS] NAME", "create a security group: a list of what may pass",

@@ -57,11 +57,7 @@ static const struct {
 	const char *key;
 	int (*set)(Berth__NetworkAsk *ask, char *value, struct err *e);
 } keys[] = {
-	{"ip", add_address},
-	{"ip6", add_address},
-	{"sg", add_group},
-	{"spoof", set_spoof},
-	{"alias", add_alias},
+	{"ip", add_address}, {"ip6", add_address}, {"sg", add_group}, {"spoof", set_spoof}, {"alias", add_alias},
 };
 
 static int key_set(Berth__NetworkAsk *ask, const char *word, const char *text, struct err *e)
@@ -72,7 +68,8 @@ static int key_set(Berth__NetworkAsk *ask, const char *word, const char *text, s
 	for (size_t i = 0; word[len] && i < ARRAY_SIZE(keys); i++)
 		if (len == strlen(keys[i].key) && !memcmp(word, keys[i].key, len))
 			return keys[i].set(ask, mem_text(word + len + 1), e);
-	return err_set(e, EINVAL, "flag", "\"%s\" is not NETWORK[:KEY=VALUE,...] with ip, ip6, alias, sg or spoof", text);
+	return err_set(e, EINVAL, "flag", "\"%s\" is not NETWORK[:KEY=VALUE,...] with ip, ip6, alias, sg or spoof",
+		       text);
 }
 
 int network_from_text(Berth__NetworkAsk *ask, const char *text, struct err *e)

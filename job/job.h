@@ -36,7 +36,7 @@ verb_fn verb_import, verb_pull, verb_push, verb_export, verb_commit, verb_sweep,
 verb_fn verb_import, verb_pull, verb_push, verb_export, verb_commit, verb_diff, verb_sweep, verb_fill, verb_logs,
 	verb_top, verb_rmtree, verb_limits, verb_probe;
 verb_fn verb_history;
-verb_fn verb_copy, verb_pack, verb_unpack;
+verb_fn verb_copy, verb_files, verb_pack, verb_unpack;
 verb_fn verb_volume_make, verb_volume_mount, verb_volume_unmount, verb_volume_grow, verb_volume_usage;
 verb_fn verb_history, verb_verify, verb_usage;
 

@@ -42,6 +42,7 @@ static const struct verb {
 	{"copy",
 	 "mknod=0|1 [pid=N group=PATH userns=0|1], fd 4 = sealed memfd with the request, 5 = archive, last = plan", 1,
 	 4, verb_copy},
+	{"files", "pid=N group=PATH userns=0|1, fd 4 = sealed memfd with a plan of small files", 3, 3, verb_files},
 	{"pack", "NAME, fd 4 = what, fd 5 = archive", 1, 1, verb_pack},
 	{"unpack", "NAME [owners=0|1], fd 4 = folder, fd 5 = archive", 1, 2, verb_unpack},
 	{"logs", "FOLDER [KEY=VALUE]..., fd 4 = where to write, fd 5 = closed when no more will come", 1, 16,

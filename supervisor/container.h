@@ -80,6 +80,8 @@ struct container {
 	struct table_node node;	     /* supervisor.containers */
 	struct list step;	     /* supervisor.steps */
 	struct list dirty;	     /* supervisor.dirty */
+	struct list files_stale;     /* supervisor.files_stale */
+	struct refresh *refresh;     /* of its /etc/hosts …; files.c's */
 	struct list in_pod;	     /* pod.containers, in order of creation */
 	struct container *next_name; /* same bucket of supervisor.names */
 	struct supervisor *sv;

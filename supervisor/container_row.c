@@ -10,6 +10,7 @@
 #include "supervisor/audit.h"
 #include "supervisor/copy.h"
 #include "supervisor/exec.h"
+#include "supervisor/files.h"
 #include "supervisor/fill.h"
 #include "supervisor/logs.h"
 #include "supervisor/names.h"
@@ -60,6 +61,7 @@ int container_new(struct supervisor *sv, Berth__Container *obj, struct container
 	c->exit = (Shim__ExitRecord)SHIM__EXIT_RECORD__INIT;
 	list_init(&c->step);
 	list_init(&c->dirty);
+	list_init(&c->files_stale);
 	list_init(&c->in_pod);
 	list_init(&c->waiters);
 	list_init(&c->image.link);
@@ -106,6 +108,7 @@ void container_free(struct container *c)
 
 	timer_del(&c->timer);
 	copies_forget(c, "the container is gone");
+	files_forget(c);
 	exec_forget(c);
 	fill_forget(c);
 	rebuild_forget(c);

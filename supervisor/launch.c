@@ -212,10 +212,20 @@ void launch_facts_of_host(struct supervisor *sv, const Berth__Container *obj, st
 	f->apparmor = facts_apparmor(sv, obj->spec->security);
 }
 
+static void facts_network(struct container *c, struct arena *a, struct plan_facts *f)
+{
+	const struct net_holder *net = container_net(c);
+
+	f->pod = c->pod->obj->implicit ? NULL : c->pod->obj->spec;
+	f->hostname = facts_hostname(c, a);
+	f->leases = net_stored_of(net).leases;
+	f->n_leases = net_stored_of(net).n_leases;
+	f->resolv_conf = resolv_conf(net, a);
+}
+
 int launch_facts(struct container *c, struct arena *a, struct plan_facts *f, struct err *e)
 {
 	struct supervisor *sv = c->sv;
-	const struct net_holder *net = container_net(c);
 	char path[160], leaf[32];
 	int r;
 
@@ -226,12 +236,8 @@ int launch_facts(struct container *c, struct arena *a, struct plan_facts *f, str
 	f->log_dir = arena_path(c, a, "logs");
 	path_exit(sv, c->node.uuid, path, sizeof path);
 	f->exit_record = arena_strdup(a, path);
-	f->hostname = facts_hostname(c, a);
-	f->leases = net_stored_of(net).leases;
-	f->n_leases = net_stored_of(net).n_leases;
-	f->resolv_conf = resolv_conf(net, a);
+	facts_network(c, a, f);
 	f->caps = caps_of(c->obj->spec->security);
-	f->pod = c->pod->obj->implicit ? NULL : c->pod->obj->spec;
 	f->userns_count = c->obj->userns_first_id ? sv->cfg.userns_per : 0;
 	r = facts_layers(c, a, f);
 	if (!r)
@@ -422,6 +428,23 @@ int launch_view(struct container *c, int *ret_fd, struct err *e)
 		err_set(e, ENOMEM, "plan", "no memory for the plan");
 	if (!r)
 		r = launch_pack(&plan->base, "berth-view", ret_fd, e);
+	arena_fini(&a);
+	return r;
+}
+
+int launch_files(struct container *c, int *ret_fd, struct err *e)
+{
+	struct arena a = ARENA_INIT;
+	struct plan_facts f = {.obj = c->obj};
+	Shim__LaunchPlan *plan;
+	int r;
+
+	facts_network(c, &a, &f);
+	r = plan_make_files(&f, &a, &plan);
+	if (r == 0)
+		r = launch_pack(&plan->base, "berth-files", ret_fd, e);
+	else
+		err_set(e, ENOMEM, "plan", "no memory for the plan");
 	arena_fini(&a);
 	return r;
 }

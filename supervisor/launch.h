@@ -20,6 +20,8 @@ int launch_facts(struct container *c, struct arena *a, struct plan_facts *f, str
 /* Of a container in no pod. */
 /* The first twelve digits of a uuid. */
 char *uuid_short(const char *uuid, struct arena *a);
+/* Of its small files those that change with its networks, as they are to be, in a sealed memfd. */
+int launch_files(struct container *c, int *ret_fd, struct err *e);
 const char *launch_hostname(const Berth__ContainerSpec *spec, const char *uuid, struct arena *a);
 /* The folders of an image's layers, topmost first, which is the order of an overlay, and one more: the mount points below all.
  * NULL and a->failed: no memory. */

@@ -19,6 +19,8 @@
 #include <sys/random.h>
 
 #define DEFAULT_NETWORK "default"
+#define DNS_SERVERS	3u
+#define DNS_DOMAINS	6u
 
 /* ---------------------------------------------------------------- the object */
 
@@ -39,6 +41,38 @@ static int pool_check(unsigned i, const struct subnet *subnet, const Berth__Subn
 			return err_set(e, EINVAL, field, "'%.60s' is not a usable address of %s", s->reserved[k],
 				       s->cidr);
 	}
+	return 0;
+}
+
+static bool is_domain(const char *text)
+{
+	size_t len = strlen(text);
+
+	return len && len < 254 &&
+	       text[strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_")] == 0 &&
+	       text[0] != '.' && text[0] != '-' && !strstr(text, "..");
+}
+
+/* As the resolver of a libc takes them from resolv.conf, of which they are a line. */
+int network_check_dns(const Berth__Network *obj, struct err *e)
+{
+	struct address a;
+	char field[48];
+
+	if (obj->n_dns > DNS_SERVERS)
+		return err_set(e, EINVAL, "spec.dns", "at most %u are asked", DNS_SERVERS);
+	if (obj->n_dns_search > DNS_DOMAINS)
+		return err_set(e, EINVAL, "spec.dns_search", "at most %u domains", DNS_DOMAINS);
+	for (unsigned i = 0; i < obj->n_dns; i++)
+		if (address_parse(obj->dns[i], &a) < 0) {
+			snprintf(field, sizeof field, "spec.dns[%u]", i);
+			return err_set(e, EINVAL, field, "'%.60s' is not an IP address", obj->dns[i]);
+		}
+	for (unsigned i = 0; i < obj->n_dns_search; i++)
+		if (!is_domain(obj->dns_search[i])) {
+			snprintf(field, sizeof field, "spec.dns_search[%u]", i);
+			return err_set(e, EINVAL, field, "'%.60s' is not a domain", obj->dns_search[i]);
+		}
 	return 0;
 }
 
@@ -63,11 +97,8 @@ int network_check(struct supervisor *sv, Berth__Network *obj, struct err *e)
 		return err_set(e, EINVAL, "spec.subnets", "a network has one subnet, or one of each family");
 	if (obj->has_mtu && obj->mtu && (obj->mtu < 1280 || obj->mtu > 65535))
 		return err_set(e, ERANGE, "spec.mtu", "must be 1280 to 65535");
-	for (size_t i = 0; i < obj->n_dns; i++)
-		if (address_parse(obj->dns[i], &gateway) < 0) {
-			snprintf(field, sizeof field, "spec.dns[%zu]", i);
-			return err_set(e, EINVAL, field, "'%.60s' is not an IP address", obj->dns[i]);
-		}
+	if (network_check_dns(obj, e) < 0)
+		return -e->code;
 	for (size_t i = 0; i < obj->n_subnets; i++) {
 		Berth__Subnet *s = obj->subnets[i];
 

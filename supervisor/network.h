@@ -30,7 +30,8 @@ struct network {
 	unsigned n_subnets;
 	bool stored;
 	bool removing;
-	bool trying; /* whether it can be made: it is nobody's yet */
+	bool trying;   /* whether it can be made: it is nobody's yet */
+	bool updating; /* its next row is on its way */
 	struct parked creation;
 };
 
@@ -73,5 +74,6 @@ Net__Nic *network_nic(const struct network *n, struct arena *a);
 /* Takes obj (its meta complete), checked. Queues its row. */
 int network_new(struct supervisor *sv, Berth__Network *obj, struct network **ret, struct err *e);
 void network_free(struct supervisor *sv, struct network *n);
+int network_check_dns(const Berth__Network *obj, struct err *e);
 /* What may be chosen of it: completed, or refused. e->step: the field. */
 int network_check(struct supervisor *sv, Berth__Network *obj, struct err *e);

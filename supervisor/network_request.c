@@ -11,6 +11,7 @@
 #include "supervisor/net_holder.h"
 #include "supervisor/netd.h"
 #include "supervisor/network.h"
+#include "supervisor/network_asked.h"
 #include "supervisor/network_fixed.h"
 #include "supervisor/request.h"
 #include "supervisor/set.h"
@@ -21,7 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void reply_networks(struct supervisor *sv, struct parked p, Berth__Network **networks, size_t n)
+void network_reply(struct supervisor *sv, struct parked p, Berth__Network **networks, size_t n)
 {
 	Berth__Envelope env = BERTH__ENVELOPE__INIT;
 	Berth__NetworkReply body = BERTH__NETWORK_REPLY__INIT;
@@ -33,7 +34,7 @@ static void reply_networks(struct supervisor *sv, struct parked p, Berth__Networ
 	reply(sv, p, &env, NULL, 0);
 }
 
-static struct network *request_network(struct request *rq, const char *name)
+struct network *request_network(struct request *rq, const char *name)
 {
 	struct err e;
 	struct network *n = network_find(rq->sv, &rq->who, name ? name : "", &e);
@@ -75,7 +76,7 @@ static void on_stored(void *arg, int result)
 	}
 	n->stored = true;
 	watch_publish(sv, "network", "create", n->obj->meta, NULL, NULL);
-	reply_networks(sv, p, &n->obj, 1);
+	network_reply(sv, p, &n->obj, 1);
 }
 
 /* One that does not run hears of it when it is started. */
@@ -285,7 +286,7 @@ void on_network_list(struct request *rq)
 		if (network_fixed_sees(&rq->who, network_fixed_at(i)) &&
 		    filters_fit(filters, ARRAY_SIZE(filters), ask->filters, ask->n_filters, NULL, network_fixed_at(i)))
 			list[k++] = network_fixed_at(i);
-	reply_networks(sv, rq->parked, list, k);
+	network_reply(sv, rq->parked, list, k);
 }
 
 void on_network_inspect(struct request *rq)
@@ -298,7 +299,7 @@ void on_network_inspect(struct request *rq)
 	struct net_holder *h;
 
 	if (fixed)
-		reply_networks(sv, rq->parked, &fixed, 1);
+		network_reply(sv, rq->parked, &fixed, 1);
 	if (!n)
 		return;
 	if (!users) {
@@ -311,7 +312,7 @@ void on_network_inspect(struct request *rq)
 	list_each (h, &sv->net_holders, link)
 		if (network_has(n, h) && principal_sees(&rq->who, net_stored_of(h).meta))
 			users[view.n_used_by++] = net_stored_of(h).meta->uuid;
-	reply_networks(sv, rq->parked, &one, 1);
+	network_reply(sv, rq->parked, &one, 1);
 }
 
 /* ---------------------------------------------------------------- remove */

@@ -5,6 +5,7 @@
  * must come last because they take away what the steps before them need. */
 #include "supervisor/plan.h"
 
+#include "base/kept.h"
 #include "base/own.h"
 #include "base/str.h"
 #include "supervisor/shimlink.h"
@@ -479,27 +480,38 @@ static const char *own_names(struct builder *b, const char *hostname)
 	return n && text ? text : arena_printf(b->a, "127.0.1.1\t%s\n", hostname);
 }
 
+/* One that is written again while the container runs, as long as nobody has edited it. */
+static void add_kept(struct builder *b, const char *path, const char *body)
+{
+	char line[KEPT_LINE];
+
+	if (!body || mounted_by_person(b->f, path))
+		return;
+	kept_line(body, strlen(body), line);
+	add_file(b, path, b->f->n_leases ? arena_printf(b->a, "%s%s", line, body) : arena_strdup(b->a, body));
+}
+
+static void add_network_files(struct builder *b)
+{
+	add_kept(b, "/etc/hosts",
+		 arena_printf(b->a,
+			      "127.0.0.1\tlocalhost\n%s::1\tlocalhost ip6-localhost ip6-loopback\n"
+			      "fe00::0\tip6-localnet\nff00::0\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::"
+			      "2\tip6-allrouters\n",
+			      own_names(b, b->f->hostname)));
+	add_kept(b, "/etc/resolv.conf", b->f->resolv_conf ? b->f->resolv_conf : "# no network: no name server\n");
+}
+
 static void add_files(struct builder *b)
 {
-	const char *hostname = b->f->hostname;
-
 	if (!mounted_by_person(b->f, "/etc/hostname"))
-		add_file(b, "/etc/hostname", arena_printf(b->a, "%s\n", hostname));
+		add_file(b, "/etc/hostname", arena_printf(b->a, "%s\n", b->f->hostname));
 	if (net_is_host(b->f)) {
 		add_host_file(b, "/etc/hosts");
 		add_host_file(b, "/etc/resolv.conf");
-		return;
+	} else {
+		add_network_files(b);
 	}
-	if (!mounted_by_person(b->f, "/etc/hosts"))
-		add_file(b, "/etc/hosts",
-			 arena_printf(b->a,
-				      "127.0.0.1\tlocalhost\n%s::1\tlocalhost ip6-localhost ip6-loopback\n"
-				      "fe00::0\tip6-localnet\nff00::0\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::"
-				      "2\tip6-allrouters\n",
-				      own_names(b, hostname)));
-	if (!mounted_by_person(b->f, "/etc/resolv.conf"))
-		add_file(b, "/etc/resolv.conf",
-			 arena_strdup(b->a, b->f->resolv_conf ? b->f->resolv_conf : "# no network: no name server\n"));
 }
 
 /* A new network namespace has the host's defaults of long ago: ports below 1024 for root only, no ping for users. */
@@ -778,6 +790,20 @@ int plan_make_ahead(const struct plan_facts *f, struct arena *a, Shim__PreparePl
 	p->has_net = p->net = p->has_log = p->log = 1;
 	p->staging_dir = (char *)f->staging_dir;
 	*ret = p;
+	return a->failed ? -ENOMEM : 0;
+}
+
+int plan_make_files(const struct plan_facts *f, struct arena *a, Shim__LaunchPlan **ret)
+{
+	struct builder b = {.a = a, .f = f, .plan = arena_alloc(a, sizeof *b.plan), .max_steps = 2};
+
+	if (!b.plan)
+		return -ENOMEM;
+	shim__launch_plan__init(b.plan);
+	b.plan->steps = arena_alloc(a, b.max_steps * sizeof *b.plan->steps);
+	if (b.plan->steps && !net_is_host(f))
+		add_network_files(&b);
+	*ret = b.plan;
 	return a->failed ? -ENOMEM : 0;
 }
 

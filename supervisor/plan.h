@@ -59,6 +59,8 @@ bool plan_can_begin(const Berth__ContainerSpec *spec);
 /* What of a launch comes before its user, his rights and his program, and nothing that is its alone: as its bytes are the same, so is
  * what they make. NULL: no memory. */
 Shim__LaunchPlan *plan_beginning(const Shim__LaunchPlan *whole, struct arena *a);
+/* Of its small files those that change with its networks. Of f obj, pod, hostname, leases and resolv_conf need to be there. */
+int plan_make_files(const struct plan_facts *f, struct arena *a, Shim__LaunchPlan **ret);
 /* What of it is files: the rootfs and the person's mounts, with the ids that they are seen through. */
 int plan_make_view(const struct plan_facts *f, struct arena *a, Shim__LaunchPlan **ret);
 /* The plan of a pod's holder. */

@@ -95,6 +95,7 @@ static const struct request_row rows[] = {
 	CASE(NETWORK_LIST) = {MEMBER, LOOKS(on_network_list)},
 	CASE(NETWORK_INSPECT) = {MEMBER, LOOKS(on_network_inspect)},
 	CASE(NETWORK_DRIVERS) = {MEMBER, LOOKS(on_network_drivers)},
+	CASE(NETWORK_UPDATE) = {CHANGES(on_network_update, "update", 120)},
 	CASE(NETWORK_REMOVE) = {ENDS(on_network_remove, "remove"), .deadline_ms = SECONDS(120)},
 
 	CASE(SECURITY_GROUP_CREATE) = {MEMBER, CHANGES(on_security_group_create, "create", 120)},

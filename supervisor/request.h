@@ -53,7 +53,8 @@ request_fn on_image_import, on_image_pull, on_image_push, on_image_export, on_im
 	on_image_remove;
 request_fn on_security_group_create, on_security_group_list, on_security_group_inspect, on_security_group_remove,
 	on_security_group_rule_add, on_security_group_rule_remove, on_security_group_attach;
-request_fn on_network_create, on_network_list, on_network_inspect, on_network_remove, on_network_drivers;
+request_fn on_network_create, on_network_list, on_network_inspect, on_network_remove, on_network_update,
+	on_network_drivers;
 request_fn on_volume_create, on_volume_list, on_volume_inspect, on_volume_remove, on_volume_update, on_volume_prune;
 request_fn on_image_tag, on_image_history, on_image_prune, on_image_verify, on_disk_usage;
 request_fn on_info, on_check, on_upgrade, on_shutdown;

@@ -10,6 +10,7 @@
 #include "base/own.h"
 #include "proto/dns.h"
 #include "supervisor/dnsd.h"
+#include "supervisor/files.h"
 #include "supervisor/network.h"
 
 #include <errno.h>
@@ -103,18 +104,26 @@ static void both_watch(struct resolv *rv)
 		folder_watch(rv, real);
 }
 
+static bool asks_us(const struct net_holder *h);
+
 static void on_settled(struct timer *t)
 {
 	struct resolv *rv = container_of(t, struct resolv, settle);
+	struct net_holder *h;
 	struct facts now;
+	bool others;
 
 	both_watch(rv);
 	facts_read(rv->sv->cfg.resolv_conf, &now);
 	if (!memcmp(&now, &rv->facts, sizeof now))
 		return;
+	others = strcmp(now.search, rv->facts.search) || strcmp(now.options, rv->facts.options);
 	rv->facts = now;
 	log_info("the host asks %u name servers as %s says now", now.n_servers, rv->sv->cfg.resolv_conf);
 	dnsd_servers(rv->sv);
+	list_each (h, &rv->sv->net_holders, link)
+		if (h->ready && (others || !asks_us(h)))
+			files_changed(h);
 }
 
 static void on_change(struct source *s, uint32_t events)
@@ -203,6 +212,20 @@ static const char *search_of(const struct net_holder *h, struct arena *a)
 		outside |= n && !n->obj->internal;
 	}
 	return outside && host->search[0] ? arena_printf(a, " %s", host->search) : "";
+}
+
+/* Of any of his networks: the servers that the host asks stand in no file of his then. */
+static bool asks_us(const struct net_holder *h)
+{
+	const struct net_stored stored = net_stored_of(h);
+
+	for (size_t i = 0; i < stored.n_leases; i++) {
+		const struct network *n = network_of(h, stored.leases[i]);
+
+		if (n && n->n_subnets && network_has_dns(n))
+			return true;
+	}
+	return false;
 }
 
 /* Where berth-dns cannot be asked: the servers themselves, but for those that are none from inside a container. */

@@ -322,6 +322,7 @@ static void supervisor_init(struct supervisor *sv)
 	list_init(&sv->steps);
 	list_init(&sv->children);
 	list_init(&sv->dirty);
+	list_init(&sv->files_stale);
 	list_init(&sv->waiters);
 	list_init(&sv->strangers);
 	list_init(&sv->shutdown_askers);
@@ -344,30 +345,10 @@ int supervisor_open(struct supervisor *sv, int listen_fd, struct err *e)
 {
 	/* In this order: what stands below uses what stands above. */
 	static int (*const steps[])(struct supervisor *, struct err *) = {
-		open_loop,
-		open_signals,
-		open_boot_id,
-		open_folders,
-		open_mount_points,
-		open_cgroups,
-		open_shim_image,
-		open_apparmor,
-		open_tables,
-		open_state,
-		open_logs,
-		jobs_open,
-		tokens_open,
-		image_load,
-		volume_load,
-		resolv_open,
-		networks_open,
-		security_groups_open,
-		netd_open,
-		dnsd_open,
-		pod_load,
-		container_load,
-		recover_run,
-		spares_open,
+		open_loop,	 open_signals,	open_boot_id, open_folders,   open_mount_points, open_cgroups,
+		open_shim_image, open_apparmor, open_tables,  open_state,     open_logs,	 jobs_open,
+		tokens_open,	 image_load,	volume_load,  resolv_open,    networks_open,	 security_groups_open,
+		netd_open,	 dnsd_open,	pod_load,     container_load, recover_run,	 spares_open,
 	};
 
 	supervisor_init(sv);

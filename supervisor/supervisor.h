@@ -87,6 +87,8 @@ struct supervisor {
 	struct netd *netd;	 /* supervisor/netd.h: berth-net */
 	struct list net_holders; /* of struct net_holder.link: who has interfaces, or could */
 	struct dnsd *dnsd;	 /* supervisor/dnsd.h: berth-dns */
+	struct list files_stale; /* of struct container.files_stale: to be written again, files.c */
+	unsigned files_running;
 	struct imports *imports; /* supervisor/image.h: imports and sweeps under way */
 	/* of struct container.step: containers with posted events, looked at when the turn ends */
 	struct list steps;

@@ -8,7 +8,7 @@ _berth_commands() {
 	"image") echo "import export ls inspect tag history prune verify rm " ;;
 	"image") echo "import export ls inspect tag history prune verify rm " ;;
 	"image") echo "import export ls inspect tag history prune verify rm " ;;
-	"network") echo "create ls inspect drivers rm " ;;
+	"network") echo "create ls inspect drivers update rm " ;;
 	"security-group") echo "create ls inspect rm rule-add rule-ls rule-rm set " ;;
 	"volume") echo "create ls inspect update rm prune " ;;
 	"token") echo "create ls revoke check " ;;
@@ -73,6 +73,7 @@ _berth_resolve() {
 	"network ls"|"network list") echo "network ls" ;;
 	"network inspect") echo "network inspect" ;;
 	"network drivers") echo "network drivers" ;;
+	"network update") echo "network update" ;;
 	"network rm"|"network remove") echo "network rm" ;;
 	security-group) echo security-group ;;
 	"security-group create"|"sg create") echo "security-group create" ;;
@@ -160,6 +161,7 @@ _berth_flags() {
 	"network ls") echo "-f --filter --all-projects --format -q --quiet --no-trunc --help" ;;
 	"network inspect") echo "-f --format --help" ;;
 	"network drivers") echo "--format -q --quiet --no-trunc --help" ;;
+	"network update") echo "--dns --dns-search --help" ;;
 	"network rm") echo "--help" ;;
 	"security-group create") echo "-d --description -l --label --empty --help" ;;
 	"security-group ls") echo "-f --filter --all-projects --format -q --quiet --no-trunc --help" ;;
@@ -391,6 +393,8 @@ _berth_value() {
 	"network ls --format") echo "json table" ;;
 	"network inspect --format"|"network inspect -f") echo "json" ;;
 	"network drivers --format") echo "json table" ;;
+	"network update --dns") echo "-" ;;
+	"network update --dns-search") echo "-" ;;
 	"security-group create --description"|"security-group create -d") echo "-" ;;
 	"security-group create --label"|"security-group create -l") echo "-" ;;
 	"security-group ls --filter"|"security-group ls -f") echo "name= label=" ;;
@@ -466,6 +470,7 @@ _berth_operand() {
 	"image verify") echo "image" ;;
 	"image rm") echo "image" ;;
 	"network inspect") echo "network" ;;
+	"network update") echo "network" ;;
 	"network rm") echo "network" ;;
 	"security-group inspect") echo "security-group" ;;
 	"security-group rm") echo "security-group" ;;

@@ -323,6 +323,13 @@ def test_what_is_no_question_does_no_harm(host, image, data, code):
 
 # ---------------------------------------------------------------- resolv.conf
 
+def kept(host, who, path="/etc/resolv.conf"):
+    """What it says, behind the line by which berth knows it again."""
+    first, _, rest = host.berth("exec", who, "cat", path).out.partition("\n")
+    assert first.startswith("# kept by berth until somebody edits it: "), first
+    return rest
+
+
 @pytest.fixture
 def resolv(host):
     """The host's resolv.conf, put back afterwards."""
@@ -348,7 +355,7 @@ def test_resolv_conf_names_the_gateways_and_what_the_host_asks_is_followed(host,
         new.rename(resolv)
         eventually(lambda: asked(one) and not asked(two), "whom the host asks is asked")
         b, _ = node(host)
-        assert host.berth("exec", b, "cat", "/etc/resolv.conf").out == "search berth.internal corp.example\nnameserver 10.209.0.1\noptions edns0\n"
+        assert kept(host, b) == "search berth.internal corp.example\nnameserver 10.209.0.1\noptions edns0\n"
         other = real.with_suffix(".new")            # where the link leads is replaced
         other.write_text("nameserver 127.77.0.54\n")
         other.rename(real)
@@ -361,6 +368,68 @@ def test_resolv_conf_names_the_gateways_and_what_the_host_asks_is_followed(host,
     finally:
         one.end()
         two.end()
+
+
+def test_a_networks_servers_are_changed_for_those_that_run_and_files_that_were_edited_stay(host, image, upstream):
+    host.berth("network", "create", "--subnet", "10.86.0.0/24", "out")
+    a, _ = run(host, image, network="out")
+    b, _ = run(host, image, network="out")
+    c, _ = run(host, image, None, "--userns", "auto", network="out")
+    host.berth("exec", b, "sh", "-c", "echo '# mine' >> /etc/resolv.conf")
+    edited = host.berth("exec", b, "cat", "/etc/resolv.conf").out
+    assert finds(host, a, "www.example.org") == []
+    host.berth("network", "update", "--dns", upstream.address, "--dns-search", "example.org", "out")
+    assert finds(host, a, "www.example.org") == ["192.0.2.80"]      # at once
+    for who in (a, c):
+        eventually(lambda: kept(host, who) == "search berth.internal example.org\nnameserver 10.86.0.1\n", "its domains too")
+    assert finds(host, a, "www") == ["192.0.2.80"] and finds(host, c, "www") == ["192.0.2.80"]
+    host.restart()
+    assert host.berth("network", "inspect", "out").json()[0]["dns"] == [upstream.address]
+    host.berth("network", "update", "--dns-search", "", "--dns", "", "out")
+    eventually(lambda: kept(host, a) == "search berth.internal\nnameserver 10.86.0.1\n", "as it was")
+    assert host.berth("exec", b, "cat", "/etc/resolv.conf").out == edited
+    for flags, text in ((("--dns", "one"), "'one' is not an IP address"), (("--dns-search", "a b"), "'a b' is not a domain"),
+                        (("--dns", "::1") * 4, "at most 3"), ((), "--dns or --dns-search is missing")):
+        host.refused("network", "update", *flags, "out", text=text, code=None)
+    assert host.berth("network", "inspect", "out").json()[0]["dns"] == []
+
+
+# ---------------------------------------------------------------- which addresses
+
+def test_addresses_come_from_the_range_and_not_from_what_is_somebody_elses(host):
+    host.berth("network", "create", "--subnet", "10.88.0.0/24", "--gateway", "10.88.0.254", "--ip-range", "10.88.0.4/30", "--aux-address", "router=10.88.0.5",
+               "--subnet", "fd00:88::/64", "--ip-range", "fd00:88::100/126", "lab")
+    got = [node(host, network="lab")[1][0]["addresses"] for _ in range(3)]
+    assert [x[0] for x in got] == ["10.88.0.4", "10.88.0.6", "10.88.0.7"]
+    assert [x[1] for x in got] == ["fd00:88::100", "fd00:88::101", "fd00:88::102"]
+    host.refused("run", "--network", "lab", "busybox", "true", text="every address of 10.88.0.4/30 of network lab is taken", code=125)
+    _, lease = node(host, network="lab:ip=10.88.0.80,ip6=fd00:88::80")     # by name, and outside of the range
+    assert lease[0]["addresses"] == ["10.88.0.80", "fd00:88::80"]
+    host.refused("run", "--network", "lab:ip=10.88.0.5", "busybox", "true", text="10.88.0.5 is kept for somebody else", code=125)
+    for flags, text in ((("--ip-range", "10.90.0.0/24"), "does not lie inside"), (("--ip-range", "fd00::/126"), "does not lie inside"),
+                        (("--ip-range", "10.89.0.1/30"), "bits behind"), (("--aux-address", "10.89.0.0"), "not a usable address"),
+                        (("--aux-address", "x=y"), "not a usable address")):
+        host.refused("network", "create", "--subnet", "10.89.0.0/24", *flags, "bad", text=text, code=2)
+    host.refused("network", "create", "--ip-range", "10.89.0.0/28", "--subnet", "10.89.0.0/24", "bad", text="behind the --subnet", code=2)
+
+
+@pytest.mark.native
+def test_kill_9_of_berthd_during_creates_at_once_gives_no_address_twice_and_loses_none(host):
+    host.berth("network", "create", "--subnet", "10.88.0.0/26", "--subnet", "fd00:88::/64", "small")
+    ended = []
+    for round in range(3):
+        tools = [host.popen("create", "--network", "small", "busybox", "true") for _ in range(12)]
+        eventually(lambda: len(host.list()) > 12 * round, "some are made")
+        host.restart()
+        ended += [p.communicate(timeout=60 * SLOW)[0] or p.returncode for p in tools]
+    leases = [x["networks"][0]["addresses"] for x in map(lambda c: host.inspect(c["meta"]["uuid"]), host.list())]
+    for family in (0, 1):
+        assert len({x[family] for x in leases}) == len(leases)
+    assert len(leases) >= len([x for x in ended if isinstance(x, bytes)])       # who was answered has one
+    for c in host.list():
+        host.berth("rm", "-f", c["meta"]["uuid"])
+    got = [node(host, network="small")[1][0]["addresses"][0] for _ in range(3)]     # what they had is free again
+    assert len(set(got)) == 3
 
 
 # ---------------------------------------------------------------- faults

@@ -316,6 +316,7 @@ TABLE = {
     "network_create": denied({"name": "x", "spec": {"subnets": [{"cidr": "10.83.0.0/24"}]}}),
     "network_list": shared_networks,
     "network_inspect": network_of_another,
+    "network_update": denied({"name": "default", "set_dns": True}),
     "network_remove": denied({"name": "default"}),
     "network_drivers": drivers,
     "security_group_create": groups_of_its_own,
