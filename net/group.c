@@ -107,6 +107,9 @@ static void sets_text(struct buf *b, uint32_t key)
 void group_sets_text(struct buf *b, const Net__Group *g)
 {
 	sets_text(b, g->key);
+	for (size_t i = 0; i < g->n_rules; i++)
+		if (g->rules[i]->remote_group && g->rules[i]->remote_group != g->key)
+			sets_text(b, g->rules[i]->remote_group);
 }
 
 void group_rules_text(struct buf *b, const Net__Group *g)

@@ -12,7 +12,8 @@
 #define GROUPS_OF_A_PORT 16u
 
 bool group_is_sound(const Net__Group *g, struct err *e);
-void group_sets_text(struct buf *b, const Net__Group *g);  /* before the rules of any: they name each other's sets */
+/* Its set and those that its rules name, before the rules of any: a group that nobody is in is only named. */
+void group_sets_text(struct buf *b, const Net__Group *g);
 void group_rules_text(struct buf *b, const Net__Group *g); /* instead of those that are there */
 void group_gone_text(struct buf *b, uint32_t key);	   /* of no policy and no rule any more */
 

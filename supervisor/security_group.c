@@ -126,7 +126,6 @@ static struct security_group *group_named(struct supervisor *sv, const char *pro
 static struct security_group *default_make(struct supervisor *sv, const char *project)
 {
 	struct security_group *g = security_group_new(sv, project, "berthd", SECURITY_GROUP_DEFAULT, false);
-	struct err e;
 
 	if (!g || first_rule(g, BERTH__SECURITY_GROUP_RULE__DIRECTION__INGRESS, g->node.uuid) < 0) {
 		if (g)
@@ -138,8 +137,6 @@ static struct security_group *default_make(struct supervisor *sv, const char *pr
 	g->stored = true; /* … or will be: nobody waits for it, and it is made again where it is not */
 	if (store_put(sv->store, STORE_SECURITY_GROUP, g->obj->meta, &g->obj->base, true, NULL, NULL) < 0)
 		log_warn("the security group " SECURITY_GROUP_DEFAULT " of project %s is not stored yet", project);
-	if (security_group_tell(g, NULL, NULL, &e) < 0)
-		log_err(&e, "the security group " SECURITY_GROUP_DEFAULT " of project %s", project);
 	return g;
 }
 

@@ -26,6 +26,7 @@ struct security_group {
 	struct supervisor *sv;
 	Berth__SecurityGroup *obj; /* owned */
 	bool stored, removing;
+	bool told; /* the berth-net that runs has it: somebody is in it, or was */
 	struct parked creation;
 };
 
@@ -52,10 +53,10 @@ bool security_group_has(const struct security_group *g, const struct net_holder 
 
 /* ---------------------------------------------------------------- for berth-net (security_state.c) */
 
-/* Its rules as they are now; done may be NULL. Of a berth-net that does not run nothing is asked: it hears of all when it is started. */
+/* Its rules as they are now, to a berth-net that has it; the others hear of it when they need it. done may be NULL. */
 int security_group_tell(struct security_group *g, netd_done *done, void *arg, struct err *e);
 void security_group_gone(struct security_group *g);
-/* All groups, and the policies of all leases. */
+/* The policies of all leases, and the groups in them. */
 void security_groups_state(struct supervisor *sv, Net__State *s, struct arena *a);
 void security_groups_port(struct supervisor *sv, const Berth__Lease *l, Net__Port *p, struct arena *a);
 /* The number that others with these groups have, or a new one; 0: it has none, or there is no memory. */

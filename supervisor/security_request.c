@@ -40,7 +40,6 @@ static void on_created(void *arg, int result)
 	struct security_group *g = arg;
 	struct supervisor *sv = g->sv;
 	struct parked p = g->creation;
-	struct err e;
 
 	g->creation = (struct parked){0};
 	if (result < 0) {
@@ -50,8 +49,6 @@ static void on_created(void *arg, int result)
 		return;
 	}
 	g->stored = true;
-	if (security_group_tell(g, NULL, NULL, &e) < 0)
-		log_err(&e, "security group %s", g->obj->meta->name);
 	watch_publish(sv, "security_group", "create", g->obj->meta, NULL, NULL);
 	reply_groups(sv, p, &g->obj, 1);
 }

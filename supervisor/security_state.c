@@ -58,7 +58,7 @@ int security_group_tell(struct security_group *g, netd_done *done, void *arg, st
 	struct arena a = ARENA_INIT;
 	int r;
 
-	if (!netd_runs(g->sv)) {
+	if (!g->told || !netd_runs(g->sv)) {
 		if (done)
 			done(arg, NULL);
 		return 0;
@@ -164,6 +164,22 @@ uint32_t security_policy_number(struct supervisor *sv, const Berth__Lease *l)
 	return p ? p->key : 0;
 }
 
+/* What there is of a policy's groups, before it. */
+static void groups_tell(struct supervisor *sv, const Berth__Lease *l)
+{
+	struct err e;
+
+	for (size_t i = 0; i < l->n_security_group_uuids; i++) {
+		struct security_group *g = security_group_by_uuid(sv, l->security_group_uuids[i]);
+
+		if (!g || g->told)
+			continue;
+		g->told = true;
+		if (security_group_tell(g, NULL, NULL, &e) < 0)
+			log_err(&e, "security group %s", g->obj->meta->name);
+	}
+}
+
 static Net__Policy *policy_message(struct supervisor *sv, const Berth__Lease *l, struct arena *a)
 {
 	Net__Policy *m = arena_alloc(a, sizeof *m);
@@ -191,6 +207,7 @@ void security_policy_tell(struct supervisor *sv, const Berth__Lease *l)
 		p = policy_add(sv, l->policy, l);
 	if (p && p->told)
 		return;
+	groups_tell(sv, l);
 	body.policy = policy_message(sv, l, &a);
 	m.body_case = NET__NET_MESSAGE__BODY_POLICY_PUT;
 	m.policy_put = &body;
@@ -265,6 +282,18 @@ void security_policies_close(struct supervisor *sv)
 
 /* ---------------------------------------------------------------- everything */
 
+static void groups_add(struct supervisor *sv, Net__State *s, const Berth__Lease *l, struct arena *a)
+{
+	for (size_t i = 0; i < l->n_security_group_uuids; i++) {
+		struct security_group *g = security_group_by_uuid(sv, l->security_group_uuids[i]);
+
+		if (!g || g->told)
+			continue;
+		g->told = true;
+		s->groups[s->n_groups++] = group_message(g, a);
+	}
+}
+
 void security_groups_state(struct supervisor *sv, Net__State *s, struct arena *a)
 {
 	struct table_node *node;
@@ -281,7 +310,7 @@ void security_groups_state(struct supervisor *sv, Net__State *s, struct arena *a
 	if (a->failed)
 		return;
 	list_each (node, &sv->security_groups.all, link)
-		s->groups[s->n_groups++] = group_message(container_of(node, struct security_group, node), a);
+		container_of(node, struct security_group, node)->told = false;
 	list_each (h, &sv->net_holders, link) {
 		struct net_stored stored = net_stored_of(h);
 
@@ -299,6 +328,7 @@ void security_groups_state(struct supervisor *sv, Net__State *s, struct arena *a
 				return;
 			}
 			p->told = true;
+			groups_add(sv, s, l, a);
 			s->policies[s->n_policies++] = policy_message(sv, l, a);
 		}
 	}

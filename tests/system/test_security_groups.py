@@ -588,6 +588,8 @@ def test_a_group_in_use_is_not_removed_and_says_who_uses_it(host):
     name, _ = node(host, network="default:sg=used", name="its-user")
     pod = host.berth("pod", "create", "--network", "default:sg=used", "its-pod").lines[0]
     host.refused("security-group", "rm", "used", text="used by a rule of security group naming, container its-user, pod its-pod")
+    naming = host.ask("security_group_inspect", {"name": "naming"})["groups"][0]["meta"]["id"]
+    assert "g%d_" % naming not in table()       # nobody is in it: it costs the kernel nothing
     assert sorted(host.ask("security_group_inspect", {"name": "used"})["groups"][0]["used_by"]) == sorted([host.inspect(name)["meta"]["uuid"], pod])
     host.berth("security-group", "rm", "naming")
     host.berth("rm", "-f", name)
