@@ -12,6 +12,7 @@ import pytest
 
 from host import IN_VM, eventually
 from proto import Refused
+from test_names import addresses_in, ask, packet
 from test_networks import addresses, net_pid, node, outside, sh, table     # noqa: F401 (outside is a fixture)
 
 # Runs in the network namespace of the one that is asked: TCP, UDP and a protocol that nobody has, on IPv4 and IPv6.
@@ -467,19 +468,20 @@ def test_the_host_is_somebody_with_the_gateways_address(host):
     ungroup(host, "none")
 
 
-def test_neighbours_are_found_and_the_gateways_name_service_is_reached_without_a_rule(host):
-    """Something comes back from port 53 of the gateway, if only that nobody listens there; from other ports nothing does."""
+def test_neighbours_are_found_and_names_resolve_without_a_rule_and_nothing_else_of_the_gateway_is_reached(host):
     group(host, "none")
     a, la = node(host, network="default:sg=none")
+    b, lb = node(host)
     gateways = [s["gateway"] for s in host.ask("network_inspect", {"name": "default"})["networks"][0]["subnets"]]
-    program = ("import socket, sys\ns = socket.socket(socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)\n"
-               "s.connect((sys.argv[1], int(sys.argv[2]))); s.settimeout(float(sys.argv[3]))\n"
-               "try:\n s.send(b'\\0' * 12); s.recv(99); print('answer')\nexcept ConnectionRefusedError:\n print('answer')\nexcept TimeoutError:\n print('nothing')")
+    other = ("import socket, sys\ns = socket.socket(socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)\n"
+             "s.connect((sys.argv[1], 54)); s.settimeout(0.5)\n"
+             "try:\n s.send(b'x'); s.recv(99); print('answer')\nexcept ConnectionRefusedError:\n print('answer')\nexcept TimeoutError:\n print('nothing')")
     for gateway in gateways:
-        for port, timeout, want in ((53, "20", "answer"), (54, "0.5", "nothing")):
-            with Inside(host, a, program, gateway, str(port), timeout) as p:
-                assert p.line() == want, (gateway, port)
-    host.berth("rm", "-f", a)
+        for kind in ("udp", "tcp"):
+            eventually(lambda: (lambda x: x and addresses_in(x))(ask(host, a, packet(b), gateway, kind)) == [addresses(lb)[0]], "%s by %s" % (gateway, kind), 20)
+        with Inside(host, a, other, gateway) as p:
+            assert p.line() == "nothing", gateway
+    host.berth("rm", "-f", a, b)
     ungroup(host, "none")
 
 
