@@ -489,6 +489,21 @@ static int spec_note(struct spares *s, const Berth__ContainerSpec *spec)
 	return 0;
 }
 
+/* One in which a process stands by for those that may go on with it; the others leave them those. */
+static struct spare *spare_best(struct spares *s, const struct kind *kind, bool begins)
+{
+	struct spare *p, *best = NULL;
+
+	list_each (p, &s->all, link) {
+		if (!p->ready || !kind_same(&p->kind, kind) || !shimlink_lives(p->shim))
+			continue;
+		if ((p->prepared->len != 0) == begins)
+			return p;
+		best = best ? best : p;
+	}
+	return best;
+}
+
 bool spare_offer(struct supervisor *sv, const Berth__Container *obj, char uuid[UUID_SIZE])
 {
 	struct spares *s = sv->spares;
@@ -501,12 +516,10 @@ bool spare_offer(struct supervisor *sv, const Berth__Container *obj, char uuid[U
 	if (spec_note(s, obj->spec) < 0 || (!kind_same(&s->wanted, &kind) && kind_copy(&s->wanted, &kind) < 0))
 		return false;
 	refill_in(s, START_NS);
-	list_each (p, &s->all, link)
-		if (p->ready && kind_same(&p->kind, &kind) && shimlink_lives(p->shim)) {
-			memcpy(uuid, p->uuid, UUID_SIZE);
-			return true;
-		}
-	return false;
+	p = spare_best(s, &kind, plan_can_begin(obj->spec));
+	if (p)
+		memcpy(uuid, p->uuid, UUID_SIZE);
+	return p != NULL;
 }
 
 struct shimlink *spare_take(struct supervisor *sv, const char *uuid, const struct shimlink_ops *ops, void *owner,

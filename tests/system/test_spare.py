@@ -166,6 +166,17 @@ def test_a_start_that_wants_it_otherwise_makes_its_own_process(flags, look, says
         host.berth("kill", box["meta"]["uuid"])
 
 
+def test_who_cannot_go_on_with_it_leaves_it_to_others():
+    with private_host() as host:
+        ready(host, "--rm")
+        spares = ready(host, "--rm", "-v", "/tmp:/mnt")     # took one in which somebody stood by; the next one is after this start
+        idle = set(spares) - set(standing_by(host, spares))
+        assert len(idle) == 1
+        box = host.inspect(host.detached("--rm", "-v", "/tmp:/mnt", "--", "sleep", "600"))
+        assert {box["meta"]["uuid"]} == idle
+        host.berth("kill", box["meta"]["uuid"])
+
+
 def test_one_that_stood_by_and_died_is_made_anew(host):
     began = standing_by(host, ready(host, "--rm"))
     for pid in began.values():
