@@ -7,7 +7,7 @@ apply any more is a failure of its own, never silence."""
 import os
 import re
 
-FOLDERS = ("base", "proto", "cgroup", "image", "supervisor", "shim", "job", "ctl", "gateway", "fetch", "net")
+FOLDERS = ("base", "proto", "cgroup", "image", "supervisor", "shim", "job", "ctl", "gateway", "fetch", "net", "dns")
 
 
 class DoesNotApply(Exception):

@@ -359,4 +359,19 @@ MUTATIONS = [
     Mutation("images: what the files of a layer hold is not compared",
              [swap("content_same", "memcmp(w->block[0], w->block[1], (size_t)n) != 0", "0")],
              {"test_verify_names_what_is_damaged_in_a_layer": "expected exit 1"}),
+
+    # ------------------------------------------------------------ names and addresses
+    Mutation("names: berth-dns ends when berthd does",
+             [first("alone", "loop_stop(&p->loop, 0);")],
+             {"test_names_are_answered_while_berthd_is_dead_and_while_the_next_one_comes": "answers of one that is alone|assert"}),
+    Mutation("names: a question is read before what berthd has said",
+             [body("news_taken", "return true;")],
+             {"test_a_name_comes_and_goes_with_what_has_it_and_follows_a_rename": "assert|subsection"}),
+    Mutation("names: what somebody has edited is written over",
+             [body("kept_is_ours", "return true;")],
+             {"test_a_networks_servers_are_changed_for_those_that_run_and_files_that_were_edited_stay": "assert"}),
+    Mutation("addresses: who has which is not looked at",
+             [body("not_free")],
+             {"test_kill_9_of_berthd_during_creates_at_once_gives_no_address_twice_and_loses_none": "assert",
+              "test_address_and_mac_stay_over_restart_stop_start_and_kill_9_of_berthd": "assert"}),
 ]

@@ -465,6 +465,22 @@ def test_names_are_answered_while_berthd_is_dead_and_while_the_next_one_comes(ho
     assert finds(host, a, "third") == sorted(third)
 
 
+@pytest.mark.native
+def test_names_are_answered_while_berthd_is_upgraded(host, image):
+    a, _ = run(host, image)
+    b, other = run(host, image)
+    before, = dns_pids(host)
+    asker, answered = Asker(host, a), []
+    try:
+        host.berth("upgrade")
+        while dns_pids(host) in ([], [before]) or len(answered) < 50:
+            answered.append(addresses_in(asker.ask(packet(b))))
+        eventually(lambda: before not in dns_pids(host), "the earlier one has gone")
+    finally:
+        asker.end()
+    assert [x for x in answered if x != other[:1]] == []
+
+
 def test_berth_dns_killed_is_started_again_and_knows_everything(host, image):
     a, mine = run(host, image)
     b, other = run(host, image)
