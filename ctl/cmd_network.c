@@ -2,6 +2,7 @@
 #include "base/own.h"
 #include "ctl/inspect.h"
 #include "ctl/listing.h"
+#include "ctl/network_text.h"
 #include "ctl/spec_flags.h"
 
 #include <stdio.h>
@@ -217,6 +218,60 @@ static int drivers_run(struct app *app, void *opts, char **operands, unsigned n_
 	return status;
 }
 
+/* ---------------------------------------------------------------- limit */
+
+struct limit_opts {
+	bool has_in, has_out;
+	uint64_t in, out;
+};
+
+static int limit_in(void *opts, const struct flag *f, const char *value, struct err *e)
+{
+	struct limit_opts *o = opts;
+
+	(void)f;
+	o->has_in = true;
+	return rate_from_text(value, &o->in, e);
+}
+
+static int limit_out(void *opts, const struct flag *f, const char *value, struct err *e)
+{
+	struct limit_opts *o = opts;
+
+	(void)f;
+	o->has_out = true;
+	return rate_from_text(value, &o->out, e);
+}
+
+static const struct flag limit_flags[] = {
+	{0, "rate-in", "RATE", "what it may receive, such as 100mbit; none: no limit", limit_in},
+	{0, "rate-out", "RATE", "what it may send", limit_out},
+	{0},
+};
+
+static int limit_run(struct app *app, void *opts, char **operands, unsigned n)
+{
+	const struct limit_opts *o = opts;
+	Berth__InterfaceLimit limit = BERTH__INTERFACE_LIMIT__INIT;
+	struct ask a;
+	int status;
+
+	if (!o->has_in && !o->has_out)
+		return app_usage(app, "which limit? --rate-in, --rate-out");
+	limit.ref = operands[0];
+	limit.link = n > 1 ? operands[1] : (char *)(uintptr_t) "eth0";
+	limit.has_ingress_bps = o->has_in;
+	limit.ingress_bps = o->in;
+	limit.has_egress_bps = o->has_out;
+	limit.egress_bps = o->out;
+	ask_init(&a, BERTH__ENVELOPE__BODY_INTERFACE_LIMIT, &limit);
+	status = app_ask(app, &a, NULL);
+	if (!status)
+		puts(operands[0]);
+	ask_fini(&a);
+	return status;
+}
+
 static int rm_run(struct app *app, void *opts, char **operands, unsigned n)
 {
 	return app_each(app, BERTH__ENVELOPE__BODY_NETWORK_REMOVE, NULL, opts, operands, n);
@@ -258,6 +313,14 @@ const struct command cmd_network_rm = {
 	.max = MANY,
 	.complete = "network",
 	.run = rm_run,
+};
+const struct command cmd_network_limit = {
+	.flags = {{limit_flags, 0}},
+	.opts_size = sizeof(struct limit_opts),
+	.min = 1,
+	.max = 2,
+	.complete = "container",
+	.run = limit_run,
 };
 const struct command cmd_network_drivers = {
 	.flags = {{format_list_flags, 0}},

@@ -48,6 +48,7 @@ static char *stats_table(const struct format_opts *o, const Berth__StatsReply *b
 		{"MEM", .right = true},
 		{"LIMIT", .right = true},
 		{"MEM %", .right = true},
+		{"NET I/O", .right = true},
 		{"READ", .right = true},
 		{"WRITTEN", .right = true},
 		{"PIDS", .right = true},
@@ -58,7 +59,7 @@ static char *stats_table(const struct format_opts *o, const Berth__StatsReply *b
 
 	for (size_t i = 0; i < now->n_stats; i++) {
 		const Berth__Stats *s = now->stats[i];
-		char id[PRINT_SIZE], cell[PRINT_SIZE];
+		char id[PRINT_SIZE], cell[PRINT_SIZE], net[2 * PRINT_SIZE];
 
 		table_line(t);
 		table_cell(t, "%s", o->no_trunc ? s->uuid : print_short_id(s->uuid, id));
@@ -67,6 +68,7 @@ static char *stats_table(const struct format_opts *o, const Berth__StatsReply *b
 		table_cell(t, "%s", s->has_memory_bytes ? print_size(s->memory_bytes, cell) : "-");
 		table_cell(t, "%s", s->has_memory_limit_bytes ? print_size(s->memory_limit_bytes, cell) : "-");
 		table_cell(t, "%s", stats_memory_share_text(s, cell));
+		table_cell(t, "%s", stats_net_text(s, net));
 		table_cell(t, "%s", s->has_io_read_bytes ? print_size(s->io_read_bytes, cell) : "-");
 		table_cell(t, "%s", s->has_io_write_bytes ? print_size(s->io_write_bytes, cell) : "-");
 		table_cell(t, "%s", stats_count_text(s->has_pids, s->pids, cell));

@@ -54,13 +54,15 @@ extern const struct command cmd_pull, cmd_push, cmd_login, cmd_logout;
 extern const struct command cmd_image_export, cmd_save, cmd_load;
 extern const struct command cmd_image_import, cmd_image_ls, cmd_image_inspect, cmd_image_rm;
 extern const struct command cmd_image_tag, cmd_image_history, cmd_image_prune, cmd_image_verify, cmd_system_df;
-extern const struct command cmd_network_create, cmd_network_ls, cmd_network_inspect, cmd_network_rm, cmd_network_update,
-	cmd_network_drivers;
+extern const struct command cmd_network_create, cmd_network_ls, cmd_network_inspect, cmd_network_rm, cmd_network_limit,
+	cmd_network_update, cmd_network_drivers;
 extern const struct command cmd_security_group_create, cmd_security_group_ls, cmd_security_group_inspect,
 	cmd_security_group_rm, cmd_security_group_rule_add, cmd_security_group_rule_ls, cmd_security_group_rule_rm,
 	cmd_security_group_set;
 extern const struct command cmd_volume_create, cmd_volume_ls, cmd_volume_inspect, cmd_volume_update, cmd_volume_rm,
 	cmd_volume_prune;
+extern const struct command cmd_pool_create, cmd_pool_ls, cmd_pool_rm, cmd_floating_allocate, cmd_floating_ls,
+	cmd_floating_release, cmd_floating_associate, cmd_floating_disassociate;
 extern const struct command cmd_token_create, cmd_token_ls, cmd_token_revoke, cmd_token_check;
 extern const struct command cmd_info, cmd_check, cmd_upgrade, cmd_shutdown, cmd_version, cmd_completion, cmd_help;
 

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 /* ---------------------------------------------------------------- an interface */
 
@@ -52,12 +53,56 @@ static int add_alias(Berth__NetworkAsk *ask, char *value, struct err *e)
 	return 0;
 }
 
+int rate_from_text(const char *text, uint64_t *ret, struct err *e)
+{
+	static const struct {
+		const char *unit;
+		uint64_t bits;
+	} units[] = {{"gbit", 1000000000}, {"mbit", 1000000}, {"kbit", 1000}, {"bit", 1},
+		     {"g", 1000000000},	   {"m", 1000000},    {"k", 1000},    {"", 1}};
+	size_t digits = strspn(text, "0123456789");
+	AUTO_FREE char *number = mem_textn(text, digits);
+	uint64_t n;
+
+	if (!strcmp(text, "none")) {
+		*ret = 0;
+		return 0;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(units) && digits; i++) {
+		if (strcasecmp(text + digits, units[i].unit) != 0)
+			continue;
+		if (str_to_u64(number, &n) < 0 || n > UINT64_MAX / units[i].bits)
+			break;
+		*ret = n * units[i].bits;
+		return 0;
+	}
+	return err_set(e, EINVAL, "flag",
+		       "\"%s\" is not a rate in bits per second, such as 100mbit, 500k, 1gbit or none", text);
+}
+
+static int set_rate_in(Berth__NetworkAsk *ask, char *value, struct err *e)
+{
+	AUTO_FREE char *word = value;
+
+	ask->has_ingress_bps = true;
+	return rate_from_text(word, &ask->ingress_bps, e);
+}
+
+static int set_rate_out(Berth__NetworkAsk *ask, char *value, struct err *e)
+{
+	AUTO_FREE char *word = value;
+
+	ask->has_egress_bps = true;
+	return rate_from_text(word, &ask->egress_bps, e);
+}
+
 /* What may stand behind the colon; each takes its value. podman's ip6 is an address as any other. */
 static const struct {
 	const char *key;
 	int (*set)(Berth__NetworkAsk *ask, char *value, struct err *e);
 } keys[] = {
-	{"ip", add_address}, {"ip6", add_address}, {"sg", add_group}, {"spoof", set_spoof}, {"alias", add_alias},
+	{"ip", add_address},  {"ip6", add_address},	{"sg", add_group},	    {"spoof", set_spoof},
+	{"alias", add_alias}, {"rate-in", set_rate_in}, {"rate-out", set_rate_out},
 };
 
 static int key_set(Berth__NetworkAsk *ask, const char *word, const char *text, struct err *e)
@@ -68,7 +113,8 @@ static int key_set(Berth__NetworkAsk *ask, const char *word, const char *text, s
 	for (size_t i = 0; word[len] && i < ARRAY_SIZE(keys); i++)
 		if (len == strlen(keys[i].key) && !memcmp(word, keys[i].key, len))
 			return keys[i].set(ask, mem_text(word + len + 1), e);
-	return err_set(e, EINVAL, "flag", "\"%s\" is not NETWORK[:KEY=VALUE,...] with ip, ip6, alias, sg or spoof",
+	return err_set(e, EINVAL, "flag",
+		       "\"%s\" is not NETWORK[:KEY=VALUE,...] with ip, ip6, alias, sg, spoof, rate-in or rate-out",
 		       text);
 }
 

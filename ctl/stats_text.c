@@ -35,6 +35,21 @@ const char *stats_memory_share_text(const Berth__Stats *s, char buf[PRINT_SIZE])
 	return buf;
 }
 
+const char *stats_net_text(const Berth__Stats *s, char buf[2 * PRINT_SIZE])
+{
+	char in[PRINT_SIZE], out[PRINT_SIZE];
+	uint64_t rx = 0, tx = 0;
+
+	for (size_t i = 0; i < s->n_interfaces; i++) {
+		rx += s->interfaces[i]->rx_bytes;
+		tx += s->interfaces[i]->tx_bytes;
+	}
+	if (!s->n_interfaces)
+		return "-";
+	snprintf(buf, 2 * PRINT_SIZE, "%s / %s", print_size(rx, in), print_size(tx, out));
+	return buf;
+}
+
 const char *stats_count_text(bool known, uint64_t n, char buf[PRINT_SIZE])
 {
 	if (!known)

@@ -50,7 +50,7 @@ static const struct verb {
 	{"top", "fd 4 = folder of the incarnation's cgroup", 0, 0, verb_top},
 	{"rmtree", "FOLDER: what is in it", 1, 1, verb_rmtree},
 	{"limits", "FILE VALUE [FILE VALUE]..., fd 4 = cgroup folder", 2, 64, verb_limits},
-	{"probe", "STATE [GROUP]: what this host can do", 1, 2, verb_probe},
+	{"probe", "STATE [GROUP [BERTH-NET]]: what this host can do", 1, 3, verb_probe},
 };
 
 static const struct verb *verb_find(const char *name)

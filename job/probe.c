@@ -1,4 +1,4 @@
-/* job/probe.c - `probe STATE GROUP`: what this host can do, found out by doing it. Result CheckReply.
+/* job/probe.c - `probe STATE GROUP BERTH-NET`: what this host can do, found out by doing it. Result CheckReply.
  *
  * Overlay mounts, namespaces and files on STATE may all wait for a disk: that is why this is a job. What is tried happens in a
  * child with namespaces of its own, in a folder that is removed again; the host sees nothing of it. */
@@ -30,11 +30,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define ITEMS_MAX 24
+#define ITEMS_MAX 48
 #define TEXT_MAX  300
 
 struct probe {
-	const char *state, *group;
+	const char *state, *group, *net; /* the last: berth-net */
 	Berth__CheckItem item[ITEMS_MAX];
 	char detail[ITEMS_MAX][TEXT_MAX];
 	size_t n;
@@ -415,12 +415,51 @@ static void probe_group(struct probe *p)
 		    "there is no group %s: only root may use the socket", p->group);
 }
 
+/* What berth-net says is told as it is: a line for each thing, by tabs name, result, what about it, remedy. */
+static char *field_next(char **p)
+{
+	char *field = strsep(p, "\t\n");
+
+	return field ? field : (char *)(uintptr_t) "";
+}
+
+static void probe_networks(struct probe *p)
+{
+	static char lines[ITEMS_MAX][TEXT_MAX * 2];
+	int pipe_fd[2], status = 0;
+	FILE *f;
+	pid_t pid;
+
+	if (!*p->net || pipe2(pipe_fd, O_CLOEXEC) < 0)
+		return;
+	pid = fork();
+	if (pid == 0) {
+		dup2(pipe_fd[1], STDOUT_FILENO);
+		execl(p->net, "berth-net", "probe", (char *)NULL);
+		_exit(127);
+	}
+	close(pipe_fd[1]);
+	f = fdopen(pipe_fd[0], "re");
+	for (size_t i = 0; f && i < ITEMS_MAX && fgets(lines[i], sizeof lines[i], f); i++) {
+		char *at = lines[i], *name = field_next(&at), *result = field_next(&at), *detail = field_next(&at);
+
+		add(p, name, result, field_next(&at), "%s", detail);
+	}
+	if (f)
+		fclose(f);
+	else
+		close(pipe_fd[0]);
+	if (pid < 0 || waitpid(pid, &status, 0) < 0 || status)
+		add(p, "networks", "missing", "install berth-net beside berthd, or set net_path",
+		    "%s cannot be run, or found no end", p->net);
+}
+
 int verb_probe(int argc, char **argv, struct err *e)
 {
 	static void (*const probes[])(struct probe * p) = {
-		probe_kernel,  probe_capabilities, probe_namespaces, probe_userns,  probe_pidfd,
-		probe_seccomp, probe_devices,	   probe_landlock,   probe_overlay, probe_idmap,
-		probe_sized,   probe_space,	   probe_group,
+		probe_kernel,  probe_capabilities, probe_namespaces, probe_userns,   probe_pidfd,
+		probe_seccomp, probe_devices,	   probe_landlock,   probe_overlay,  probe_idmap,
+		probe_sized,   probe_space,	   probe_group,	     probe_networks,
 	};
 	AUTO_FREE struct probe *p = calloc(1, sizeof *p);
 	Berth__CheckItem *items[ITEMS_MAX];
@@ -431,6 +470,7 @@ int verb_probe(int argc, char **argv, struct err *e)
 		return err_set(e, ENOMEM, "probe", "prepare");
 	p->state = argv[1];
 	p->group = argc > 2 ? argv[2] : "";
+	p->net = argc > 3 ? argv[3] : "";
 	for (size_t i = 0; i < ARRAY_SIZE(probes); i++)
 		probes[i](p);
 	for (size_t i = 0; i < p->n; i++)

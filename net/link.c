@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <linux/if_link.h>
+#include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <net/if.h>
@@ -499,7 +500,7 @@ static struct nlmsghdr *route_request(struct nl *nl, uint16_t type, uint16_t fla
 	m->rtm_family = family_of(r->to.len ? r->to.len : r->gateway.len);
 	m->rtm_dst_len = (uint8_t)(r->to.len ? r->prefix : 0);
 	m->rtm_table = RT_TABLE_MAIN;
-	m->rtm_protocol = RTPROT_STATIC;
+	m->rtm_protocol = r->protocol ? r->protocol : RTPROT_STATIC;
 	m->rtm_type = r->index ? RTN_UNICAST : RTN_UNREACHABLE;
 	m->rtm_scope = r->index && !r->gateway.len ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
 	/* The gateway's address is not in a subnet of the link: there is none. */
@@ -527,4 +528,137 @@ int route_del(struct nl *nl, const struct route *r, struct err *e)
 	int result = nl_talk(nl, route_request(nl, RTM_DELROUTE, 0, r), NULL, NULL);
 
 	return result < 0 && result != -ESRCH ? err_set(e, -result, "network", "remove a route") : 0;
+}
+
+struct route_walk {
+	uint8_t protocol;
+	int index;
+	void (*fn)(void *arg, const struct ip *to);
+	void *arg;
+};
+
+static int tell_route(const struct nlmsghdr *h, void *arg)
+{
+	const struct rtmsg *m = mnl_nlmsg_get_payload(h);
+	struct route_walk *w = arg;
+	const struct nlattr *a;
+	struct ip to = {.len = 0};
+	int index = 0;
+
+	mnl_attr_for_each(a, h, sizeof *m)
+	{
+		if (mnl_attr_get_type(a) == RTA_DST && mnl_attr_get_payload_len(a) <= sizeof to.byte) {
+			to.len = mnl_attr_get_payload_len(a);
+			memcpy(to.byte, mnl_attr_get_payload(a), to.len);
+		} else if (mnl_attr_get_type(a) == RTA_OIF) {
+			index = (int)mnl_attr_get_u32(a);
+		}
+	}
+	if (to.len && m->rtm_protocol == w->protocol && m->rtm_table == RT_TABLE_MAIN && index == w->index)
+		w->fn(w->arg, &to);
+	return MNL_CB_OK;
+}
+
+int route_each(struct nl *nl, int index, uint8_t protocol, void (*fn)(void *arg, const struct ip *to), void *arg,
+	       struct err *e)
+{
+	struct route_walk w = {protocol, index, fn, arg};
+	int r = 0, on = 1, off = 0;
+
+	/* The kernel chooses them, where it can: a host may know a million. */
+	(void)mnl_socket_setsockopt(nl->sock, NETLINK_GET_STRICT_CHK, &on, sizeof on);
+	for (unsigned len = 4; len <= 16 && r == 0; len += 12) {
+		struct nlmsghdr *h = nl_request(nl, RTM_GETROUTE, NLM_F_DUMP);
+		struct rtmsg *m = mnl_nlmsg_put_extra_header(h, sizeof *m);
+
+		m->rtm_family = family_of(len);
+		m->rtm_protocol = protocol;
+		r = nl_talk(nl, h, tell_route, &w);
+	}
+	(void)mnl_socket_setsockopt(nl->sock, NETLINK_GET_STRICT_CHK, &off, sizeof off);
+	return r < 0 ? err_set(e, -r, "network", "list the routes of floating IPs") : 0;
+}
+
+/* ---------------------------------------------------------------- addresses that are answered for */
+
+static struct ndmsg *proxy_request(struct nl *nl, uint16_t type, uint16_t flags, struct nlmsghdr **ret)
+{
+	struct ndmsg *m;
+
+	*ret = nl_request(nl, type, flags);
+	m = mnl_nlmsg_put_extra_header(*ret, sizeof *m);
+	m->ndm_flags = NTF_PROXY;
+	return m;
+}
+
+static int proxy_change(struct nl *nl, uint16_t type, uint16_t flags, int index, const struct ip *ip)
+{
+	struct nlmsghdr *h;
+	struct ndmsg *m = proxy_request(nl, type, flags, &h);
+
+	m->ndm_family = family_of(ip->len);
+	m->ndm_ifindex = index;
+	mnl_attr_put(h, NDA_DST, ip->len, ip->byte);
+	if (type == RTM_NEWNEIGH)
+		mnl_attr_put_u8(h, NDA_PROTOCOL, ROUTE_FLOATING);
+	return nl_talk(nl, h, NULL, NULL);
+}
+
+int proxy_put(struct nl *nl, int index, const struct ip *ip, struct err *e)
+{
+	int r = proxy_change(nl, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, index, ip);
+
+	return r < 0 && r != -EEXIST ? err_set(e, -r, "network", "answer for an address on link %d", index) : 0;
+}
+
+int proxy_del(struct nl *nl, int index, const struct ip *ip, struct err *e)
+{
+	int r = proxy_change(nl, RTM_DELNEIGH, 0, index, ip);
+
+	return r < 0 && r != -ENOENT && r != -ENODEV
+		       ? err_set(e, -r, "network", "answer no longer for an address on link %d", index)
+		       : 0;
+}
+
+struct proxy_walk {
+	void (*fn)(void *arg, const struct ip *ip, int index);
+	void *arg;
+};
+
+static int tell_proxy(const struct nlmsghdr *h, void *arg)
+{
+	const struct ndmsg *m = mnl_nlmsg_get_payload(h);
+	struct proxy_walk *w = arg;
+	const struct nlattr *a;
+	struct ip ip = {.len = 0};
+	bool ours = false;
+
+	mnl_attr_for_each(a, h, sizeof *m)
+	{
+		if (mnl_attr_get_type(a) == NDA_DST && mnl_attr_get_payload_len(a) <= sizeof ip.byte) {
+			ip.len = mnl_attr_get_payload_len(a);
+			memcpy(ip.byte, mnl_attr_get_payload(a), ip.len);
+		} else if (mnl_attr_get_type(a) == NDA_PROTOCOL) {
+			ours = mnl_attr_get_u8(a) == ROUTE_FLOATING;
+		}
+	}
+	if (ours && ip.len && m->ndm_ifindex > 0)
+		w->fn(w->arg, &ip, m->ndm_ifindex);
+	return MNL_CB_OK;
+}
+
+int proxy_each(struct nl *nl, void (*fn)(void *arg, const struct ip *ip, int index), void *arg, struct err *e)
+{
+	struct proxy_walk w = {fn, arg};
+	int r = 0;
+
+	for (unsigned len = 4; len <= 16 && r == 0; len += 12) {
+		struct nlmsghdr *h;
+
+		proxy_request(nl, RTM_GETNEIGH, NLM_F_DUMP, &h)->ndm_family = family_of(len);
+		r = nl_talk(nl, h, tell_proxy, &w);
+		if (r == -EAFNOSUPPORT || r == -EOPNOTSUPP) /* a host without IPv6 */
+			r = 0;
+	}
+	return r < 0 ? err_set(e, -r, "network", "list the addresses that are answered for") : 0;
 }

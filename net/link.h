@@ -65,6 +65,16 @@ struct route {
 	unsigned prefix;
 	struct ip gateway, source; /* either may have len 0 */
 	int index;		   /* 0: unreachable, so that what nobody has goes nowhere else */
+	uint8_t protocol;	   /* who has made it: 0 as others do, or ROUTE_FLOATING */
 };
+#define ROUTE_FLOATING 190 /* of floating IPs: nobody else's (rtnetlink.h), so that ours are found again */
 int route_put(struct nl *nl, const struct route *r, struct err *e);
 int route_del(struct nl *nl, const struct route *r, struct err *e);
+/* Each of the main table by this link that has the protocol. */
+int route_each(struct nl *nl, int index, uint8_t protocol, void (*fn)(void *arg, const struct ip *to), void *arg,
+	       struct err *e);
+
+/* Addresses for which the host answers on a link though they are not its own; those that we have put. */
+int proxy_put(struct nl *nl, int index, const struct ip *ip, struct err *e);
+int proxy_del(struct nl *nl, int index, const struct ip *ip, struct err *e);
+int proxy_each(struct nl *nl, void (*fn)(void *arg, const struct ip *ip, int index), void *arg, struct err *e);

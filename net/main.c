@@ -6,10 +6,14 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/own.h"
+#include "net/announce.h"
 #include "net/away.h"
 #include "net/driver.h"
+#include "net/floating.h"
 #include "net/group.h"
 #include "net/link.h"
+#include "net/probe.h"
+#include "net/rate.h"
 #include "net/routed.h"
 #include "net/table.h"
 #include "proto/envelope.h"
@@ -38,6 +42,7 @@ struct worker {
 	bool lost;   /* the table; berthd knows */
 	struct away *away;
 	bool forwards; /* the host does, for networks of which it is the gateway */
+	int announce_fd;
 };
 
 /* ---------------------------------------------------------------- what it is told */
@@ -61,6 +66,8 @@ static bool port_is_sound(const Net__Port *p, struct err *e)
 	for (size_t i = 0; sound && i < p->n_published; i++)
 		sound = !p->published[i]->host_ip.len || p->published[i]->host_ip.len == 4 ||
 			p->published[i]->host_ip.len == 16;
+	for (size_t i = 0; sound && i < p->n_floating; i++)
+		sound = floating_is_sound(p->floating[i]);
 	if (!sound)
 		err_set(e, EINVAL, "network", "not a port");
 	return sound;
@@ -202,6 +209,10 @@ static int do_state(struct worker *w, const Net__State *s, struct err *e)
 	for (size_t i = 0; i < s->n_networks && r == 0; i++)
 		r = network_put_again(w, s->networks[i], e);
 	if (r == 0)
+		r = rate_all(&w->host, s, e);
+	if (r == 0)
+		r = floating_all(&w->host, s, e);
+	if (r == 0)
 		away_begin(w->away, s);
 	return r;
 }
@@ -272,6 +283,11 @@ static int do_attach(struct worker *w, const Net__Port *p, int pidfd, struct err
 		r = is_phys(p->uplink) ? attach_phys(w, p, &inside, &ns_fd, e)
 				       : net_driver_of(p->uplink)->attach(&w->host, &inside, ns_fd, p, e);
 	nl_close(&inside);
+	if (r == 0 && (p->rate_in || p->rate_out))
+		r = rate_put(&w->host, p, e);
+	/* A link that is not there, to announce something on, is no reason not to start. */
+	if (r == 0 && floating_change(&w->host, w->announce_fd, NULL, p, e) < 0)
+		log_err(e, "floating IP of %s", p->host_link);
 	return r;
 }
 
@@ -279,6 +295,10 @@ static int do_detach(struct worker *w, const Net__Port *p, struct err *e)
 {
 	int r = port_is_sound(p, e) ? table_port_del(w->table, p, e) : -EINVAL;
 
+	if (r == 0)
+		r = rate_del(&w->host, p, e);
+	if (r == 0)
+		r = floating_change(&w->host, w->announce_fd, p, NULL, e);
 	return r == 0 && is_phys(p->uplink) ? away_return(w->away, p->network_key, p->uplink, e) : r;
 }
 
@@ -288,7 +308,11 @@ static int do_port_update(struct worker *w, const Net__PortUpdate *u, struct err
 
 	if (r == 0)
 		r = table_port_change(w->table, u->was, u->port, e);
-	return r < 0 ? r : link_group(&w->host, u->port->host_link, u->port->policy, e);
+	if (r == 0)
+		r = link_group(&w->host, u->port->host_link, u->port->policy, e);
+	if (r == 0 && (u->was->rate_in != u->port->rate_in || u->was->rate_out != u->port->rate_out))
+		r = rate_put(&w->host, u->port, e);
+	return r < 0 ? r : floating_change(&w->host, w->announce_fd, u->was, u->port, e);
 }
 
 static int do_message(struct worker *w, const Net__NetMessage *m, int fd, struct err *e)
@@ -447,6 +471,7 @@ static int open_all(struct worker *w, struct err *e)
 	w->home_fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	if (w->home_fd < 0)
 		return err_set(e, errno, "network", "our own network namespace");
+	w->announce_fd = announce_open();
 	r = nl_open(&w->host, e);
 	if (r == 0)
 		r = table_open(&w->table, e);
@@ -464,8 +489,10 @@ int main(int argc, char **argv)
 	socklen_t size = sizeof type;
 
 	log_init("berth-net", LOG_LEVEL_INFO);
+	if (argc == 2 && !strcmp(argv[1], "probe"))
+		return probe_run();
 	if (argc != 1 || getsockopt(SOCKET_FD, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_SEQPACKET) {
-		fprintf(stderr, "usage: %s, with a socket as descriptor 3; started by berthd\n", argv[0]);
+		fprintf(stderr, "usage: %s probe; or with a socket as descriptor 3, started by berthd\n", argv[0]);
 		return 2;
 	}
 	if (!w || open_all(w, &e) < 0) {

@@ -8,8 +8,13 @@
 
 int nl_open(struct nl *nl, struct err *e)
 {
+	return nl_open_of(nl, NETLINK_ROUTE, e);
+}
+
+int nl_open_of(struct nl *nl, int bus, struct err *e)
+{
 	nl->seq = 0;
-	nl->sock = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	nl->sock = mnl_socket_open2(bus, SOCK_CLOEXEC);
 	if (!nl->sock || mnl_socket_bind(nl->sock, 0, MNL_SOCKET_AUTOPID) < 0)
 		return err_set(e, errno, "network", "a netlink socket");
 	return 0;

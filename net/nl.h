@@ -13,7 +13,8 @@ struct nl {
 	char out[4096], in[32768]; /* one request; what the kernel fills at once in a dump */
 };
 
-int nl_open(struct nl *nl, struct err *e);
+int nl_open(struct nl *nl, struct err *e);	       /* rtnetlink */
+int nl_open_of(struct nl *nl, int bus, struct err *e); /* NETLINK_… */
 void nl_close(struct nl *nl);
 
 /* A new request in nl->out. flags: NLM_F_CREATE …; REQUEST and ACK (or DUMP) are added. */

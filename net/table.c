@@ -46,6 +46,10 @@ static const char rules[] =
 	" map to4 { type inet_proto . inet_service : ipv4_addr . inet_service; }\n"
 	" map to6 { type inet_proto . inet_service : ipv6_addr . inet_service; }\n"
 	" map at4 { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; }\n"
+	" map float4 { type ipv4_addr : ipv4_addr; }\n"
+	" map float6 { type ipv6_addr : ipv6_addr; }\n"
+	" map from4 { type ipv4_addr : ipv4_addr; }\n"
+	" map from6 { type ipv6_addr : ipv6_addr; }\n"
 	" map at6 { type ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service; }\n"
 	" set spoofing { type ifname; }\n"
 	" set gateways4 { type ipv4_addr; }\n"
@@ -104,13 +108,18 @@ static const char rules[] =
 	"  drop\n"
 	" }\n"
 	" chain postrouting { type nat hook postrouting priority srcnat; policy accept;\n"
-	/* What was published comes back to a container, perhaps the same: it answers the host, else its answer would not come back this way. */
+	/* What was published comes back to a container, perhaps the same: it answers the host, or the asker's floating IP, else its answer would not
+	 * come back this way. */
+	"  iifname \"" LINK_PREFIX "*\" oifname \"" LINK_PREFIX "*\" ct status dnat snat ip to ip saddr map @from4\n"
+	"  iifname \"" LINK_PREFIX "*\" oifname \"" LINK_PREFIX "*\" ct status dnat snat ip6 to ip6 saddr map @from6\n"
 	"  iifname \"" LINK_PREFIX "*\" oifname \"" LINK_PREFIX "*\" ct status dnat masquerade\n"
 	/* With br_netfilter the same may pass within a bridge, and then has come in by no link. */
 	"  oifname \"" LINK_PREFIX "*\" ct status dnat ip saddr @bridged4 masquerade\n"
 	"  oifname \"" LINK_PREFIX "*\" ct status dnat ip6 saddr @bridged6 masquerade\n"
 	"  oifname \"" LINK_PREFIX "*\" ip saddr 127.0.0.0/8 masquerade\n"
 	"  oifname \"" LINK_PREFIX "*\" accept\n"
+	"  snat ip to ip saddr map @from4\n"
+	"  snat ip6 to ip6 saddr map @from6\n"
 	"  ip saddr @masked4 masquerade\n"
 	"  ip6 saddr @masked6 masquerade\n"
 	" }\n"
@@ -120,10 +129,16 @@ static const char rules[] =
 	"  fib daddr type local dnat ip to meta l4proto . th dport map @to4\n"
 	"  fib daddr type local dnat ip6 to meta l4proto . th dport map @to6\n"
 	" }\n"
+	" chain floating {\n"
+	"  dnat ip to ip daddr map @float4\n"
+	"  dnat ip6 to ip6 daddr map @float6\n"
+	" }\n"
 	" chain arrive { type nat hook prerouting priority dstnat; policy accept;\n"
+	"  jump floating\n"
 	"  meta l4proto { tcp, udp, sctp } jump published\n"
 	" }\n"
 	" chain begin { type nat hook output priority -100; policy accept;\n"
+	"  jump floating\n"
 	"  meta l4proto { tcp, udp, sctp } jump published\n"
 	" }\n"
 	"}\n";
@@ -316,6 +331,23 @@ static void published_element(struct elements *list, const Net__Published *p, co
 	elements_add(list, &el);
 }
 
+static void floating_elements(struct elements *list, const Net__Floating *f)
+{
+	bool six = f->address.len == 16;
+	struct element el;
+
+	element_in(&el, six ? "float6" : "float4");
+	element_ip(&el, &f->address);
+	element_gives(&el);
+	element_ip(&el, &f->inside);
+	elements_add(list, &el);
+	element_in(&el, six ? "from6" : "from4");
+	element_ip(&el, &f->inside);
+	element_gives(&el);
+	element_ip(&el, &f->address);
+	elements_add(list, &el);
+}
+
 static void address_elements(struct elements *list, const Net__Port *p, const ProtobufCBinaryData *ip)
 {
 	bool six = ip->len == 16;
@@ -348,6 +380,8 @@ static void port_elements(struct elements *list, const Net__Port *p)
 		bridge_port_elements(list, p);
 	for (size_t i = 0; passes_ip(p->uplink) && i < p->n_addresses; i++)
 		address_elements(list, p, &p->addresses[i]);
+	for (size_t i = 0; passes_ip(p->uplink) && i < p->n_floating; i++)
+		floating_elements(list, p->floating[i]);
 	if (p->uplink)
 		return;
 	element_in(&el, "network_of");

@@ -168,3 +168,83 @@ uint64_t subnet_size(const struct subnet *s)
 
 	return bits >= 64 ? UINT64_MAX : 1ull << bits;
 }
+
+/* ---------------------------------------------------------------- ranges */
+
+static struct address last_of(const struct subnet *s)
+{
+	struct address a = s->first;
+
+	for (unsigned n = s->prefix; n < a.len * 8; n++)
+		a.byte[n / 8] |= (uint8_t)(0x80u >> n % 8);
+	return a;
+}
+
+bool range_has(const struct range *r, const struct address *a)
+{
+	return a->len == r->first.len && memcmp(r->first.byte, a->byte, a->len) <= 0 &&
+	       memcmp(a->byte, r->last.byte, a->len) <= 0;
+}
+
+bool range_meets(const struct range *r, const struct subnet *s)
+{
+	return range_has(r, &s->first) || subnet_has(s, &r->first);
+}
+
+int range_parse(const char *text, struct range *ret, struct err *e)
+{
+	const char *mark = text + strcspn(text, "/-");
+	char first[ADDRESS_TEXT];
+	struct subnet s;
+	uint32_t prefix;
+
+	snprintf(first, sizeof first, "%.*s", (int)(mark - text), text);
+	if (address_parse(first, &ret->first) < 0)
+		return err_set(
+			e, EINVAL, "",
+			"'%.100s' is neither a subnet (203.0.113.0/28) nor the first and last of a range (203.0.113.8-203.0.113.20)",
+			text);
+	ret->last = ret->first;
+	if (*mark == '/') {
+		if (str_to_u32(mark + 1, &prefix) < 0 || prefix > ret->first.len * 8)
+			return err_set(e, EINVAL, "", "'%.100s' is not a subnet like 203.0.113.0/28", text);
+		s = (struct subnet){ret->first, prefix};
+		for (unsigned n = prefix; n < ret->first.len * 8; n++)
+			if (bit_of(&ret->first, n))
+				return err_set(e, EINVAL, "", "%s has bits behind its prefix of %u", text, prefix);
+		ret->last = last_of(&s);
+	} else if (*mark && (address_parse(mark + 1, &ret->last) < 0 ||
+			     !range_has(&(struct range){ret->first, ret->last}, &ret->first))) {
+		return err_set(e, EINVAL, "", "'%.100s': what follows - is not a later address of the same family",
+			       text);
+	}
+	for (int i = 0; i < 2; i++)
+		if (means_something_else(&(struct subnet){i ? ret->last : ret->first, ret->first.len * 8}))
+			return err_set(e, EINVAL, "", "%s has addresses that mean something else", text);
+	return 0;
+}
+
+struct address range_next(const struct range *r, const struct address *a)
+{
+	struct address next = *a;
+
+	if (!range_has(r, a) || address_is(a, &r->last))
+		return r->first;
+	for (unsigned i = next.len; i-- > 0 && ++next.byte[i] == 0;)
+		;
+	return next;
+}
+
+uint64_t range_size(const struct range *r)
+{
+	uint64_t first = 0, last = 0;
+	unsigned skip = r->first.len > 8 ? r->first.len - 8 : 0;
+
+	for (unsigned i = 0; i < r->first.len; i++) {
+		if (i < skip && r->first.byte[i] != r->last.byte[i])
+			return UINT64_MAX;
+		first = i < skip ? 0 : first << 8 | r->first.byte[i];
+		last = i < skip ? 0 : last << 8 | r->last.byte[i];
+	}
+	return last - first == UINT64_MAX ? UINT64_MAX : last - first + 1;
+}

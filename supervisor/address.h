@@ -38,5 +38,17 @@ uint64_t subnet_index(const struct subnet *s, const struct address *a);
 struct address subnet_at(const struct subnet *s, uint64_t index);
 /* As subnet_parse, and inside of s. */
 int subnet_parse_in(const struct subnet *s, const char *text, struct subnet *ret, struct err *e);
+/* From the first to the last, both in it: of any length. */
+struct range {
+	struct address first, last;
+};
+
+/* "203.0.113.0/28", "203.0.113.8-203.0.113.20", "203.0.113.8"; e as of subnet_parse. */
+int range_parse(const char *text, struct range *ret, struct err *e);
+bool range_has(const struct range *r, const struct address *a);
+bool range_meets(const struct range *r, const struct subnet *s);
+struct address range_next(const struct range *r, const struct address *a); /* as subnet_next */
+uint64_t range_size(const struct range *r);				   /* at most UINT64_MAX */
+
 /* How many there are, at most UINT64_MAX. */
 uint64_t subnet_size(const struct subnet *s);

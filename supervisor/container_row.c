@@ -12,6 +12,7 @@
 #include "supervisor/exec.h"
 #include "supervisor/files.h"
 #include "supervisor/fill.h"
+#include "supervisor/floating.h"
 #include "supervisor/logs.h"
 #include "supervisor/names.h"
 #include "supervisor/netd.h"
@@ -145,6 +146,7 @@ void container_vanish(struct container *c)
 	char uuid[UUID_SIZE];
 	memcpy(uuid, c->node.uuid, sizeof uuid);
 	container_free(c);
+	floating_forget(sv, uuid);
 	logs_container_changed(sv, uuid);
 	volume_tidy_soon(sv);
 }

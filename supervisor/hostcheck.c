@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #define PROBE_DEADLINE_NS (30 * NS_PER_S)
-#define ITEMS_MAX	  64u
+#define ITEMS_MAX	  96u
 #define FDS_PER_CONTAINER 2u
 
 struct item {
@@ -172,7 +172,7 @@ void on_check(struct request *rq)
 {
 	static const struct job_ops ops = {.record = on_probe_record, .done = on_probe_done};
 	struct supervisor *sv = rq->sv;
-	const char *argv[] = {"probe", sv->cfg.state_dir, sv->cfg.socket_group, NULL};
+	const char *argv[] = {"probe", sv->cfg.state_dir, sv->cfg.socket_group, sv->cfg.net_path, NULL};
 	struct checking *ck = calloc(1, sizeof *ck);
 	struct err e = {0};
 	char text[600];

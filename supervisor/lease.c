@@ -187,6 +187,17 @@ static int network_has_room(struct supervisor *sv, const struct network *n, stru
 		    : 0;
 }
 
+static int lease_rates(const struct network *n, const Berth__NetworkAsk *ask, Berth__Lease *l, struct err *e)
+{
+	int r = network_rates_check(n, ask->ingress_bps, ask->egress_bps, e);
+
+	if (r == 0 && ask->ingress_bps)
+		SET(l, ingress_bps, ask->ingress_bps);
+	if (r == 0 && ask->egress_bps)
+		SET(l, egress_bps, ask->egress_bps);
+	return r;
+}
+
 static int lease_fill(struct supervisor *sv, struct network *n, const Berth__NetworkAsk *ask, Berth__Lease *l,
 		      unsigned index, struct err *e)
 {
@@ -216,6 +227,8 @@ static int lease_fill(struct supervisor *sv, struct network *n, const Berth__Net
 		if (r == 0)
 			r = strings_add(&l->addresses, &l->n_addresses, text);
 	}
+	if (r == 0)
+		r = lease_rates(n, ask, l, e);
 	if (r == 0 && getrandom(mac, sizeof mac, 0) != sizeof mac)
 		r = -EIO;
 	mac[0] = (uint8_t)((mac[0] & 0xfc) | 2); /* one machine's, given by nobody but us */

@@ -8,6 +8,7 @@
 #include "supervisor/container.h"
 #include "supervisor/dnsd.h"
 #include "supervisor/driver.h"
+#include "supervisor/floating.h"
 #include "supervisor/meta.h"
 #include "supervisor/set.h"
 #include "supervisor/store.h"
@@ -21,6 +22,8 @@
 #define DEFAULT_NETWORK "default"
 #define DNS_SERVERS	3u
 #define DNS_DOMAINS	6u
+#define RATE_MIN	8000u /* below that a full packet waits for seconds */
+#define RATE_MAX	1000000000000ull
 
 /* ---------------------------------------------------------------- the object */
 
@@ -117,6 +120,10 @@ int network_check(struct supervisor *sv, Berth__Network *obj, struct err *e)
 					return err_set(e, EEXIST, field, "%s overlaps with %s of network %s", s->cidr,
 						       other->obj->subnets[k]->cidr, other->obj->meta->name);
 		}
+		if (floating_pool_in(sv, &subnet[i]))
+			return err_set(e, EEXIST, field, "%s overlaps with %s of the pool of floating IPs %s", s->cidr,
+				       floating_pool_in(sv, &subnet[i])->obj->range,
+				       floating_pool_in(sv, &subnet[i])->obj->meta->name);
 		snprintf(field, sizeof field, "spec.subnets[%zu].gateway", i);
 		if (!s->gateway || !s->gateway[0]) {
 			gateway = subnet_next(&subnet[i], &subnet[i].first);
@@ -250,6 +257,27 @@ static int default_make(struct supervisor *sv, struct err *e)
 bool network_has_dns(const struct network *n)
 {
 	return driver_has(driver_of(n->obj), FEATURE_DNS);
+}
+
+int network_rates_check(const struct network *n, uint64_t ingress_bps, uint64_t egress_bps, struct err *e)
+{
+	static const struct {
+		enum driver_feature feature;
+		const char *name;
+	} ways[] = {{FEATURE_RATE_IN, "ingress_bps"}, {FEATURE_RATE_OUT, "egress_bps"}};
+	const uint64_t rates[] = {ingress_bps, egress_bps};
+
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+		if (!rates[i])
+			continue;
+		if (rates[i] < RATE_MIN || rates[i] > RATE_MAX)
+			return err_set(e, ERANGE, "", "%s must be %u to %llu bits in a second (or 0: no limit)",
+				       ways[i].name, RATE_MIN, RATE_MAX);
+		int r = driver_needs(n, ways[i].feature, e);
+		if (r < 0)
+			return r;
+	}
+	return 0;
 }
 
 bool network_is_default(const struct network *n)

@@ -42,6 +42,8 @@ void networks_close(struct supervisor *sv);
 struct network *network_find(struct supervisor *sv, const struct principal *who, const char *ref, struct err *e);
 /* Its containers ask berth-dns at its gateway. */
 bool network_has_dns(const struct network *n);
+/* Limits of an interface, 0: none. e->step is left empty. */
+int network_rates_check(const struct network *n, uint64_t ingress_bps, uint64_t egress_bps, struct err *e);
 bool network_is_default(const struct network *n);
 bool network_sees(const struct principal *who, const struct network *n);
 struct leases {

@@ -2,6 +2,7 @@
 #include "supervisor/network.h"
 
 #include "base/own.h"
+#include "supervisor/floating.h"
 #include "supervisor/net_holder.h"
 #include "supervisor/publish.h"
 #include "supervisor/security_group.h"
@@ -106,9 +107,12 @@ Net__Port *network_port(const struct net_holder *h, size_t index, struct arena *
 	SET(p, network_key, (uint32_t)n->node.id);
 	SET(p, mtu, n->obj->mtu);
 	SET(p, default_route, index == 0);
+	SET(p, rate_in, l->ingress_bps);
+	SET(p, rate_out, l->egress_bps);
 	if (index == 0)
 		publish_messages(stored.ports, stored.n_ports, p, a);
 	security_groups_port(h->sv, l, p, a);
+	floating_messages(h, l, p, a);
 	p->addresses = arena_alloc(a, l->n_addresses * sizeof *p->addresses);
 	p->subnets = subnets_of(n, a);
 	p->n_subnets = n->n_subnets;

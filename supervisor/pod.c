@@ -10,6 +10,7 @@
 #include "cgroup/limits.h"
 #include "proto/envelope.h"
 #include "supervisor/container.h"
+#include "supervisor/floating.h"
 #include "supervisor/launch.h"
 #include "supervisor/plan.h"
 #include "supervisor/recover.h"
@@ -567,6 +568,7 @@ static void on_row_deleted(void *arg, int result)
 	}
 	watch_publish(p->sv, "pod", "destroy", p->obj->meta, NULL, NULL);
 	reply_done(p->sv, p->removal, p->node.uuid);
+	floating_forget(p->sv, p->node.uuid);
 	pod_free(p);
 }
 

@@ -105,6 +105,16 @@ static const struct request_row rows[] = {
 	CASE(SECURITY_GROUP_RULE_ADD) = {MEMBER, CHANGES(on_security_group_rule_add, "update", 120)},
 	CASE(SECURITY_GROUP_RULE_REMOVE) = {MEMBER, CHANGES(on_security_group_rule_remove, "update", 120)},
 	CASE(SECURITY_GROUP_ATTACH) = {MEMBER, CHANGES(on_security_group_attach, "update", 120)},
+	CASE(INTERFACE_LIMIT) = {CHANGES(on_interface_limit, "update", 120)},
+	/* A pool answers on a link of the host for addresses of others. */
+	CASE(FLOATING_IP_POOL_CREATE) = {CHANGES(on_floating_ip_pool_create, "create", 120)},
+	CASE(FLOATING_IP_POOL_LIST) = {MEMBER, LOOKS(on_floating_ip_pool_list)},
+	CASE(FLOATING_IP_POOL_REMOVE) = {ENDS(on_floating_ip_pool_remove, "remove"), .deadline_ms = SECONDS(120)},
+	CASE(FLOATING_IP_ALLOCATE) = {MEMBER, CHANGES(on_floating_ip_allocate, "allocate", 120)},
+	CASE(FLOATING_IP_LIST) = {MEMBER, LOOKS(on_floating_ip_list)},
+	CASE(FLOATING_IP_RELEASE) = {MEMBER, ENDS(on_floating_ip_release, "release"), .deadline_ms = SECONDS(120)},
+	CASE(FLOATING_IP_ASSOCIATE) = {MEMBER, CHANGES(on_floating_ip_associate, "associate", 120)},
+	CASE(FLOATING_IP_DISASSOCIATE) = {MEMBER, CHANGES(on_floating_ip_disassociate, "disassociate", 120)},
 
 	CASE(TOKEN_CREATE) = {OPERATOR, CHANGES(on_token_create, "create", 120), .once = true},
 	CASE(TOKEN_LIST) = {OPERATOR, LOOKS(on_token_list)},

@@ -55,6 +55,9 @@ request_fn on_security_group_create, on_security_group_list, on_security_group_i
 	on_security_group_rule_add, on_security_group_rule_remove, on_security_group_attach;
 request_fn on_network_create, on_network_list, on_network_inspect, on_network_remove, on_network_update,
 	on_network_drivers;
+request_fn on_floating_ip_pool_create, on_floating_ip_pool_list, on_floating_ip_pool_remove, on_floating_ip_allocate,
+	on_floating_ip_list, on_floating_ip_release, on_floating_ip_associate, on_floating_ip_disassociate;
+request_fn on_interface_limit;
 request_fn on_volume_create, on_volume_list, on_volume_inspect, on_volume_remove, on_volume_update, on_volume_prune;
 request_fn on_image_tag, on_image_history, on_image_prune, on_image_verify, on_disk_usage;
 request_fn on_info, on_check, on_upgrade, on_shutdown;

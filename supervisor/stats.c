@@ -4,6 +4,7 @@
 #include "cgroup/stat.h"
 #include "cgroup/tree.h"
 #include "supervisor/container.h"
+#include "supervisor/link_stats.h"
 #include "supervisor/request.h"
 
 #include <errno.h>
@@ -30,6 +31,7 @@ static void stats_free(Berth__Stats *s)
 	free(s->uuid);
 	free(s->name);
 	free(s->unavailable);
+	link_stats_free(s);
 	free(s);
 }
 
@@ -67,6 +69,9 @@ static int stats_read(const struct container *c, Berth__Stats *s)
 		r = cg_stat_read(fd, s, &missing);
 	if (r == 0)
 		r = stats_unavailable(s, missing);
+	/* In the host's namespace it has no interfaces of its own. */
+	if (r == 0 && !(c->obj->spec->network && !strcmp(c->obj->spec->network, "host")))
+		r = link_stats_read(c->obj->status->pid, s);
 	if (r < 0)
 		return r;
 	s->uuid = strdup(c->node.uuid);

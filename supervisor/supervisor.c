@@ -11,6 +11,7 @@
 #include "supervisor/container.h"
 #include "supervisor/control.h"
 #include "supervisor/dnsd.h"
+#include "supervisor/floating.h"
 #include "supervisor/image.h"
 #include "supervisor/job.h"
 #include "supervisor/logs.h"
@@ -335,6 +336,8 @@ static void supervisor_init(struct supervisor *sv)
 	list_init(&sv->net_holders);
 	list_init(&sv->security_groups.all);
 	list_init(&sv->policies);
+	list_init(&sv->floating_pools.all);
+	list_init(&sv->floating_ips.all);
 	sv->cg.root_fd = sv->cg.shims_fd = sv->cg.jobs_fd = sv->cg.shared_fd = sv->cg.supervisor_fd = -1;
 	sv->volume_ns_fd = -1;
 	sv->shim_exe_fd = sv->signals.fd = sv->loop.epoll_fd = -1;
@@ -345,10 +348,11 @@ int supervisor_open(struct supervisor *sv, int listen_fd, struct err *e)
 {
 	/* In this order: what stands below uses what stands above. */
 	static int (*const steps[])(struct supervisor *, struct err *) = {
-		open_loop,	 open_signals,	open_boot_id, open_folders,   open_mount_points, open_cgroups,
-		open_shim_image, open_apparmor, open_tables,  open_state,     open_logs,	 jobs_open,
-		tokens_open,	 image_load,	volume_load,  resolv_open,    networks_open,	 security_groups_open,
-		netd_open,	 dnsd_open,	pod_load,     container_load, recover_run,	 spares_open,
+		open_loop,    open_signals,    open_boot_id,	     open_folders, open_mount_points,
+		open_cgroups, open_shim_image, open_apparmor,	     open_tables,  open_state,
+		open_logs,    jobs_open,       tokens_open,	     image_load,   volume_load,
+		resolv_open,  networks_open,   security_groups_open, netd_open,	   dnsd_open,
+		pod_load,     container_load,  floating_open,	     recover_run,  spares_open,
 	};
 
 	supervisor_init(sv);
@@ -383,6 +387,7 @@ static void close_objects(struct supervisor *sv)
 	volume_fini(sv);
 	networks_close(sv);
 	security_groups_close(sv);
+	floating_fini(sv);
 	volume_mount_fini(sv);
 	table_fini(&sv->containers);
 	table_fini(&sv->pods);

@@ -74,6 +74,8 @@ struct supervisor {
 	struct table images;	      /* of struct image, by uuid */
 	struct table volumes;	      /* of struct volume, by uuid */
 	struct table networks;	      /* of struct network, by uuid */
+	struct table floating_pools;  /* of struct floating_pool, by uuid */
+	struct table floating_ips;    /* of struct floating_ip, by uuid */
 	struct table security_groups; /* of struct security_group, by uuid */
 	struct list policies;	      /* supervisor/security_state.c: what groups interfaces have */
 	struct timer policies_tidy;

@@ -251,10 +251,10 @@ static bool filter_image(const void *watch, const void *en, const char *value)
 	       (text_is(ev->kind, "image") && text_is(ev->name, value));
 }
 
-#define KINDS "container pod image volume network security_group host"
+#define KINDS "container pod image volume network security_group host floating-ip floating-ip-pool"
 #define TYPES                                                                                                                    \
 	"create start start_failed pull_failed die oom stop kill stuck pause unpause restart rename update exec_start exec_die " \
-	"rebuild destroy import commit pull push remove tag untag"
+	"rebuild destroy import commit pull push remove tag untag allocate release associate disassociate"
 
 static const struct filter_row filters[] = {
 	{"container", filter_container}, {"type", filter_type, TYPES " " KINDS}, {"event", filter_event, TYPES},

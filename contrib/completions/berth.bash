@@ -2,14 +2,15 @@
 
 _berth_commands() {
 	case $1 in
-	"") echo "run create start stop restart kill pause unpause exec cp attach wait rename update rebuild rm ps inspect logs diff top port stats events actions pod pull push login logout commit image load image save image network security-group volume token info check system upgrade shutdown version completion help " ;;
+	"") echo "run create start stop restart kill pause unpause exec cp attach wait rename update rebuild rm ps inspect logs diff top port stats events actions pod pull push login logout commit image load image save image network security-group floating-ip volume token info check system upgrade shutdown version completion help " ;;
 	"container") echo "run create start stop restart kill pause unpause exec cp attach wait rename update rebuild rm ps inspect logs diff top port stats actions commit " ;;
 	"pod") echo "create ls inspect rm " ;;
 	"image") echo "import export ls inspect tag history prune verify rm " ;;
 	"image") echo "import export ls inspect tag history prune verify rm " ;;
 	"image") echo "import export ls inspect tag history prune verify rm " ;;
-	"network") echo "create ls inspect drivers update rm " ;;
+	"network") echo "create ls inspect drivers update limit rm " ;;
 	"security-group") echo "create ls inspect rm rule-add rule-ls rule-rm set " ;;
+	"floating-ip") echo "pool-create pool-ls pool-rm allocate ls associate disassociate release " ;;
 	"volume") echo "create ls inspect update rm prune " ;;
 	"token") echo "create ls revoke check " ;;
 	"system") echo "df " ;;
@@ -74,6 +75,7 @@ _berth_resolve() {
 	"network inspect") echo "network inspect" ;;
 	"network drivers") echo "network drivers" ;;
 	"network update") echo "network update" ;;
+	"network limit") echo "network limit" ;;
 	"network rm"|"network remove") echo "network rm" ;;
 	security-group) echo security-group ;;
 	"security-group create"|"sg create") echo "security-group create" ;;
@@ -84,6 +86,15 @@ _berth_resolve() {
 	"security-group rule-ls"|"security-group rule ls"|"sg rule-ls"|"sg rule ls") echo "security-group rule-ls" ;;
 	"security-group rule-rm"|"security-group rule rm"|"sg rule-rm"|"sg rule rm") echo "security-group rule-rm" ;;
 	"security-group set"|"sg set") echo "security-group set" ;;
+	floating-ip) echo floating-ip ;;
+	"floating-ip pool-create"|"floating-ip pool create") echo "floating-ip pool-create" ;;
+	"floating-ip pool-ls"|"floating-ip pool ls"|"floating-ip pool list") echo "floating-ip pool-ls" ;;
+	"floating-ip pool-rm"|"floating-ip pool rm"|"floating-ip pool remove") echo "floating-ip pool-rm" ;;
+	"floating-ip allocate"|"floating-ip create") echo "floating-ip allocate" ;;
+	"floating-ip ls"|"floating-ip list") echo "floating-ip ls" ;;
+	"floating-ip associate") echo "floating-ip associate" ;;
+	"floating-ip disassociate") echo "floating-ip disassociate" ;;
+	"floating-ip release"|"floating-ip rm") echo "floating-ip release" ;;
 	volume) echo volume ;;
 	"volume create") echo "volume create" ;;
 	"volume ls"|"volume list") echo "volume ls" ;;
@@ -162,6 +173,7 @@ _berth_flags() {
 	"network inspect") echo "-f --format --help" ;;
 	"network drivers") echo "--format -q --quiet --no-trunc --help" ;;
 	"network update") echo "--dns --dns-search --help" ;;
+	"network limit") echo "--rate-in --rate-out --help" ;;
 	"network rm") echo "--help" ;;
 	"security-group create") echo "-d --description -l --label --empty --help" ;;
 	"security-group ls") echo "-f --filter --all-projects --format -q --quiet --no-trunc --help" ;;
@@ -171,6 +183,14 @@ _berth_flags() {
 	"security-group rule-ls") echo "--format -q --quiet --no-trunc --help" ;;
 	"security-group rule-rm") echo "--help" ;;
 	"security-group set") echo "--none --spoof --help" ;;
+	"floating-ip pool-create") echo "--range --link --shared --help" ;;
+	"floating-ip pool-ls") echo "--all-projects --format -q --quiet --no-trunc --help" ;;
+	"floating-ip pool-rm") echo "--help" ;;
+	"floating-ip allocate") echo "--pool --ip --help" ;;
+	"floating-ip ls") echo "--all-projects --format -q --quiet --no-trunc --help" ;;
+	"floating-ip associate") echo "--help" ;;
+	"floating-ip disassociate") echo "--help" ;;
+	"floating-ip release") echo "--help" ;;
 	"volume create") echo "-d --driver --size -l --label -o --opt --help" ;;
 	"volume ls") echo "-f --filter --all-projects --format -q --quiet --no-trunc --help" ;;
 	"volume inspect") echo "-f --format --help" ;;
@@ -395,6 +415,8 @@ _berth_value() {
 	"network drivers --format") echo "json table" ;;
 	"network update --dns") echo "-" ;;
 	"network update --dns-search") echo "-" ;;
+	"network limit --rate-in") echo "-" ;;
+	"network limit --rate-out") echo "-" ;;
 	"security-group create --description"|"security-group create -d") echo "-" ;;
 	"security-group create --label"|"security-group create -l") echo "-" ;;
 	"security-group ls --filter"|"security-group ls -f") echo "name= label=" ;;
@@ -408,6 +430,12 @@ _berth_value() {
 	"security-group rule-add --description") echo "-" ;;
 	"security-group rule-ls --format") echo "json table" ;;
 	"security-group set --spoof") echo "yes no" ;;
+	"floating-ip pool-create --range") echo "-" ;;
+	"floating-ip pool-create --link") echo "-" ;;
+	"floating-ip pool-ls --format") echo "json table" ;;
+	"floating-ip allocate --pool") echo "-" ;;
+	"floating-ip allocate --ip") echo "-" ;;
+	"floating-ip ls --format") echo "json table" ;;
 	"volume create --driver"|"volume create -d") echo "plain sized tmpfs" ;;
 	"volume create --size") echo "-" ;;
 	"volume create --label"|"volume create -l") echo "-" ;;
@@ -471,6 +499,7 @@ _berth_operand() {
 	"image rm") echo "image" ;;
 	"network inspect") echo "network" ;;
 	"network update") echo "network" ;;
+	"network limit") echo "container" ;;
 	"network rm") echo "network" ;;
 	"security-group inspect") echo "security-group" ;;
 	"security-group rm") echo "security-group" ;;

@@ -314,6 +314,12 @@ class Host:
                     remove(c, "pod_remove", pod["meta"]["uuid"])
             for volume in c.request("volume_list", {"all_projects": True})[0].get("volumes", []):
                 c.request("volume_remove", {"name": volume["meta"]["name"]}, project=volume["meta"]["project"])
+            for f in c.request("floating_ip_list", {"all_projects": True})[0].get("floating_ips", []):
+                if f.get("target_uuid"):
+                    c.request("floating_ip_disassociate", {"ip": f["address"]})
+                c.request("floating_ip_release", {"ip": f["address"]})
+            for pool in c.request("floating_ip_pool_list", {"all_projects": True})[0].get("pools", []):
+                c.request("floating_ip_pool_remove", {"name": pool["meta"]["uuid"]})
             for network in c.request("network_list", {"all_projects": True})[0].get("networks", []):
                 if network["meta"]["name"] not in ("default", "host", "none"):
                     c.request("network_remove", {"name": network["meta"]["uuid"]})
@@ -382,7 +388,9 @@ class Host:
         if not os.path.exists(self.run + "/net"):
             return []
         run = lambda *words: subprocess.run(words, capture_output=True, text=True).stdout
-        left = ["link " + x["ifname"] for x in json.loads(run("ip", "-j", "link") or "[]") if x["ifname"].startswith("bt")]
+        left = ["link " + x["ifname"] for x in json.loads(run("ip", "-j", "link") or "[]") if x["ifname"].startswith(("bt", "bf"))]
+        left += ["proxy " + x for x in (run("ip", "neigh", "show", "proxy") + run("ip", "-6", "neigh", "show", "proxy")).splitlines() if "proto 190" in x]
+        left += ["route " + x for x in (run("ip", "route") + run("ip", "-6", "route")).splitlines() if " proto 190 " in x]
         left += ["route " + x for x in (run("ip", "route") + run("ip", "-6", "route")).splitlines() if " dev bt" in x]
         parts = [json.loads(run("nft", "-j", "list", "table", family, "berth") or "{}").get("nftables", []) for family in ("inet", "bridge")]
         for part in sum(parts, []):

@@ -255,6 +255,53 @@ def interface_of_another(a, b, body):
     foreign({"link": "eth0"}, what="pods")(a, b, body)
 
 
+def with_floating_ip(play):
+    """A pool and an address of a's, that b may not know of; gone again afterwards."""
+    def around(a, b, body):
+        berth = lambda *words: a.host.berth("--project", "a", "floating-ip", *words)
+        berth("pool-create", "--range", "203.0.113.0/28", MARK + "-pool")
+        address = berth("allocate").text
+        try:
+            play(a, b, body, address)
+        finally:
+            berth("release", address)
+            berth("pool-rm", MARK + "-pool")
+    return around
+
+
+@with_floating_ip
+def floating_pools(a, b, body, address):
+    assert b.request(body)[0].get("pools", []) == []
+    with pytest.raises(Refused) as e:
+        b.request(body, {"all_projects": True})
+    assert e.value.code == "DENIED"
+
+
+@with_floating_ip
+def floating_list(a, b, body, address):
+    assert b.request(body)[0].get("floating_ips", []) == []
+    with pytest.raises(Refused) as e:
+        b.request(body, {"all_projects": True})
+    assert e.value.code == "DENIED"
+
+
+@with_floating_ip
+def floating_allocate(a, b, body, address):
+    for pool in ({"pool": MARK + "-pool"}, {}, {"address": "203.0.113.5"}):
+        with pytest.raises(Refused) as e:
+            b.request(body, pool)
+        assert e.value.code == "NOT_FOUND" and MARK not in e.value.text.replace("'%s-pool'" % MARK, "")
+
+
+def floating_of_another(fields):
+    @with_floating_ip
+    def play(a, b, body, address):
+        with pytest.raises(Refused) as e:
+            b.request(body, {"ip": address, **fields})
+        assert e.value.code == "NOT_FOUND" and e.value.text == "there is no floating IP '%s'" % address
+    return play
+
+
 def who_am_i(a, b, body):
     assert b.request(body)[0]["token"]["user"] == "bob" and "secret" not in b.request(body)[0]
 
@@ -326,6 +373,15 @@ TABLE = {
     "security_group_rule_add": group_of_another({"rule": {"direction": "INGRESS"}}),
     "security_group_rule_remove": group_of_another({"rule": "1"}),
     "security_group_attach": interface_of_another,
+    "interface_limit": denied({"ref": "x", "link": "eth0"}),
+    "floating_ip_pool_create": denied({"name": "x", "spec": {"range": "203.0.113.0/28"}}),
+    "floating_ip_pool_list": floating_pools,
+    "floating_ip_pool_remove": denied({"name": "x"}),
+    "floating_ip_allocate": floating_allocate,
+    "floating_ip_list": floating_list,
+    "floating_ip_release": floating_of_another({}),
+    "floating_ip_associate": floating_of_another({"target": "x"}),
+    "floating_ip_disassociate": floating_of_another({}),
     "info": info,
     "check": denied(),
     "upgrade": denied(text="under a token"),

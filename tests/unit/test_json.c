@@ -76,7 +76,7 @@ static void numbers_keep_all_their_digits(void **state)
 	assert_string_equal(
 		json(&s.base, false),
 		"{\"cpu_usec\":18446744073709551615,\"cpu_pressure_avg10\":0.1,\"memory_pressure_avg10\":12.5,"
-		"\"io_pressure_avg10\":0.3333333333333333,\"unavailable\":[]}");
+		"\"io_pressure_avg10\":0.3333333333333333,\"unavailable\":[],\"interfaces\":[]}");
 }
 
 static void a_double_reads_back_as_the_same(void **state)

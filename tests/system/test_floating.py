@@ -1,0 +1,198 @@
+"""Floating IPs: what goes to one reaches its container and nobody else, what the container sends has it; and that changes while all runs."""
+
+import os
+import signal
+import subprocess
+
+import pytest
+
+from host import eventually
+from test_networks import addresses, ask, inside, node, outside, pings, sh, table  # noqa: F401 (a fixture)
+from test_publish import serving
+from test_table import ECHO, Stream
+
+FOUR, SIX = "192.0.2.100", "2001:db8::100"
+
+
+@pytest.fixture
+def pools(host, outside):  # noqa: F811
+    """Addresses of the wire to the machine outside: it asks for them by ARP and NDP."""
+    fip(host, "pool-create", "--range", "192.0.2.96/27", "--link", "out0", "four")
+    fip(host, "pool-create", "--range", "2001:db8::100-2001:db8::10f", "--link", "out0", "six")
+    eventually(lambda: outside.pings("2001:db8::1"), "IPv6 outside")
+
+
+def fip(host, *words, **kw):
+    return host.berth("floating-ip", *words, **kw)
+
+
+def associated(host, name, *ips):
+    for ip in ips or (FOUR, SIX):
+        fip(host, "allocate", "--ip", ip)
+        fip(host, "associate", ip, name)
+
+
+def within(host, name):
+    return ["nsenter", "-t", str(host.status(name)["pid"]), "-n"]
+
+
+def test_what_goes_to_it_reaches_the_container_with_all_protocols_and_what_leaves_has_it(host, outside, pools):  # noqa: F811
+    name, lease = node(host)
+    other, _ = node(host)
+    with serving(host, name):
+        for ip in (FOUR, SIX):
+            assert ask(ip, 80, 1, outside.words()) == "nothing"
+        associated(host, name)
+        for ip, who in ((FOUR, "192.0.2.2"), (SIX, "2001:db8::2")):
+            assert outside.pings(ip)
+            for kind in (1, 2):
+                assert ask(ip, 80, kind, outside.words()) == who, (ip, kind)
+        assert ask("192.0.2.101", 80, 1, outside.words()) == "nothing"      # of the pool, and nobody's
+    # The server outside says who asks: the one by its own address, the other by the host's.
+    with serving_outside(outside):
+        for ip, own in (("192.0.2.2", FOUR), ("2001:db8::2", SIX)):
+            assert ask(ip, 80, 1, within(host, name)) == own and ask(ip, 80, 2, within(host, name)) == own
+            assert ask(ip, 80, 1, within(host, other)) == {"192.0.2.2": "192.0.2.1", "2001:db8::2": "2001:db8::1"}[ip]
+    assert not outside.pings(addresses(lease)[0])       # by its own address it is as unreachable as ever: there is no way
+
+
+class serving_outside:
+    def __init__(self, outside):  # noqa: F811
+        from test_networks import SERVER
+        self.p = subprocess.Popen(outside.words("timeout", "30", "python3", "-c", SERVER), stdout=subprocess.PIPE, text=True)
+
+    def __enter__(self):
+        assert self.p.stdout.readline() == "up\n"
+
+    def __exit__(self, *_):
+        self.p.terminate()
+        self.p.communicate()
+
+
+def test_the_host_other_containers_and_the_container_itself_reach_it(host, outside, pools):  # noqa: F811
+    name, _ = node(host)
+    same, _ = node(host)
+    host.berth("network", "create", "--subnet", "10.87.0.0/24", "--subnet", "fd00:87::/64", "apart")
+    apart, _ = node(host, network="apart")
+    associated(host, name)
+    associated(host, apart, "192.0.2.120")
+    with serving(host, name):
+        for ip in (FOUR, SIX):
+            assert ask(ip, 80) != "nothing" and ask(ip, 80, 2) != "nothing"
+            for who in (name, same, apart):
+                assert ask(ip, 80, 1, within(host, who)) != "nothing", (ip, who)
+        assert ask(FOUR, 80, 1, within(host, apart)) == "192.0.2.120"       # who has one is seen by it
+        assert ask("192.0.2.1", 80) == "nothing"
+
+
+def test_it_changes_at_once_its_own_connections_end_and_no_others(host, outside, pools):  # noqa: F811
+    a, _ = node(host, "-p", "8080:80")
+    b, _ = node(host)
+    servers = [inside(host, x, ECHO) for x in (a, b)]
+    for s in servers:
+        assert s.stdout.readline() == "up\n"
+    associated(host, a)
+    published = Stream("192.0.2.1", 8080, outside.words())
+    floating = Stream(FOUR, 80, outside.words())
+    published.goes_on()
+    floating.goes_on()
+    fip(host, "disassociate", FOUR)
+    published.goes_on()
+    assert ask(FOUR, 80, 1, outside.words()) == "nothing"
+    fip(host, "associate", FOUR, b)
+    published.goes_on()
+    assert floating.p.wait(30) != 0        # b knows nothing of it
+    floating.p.communicate()
+    again = Stream(FOUR, 80, outside.words())
+    again.goes_on()
+    for s in (published, again):
+        s.goes_on()
+        s.end()
+    for name in (a, b):
+        eventually(lambda: not any(w in sh(*within(host, name), "ss", "-Htan") for w in ("ESTAB", "CLOSE-WAIT", "LAST-ACK", "FIN-WAIT")),
+                   "both ends of each connection are closed", 20)
+    for s in servers:
+        s.terminate()
+        s.communicate()
+    fip(host, "disassociate", FOUR, SIX)
+    assert FOUR not in table() and "proto 190" not in sh("ip", "route") and not sh("ip", "neigh", "show", "proxy")
+
+
+def test_it_stays_over_stop_start_kill_9_of_berthd_and_of_berth_net_and_is_left_behind_by_rm(host, outside, pools):  # noqa: F811
+    name, _ = node(host)
+    associated(host, name)
+    host.berth("stop", "-t", "0", name)
+    eventually(lambda: FOUR not in table(), "it leads nowhere while nothing runs")
+    assert not outside.pings(FOUR)
+    host.berth("start", name)
+    eventually(lambda: outside.pings(FOUR), "after the start")
+    host.restart()
+    eventually(lambda: outside.pings(FOUR) and outside.pings(SIX), "after kill -9 of berthd")
+    sh("nft", "flush", "ruleset")
+    eventually(lambda: outside.pings(FOUR) and FOUR in table(), "after a flush of the ruleset")
+    out = host.berth("floating-ip", "ls").out
+    assert "container %s:eth0" % name in out and FOUR in out
+    for pid in subprocess.run(["pgrep", "-x", "-P", str(host.daemon.pid), "berth-net"], capture_output=True, text=True).stdout.split():
+        os.kill(int(pid), signal.SIGKILL)
+    fip(host, "disassociate", SIX)
+    eventually(lambda: outside.pings(FOUR) and not outside.pings(SIX), "after kill -9 of berth-net")
+    host.berth("rm", "-f", name)
+    eventually(lambda: FOUR not in table() and "proto 190" not in sh("ip", "route"), "gone with the container")
+    f, = [x for x in fip(host, "ls", "--format", "json").json() if x["address"] == FOUR]
+    assert "target_uuid" not in f
+    fip(host, "release", FOUR, SIX)
+
+
+def test_a_pod_has_one_too(host, outside, pools):  # noqa: F811
+    host.berth("pod", "create", "--name", "shop", "--network", "default")
+    name = host.detached("--pod", "shop", "--", "sleep", "1000")
+    fip(host, "allocate", "--pool", "four", "--ip", FOUR)
+    fip(host, "associate", FOUR, name)      # a container in a pod: the pod
+    assert "pod shop:eth0" in fip(host, "ls").out
+    with serving(host, name):
+        assert ask(FOUR, 80, 1, outside.words()) == "192.0.2.2"
+
+
+@pytest.mark.native
+def test_pools_and_addresses_are_given_once_and_what_cannot_be_is_refused(host):
+    host.berth("network", "create", "--subnet", "10.88.0.0/24", "net")
+    create = lambda *words: ("floating-ip", "pool-create", *words)
+    fip(host, "pool-create", "--range", "198.51.100.8-198.51.100.10", "p")
+    for words, text, code in (
+            (("--range", "198.51.100.0/28", "q"), "198.51.100.0/28 overlaps with 198.51.100.8-198.51.100.10 of the pool p", 1),
+            (("--range", "10.88.0.128/25", "q"), "10.88.0.128/25 overlaps with 10.88.0.0/24 of network net", 1),
+            (("--range", "127.0.0.0/24", "q"), "mean something else", 2), (("--range", "198.51.100.9/24", "q"), "bits behind its prefix", 2),
+            (("--range", "10.209.0.1", "q"), "10.209.0.1 overlaps with", 1), (("--range", "one", "q"), "neither a subnet", 2),
+            (("--range", "203.0.113.9-203.0.113.8", "q"), "is not a later address", 2), (("--range", "203.0.113.9-::1", "q"), "is not a later address", 2),
+            (("--range", "203.0.113.0/28", "--link", "nothere", "q"), "the host has no link nothere", 1),
+            (("--range", "203.0.113.0/28", "--link", "berth0", "q"), "nobody outside", 2),
+            (("--range", "203.0.113.0/28", "p"), "there is a pool p", 1), (("q",), "a pool needs --range", 2)):
+        host.refused(*create(*words), text=text, code=code)
+    sh("ip", "addr", "add", "203.0.113.5/32", "dev", "lo")
+    host.refused(*create("--range", "203.0.113.0/28", "q"), text="203.0.113.5 is an address of the host itself, on lo")
+    sh("ip", "addr", "del", "203.0.113.5/32", "dev", "lo")
+    host.refused("network", "create", "--subnet", "198.51.100.0/24", "over", text="overlaps with 198.51.100.8-198.51.100.10 of the pool of floating IPs p")
+    got = [fip(host, "allocate").text for _ in range(3)]
+    assert sorted(got) == ["198.51.100.10", "198.51.100.8", "198.51.100.9"]
+    host.refused("floating-ip", "allocate", text="every address of the pool p .* is somebody's")
+    host.refused("floating-ip", "allocate", "--ip", "198.51.100.9", text="198.51.100.9 is somebody's already")
+    host.refused("floating-ip", "allocate", "--ip", "198.51.101.9", text="no pool of floating IPs has 198.51.101.9")
+    host.refused("floating-ip", "pool-rm", "p", text="3 addresses of the pool p are allocated")
+    a, b = node(host)[0], node(host)[0]
+    lone = host.detached("--", "sleep", "1000")
+    fip(host, "associate", got[0], a)
+    fip(host, "associate", got[0], a + ":eth0")     # as it is
+    host.refused("floating-ip", "associate", got[0], b, text="%s leads to container %s: disassociate it first" % (got[0], a))
+    host.refused("floating-ip", "associate", got[1], a, text="eth0 of container %s has %s already" % (a, got[0]))
+    host.refused("floating-ip", "associate", got[1], lone, text="container %s has no network" % lone)
+    host.refused("floating-ip", "associate", got[1], b + ":eth7", text="container %s has no interface eth7" % b)
+    host.refused("floating-ip", "associate", got[1], "nobody", text="nobody")
+    host.refused("floating-ip", "release", got[0], text="leads to container %s" % a)
+    host.refused("floating-ip", "disassociate", got[1], text="leads to nobody")
+    host.restart()
+    f = {x["address"]: x for x in fip(host, "ls", "--format", "json").json()}
+    assert sorted(f) == sorted(got) and f[got[0]]["target"] == a and f[got[0]]["fixed_address"] == host.inspect(a)["networks"][0]["addresses"][0]
+    assert fip(host, "pool-ls", "--format", "json").json()[0]["used"] == 3
+    fip(host, "pool-create", "--range", "198.51.100.64/26", "second")
+    host.refused("floating-ip", "allocate", text="several pools")
+    assert fip(host, "allocate", "--pool", "second").text.startswith("198.51.100.")
