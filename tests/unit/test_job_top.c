@@ -70,6 +70,22 @@ static Berth__Envelope *top_run(void)
 	return env;
 }
 
+/* It has said that it is there, and may still be on its way to its pause. */
+static void until_asleep(pid_t pid)
+{
+	char path[32], stat[1024];
+	const char *end;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", pid);
+	do {
+		ssize_t n = file_read(AT_FDCWD, path, stat, sizeof stat);
+
+		assert_true(n > 0);
+		end = strrchr(stat, ')');
+		assert_non_null(end);
+	} while (end[2] != 'S');
+}
+
 static pid_t sleeper(const char *name)
 {
 	int ready[2];
@@ -89,6 +105,7 @@ static pid_t sleeper(const char *name)
 	close(ready[1]);
 	assert_int_equal(read(ready[0], &c, 1), 1);
 	close(ready[0]);
+	until_asleep(pid);
 	return pid;
 }
 
