@@ -63,8 +63,9 @@ def test_cpu_limits_are_in_the_group(host, needs, flags, file, want):
 
 def test_cpu_quota_is_a_real_one(host, needs):
     needs("cpu")
-    got = int(host.run_("--cpus", "0.3", "--", "guest", "spin", str(int(1500)), "2").text.split()[1])
-    assert 150 < got < 450, got
+    # In a VM that has to wait for its own processor this wait counts as use, so one look may be off; without the quota it is 2000 in all.
+    spin = lambda: int(host.run_("--cpus", "0.3", "--", "guest", "spin", "1500", "2").text.split()[1])      # noqa: E731
+    eventually(lambda: 150 < spin() < 450, "0.3 processors are used")
 
 
 def test_cpuset_is_in_force(host, needs):

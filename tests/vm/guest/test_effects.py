@@ -24,11 +24,14 @@ def test_memory_max_kills_the_hog_and_only_the_hog(berth):
 
 def test_cpu_max_throttles(berth):
     berth("run", "-d", "--name", "busy", "--cpus", "0.25", "busybox", "sh", "-c", "while :; do :; done")
-    first, start = berth.stats("busy")["cpu_usec"], time.monotonic()
-    time.sleep(4)
-    s, took = berth.stats("busy"), time.monotonic() - start
-    used = (s["cpu_usec"] - first) / 1e6 / took
-    assert 0.1 < used < 0.4, used
+
+    def used():
+        first, start = berth.stats("busy")["cpu_usec"], time.monotonic()
+        time.sleep(3)
+        return (berth.stats("busy")["cpu_usec"] - first) / 1e6 / (time.monotonic() - start)
+    # What this machine itself waits for a processor of its host counts as use, so one look may be off.
+    eventually(lambda: 0.1 < used() < 0.4, "a quarter of a processor is used")
+    s = berth.stats("busy")
     assert s["cpu_throttled_periods"] > 5 and s["cpu_throttled_usec"] > 0
 
 
