@@ -27,6 +27,17 @@ def turns(all_pieces):
             yield from all_pieces[int(text)]
 
 
+def pytest_runtest_logreport(report):
+    """A failure is told at once: who knows whether this machine comes to an end."""
+    if report.failed:
+        print("\n".join(["", "--- %s (%s)" % (report.nodeid, report.when), report.longreprtext, *("- %s\n%s" % s for s in report.sections)]), flush=True)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session):
+    session.config.option.tbstyle = "no"    # not once more
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session):
     """As pytest's own, but for where the next one comes from."""
