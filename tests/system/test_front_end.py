@@ -10,6 +10,9 @@ import pytest
 from host import SLOW, eventually
 from proto import Refused
 
+# What berthd answers is the same on every kernel.
+pytestmark = pytest.mark.native
+
 
 def annotations(host, name):
     return {kv["key"]: kv.get("value", "") for kv in host.inspect(name)["spec"].get("annotations", [])}

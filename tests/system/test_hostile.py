@@ -12,6 +12,9 @@ import pytest
 from host import SLOW, eventually
 from proto import SCHEMA, Client, Refused, varint
 
+# What berthd reads from a socket is the same on every kernel.
+pytestmark = pytest.mark.native
+
 
 def closed(sock, seconds=5):
     """berthd hangs up on us (after whatever it still has to say)."""

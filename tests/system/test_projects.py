@@ -10,6 +10,9 @@ import pytest
 from host import eventually
 from proto import SCHEMA, Client, Refused
 
+# Whom berthd answers what is the same on every kernel.
+pytestmark = pytest.mark.native
+
 # Everything of project A bears this word, so that a look at any answer tells whether something of it is in there.
 MARK = "mark-of-a"
 
