@@ -12,4 +12,10 @@ check-system: | check-kernel
 check-vm: | check-system
 endif
 
-.PHONY: check-vm
+# Power cuts of a machine in mid-pull (tests/vm/power); its record goes to tests/campaigns/. CUTS=n SEED=n
+soak-power-vm: $(PROGRAMS) $(B)/guest
+	$(Q)contrib/packages vm run test && tests/vm/image tests/vm/cache
+	BERTH_BIN=$(B) BERTH_CUTS=$(CUTS) BERTH_SEED=$(SEED) \
+		BERTH_CAMPAIGN=$(CURDIR)/tests/campaigns/$(shell date -u +%Y-%m-%d)-power-vm.md /usr/bin/python3 tests/vm/power/campaign.py
+
+.PHONY: check-vm soak-power-vm
