@@ -6,6 +6,7 @@
 #include "supervisor/pod.h"
 #include "supervisor/request.h"
 #include "supervisor/shimlink.h"
+#include "supervisor/spare.h"
 #include "supervisor/store.h"
 
 #include <stdlib.h>
@@ -102,6 +103,7 @@ void on_shutdown(struct request *rq)
 		return;
 	log_info("the host goes down: containers are stopped");
 	sv->going_down = true;
+	spares_retire(sv);
 	list_each (n, &sv->containers.all, link) {
 		struct event ev = EVENT(EV_DOWN);
 

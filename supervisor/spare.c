@@ -408,12 +408,21 @@ void spares_let_layers_go(struct supervisor *sv)
 			retire(p);
 }
 
+void spares_retire(struct supervisor *sv)
+{
+	struct spare *p;
+
+	list_each (p, &sv->spares->all, link)
+		if (!p->retired)
+			retire(p);
+}
+
 static void on_refill(struct timer *t)
 {
 	struct spares *s = container_of(t, struct spares, timer);
 	struct err e;
 
-	if (s->sv->stopping || !s->wanted.n_layers)
+	if (s->sv->stopping || s->sv->going_down || !s->wanted.n_layers)
 		return;
 	if (s->n >= s->sv->cfg.spare_shims) {
 		retire_one(s);
