@@ -108,12 +108,13 @@ class Host:
         self.names = 0
         os.makedirs(self.state, exist_ok=True)
         os.makedirs(self.run)
-        self.resolv_conf = os.path.join(self.run, "etc", "resolv.conf")     # whom this host asks for names: nobody answers there
+        # Not in the run folder: it outlives a boot (test_boot.py). Whom this host asks for names: nobody answers there.
+        self.resolv_conf = os.path.join(DIR, "etc." + tag, "resolv.conf")
         os.makedirs(os.path.dirname(self.resolv_conf))
         with open(self.resolv_conf, "w") as f:
             f.write("nameserver 127.77.0.1\n")
         if "--config" not in self.options:
-            settings = os.path.join(self.run, "etc", "berthd.conf")
+            settings = os.path.join(os.path.dirname(self.resolv_conf), "berthd.conf")
             with open(settings, "w") as f:
                 f.write("resolv_conf = %s\n" % self.resolv_conf)
             self.options += ["--config", settings]
