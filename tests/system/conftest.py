@@ -26,6 +26,7 @@ def busybox_image(name="busybox", config=None, more=()):
 
 class Current:
     host = None
+    spoiled = False     # a test failed: what it left its berthd in is not the next one's
     gateway = None
 
 
@@ -42,10 +43,10 @@ def host_new(**kw):
 
 @pytest.fixture
 def host():
-    if Current.host is None or Current.host.daemon.poll() is not None:
+    if Current.host is None or Current.spoiled or Current.host.daemon.poll() is not None:
         if Current.host:
             Current.host.destroy()
-        Current.host = host_new()
+        Current.spoiled, Current.host = False, host_new()
     h = Current.host
     h.own = set(processes()) - {h.daemon.pid}
     yield h
@@ -131,6 +132,7 @@ def pytest_runtest_makereport(item, call):
     report = (yield).get_result()
     if IN_VM and report.skipped:
         report.outcome, report.longrepr = "failed", "skipped in the VM, where nothing may: %s" % (report.longrepr,)
+    Current.spoiled |= report.failed
 
 
 def pytest_configure(config):
