@@ -504,6 +504,33 @@ def test_published_ports_and_answers_from_outside_are_measured_by_the_real_sourc
 
 
 @pytest.mark.native
+def test_a_floating_ip_is_measured_by_the_real_source_and_goes_out_by_the_rules(host, outside):
+    group(host, "site", {**TCP, "port_min": 1000, "remote_cidr": "192.0.2.2"})
+    outside.do("ip", "addr", "add", "192.0.2.3/24", "dev", "eth0")
+    host.berth("floating-ip", "pool-create", "--range", "192.0.2.96/27", "--link", "out0", "four")
+    a, la = node(host, network="default:sg=site")
+    host.berth("floating-ip", "allocate", "--ip", "192.0.2.100")
+    host.berth("floating-ip", "associate", "192.0.2.100", a)
+    dial = ("import socket\ns = socket.socket(); s.settimeout(%s); s.bind(('%s', 0))\ntry:\n s.connect(('192.0.2.100', 1000)); print(s.makefile().readline())\n"
+            "except TimeoutError:\n print('nothing')")
+    with Inside(host, a, SERVER) as server:
+        assert server.line() == "up"
+        assert outside.do("python3", "-c", dial % (20, "192.0.2.2")).strip() == "192.0.2.2"
+        assert outside.do("python3", "-c", dial % (0.5, "192.0.2.3")).strip() == "nothing"
+    with subprocess.Popen(outside.words("python3", "-c", "import socket\ns = socket.create_server(('192.0.2.2', 99))\nprint('up', flush=True)\nprint(s.accept()[1][0], flush=True)"),
+                          stdout=subprocess.PIPE, text=True) as p:
+        assert p.stdout.readline() == "up\n"
+        assert connects(host, a, "192.0.2.2", 99, want=False)
+        rule(host, "site", {"direction": "EGRESS", "remote_cidr": "192.0.2.2"})
+        assert connects(host, a, "192.0.2.2", 99) and p.stdout.readline() == "192.0.2.100\n"
+    host.berth("floating-ip", "disassociate", "192.0.2.100")
+    host.berth("floating-ip", "release", "192.0.2.100")
+    host.berth("floating-ip", "pool-rm", "four")
+    host.berth("rm", "-f", a)
+    ungroup(host, "site")
+
+
+@pytest.mark.native
 def test_errors_about_what_is_let_through_come_back_without_a_rule(host):
     group(host, "out", {"direction": "EGRESS", "protocol": "udp"})
     group(host, "in", {"direction": "INGRESS", "protocol": "udp", "port_min": 1500})
