@@ -1,7 +1,7 @@
 # check-vm: the system suite, and tests of our own (tests/vm/guest), in a machine that boots Debian with systemd and all of cgroup v2.
 # T=x runs the tests whose name contains it, PARTS="boot kernel systemd system" only these parts. BERTH_VM_ACCEL=kvm|tcg overrules what tests/vm/run finds out.
 
-check-vm: $(PROGRAMS) $(B)/guest $(KERNEL_ALL:%=$(SB)/t/kernel_%)
+check-vm: $(PROGRAMS) $(B)/guest $(B)/resolve $(KERNEL_ALL:%=$(SB)/t/kernel_%)
 	$(Q)BERTH_BIN=$(B) BERTH_KERNEL_TESTS='$(KERNEL_ALL:%=$(SB)/t/kernel_%)' T='$(T)' PARTS='$(PARTS)' tests/vm/run
 
 # In `make -j check` the parts that measure time do not run beside each other.
