@@ -368,7 +368,7 @@ MUTATIONS = [
              [first("alone", "loop_stop(&p->loop, 0);")],
              {"test_names_are_answered_while_berthd_is_dead_and_while_the_next_one_comes": "answers of one that is alone|assert"}),
     Mutation("names: a question is read before what berthd has said",
-             [body("news_taken", "return true;")],
+             [body("server_news_taken", "return true;")],
              {"test_a_name_comes_and_goes_with_what_has_it_and_follows_a_rename": "assert|subsection"}),
     Mutation("names: what somebody has edited is written over",
              [body("kept_is_ours", "return true;")],
