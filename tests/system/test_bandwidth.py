@@ -7,7 +7,8 @@ import subprocess
 import pytest
 
 from host import eventually
-from test_networks import addresses, inside, node, sh
+from test_networks import addresses, ask, inside, node, outside, sh  # noqa: F401 (a fixture)
+from test_publish import serving
 
 # Received for two seconds, after half a second in which queues fill; in bits per second.
 SINK = ("import socket, sys, time\ns = socket.create_server(('::', 5), family=socket.AF_INET6, dualstack_ipv6=True); print('up', flush=True)\n"
@@ -55,9 +56,9 @@ def test_limits_stay_over_stop_start_and_kill_9_of_berthd_and_leave_nothing(host
     link, ifb = lease["host_link"], "bf" + lease["host_link"][2:]
     there = lambda: ifb in links() and "tbf" in sh("tc", "qdisc", "show", "dev", link) and "rate 10Mbit" in sh("tc", "qdisc", "show", "dev", ifb)
     assert there()
-    host.restart()
+    host.kill()
     sh("tc", "qdisc", "del", "dev", link, "root")
-    host.berth("network", "create", "--subnet", "10.89.0.0/24", "wakes")       # berth-net, which makes it again
+    host.start()
     eventually(there, "the limits after kill -9 of berthd")
     host.berth("stop", "-t", "0", name)
     eventually(lambda: ifb not in links(), "gone with what it limits")
@@ -65,6 +66,21 @@ def test_limits_stay_over_stop_start_and_kill_9_of_berthd_and_leave_nothing(host
     assert there()
     host.berth("rm", "-f", name)
     eventually(lambda: ifb not in links(), "gone with the container")
+
+
+def test_a_network_of_the_driver_bridge_has_floating_ips_ports_and_limits_too(host, outside):  # noqa: F811
+    host.berth("network", "create", "--driver", "bridge", "--subnet", "10.91.0.0/24", "--subnet", "fd00:91::/64", "bridged")
+    name, lease = node(host, "-p", "8080:80", network="bridged:rate-in=20mbit,rate-out=10mbit")
+    other, lo = node(host, network="bridged")
+    host.berth("floating-ip", "pool-create", "--range", "192.0.2.96/27", "--link", "out0", "four")
+    host.berth("floating-ip", "allocate", "--ip", "192.0.2.100")
+    host.berth("floating-ip", "associate", "192.0.2.100", name)
+    with serving(host, name):
+        assert ask("192.0.2.100", 80, 1, outside.words()) == "192.0.2.2" and ask("192.0.2.1", 8080, 2, outside.words()) == "nothing"
+        assert ask("192.0.2.1", 8080, 1, outside.words()) == "192.0.2.2" and ask("127.0.0.1", 8080) != "nothing"
+        enter = ["nsenter", "-t", str(host.status(other)["pid"]), "-n"]
+        assert ask("192.0.2.100", 80, 1, enter) != "nothing" and ask("192.0.2.1", 8080, 1, enter) != "nothing"
+    assert 5 < rate(host, name, addresses(lease)[0], other) < 30 and 2.5 < rate(host, other, addresses(lo)[0], name) < 15
 
 
 @pytest.mark.native
