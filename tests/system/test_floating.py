@@ -69,6 +69,7 @@ class serving_outside:
         self.p.communicate()
 
 
+@pytest.mark.native
 def test_the_host_other_containers_and_the_container_itself_reach_it(host, outside, pools):  # noqa: F811
     name, _ = node(host)
     same, _ = node(host)
@@ -118,6 +119,7 @@ def test_it_changes_at_once_its_own_connections_end_and_no_others(host, outside,
     assert FOUR not in table() and "proto 190" not in sh("ip", "route") and not sh("ip", "neigh", "show", "proxy")
 
 
+@pytest.mark.native
 def test_it_stays_over_stop_start_kill_9_of_berthd_and_of_berth_net_and_is_left_behind_by_rm(host, outside, pools):  # noqa: F811
     name, _ = node(host)
     associated(host, name)
@@ -143,6 +145,7 @@ def test_it_stays_over_stop_start_kill_9_of_berthd_and_of_berth_net_and_is_left_
     fip(host, "release", FOUR, SIX)
 
 
+@pytest.mark.native
 def test_a_pod_has_one_too(host, outside, pools):  # noqa: F811
     host.berth("pod", "create", "--name", "shop", "--network", "default")
     name = host.detached("--pod", "shop", "--", "sleep", "1000")

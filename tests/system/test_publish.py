@@ -42,6 +42,7 @@ def listening(kind, address, port):
         p.communicate()
 
 
+@pytest.mark.native
 def test_ranges_lead_port_by_port_and_nowhere_beside_on_v4_and_v6(host, outside):  # noqa: F811
     name, _ = node(host, "-p", "7000-7003:80-83", "-p", "192.0.2.1:7100-7101:90-91", "-p", "9000:9000/sctp")
     with serving(host, name, [80, 81, 82, 83, 84, 90, 91]):
@@ -108,6 +109,7 @@ def test_port_and_ps_say_where_as_docker_does(host):
     assert "7053" not in host.berth("ps", "-a").out
 
 
+@pytest.mark.native
 def test_a_policy_of_drop_of_the_hosts_firewall_holds_for_published_ports_and_for_containers(host, outside):  # noqa: F811
     name, lease = node(host, "-p", "8080:80")
     other, _ = node(host)

@@ -85,6 +85,7 @@ def test_connections_go_on_over_a_flush_of_the_ruleset_and_the_table_is_put_back
     assert "our nftables table was removed by nft" in host.log()
 
 
+@pytest.mark.native
 def test_what_must_not_pass_does_not_pass_again_after_a_flush(host, outside):  # noqa: F811
     a, la = node(host)
     b, _ = node(host, "--cap-add", "NET_ADMIN")
@@ -118,6 +119,7 @@ def test_each_kind_of_change_by_others_is_undone(host, what):
     eventually(lambda: table_or_nothing() == before, "the same table")
 
 
+@pytest.mark.native
 def test_our_own_changes_and_those_of_foreign_tables_put_nothing_back_and_foreign_tables_stay(host):
     node(host)
     handle, said = handles("table")[0]["handle"], host.log().count("our nftables table was")
@@ -134,6 +136,7 @@ def test_our_own_changes_and_those_of_foreign_tables_put_nothing_back_and_foreig
     sh("nft", "delete", "table", "inet", "foreign")
 
 
+@pytest.mark.native
 def test_somebody_who_flushes_all_the_time_is_answered_less_and_less_often_and_the_table_is_there_in_the_end(host):
     node(host)
     before, said = table(), host.log().count("our nftables table was")
