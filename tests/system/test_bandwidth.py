@@ -22,7 +22,7 @@ def rate(host, sink, to, source):
     """Mbit/s of one TCP connection between two containers."""
     server = inside(host, sink, SINK)
     assert server.stdout.readline() == "up\n"
-    client = subprocess.Popen(["nsenter", "-t", str(host.status(source)["pid"]), "-n", "timeout", "30", "python3", "-c", SOURCE, to])
+    client = subprocess.Popen(["nsenter", "-t", str(host.status(source)["pid"]), "-n", "timeout", "300", "python3", "-c", SOURCE, to])
     mbit = int(server.stdout.readline()) / 1e6
     server.communicate()
     client.terminate()

@@ -59,7 +59,7 @@ def test_what_goes_to_it_reaches_the_container_with_all_protocols_and_what_leave
 class serving_outside:
     def __init__(self, outside):  # noqa: F811
         from test_networks import SERVER
-        self.p = subprocess.Popen(outside.words("timeout", "30", "python3", "-c", SERVER), stdout=subprocess.PIPE, text=True)
+        self.p = subprocess.Popen(outside.words("timeout", "300", "python3", "-c", SERVER), stdout=subprocess.PIPE, text=True)
 
     def __enter__(self):
         assert self.p.stdout.readline() == "up\n"

@@ -105,7 +105,7 @@ def test_container_reaches_container_host_and_outside_on_v4_and_v6(host, outside
 
 def inside(host, name, program, **kw):
     """A Python program in the container's network namespace: the test image has none."""
-    return subprocess.Popen(["nsenter", "-t", str(host.status(name)["pid"]), "-n", "timeout", "20", "python3", "-c", program], text=True,
+    return subprocess.Popen(["nsenter", "-t", str(host.status(name)["pid"]), "-n", "timeout", "300", "python3", "-c", program], text=True,
                             stdout=subprocess.PIPE, **kw)
 
 
@@ -128,7 +128,7 @@ def test_tcp_and_udp_between_containers_on_v4_and_v6(host):
 def test_what_leaves_has_the_hosts_address_and_nothing_comes_in_unasked(host, outside):
     a, la = node(host)
     four, six = addresses(la)
-    with subprocess.Popen(outside.words("timeout", "20", "python3", "-c", "import socket\ns = socket.socket(socket.AF_INET6)\n"
+    with subprocess.Popen(outside.words("timeout", "300", "python3", "-c", "import socket\ns = socket.socket(socket.AF_INET6)\n"
                                         "s.bind(('::', 99))\ns.listen()\nprint('up', flush=True)\n"
                                         "for i in range(2):\n c, who = s.accept()\n print(who[0], flush=True)\n c.close()\n"),
                           stdout=subprocess.PIPE, text=True) as p:
@@ -329,7 +329,7 @@ def test_published_ports_are_reached_from_outside_the_host_itself_and_containers
 @pytest.mark.native
 def test_containers_do_not_reach_the_hosts_loopback_by_a_published_port(host, outside, served):
     name, _ = served
-    s = subprocess.Popen(["timeout", "20", "python3", "-c", "import socket\ns = socket.socket(); s.bind(('127.0.0.1', 99)); s.listen()\n"
+    s = subprocess.Popen(["timeout", "300", "python3", "-c", "import socket\ns = socket.socket(); s.bind(('127.0.0.1', 99)); s.listen()\n"
                           "print('up', flush=True)\nwhile True:\n c, _ = s.accept(); c.sendall(b'secret'); c.close()"], stdout=subprocess.PIPE, text=True)
     assert s.stdout.readline() == "up\n" and ask("127.0.0.1", 99) == "secret"
     rogue, _ = node(host, "--cap-add", "NET_ADMIN", "-p", "8090:80")
@@ -344,7 +344,7 @@ def test_containers_do_not_reach_the_hosts_loopback_by_a_published_port(host, ou
 @pytest.mark.native
 def test_ports_that_are_taken_or_cannot_be_are_refused(host):
     a, _ = node(host, "-p", "8080:80")
-    with subprocess.Popen(["timeout", "20", "python3", "-c", "import socket, time\ns = socket.socket(); s.bind(('0.0.0.0', 8099)); s.listen()\n"
+    with subprocess.Popen(["timeout", "300", "python3", "-c", "import socket, time\ns = socket.socket(); s.bind(('0.0.0.0', 8099)); s.listen()\n"
                            "print('up', flush=True)\ntime.sleep(19)"], stdout=subprocess.PIPE, text=True) as listener:
         assert listener.stdout.readline() == "up\n"
         for flag, text in (("8080:1", "port 8080/tcp of the host is container " + a), ("127.0.0.1:8080:1", "is container " + a),

@@ -20,7 +20,7 @@ def serving(host, name, ports=()):
     """Something listens in the container: at 80 of TCP and UDP, or at these, where it says its number."""
     pid = str(host.status(name)["pid"])
     words = [SERVE_MANY, *map(str, ports)] if ports else [SERVER]
-    p = subprocess.Popen(["nsenter", "-t", pid, "-n", "timeout", "30", "python3", "-c", *words], stdout=subprocess.PIPE, text=True)
+    p = subprocess.Popen(["nsenter", "-t", pid, "-n", "timeout", "300", "python3", "-c", *words], stdout=subprocess.PIPE, text=True)
     try:
         assert p.stdout.readline() == "up\n"
         yield
@@ -31,8 +31,8 @@ def serving(host, name, ports=()):
 
 @contextlib.contextmanager
 def listening(kind, address, port):
-    p = subprocess.Popen(["timeout", "30", "python3", "-c", "import socket, time\ns = socket.socket(socket.AF_INET6 if ':' in '%s' else socket.AF_INET, %d)\n"
-                          "s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(('%s', %d))\n%s\nprint('up', flush=True); time.sleep(29)"
+    p = subprocess.Popen(["timeout", "300", "python3", "-c", "import socket, time\ns = socket.socket(socket.AF_INET6 if ':' in '%s' else socket.AF_INET, %d)\n"
+                          "s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(('%s', %d))\n%s\nprint('up', flush=True); time.sleep(299)"
                           % (address, kind, address, port, "s.listen()" if kind == 1 else "")], stdout=subprocess.PIPE, text=True)
     try:
         assert p.stdout.readline() == "up\n"

@@ -22,7 +22,7 @@ class Stream:
     """Words that come back, one after the other, over one connection."""
 
     def __init__(self, address, port, before=()):
-        self.p = subprocess.Popen([*before, "timeout", "40", "python3", "-c", STREAM, address, str(port)], stdout=subprocess.PIPE,
+        self.p = subprocess.Popen([*before, "timeout", "300", "python3", "-c", STREAM, address, str(port)], stdout=subprocess.PIPE,
                                   stderr=subprocess.PIPE, text=True)
         self.n = 0
         assert self.p.stdout.readline() == "up\n", self.p.stderr.read()
