@@ -1,7 +1,8 @@
-/* ctl/cmd_network.c - network create, ls, inspect, update, rm. */
+/* ctl/cmd_network.c - network create, ls, inspect, update, rm, connect, disconnect. */
 #include "base/own.h"
 #include "ctl/inspect.h"
 #include "ctl/listing.h"
+#include "ctl/mem.h"
 #include "ctl/network_text.h"
 #include "ctl/spec_flags.h"
 
@@ -277,6 +278,50 @@ static int rm_run(struct app *app, void *opts, char **operands, unsigned n)
 	return app_each(app, BERTH__ENVELOPE__BODY_NETWORK_REMOVE, NULL, opts, operands, n);
 }
 
+/* ---------------------------------------------------------------- connect, disconnect */
+
+static void connect_init(void *opts)
+{
+	spec_opts_init(opts, &berth__network_ask__descriptor);
+}
+
+static int connect_run(struct app *app, void *opts, char **operands, unsigned n)
+{
+	struct spec_opts *o = opts;
+	Berth__NetworkConnect connect = BERTH__NETWORK_CONNECT__INIT;
+	struct ask a;
+	int status;
+
+	(void)n;
+	connect.spec = (Berth__NetworkAsk *)o->message;
+	connect.spec->network = mem_text(operands[0]);
+	connect.ref = operands[1];
+	ask_init(&a, BERTH__ENVELOPE__BODY_NETWORK_CONNECT, &connect);
+	status = app_ask(app, &a, o);
+	if (!status)
+		puts(a.reply->done->text);
+	ask_fini(&a);
+	return status;
+}
+
+static int disconnect_run(struct app *app, void *opts, char **operands, unsigned n)
+{
+	Berth__NetworkDisconnect disconnect = BERTH__NETWORK_DISCONNECT__INIT;
+	struct ask a;
+	int status;
+
+	(void)opts;
+	(void)n;
+	disconnect.network = operands[0];
+	disconnect.ref = operands[1];
+	ask_init(&a, BERTH__ENVELOPE__BODY_NETWORK_DISCONNECT, &disconnect);
+	status = app_ask(app, &a, NULL);
+	if (!status)
+		puts(a.reply->done->text);
+	ask_fini(&a);
+	return status;
+}
+
 const struct command cmd_network_create = {
 	.flags = {{spec_network_flags, 0}},
 	.opts_size = sizeof(struct spec_opts),
@@ -326,4 +371,20 @@ const struct command cmd_network_drivers = {
 	.flags = {{format_list_flags, 0}},
 	.opts_size = sizeof(struct format_opts),
 	.run = drivers_run,
+};
+const struct command cmd_network_connect = {
+	.flags = {{spec_interface_flags, 0}},
+	.opts_size = sizeof(struct spec_opts),
+	.init = connect_init,
+	.fini = create_fini,
+	.min = 2,
+	.max = 2,
+	.complete = "network",
+	.run = connect_run,
+};
+const struct command cmd_network_disconnect = {
+	.min = 2,
+	.max = 2,
+	.complete = "network",
+	.run = disconnect_run,
 };

@@ -96,6 +96,10 @@ const struct entry entries[] = {
 	 &cmd_network_update},
 	{"network limit", NETWORK, "[FLAGS] CONTAINER|POD [INTERFACE]",
 	 "how much an interface may receive and send, at once", &cmd_network_limit},
+	{"network connect", NETWORK, "[FLAGS] NETWORK CONTAINER|POD", "an interface more, running or not",
+	 &cmd_network_connect},
+	{"network disconnect", NETWORK, "NETWORK[:LINK]|LINK CONTAINER|POD", "an interface less, running or not",
+	 &cmd_network_disconnect},
 	{"network rm", NETWORK, "NETWORK...", "remove networks that nobody uses", &cmd_network_rm, "network remove"},
 
 	{"security-group create", NETWORK, "[FLAGS] NAME", "create a security group: a list of what may pass",

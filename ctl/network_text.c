@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -49,6 +50,7 @@ static int add_alias(Berth__NetworkAsk *ask, char *value, struct err *e)
 {
 	AUTO_FREE char *name = value;
 
+	(void)e;
 	network_alias_add(ask, name);
 	return 0;
 }
@@ -96,13 +98,30 @@ static int set_rate_out(Berth__NetworkAsk *ask, char *value, struct err *e)
 	return rate_from_text(word, &ask->egress_bps, e);
 }
 
+static int set_link(Berth__NetworkAsk *ask, char *value, struct err *e)
+{
+	(void)e;
+	free(ask->link);
+	ask->link = value;
+	return 0;
+}
+
+static int set_mac(Berth__NetworkAsk *ask, char *value, struct err *e)
+{
+	(void)e;
+	free(ask->mac);
+	ask->mac = value;
+	return 0;
+}
+
 /* What may stand behind the colon; each takes its value. podman's ip6 is an address as any other. */
 static const struct {
 	const char *key;
 	int (*set)(Berth__NetworkAsk *ask, char *value, struct err *e);
 } keys[] = {
-	{"ip", add_address},  {"ip6", add_address},	{"sg", add_group},	    {"spoof", set_spoof},
-	{"alias", add_alias}, {"rate-in", set_rate_in}, {"rate-out", set_rate_out},
+	{"ip", add_address},  {"ip6", add_address},	{"link", set_link},
+	{"mac", set_mac},     {"alias", add_alias},	{"sg", add_group},
+	{"spoof", set_spoof}, {"rate-in", set_rate_in}, {"rate-out", set_rate_out},
 };
 
 static int key_set(Berth__NetworkAsk *ask, const char *word, const char *text, struct err *e)
@@ -113,9 +132,10 @@ static int key_set(Berth__NetworkAsk *ask, const char *word, const char *text, s
 	for (size_t i = 0; word[len] && i < ARRAY_SIZE(keys); i++)
 		if (len == strlen(keys[i].key) && !memcmp(word, keys[i].key, len))
 			return keys[i].set(ask, mem_text(word + len + 1), e);
-	return err_set(e, EINVAL, "flag",
-		       "\"%s\" is not NETWORK[:KEY=VALUE,...] with ip, ip6, alias, sg, spoof, rate-in or rate-out",
-		       text);
+	return err_set(
+		e, EINVAL, "flag",
+		"\"%s\" is not NETWORK[:KEY=VALUE,...] with ip, ip6, link, mac, alias, sg, spoof, rate-in or rate-out",
+		text);
 }
 
 int network_from_text(Berth__NetworkAsk *ask, const char *text, struct err *e)

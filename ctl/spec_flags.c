@@ -707,7 +707,7 @@ const struct flag spec_flags[] = {
 	{0, "shm-size", "SIZE", "of /dev/shm; default 64m", spec_field, .field = "shm_size_bytes"},
 	{0, "oom-score-adj", "N", "between -1000 and 1000", spec_field, .field = "oom_score_adj"},
 	{0, "network", "NETWORK[:KEY=VALUE,...]",
-	 "none (default), host, or a network, for an interface each; ip=ADDRESS, ip6=ADDRESS, sg=GROUP, spoof=yes",
+	 "none (default), host, or a network, for an interface each; ip=ADDRESS, ip6=ADDRESS, link=NAME, mac=MAC, sg=GROUP, spoof=yes",
 	 spec_network, .field = "networks", .complete = "network"},
 	{0, "net", "NETWORK", NULL, spec_network, .field = "networks", .complete = "network"},
 	{0, "network-alias", "NAME", "a further name in the network before it", spec_network_alias,
@@ -788,7 +788,7 @@ const struct flag spec_pod_flags[] = {
 	{0, "hostname", "NAME", "host name of its containers", spec_field, .field = "hostname"},
 	{0, "share-pid", NULL, "one pid namespace for all", spec_field, .field = "share_pid"},
 	{0, "network", "NETWORK[:KEY=VALUE,...]",
-	 "none (default), host, or a network, for an interface each; ip=ADDRESS, ip6=ADDRESS, sg=GROUP, spoof=yes",
+	 "none (default), host, or a network, for an interface each; ip=ADDRESS, ip6=ADDRESS, link=NAME, mac=MAC, sg=GROUP, spoof=yes",
 	 spec_network, .field = "networks", .complete = "network"},
 	{'p', "publish", "[[IP:]PORT:]PORT[/PROTOCOL]", "a port of the host that leads to one of its containers'",
 	 spec_publish, .field = "ports"},
@@ -823,6 +823,16 @@ const struct flag spec_network_flags[] = {
 	{0},
 };
 
+const struct flag spec_interface_flags[] = {
+	{0, "ip", "ADDRESS", "of its IPv4 subnet; default: one is found", spec_field, .field = "addresses"},
+	{0, "ip6", "ADDRESS", "of its IPv6 subnet", spec_field, .field = "addresses"},
+	{0, "link", "NAME", "of the interface; default: the first of eth0, eth1 … that is free", spec_field,
+	 .field = "link"},
+	{0, "mac", "MAC", "of the interface; default: one is made", spec_field, .field = "mac"},
+	{0, "alias", "NAME", "a further name in this network", spec_field, .field = "aliases"},
+	{0},
+};
+
 #define NO_HEALTH "health checks are not there yet"
 #define REFUSED(letter, name, why)                                                                                     \
 	{                                                                                                              \
@@ -832,7 +842,7 @@ const struct flag spec_network_flags[] = {
 const struct flag spec_refused_flags[] = {
 	REFUSED(0, "ip", "use --network NETWORK:ip=ADDRESS"),
 	REFUSED(0, "ip6", "use --network NETWORK:ip6=ADDRESS"),
-	REFUSED(0, "mac-address", "berth chooses it, and it stays the container's"),
+	REFUSED(0, "mac-address", "use --network NETWORK:mac=MAC"),
 	REFUSED(0, "link", "containers of a network find each other by name; see --network-alias"),
 	REFUSED(0, "dns", "it is the network's: berth network create --dns"),
 	REFUSED(0, "dns-search", "it is the network's: berth network create --dns-search"),

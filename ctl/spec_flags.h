@@ -19,11 +19,12 @@ struct spec_opts {
 	size_t n_origins;
 };
 
-extern const struct flag spec_flags[];		/* everything of a ContainerSpec but resources and restart */
-extern const struct flag spec_resource_flags[]; /* its `resources` */
-extern const struct flag spec_restart_flags[];	/* its `restart` */
-extern const struct flag spec_refused_flags[];	/* what Docker's users may try and berth does not have */
-extern const struct flag spec_exec_flags[];	/* an ExecSpec */
+extern const struct flag spec_flags[];		 /* everything of a ContainerSpec but resources and restart */
+extern const struct flag spec_resource_flags[];	 /* its `resources` */
+extern const struct flag spec_restart_flags[];	 /* its `restart` */
+extern const struct flag spec_refused_flags[];	 /* what Docker's users may try and berth does not have */
+extern const struct flag spec_exec_flags[];	 /* an ExecSpec */
+extern const struct flag spec_interface_flags[]; /* a NetworkAsk */
 extern const struct flag spec_pod_flags[], spec_network_flags[]; /* a PodSpec without its resources */
 
 void spec_opts_init(struct spec_opts *o, const ProtobufCMessageDescriptor *type);

@@ -291,15 +291,36 @@ static int do_attach(struct worker *w, const Net__Port *p, int pidfd, struct err
 	return r;
 }
 
-static int do_detach(struct worker *w, const Net__Port *p, struct err *e)
+/* The namespace stays. Where the host's end takes the other along there is nothing left to be removed inside. */
+static int interface_del(struct worker *w, const Net__Port *p, int pidfd, struct err *e)
 {
+	static struct nl inside;
+	AUTO_FD ns_fd = -1;
+	int r = link_del(&w->host, p->host_link, e);
+
+	if (r < 0 || pidfd < 0)
+		return r;
+	r = namespace_visit(w, pidfd, &inside, &ns_fd, e);
+	if (r == 0)
+		r = link_del(&inside, p->link, e);
+	else if (e->code == ESRCH) /* it has ended, and its namespace will */
+		r = 0;
+	nl_close(&inside);
+	return r;
+}
+
+static int do_detach(struct worker *w, const Net__Detach *d, int pidfd, struct err *e)
+{
+	const Net__Port *p = d->port;
 	int r = port_is_sound(p, e) ? table_port_del(w->table, p, e) : -EINVAL;
 
 	if (r == 0)
 		r = rate_del(&w->host, p, e);
 	if (r == 0)
 		r = floating_change(&w->host, w->announce_fd, p, NULL, e);
-	return r == 0 && is_phys(p->uplink) ? away_return(w->away, p->network_key, p->uplink, e) : r;
+	if (r == 0 && is_phys(p->uplink))
+		return away_return(w->away, p->network_key, p->uplink, e);
+	return r < 0 || !d->remove ? r : interface_del(w, p, pidfd, e);
 }
 
 static int do_port_update(struct worker *w, const Net__PortUpdate *u, struct err *e)
@@ -327,7 +348,7 @@ static int do_message(struct worker *w, const Net__NetMessage *m, int fd, struct
 	case NET__NET_MESSAGE__BODY_ATTACH:
 		return do_attach(w, m->attach->port, fd, e);
 	case NET__NET_MESSAGE__BODY_DETACH:
-		return do_detach(w, m->detach->port, e);
+		return do_detach(w, m->detach, fd, e);
 	case NET__NET_MESSAGE__BODY_PORT_UPDATE:
 		return do_port_update(w, m->port_update, e);
 	case NET__NET_MESSAGE__BODY_GROUP_PUT:

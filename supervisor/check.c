@@ -1,6 +1,7 @@
 /* supervisor/check.c - see supervisor/check.h. This file is the order of the checks and the combinations that cannot be; the
  * larger parts are in check_parts.c, fields that several specs have in check_field.c. */
 #include "supervisor/check.h"
+#include "supervisor/mac.h"
 #include "supervisor/network.h"
 #include "supervisor/publish.h"
 
@@ -159,36 +160,48 @@ static int check_pod_member(const Berth__ContainerSpec *spec, struct err *e)
 	return 0;
 }
 
+int check_network_ask(const char *at, const Berth__NetworkAsk *ask, struct err *e)
+{
+	char field[FIELD_SIZE];
+	struct address a[2];
+	uint8_t mac[6];
+
+	if (!ask->network || !ask->network[0])
+		return field_bad(e, field_at(field, "%s.network", at), "which network?");
+	field_at(field, "%s.addresses", at);
+	if (ask->n_addresses > NETWORK_SUBNETS)
+		return field_bad(e, field, "at most one address of each family");
+	for (size_t k = 0; k < ask->n_addresses; k++)
+		if (address_parse(ask->addresses[k], &a[k]) < 0)
+			return field_bad(e, field, "'%.60s' is not an IP address", ask->addresses[k]);
+	if (ask->n_addresses == 2 && a[0].len == a[1].len)
+		return field_bad(e, field, "at most one address of each family");
+	if (ask->n_aliases > ALIASES_EACH)
+		return field_bad(e, field_at(field, "%s.aliases", at), "at most %u aliases in a network", ALIASES_EACH);
+	for (size_t k = 0; k < ask->n_aliases; k++)
+		if (check_name(field_at(field, "%s.aliases[%zu]", at, k), ask->aliases[k], e) < 0)
+			return -EINVAL;
+	if (ask->link && ask->link[0] && !link_name_is_good(ask->link))
+		return field_bad(e, field_at(field, "%s.link", at),
+				 "'%.60s' cannot be the name of an interface: 1 to 15 printable characters without "
+				 "blank, slash and colon, and not lo",
+				 ask->link);
+	if (ask->mac && ask->mac[0] && (mac_parse(ask->mac, mac) < 0 || !mac_is_unicast(mac)))
+		return field_bad(e, field_at(field, "%s.mac", at),
+				 "'%.60s' is not the MAC of one machine, such as 02:00:00:00:00:0a", ask->mac);
+	return 0;
+}
+
 static int check_networks(Berth__NetworkAsk *const *asks, size_t n, struct err *e)
 {
 	char field[FIELD_SIZE];
+	int r = 0;
 
 	if (n > NETWORKS_EACH)
 		return field_bad(e, "spec.networks", "at most %u networks", NETWORKS_EACH);
-	for (size_t i = 0; i < n; i++) {
-		const Berth__NetworkAsk *ask = asks[i];
-		struct address a[2];
-
-		snprintf(field, sizeof field, "spec.networks[%zu].network", i);
-		if (!ask->network || !ask->network[0])
-			return field_bad(e, field, "which network?");
-		snprintf(field, sizeof field, "spec.networks[%zu].addresses", i);
-		if (ask->n_addresses > NETWORK_SUBNETS)
-			return field_bad(e, field, "at most one address of each family");
-		for (size_t k = 0; k < ask->n_addresses; k++)
-			if (address_parse(ask->addresses[k], &a[k]) < 0)
-				return field_bad(e, field, "'%.60s' is not an IP address", ask->addresses[k]);
-		if (ask->n_addresses == 2 && a[0].len == a[1].len)
-			return field_bad(e, field, "at most one address of each family");
-		if (ask->n_aliases > ALIASES_EACH)
-			return field_bad(e, "spec.networks", "at most %u aliases in a network", ALIASES_EACH);
-		for (size_t k = 0; k < ask->n_aliases; k++) {
-			snprintf(field, sizeof field, "spec.networks[%zu].aliases[%zu]", i, k);
-			if (check_name(field, ask->aliases[k], e) < 0)
-				return -EINVAL;
-		}
-	}
-	return 0;
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = check_network_ask(field_at(field, "spec.networks[%zu]", i), asks[i], e);
+	return r;
 }
 
 /* None, the host's, or networks: nothing is none. */

@@ -13,5 +13,7 @@ int check_container_spec(struct supervisor *sv, Berth__ContainerSpec *spec, stru
 int check_exec_spec(struct supervisor *sv, Berth__ExecSpec *spec, struct err *e);
 int check_resources(struct supervisor *sv, Berth__Resources *r, struct err *e);
 int check_restart(Berth__RestartPolicy *p, struct err *e);
+/* at: the field that it is. */
+int check_network_ask(const char *at, const Berth__NetworkAsk *ask, struct err *e);
 int check_pod_spec(struct supervisor *sv, Berth__PodSpec *spec, struct err *e);
 int check_name(const char *field, const char *name, struct err *e);

@@ -167,6 +167,11 @@ int check_member_container(const Berth__ContainerSpec *spec, struct err *e)
 	return 0;
 }
 
+int check_member_interface(const Berth__NetworkAsk *ask, struct err *e)
+{
+	return ask->allow_spoofing ? refuse(e, "spec.allow_spoofing", SPOOFING) : 0;
+}
+
 int check_member_joins(const Berth__PodSpec *spec, struct err *e)
 {
 	return is_one_of(spec->network, "none", NULL) ? 0 : refuse(e, "spec.network", "the host's network");

@@ -156,6 +156,8 @@ int container_load(struct supervisor *sv, struct err *e); /* at start: every row
 
 /* Of the project that who is about; if there is none and he sees all, of any. NULL: e->code ENOENT or EEXIST (ambiguous). */
 struct container *container_find(struct supervisor *sv, const struct principal *who, const char *ref, struct err *e);
+/* Its row now, as it is; not before the first is on its way, and not behind its deletion. */
+int container_put(struct container *c, store_done *done, void *arg);
 void container_touch(struct container *c);  /* something visible changed: store it when the turn ends */
 void container_vanish(struct container *c); /* the row is gone: tell, answer, free */
 void container_flush_all(struct supervisor *sv);

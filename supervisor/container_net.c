@@ -3,9 +3,15 @@
 #include "supervisor/container_act.h"
 
 #include "base/log.h"
+#include "base/own.h"
 #include "supervisor/launch.h"
 #include "supervisor/pod.h"
+#include "supervisor/set.h"
 #include "supervisor/shimlink.h"
+
+#include <errno.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 static struct net_stored stored(const struct net_holder *h)
 {
@@ -39,7 +45,48 @@ static void attached(struct net_holder *h, const struct err *e)
 		log_debug("container %s: late news of its network", c->node.uuid);
 }
 
-const struct net_holder_kind container_net_kind = {"container", stored, names, attached};
+static struct net_rows net_rows(struct net_holder *h)
+{
+	Berth__Container *obj = container_of(h, struct container, net)->obj;
+
+	return (struct net_rows){
+		{&obj->networks, &obj->n_networks}, &obj->spec->networks, &obj->spec->n_networks, &obj->spec->network};
+}
+
+static int net_store(struct net_holder *h, store_done *done, void *arg)
+{
+	struct container *c = container_of(h, struct container, net);
+
+	SET(c->obj->meta, generation, c->obj->meta->generation + 1);
+	SET(c->obj->meta, observed_generation, c->obj->meta->generation);
+	return container_put(c, done, arg);
+}
+
+static void net_touch(struct net_holder *h)
+{
+	container_touch(container_of(h, struct container, net));
+}
+
+static int is_pid(int pid, const char *group, void *arg)
+{
+	return pid == *(int *)arg;
+}
+
+/* The descriptor first, then that it is still in the group: a number may have been used again. */
+static int net_open(struct net_holder *h)
+{
+	struct container *c = container_of(h, struct container, net);
+	int pid = c->obj->status->pid;
+	AUTO_FD pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+	AUTO_FD group_fd = -1;
+
+	if (pidfd < 0 || container_group_open(c, &group_fd) < 0 || cg_each_pid(group_fd, true, is_pid, &pid) != 1)
+		return -ESRCH;
+	return take_fd(&pidfd);
+}
+
+const struct net_holder_kind container_net_kind = {"container", stored,	   names,     attached,
+						   net_rows,	net_store, net_touch, net_open};
 
 struct net_holder *container_net(struct container *c)
 {

@@ -101,6 +101,21 @@ void rebuild_discard(struct container *c)
 
 /* ---------------------------------------------------------------- actions */
 
+/* They may have changed since the copy was made. */
+static void networks_keep(Berth__ContainerSpec *to, Berth__ContainerSpec *from)
+{
+	Berth__NetworkAsk **asks = from->networks;
+	size_t n = from->n_networks;
+	char *network = from->network;
+
+	from->networks = to->networks;
+	from->n_networks = to->n_networks;
+	from->network = to->network;
+	to->networks = asks;
+	to->n_networks = n;
+	to->network = network;
+}
+
 /* In force from here, in memory; the disk follows. */
 static void swap(struct container *c)
 {
@@ -111,6 +126,7 @@ static void swap(struct container *c)
 	obj->image_config = fresh->image_config;
 	obj->layers = fresh->layers;
 	obj->n_layers = fresh->n_layers;
+	networks_keep(obj->spec, old.spec);
 	fresh->spec = old.spec;
 	fresh->image_id = old.image_id;
 	fresh->image_config = old.image_config;

@@ -328,6 +328,14 @@ static void on_row_stored(void *arg, int result)
 	c->store_again = false;
 }
 
+int container_put(struct container *c, store_done *done, void *arg)
+{
+	if (c->row_deleting || (!c->stored && !c->row_queued))
+		return -EBUSY;
+	stamp(c);
+	return store_put(c->sv->store, STORE_CONTAINER, c->obj->meta, &c->obj->base, false, done, arg);
+}
+
 int container_create_row(struct container *c)
 {
 	int r;

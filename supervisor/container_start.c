@@ -268,9 +268,9 @@ state act_running(struct container *c, struct event *ev)
 
 	timer_del(&c->timer);
 	container_note_ran(c);
-	net_holder_runs(&c->net);
 	c->waiting = false;
 	container_note_running(c, ev->running ? ev->running : &nothing);
+	net_holder_runs(&c->net);
 	set_text(&c->obj->status->status_reason, "%s", "");
 	SET(c->obj->meta, observed_generation, c->obj->meta->generation);
 	container_publish(c, "start", NULL, NULL);
@@ -285,9 +285,9 @@ state act_running_again(struct container *c, struct event *ev)
 	AUTO_FD fd = -1;
 
 	container_note_ran(c);
-	net_holder_runs(&c->net);
 	if (ev->running && ev->running->incarnation == c->obj->status->incarnation)
 		container_note_running(c, ev->running);
+	net_holder_runs(&c->net);
 	if (container_group_open(c, &fd) < 0)
 		return 0;
 	return cg_is_frozen(fd) == 1 && !c->thawed ? S(PAUSED) : S(RUNNING);

@@ -83,7 +83,7 @@ Dns__Holder *dns_holder(const struct net_holder *h, struct arena *a)
 	m->names = h->kind->names(h, a, &m->n_names);
 	m->interfaces = arena_alloc(a, (stored.n_leases + 1) * sizeof *m->interfaces);
 	for (size_t i = 0; m->interfaces && i < stored.n_leases; i++) {
-		Dns__Interface *x = interface_of(h, stored.leases[i], a);
+		Dns__Interface *x = stored.leases[i]->leaving ? NULL : interface_of(h, stored.leases[i], a);
 
 		if (x)
 			m->interfaces[m->n_interfaces++] = x;

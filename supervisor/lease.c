@@ -4,6 +4,7 @@
 #include "base/own.h"
 #include "supervisor/dnsd.h"
 #include "supervisor/driver.h"
+#include "supervisor/mac.h"
 #include "supervisor/net_holder.h"
 #include "supervisor/security_group.h"
 #include "supervisor/set.h"
@@ -198,11 +199,90 @@ static int lease_rates(const struct network *n, const Berth__NetworkAsk *ask, Be
 	return r;
 }
 
+/* ---------------------------------------------------------------- names of interfaces, and MACs */
+
+static bool has_mac(const Berth__Lease *l, const void *arg)
+{
+	const struct wanted *w = arg;
+
+	return is_in(l, w->n) && l->mac && !strcmp(l->mac, w->text);
+}
+
+static int mac_choose(struct supervisor *sv, const struct network *n, const char *want, Berth__Lease *l, struct err *e)
+{
+	uint8_t mac[6];
+	struct net_holder *user;
+
+	if (want && want[0]) {
+		(void)mac_parse(want, mac); /* checked */
+	} else if (getrandom(mac, sizeof mac, 0) == sizeof mac) {
+		mac[0] = (uint8_t)((mac[0] & 0xfc) | 2); /* one machine's, given by nobody but us */
+	} else {
+		return err_set(e, EIO, "", "a random MAC");
+	}
+	set_text(&l->mac, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+	user = want && want[0] ? lease_each(sv, has_mac, &(struct wanted){n, l->mac}) : NULL;
+	return user ? err_set(e, EBUSY, "", "the MAC %s is %s %s's in network %s", l->mac, user->kind->noun,
+			      net_stored_of(user).meta->name, n->obj->meta->name)
+		    : 0;
+}
+
+static bool link_is_free(const char *name, struct leases among, const struct asks *asks, bool wanted)
+{
+	for (size_t i = 0; i < *among.n; i++)
+		if ((*among.list)[i]->link && !strcmp((*among.list)[i]->link, name))
+			return false;
+	for (size_t i = 0; !wanted && i < asks->n; i++)
+		if (asks->list[i]->link && !strcmp(asks->list[i]->link, name))
+			return false;
+	return true;
+}
+
+/* The lowest free one; what others of the same request want by name is not free. */
+static int link_choose(const Berth__NetworkAsk *ask, struct leases among, const struct asks *asks, Berth__Lease *l,
+		       struct err *e)
+{
+	char name[IF_NAMESIZE];
+
+	if (ask->link && ask->link[0]) {
+		if (!link_is_free(ask->link, among, asks, true))
+			return err_set(e, EBUSY, "", "there is an interface %s already", ask->link);
+		set_text(&l->link, "%s", ask->link);
+		return 0;
+	}
+	for (unsigned i = 0;; i++) {
+		snprintf(name, sizeof name, "eth%u", i);
+		if (!link_is_free(name, among, asks, false))
+			continue;
+		set_text(&l->link, "%s", name);
+		return 0;
+	}
+}
+
+/* Twice in one request: nobody of the others has it yet. */
+static int lease_is_new(const Berth__Lease *l, struct leases among, struct err *e)
+{
+	for (size_t i = 0; i < *among.n; i++) {
+		const Berth__Lease *other = (*among.list)[i];
+
+		if (other == l || !other->network_uuid || strcmp(other->network_uuid, l->network_uuid) != 0)
+			continue;
+		if (!strcmp(other->mac, l->mac))
+			return err_set(e, EBUSY, "", "the MAC %s is asked for twice", l->mac);
+		for (size_t k = 0; k < l->n_addresses * other->n_addresses; k++)
+			if (!strcmp(l->addresses[k / other->n_addresses], other->addresses[k % other->n_addresses]))
+				return err_set(e, EBUSY, "", "%s is asked for twice",
+					       l->addresses[k / other->n_addresses]);
+	}
+	return 0;
+}
+
+/* ---------------------------------------------------------------- a lease */
+
 static int lease_fill(struct supervisor *sv, struct network *n, const Berth__NetworkAsk *ask, Berth__Lease *l,
-		      unsigned index, struct err *e)
+		      struct err *e)
 {
 	char text[ADDRESS_TEXT], name[IF_NAMESIZE];
-	uint8_t mac[6] = {0};
 	int r = 0;
 
 	r = network_has_room(sv, n, e);
@@ -229,18 +309,15 @@ static int lease_fill(struct supervisor *sv, struct network *n, const Berth__Net
 	}
 	if (r == 0)
 		r = lease_rates(n, ask, l, e);
-	if (r == 0 && getrandom(mac, sizeof mac, 0) != sizeof mac)
-		r = -EIO;
-	mac[0] = (uint8_t)((mac[0] & 0xfc) | 2); /* one machine's, given by nobody but us */
+	if (r == 0)
+		r = mac_choose(sv, n, ask->mac, l, e);
 	if (r == 0)
 		r = strings_copy(&l->aliases, &l->n_aliases, ask->aliases, ask->n_aliases);
 	SET(l, id, supervisor_next_id(sv));
 	host_link_name(l->id, name);
 	set_text(&l->host_link, "%s", name);
-	set_text(&l->link, "eth%u", index);
 	set_text(&l->network_uuid, "%s", n->node.uuid);
 	set_text(&l->network, "%s", n->obj->meta->name);
-	set_text(&l->mac, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
 	return r;
 }
 
@@ -258,20 +335,46 @@ static Berth__Lease *lease_add(struct leases to)
 	return list[(*to.n)++] = l;
 }
 
+void network_lease_drop(struct leases from, size_t i)
+{
+	berth__lease__free_unpacked((*from.list)[i], NULL);
+	memmove(*from.list + i, *from.list + i + 1, (--*from.n - i) * sizeof **from.list);
+}
+
+int network_lease(struct supervisor *sv, const struct principal *who, const char *at, const Berth__NetworkAsk *ask,
+		  const struct asks *others, struct leases to, struct err *e)
+{
+	struct network *n = network_find(sv, who, ask->network ? ask->network : "", e);
+	Berth__Lease *l = n ? lease_add(to) : NULL;
+	int r;
+
+	snprintf(e->step, sizeof e->step, "%s", at);
+	dnsd_wanted(sv);
+	if (!l)
+		return n ? err_set(e, ENOMEM, at, "no memory") : -e->code;
+	r = link_choose(ask, (struct leases){to.list, &(size_t){*to.n - 1}}, others, l, e);
+	if (r == 0)
+		r = lease_fill(sv, n, ask, l, e);
+	if (r == 0)
+		r = lease_is_new(l, to, e);
+	if (r < 0)
+		snprintf(e->step, sizeof e->step, "%s", at);
+	else
+		r = security_groups_asked(n, who->project, ask, at, l, e);
+	if (r < 0)
+		network_lease_drop(to, *to.n - 1);
+	return r;
+}
+
 int network_lease_all(struct supervisor *sv, const struct principal *who, Berth__NetworkAsk *const *asks, size_t n_asks,
 		      struct leases to, struct err *e)
 {
-	if (n_asks)
-		dnsd_wanted(sv);
 	for (unsigned i = 0; i < n_asks; i++) {
-		struct network *n = network_find(sv, who, asks[i]->network ? asks[i]->network : "", e);
-		Berth__Lease *l = n ? lease_add(to) : NULL;
-		int r = l ? lease_fill(sv, n, asks[i], l, i, e) : n ? err_set(e, ENOMEM, "", "no memory") : -e->code;
+		char at[32];
+		int r;
 
-		if (r < 0)
-			snprintf(e->step, sizeof e->step, "spec.networks[%u]", i);
-		else
-			r = security_groups_asked(n, who->project, asks[i], i, l, e);
+		snprintf(at, sizeof at, "spec.networks[%u]", i);
+		r = network_lease(sv, who, at, asks[i], &(struct asks){asks, n_asks}, to, e);
 		if (r < 0)
 			return r;
 	}

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "supervisor/arena.h"
 #include "supervisor/dnsd.h"
+#include "supervisor/net_change.h"
 #include "supervisor/netd.h"
 #include "supervisor/network.h"
 #include "supervisor/security_group.h"
@@ -14,6 +15,7 @@ void net_holder_init(struct net_holder *h, struct supervisor *sv, const struct n
 {
 	h->sv = sv;
 	h->kind = kind;
+	list_init(&h->changes);
 	list_push(&sv->net_holders, &h->link);
 }
 
@@ -21,14 +23,17 @@ void net_holder_fini(struct net_holder *h)
 {
 	if (!h->kind)
 		return;
-	net_holder_forget(h);
+	netd_forget(h->sv, h);
+	net_changes_drop(h);
 	list_del(&h->link);
 	security_policies_tidy(h->sv, false);
 }
 
 bool net_holder_wants(const struct net_holder *h)
 {
-	return !h->ready && net_stored_of(h).n_leases;
+	const struct net_stored stored = net_stored_of(h);
+
+	return !h->ready && net_first(&stored) < stored.n_leases;
 }
 
 static void on_attached(void *arg, const struct err *e)
@@ -38,10 +43,12 @@ static void on_attached(void *arg, const struct err *e)
 	/* One interface after the other: the last answer counts, and the first failure. */
 	if (h->left && --h->left && !e)
 		return;
-	if (e)
+	if (e) {
 		net_holder_forget(h);
-	else
+	} else {
 		h->ready = true;
+		net_changes_came(h);
+	}
 	h->kind->attached(h, e);
 }
 
@@ -64,14 +71,16 @@ static int attach(struct net_holder *h, size_t i, int pidfd, struct err *e)
 
 int net_holder_attach(struct net_holder *h, int pidfd, struct err *e)
 {
-	size_t n = net_stored_of(h).n_leases;
+	const struct net_stored stored = net_stored_of(h);
 	int r = 0;
 
 	if (pidfd < 0)
 		return err_set(e, 0, "shim", "its process is not known");
 	h->asked = true;
 	dnsd_holder(h);
-	for (size_t i = 0; i < n && r == 0; i++) {
+	for (size_t i = 0; i < stored.n_leases && r == 0; i++) {
+		if (stored.leases[i]->leaving)
+			continue;
 		r = attach(h, i, pidfd, e);
 		h->left += r == 0;
 	}
@@ -84,20 +93,20 @@ void net_holder_runs(struct net_holder *h)
 {
 	h->asked = h->ready = net_stored_of(h).n_leases > 0;
 	dnsd_holder(h);
+	net_changes_resume(h);
 }
 
 void net_holder_forget(struct net_holder *h)
 {
 	netd_forget(h->sv, h);
 	h->left = 0;
+	net_changes_settle(h);
 }
 
 void net_holder_down(struct net_holder *h)
 {
-	size_t n = h->asked ? net_stored_of(h).n_leases : 0;
-
 	net_holder_forget(h);
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0, n = h->asked ? net_stored_of(h).n_leases : 0; i < n; i++) {
 		Net__NetMessage m = NET__NET_MESSAGE__INIT;
 		Net__Detach body = NET__DETACH__INIT;
 		struct arena a = ARENA_INIT;

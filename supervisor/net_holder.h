@@ -5,9 +5,15 @@
 #include "base/list.h"
 #include "proto/berth.pb-c.h"
 #include "supervisor/arena.h"
+#include "supervisor/store.h"
 #include "supervisor/supervisor.h"
 
 struct net_holder;
+
+struct leases {
+	Berth__Lease ***list; /* of a stored object */
+	size_t *n;
+};
 
 /* Of his stored object. */
 struct net_stored {
@@ -18,6 +24,14 @@ struct net_stored {
 	size_t n_ports;
 };
 
+/* … as changes of it need them. */
+struct net_rows {
+	struct leases leases;
+	Berth__NetworkAsk ***asks; /* in the order of those leases that are not leaving */
+	size_t *n_asks;
+	char **network; /* "none" when there are none */
+};
+
 struct net_holder_kind {
 	const char *noun; /* "container" */
 	struct net_stored (*stored)(const struct net_holder *h);
@@ -25,15 +39,22 @@ struct net_holder_kind {
 	char **(*names)(const struct net_holder *h, struct arena *a, size_t *ret_n);
 	/* Everything that was asked for is there; or (e) it is not, and nothing is waited for any more. */
 	void (*attached)(struct net_holder *h, const struct err *e);
+	struct net_rows (*rows)(struct net_holder *h);
+	/* His row: now, done is told; or with the next one. */
+	int (*store)(struct net_holder *h, store_done *done, void *arg);
+	void (*touch)(struct net_holder *h);
+	/* The pidfd of a process in the namespace, the caller's; negative: nothing runs there. */
+	int (*open)(struct net_holder *h);
 };
 
 struct net_holder {
 	struct list link; /* supervisor.net_holders */
 	struct supervisor *sv;
 	const struct net_holder_kind *kind;
-	bool asked;    /* berth-net was told of his interfaces */
-	bool ready;    /* his namespace has them */
-	unsigned left; /* … are being made */
+	struct list changes; /* of struct net_change.link: under way (net_change.h) */
+	bool asked;	     /* berth-net was told of his interfaces */
+	bool ready;	     /* his namespace has them */
+	unsigned left;	     /* … are being made */
 };
 
 void net_holder_init(struct net_holder *h, struct supervisor *sv, const struct net_holder_kind *kind);
@@ -42,6 +63,16 @@ void net_holder_fini(struct net_holder *h); /* harmless on what was never begun 
 static inline struct net_stored net_stored_of(const struct net_holder *h)
 {
 	return h->kind->stored(h);
+}
+
+/* Which of them the default route and published ports are of; n_leases: none. */
+static inline size_t net_first(const struct net_stored *s)
+{
+	size_t i = 0;
+
+	while (i < s->n_leases && s->leases[i]->leaving)
+		i++;
+	return i;
 }
 
 /* There are interfaces to be made before anything may run in the namespace. */

@@ -142,8 +142,12 @@ static void netd_failed(struct netd *d, const struct err *e)
 	first = list_first(&d->calls, struct call, link);
 	if (++d->failures >= TRIES) {
 		d->failures = 0;
-		if (first)
-			call_end(first, e);
+		if (first) {
+			struct err told = *e;
+
+			err_wrap(&told, "berth-net");
+			call_end(first, &told);
+		}
 		if (list_empty(&d->calls))
 			return;
 	}

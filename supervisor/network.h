@@ -9,16 +9,15 @@
 #include "supervisor/address.h"
 #include "supervisor/arena.h"
 #include "supervisor/client.h"
+#include "supervisor/net_holder.h"
 #include "supervisor/pool.h"
 #include "supervisor/supervisor.h"
 
 #include <net/if.h>
 
 #define NETWORK_SUBNETS 2u  /* one of each family */
-#define NETWORKS_EACH	8u  /* of one container */
+#define NETWORKS_EACH	64u /* of one container */
 #define ALIASES_EACH	32u /* in each of them */
-
-struct net_holder;
 
 struct network {
 	struct table_node node; /* supervisor.networks */
@@ -46,11 +45,15 @@ bool network_has_dns(const struct network *n);
 int network_rates_check(const struct network *n, uint64_t ingress_bps, uint64_t egress_bps, struct err *e);
 bool network_is_default(const struct network *n);
 bool network_sees(const struct principal *who, const struct network *n);
-struct leases {
-	Berth__Lease ***list; /* of a stored object */
-	size_t *n;
+struct asks {
+	Berth__NetworkAsk *const *list;
+	size_t n;
 };
-/* One for each ask, in addition to what is there. e->step: the field. */
+/* One more, at the end of `to`. at: the field that ask is, for e->step. others: what else is asked for with it, so that nobody takes their interfaces' names. */
+int network_lease(struct supervisor *sv, const struct principal *who, const char *at, const Berth__NetworkAsk *ask,
+		  const struct asks *others, struct leases to, struct err *e);
+void network_lease_drop(struct leases from, size_t i);
+/* One for each ask. e->step: the field. */
 int network_lease_all(struct supervisor *sv, const struct principal *who, Berth__NetworkAsk *const *asks, size_t n_asks,
 		      struct leases to, struct err *e);
 /* What is published leads to the first interface: whether its network can. */

@@ -3,6 +3,7 @@
 
 #include "base/own.h"
 #include "supervisor/floating.h"
+#include "supervisor/mac.h"
 #include "supervisor/net_holder.h"
 #include "supervisor/publish.h"
 #include "supervisor/security_group.h"
@@ -82,23 +83,19 @@ Net__Network *network_message(const struct network *n, struct arena *a)
 	return a->failed ? NULL : m;
 }
 
-static bool mac_parse(const char *text, uint8_t mac[6])
-{
-	return text &&
-	       sscanf(text, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", mac, mac + 1, mac + 2, mac + 3, mac + 4, mac + 5) == 6;
-}
-
 Net__Port *network_port(const struct net_holder *h, size_t index, struct arena *a)
 {
 	const struct supervisor *sv = h->sv;
 	const struct net_stored stored = net_stored_of(h);
 	const Berth__Lease *l = stored.leases[index];
+	/* One that leaves was the first, if no other that stays is before it. */
+	bool is_first = index <= net_first(&stored);
 	struct table_node *node = table_find(&sv->networks, l->network_uuid ? l->network_uuid : "");
 	const struct network *n = node ? container_of(node, struct network, node) : NULL;
 	Net__Port *p = arena_alloc(a, sizeof *p);
 	uint8_t *mac = arena_alloc(a, 6);
 
-	if (!n || !p || !mac || !mac_parse(l->mac, mac))
+	if (!n || !p || !mac || mac_parse(l->mac, mac) < 0)
 		return NULL;
 	net__port__init(p);
 	p->host_link = l->host_link;
@@ -106,10 +103,10 @@ Net__Port *network_port(const struct net_holder *h, size_t index, struct arena *
 	SET(p, mac, ((ProtobufCBinaryData){6, mac}));
 	SET(p, network_key, (uint32_t)n->node.id);
 	SET(p, mtu, n->obj->mtu);
-	SET(p, default_route, index == 0);
+	SET(p, default_route, is_first);
 	SET(p, rate_in, l->ingress_bps);
 	SET(p, rate_out, l->egress_bps);
-	if (index == 0)
+	if (is_first)
 		publish_messages(stored.ports, stored.n_ports, p, a);
 	security_groups_port(h->sv, l, p, a);
 	floating_messages(h, l, p, a);
@@ -150,7 +147,8 @@ Net__State *networks_state(struct supervisor *sv, struct arena *a)
 	}
 	list_each (h, &sv->net_holders, link)
 		for (size_t i = 0, n = h->asked ? net_stored_of(h).n_leases : 0; i < n; i++)
-			s->ports[s->n_ports++] = network_port(h, i, a);
+			if (!net_stored_of(h).leases[i]->leaving)
+				s->ports[s->n_ports++] = network_port(h, i, a);
 	security_groups_state(sv, s, a);
 	return a->failed ? NULL : s;
 }

@@ -12,6 +12,7 @@
 #include "supervisor/container.h"
 #include "supervisor/floating.h"
 #include "supervisor/launch.h"
+#include "supervisor/net_change.h"
 #include "supervisor/plan.h"
 #include "supervisor/recover.h"
 #include "supervisor/set.h"
@@ -20,6 +21,7 @@
 #include "supervisor/watch.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -397,6 +399,7 @@ static void holder_ready(struct pod *p)
 	timer_del(&p->timer);
 	p->state = POD_READY;
 	p->failure[0] = 0;
+	net_changes_resume(&p->net);
 	members_wake(p);
 }
 
@@ -461,7 +464,43 @@ static void attached(struct net_holder *h, const struct err *e)
 	holder_ready(p);
 }
 
-const struct net_holder_kind pod_net_kind = {"pod", stored, names, attached};
+static struct net_rows net_rows(struct net_holder *h)
+{
+	Berth__Pod *obj = container_of(h, struct pod, net)->obj;
+
+	return (struct net_rows){
+		{&obj->networks, &obj->n_networks}, &obj->spec->networks, &obj->spec->n_networks, &obj->spec->network};
+}
+
+static int pod_put(struct pod *p, bool must_fit, store_done *done, void *arg)
+{
+	if (p->removing || !p->stored)
+		return -EBUSY;
+	SET(p->obj->meta, revision, supervisor_next_revision(p->sv));
+	SET(p->obj->meta, updated_at, wall_ns());
+	return store_put(p->sv->store, STORE_POD, p->obj->meta, &p->obj->base, must_fit, done, arg);
+}
+
+static int net_store(struct net_holder *h, store_done *done, void *arg)
+{
+	return pod_put(container_of(h, struct pod, net), false, done, arg);
+}
+
+static void net_touch(struct net_holder *h)
+{
+	struct pod *p = container_of(h, struct pod, net);
+	int r = pod_put(p, true, NULL, NULL);
+
+	if (r < 0 && !p->removing)
+		log_error("pod %s: its row could not be written: %s", p->obj->meta->name, strerror(-r));
+}
+
+static int net_open(struct net_holder *h)
+{
+	return fcntl(container_of(h, struct pod, net)->pause_pidfd, F_DUPFD_CLOEXEC, 0);
+}
+
+const struct net_holder_kind pod_net_kind = {"pod", stored, names, attached, net_rows, net_store, net_touch, net_open};
 
 /* Its pause process runs, and is to have its interfaces before anybody joins it. */
 static void holder_running(struct pod *p, const Shim__Running *r)

@@ -96,6 +96,8 @@ static const struct request_row rows[] = {
 	CASE(NETWORK_INSPECT) = {MEMBER, LOOKS(on_network_inspect)},
 	CASE(NETWORK_DRIVERS) = {MEMBER, LOOKS(on_network_drivers)},
 	CASE(NETWORK_UPDATE) = {CHANGES(on_network_update, "update", 120)},
+	CASE(NETWORK_CONNECT) = {MEMBER, CHANGES(on_network_connect, "connect", 120)},
+	CASE(NETWORK_DISCONNECT) = {MEMBER, CHANGES(on_network_disconnect, "disconnect", 120)},
 	CASE(NETWORK_REMOVE) = {ENDS(on_network_remove, "remove"), .deadline_ms = SECONDS(120)},
 
 	CASE(SECURITY_GROUP_CREATE) = {MEMBER, CHANGES(on_security_group_create, "create", 120)},

@@ -54,7 +54,7 @@ request_fn on_image_import, on_image_pull, on_image_push, on_image_export, on_im
 request_fn on_security_group_create, on_security_group_list, on_security_group_inspect, on_security_group_remove,
 	on_security_group_rule_add, on_security_group_rule_remove, on_security_group_attach;
 request_fn on_network_create, on_network_list, on_network_inspect, on_network_remove, on_network_update,
-	on_network_drivers;
+	on_network_drivers, on_network_connect, on_network_disconnect;
 request_fn on_floating_ip_pool_create, on_floating_ip_pool_list, on_floating_ip_pool_remove, on_floating_ip_allocate,
 	on_floating_ip_list, on_floating_ip_release, on_floating_ip_associate, on_floating_ip_disassociate;
 request_fn on_interface_limit;

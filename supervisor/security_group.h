@@ -47,7 +47,7 @@ void security_group_rule_drop(struct security_group *g, size_t i);		       /* fr
 int security_groups_lease(const struct network *n, const char *project, char *const *names, size_t n_names,
 			  Berth__Lease *l, struct err *e);
 /* Of a new one, what was asked for with spec.networks[index]. */
-int security_groups_asked(const struct network *n, const char *project, const Berth__NetworkAsk *ask, unsigned index,
+int security_groups_asked(const struct network *n, const char *project, const Berth__NetworkAsk *ask, const char *at,
 			  Berth__Lease *l, struct err *e);
 bool security_group_has(const struct security_group *g, const struct net_holder *h);
 

@@ -8,7 +8,7 @@ _berth_commands() {
 	"image") echo "import export ls inspect tag history prune verify rm " ;;
 	"image") echo "import export ls inspect tag history prune verify rm " ;;
 	"image") echo "import export ls inspect tag history prune verify rm " ;;
-	"network") echo "create ls inspect drivers update limit rm " ;;
+	"network") echo "create ls inspect drivers update limit connect disconnect rm " ;;
 	"security-group") echo "create ls inspect rm rule-add rule-ls rule-rm set " ;;
 	"floating-ip") echo "pool-create pool-ls pool-rm allocate ls associate disassociate release " ;;
 	"volume") echo "create ls inspect update rm prune " ;;
@@ -76,6 +76,8 @@ _berth_resolve() {
 	"network drivers") echo "network drivers" ;;
 	"network update") echo "network update" ;;
 	"network limit") echo "network limit" ;;
+	"network connect") echo "network connect" ;;
+	"network disconnect") echo "network disconnect" ;;
 	"network rm"|"network remove") echo "network rm" ;;
 	security-group) echo security-group ;;
 	"security-group create"|"sg create") echo "security-group create" ;;
@@ -174,6 +176,8 @@ _berth_flags() {
 	"network drivers") echo "--format -q --quiet --no-trunc --help" ;;
 	"network update") echo "--dns --dns-search --help" ;;
 	"network limit") echo "--rate-in --rate-out --help" ;;
+	"network connect") echo "--ip --ip6 --link --mac --alias --help" ;;
+	"network disconnect") echo "--help" ;;
 	"network rm") echo "--help" ;;
 	"security-group create") echo "-d --description -l --label --empty --help" ;;
 	"security-group ls") echo "-f --filter --all-projects --format -q --quiet --no-trunc --help" ;;
@@ -417,6 +421,11 @@ _berth_value() {
 	"network update --dns-search") echo "-" ;;
 	"network limit --rate-in") echo "-" ;;
 	"network limit --rate-out") echo "-" ;;
+	"network connect --ip") echo "-" ;;
+	"network connect --ip6") echo "-" ;;
+	"network connect --link") echo "-" ;;
+	"network connect --mac") echo "-" ;;
+	"network connect --alias") echo "-" ;;
 	"security-group create --description"|"security-group create -d") echo "-" ;;
 	"security-group create --label"|"security-group create -l") echo "-" ;;
 	"security-group ls --filter"|"security-group ls -f") echo "name= label=" ;;
@@ -500,6 +509,8 @@ _berth_operand() {
 	"network inspect") echo "network" ;;
 	"network update") echo "network" ;;
 	"network limit") echo "container" ;;
+	"network connect") echo "network" ;;
+	"network disconnect") echo "network" ;;
 	"network rm") echo "network" ;;
 	"security-group inspect") echo "security-group" ;;
 	"security-group rm") echo "security-group" ;;

@@ -1,7 +1,9 @@
 """Who holds interfaces: containers and pods; what comes and goes while they run; and attaching that fails."""
 
+import json
 import os
 import signal
+import socket
 
 import pytest
 
@@ -105,3 +107,241 @@ def test_members_publish_no_port_of_their_choice_by_a_pod(host):
             c.request("pod_create", {"name": "m", "spec": {"networks": [{"network": "default"}], "ports": [{"host_port": 22, "container_port": 22}]}})
         c.request("pod_create", {"name": "m", "spec": {"networks": [{"network": "default"}], "ports": [{"container_port": 22}]}})
         c.request("container_create", {"name": "in", "start": True, "spec": {"image": "busybox", "pod": "m", "command": ["sleep", "100"]}})
+
+
+# ---------------------------------------------------------------- interfaces that come and go
+
+@pytest.fixture
+def nets(host):
+    host.berth("network", "create", "--subnet", "10.86.0.0/24", "--subnet", "fd00:86::/64", "red")
+    host.berth("network", "create", "--subnet", "10.87.0.0/24", "blue")
+
+
+def connect(host, network, who, *flags):
+    return host.berth("network", "connect", *flags, network, who).text
+
+
+def disconnect(host, what, who):
+    return host.berth("network", "disconnect", what, who).text
+
+
+def leases(host, name):
+    return host.inspect(name).get("networks", [])
+
+
+def links(host, name):
+    """What the kernel has in the namespace: MAC and addresses by the interface's name."""
+    out = json.loads(sh(*words(host, name), "ip", "-j", "addr"))
+    return {x["ifname"]: (x["address"], {a["local"] for a in x["addr_info"] if a["scope"] == "global"}) for x in out if x["ifname"] != "lo"}
+
+
+def wanted(leases):
+    return {x["link"]: (x["mac"], set(x["addresses"])) for x in leases}
+
+
+def routes(host, name):
+    return [" ".join(l.split()) for l in sh(*words(host, name), "ip", "route").splitlines()]
+
+
+def default_link(host, name, *family):
+    out = json.loads(sh(*words(host, name), "ip", "-j", *family, "route", "show", "default"))
+    return [x["dev"] for x in out]
+
+
+def test_an_interface_comes_and_goes_while_a_connection_over_another_goes_on(host, nets):
+    a, (first,) = node(host)
+    red, lr = node(host, network="red")
+    talk = inside(host, a, "import socket, sys\ns = socket.socket(); s.bind(('', 7)); s.listen(); print('up', flush=True)\n"
+                  "c, _ = s.accept()\nwhile x := c.recv(99):\n c.sendall(x)\n")
+    assert talk.stdout.readline() == "up\n"
+    with socket.create_connection((first["addresses"][0], 7), 10) as c:
+        for i in range(20):
+            assert connect(host, "red", a) == "eth1"
+            assert [x["network"] for x in host.inspect(a)["spec"]["networks"]] == ["default", "red"]
+            now = leases(host, a)
+            assert links(host, a) == wanted(now)
+            reach(host, red, *now[1]["addresses"]) if i in (0, 19) else None
+            c.sendall(b"%d" % i)
+            assert c.recv(99) == b"%d" % i
+            assert disconnect(host, "red", a) == "eth1"
+            assert leases(host, a) == [first] and links(host, a) == wanted([first])
+            assert default_link(host, a) == ["eth0"] and default_link(host, a, "-6") == ["eth0"]
+    assert talk.wait(10) == 0
+    assert now[1]["host_link"] not in table() and now[1]["host_link"] not in sh("ip", "-o", "link")
+
+
+def test_tcp_udp_and_icmp_pass_over_an_interface_that_came_later_and_no_more_when_it_has_gone(host, nets):
+    a, _ = node(host)
+    red, lr = node(host, network="red")
+    server = inside(host, red, SERVER)
+    try:
+        assert server.stdout.readline() == "up\n"
+        for ip in addresses(lr):
+            assert not pings(host, a, ip) and ask(ip, 80, 1, words(host, a)) == "nothing"
+        connect(host, "red", a)
+        for ip in addresses(lr):
+            reach(host, a, ip)
+            mine = [x for x in leases(host, a)[1]["addresses"] if (":" in x) == (":" in ip)]
+            assert [ask(ip, 80, kind, words(host, a)) for kind in (1, 2)] == mine * 2
+        disconnect(host, "eth1", a)
+        for ip in addresses(lr):
+            assert not pings(host, a, ip) and ask(ip, 80, 1, words(host, a)) == "nothing"
+    finally:
+        server.terminate()
+
+
+@pytest.mark.native
+def test_the_default_route_and_published_ports_move_to_the_next_network_and_names_are_the_lowest_free(host, nets):
+    sh("ip", "link", "set", "lo", "up")
+    a, (first,) = node(host, "-p", "8080:80")
+    assert connect(host, "red", a, "--link", "wan", "--mac", "02:00:00:00:AA:01", "--ip", "10.86.0.77") == "wan"
+    assert connect(host, "blue", a) == "eth1"
+    assert disconnect(host, "default:eth0", a) == "eth0"
+    assert default_link(host, a) == ["wan"] and default_link(host, a, "-6") == ["wan"]
+    now = leases(host, a)
+    assert [x["link"] for x in now] == ["wan", "eth1"] and now[0]["mac"] == "02:00:00:00:aa:01" and now[0]["addresses"][0] == "10.86.0.77"
+    assert links(host, a) == wanted(now)
+    server = inside(host, a, SERVER)
+    try:
+        assert server.stdout.readline() == "up\n"
+        eventually(lambda: ask("127.0.0.1", 8080) not in ("nothing", ""), "what is published leads to the next")
+    finally:
+        server.terminate()
+    assert connect(host, "default", a) == "eth0"
+    assert default_link(host, a) == ["wan"]
+    disconnect(host, "red", a)
+    assert default_link(host, a) == ["eth1"] and default_link(host, a, "-6") == []      # blue has no IPv6
+    for what in ("blue", "eth0"):
+        disconnect(host, what, a)
+    assert leases(host, a) == [] and links(host, a) == {} and host.inspect(a)["spec"]["network"] == "none"
+    assert connect(host, "red", a) == "eth0" and default_link(host, a) == ["eth0"]
+
+
+@pytest.mark.native
+def test_what_was_connected_is_there_after_restart_stop_start_crash_and_kill_9_of_berthd(host, nets):
+    for network in ("default", "none"):
+        a = host.detached("--restart", "always", "--network", network, "--", "sleep", "1000")
+        connect(host, "red", a, "--mac", "02:00:00:00:00:0%d" % len(host.list()))
+        connect(host, "blue", a, "--link", "dmz0")
+        want = leases(host, a)
+        for change in (lambda: host.berth("restart", "-t", "0", a), host.restart, lambda: (host.berth("stop", "-t", "0", a), host.berth("start", a)),
+                       lambda: os.kill(host.status(a)["pid"], signal.SIGKILL)):
+            n = host.status(a).get("restart_count", 0)
+            started = host.status(a)["started_at"]
+            change()
+            if change != host.restart:
+                eventually(lambda: host.state_of(a) == "running" and host.status(a)["started_at"] != started, "started again")
+            assert leases(host, a) == want and links(host, a) == wanted(want), n
+        assert host.inspect(a)["spec"].get("network") is None
+
+
+@pytest.mark.native
+def test_containers_that_do_not_run_and_never_did_are_connected_too(host, nets):
+    host.berth("create", "--name", "new", "busybox", "sleep", "1000")
+    assert connect(host, "red", "new") == "eth0" and connect(host, "blue", "new") == "eth1"
+    assert disconnect(host, "red", "new") == "eth0" and connect(host, "red", "new") == "eth0"
+    host.berth("start", "new")
+    assert [x["link"] for x in leases(host, "new")] == ["eth1", "eth0"] and links(host, "new") == wanted(leases(host, "new"))
+    assert default_link(host, "new") == ["eth1"]
+    host.berth("stop", "-t", "0", "new")
+    disconnect(host, "blue", "new")
+    connect(host, "default", "new", "--link", "up0")
+    host.berth("start", "new")
+    assert [x["link"] for x in leases(host, "new")] == ["eth0", "up0"] and links(host, "new") == wanted(leases(host, "new"))
+    assert default_link(host, "new") == ["eth0"]
+
+
+@pytest.mark.native
+def test_one_that_waits_for_its_restart_is_connected_for_it(host, nets):
+    a, _ = node(host, "--restart", "always", command=("sh", "-c", "test -e /sys/class/net/eth1 && exec sleep 1000; exit 1"))
+    eventually(lambda: host.berth("network", "connect", "red", a, code=None).code == 0, "connected between two starts")
+    eventually(lambda: host.state_of(a) == "running" and host.berth("exec", a, "cat", "/sys/class/net/eth1/address", code=None).code == 0,
+               lambda: "started with both: %r" % host.status(a), 20)
+    assert links(host, a) == wanted(leases(host, a))
+
+
+@pytest.mark.native
+def test_pods_are_connected_and_their_containers_are_not(host, nets):
+    pod(host, "--network", "default")
+    connect(host, "red", "p", "--link", "eth7")
+    a = host.detached("--pod", "p", "--", "sleep", "1000")
+    assert links(host, a) == wanted(pod_of(host)["networks"]) and "eth7" in links(host, a)
+    assert connect(host, "blue", "p") == "eth1"
+    assert links(host, a) == wanted(pod_of(host)["networks"])
+    host.refused("network", "connect", "blue", a, text="is in pod p, and the interfaces are the pod's")
+    host.restart()
+    disconnect(host, "default", "p")
+    assert links(host, a) == wanted(pod_of(host)["networks"]) and default_link(host, a) == ["eth7"]
+    os.kill(pod_of(host)["holder_pid"], signal.SIGKILL)
+    host.wait_state(a, "exited", "stopped", "backoff")
+    host.berth("start", a)
+    assert links(host, a) == wanted(pod_of(host)["networks"]) and set(links(host, a)) == {"eth7", "eth1"}
+    pod(host, name="bare")      # no network at first
+    b = host.detached("--pod", "bare", "--", "sleep", "1000")
+    assert connect(host, "blue", "bare") == "eth0"
+    reach(host, a, pod_of(host, "bare")["networks"][0]["addresses"][0])
+
+
+@pytest.mark.native
+def test_what_cannot_be_connected_is_refused_and_changes_nothing(host, nets):
+    a, was = node(host, network="default:mac=02:00:00:00:00:01")
+    for flags, text in ((("--link", "eth0"), "there is an interface eth0 already"), (("--link", "a/b"), "cannot be the name of an interface"),
+                        (("--link", "lo"), "cannot be the name"), (("--link", "abcdefghijklmnop"), "cannot be the name"),
+                        (("--mac", "02:00:00:00:00:01"), "is container %s's in network default" % a), (("--mac", "03:00:00:00:00:01"), "not the MAC of one machine"),
+                        (("--mac", "00:00:00:00:00:00"), "not the MAC"), (("--mac", "2:0:0:0:0:1"), "not the MAC"), (("--ip", "10.209.0.1"), "gateway"),
+                        (("--ip", was[0]["addresses"][0]), "is container %s's" % a), (("--ip", "10.209.1.1", "--ip", "10.209.1.2"), "one address of each family")):
+        host.refused("network", "connect", *flags, "default", a, text=text, code=None)
+    host.refused("network", "connect", "nowhere", a, text="there is no network 'nowhere'")
+    host.refused("network", "connect", "red", "nobody", text='there is no container and no pod "nobody"')
+    host.refused("network", "disconnect", "red", a, text="neither a network nor an interface 'red'")
+    h = host.detached("--network", "host", "--", "sleep", "1000")
+    host.refused("network", "connect", "red", h, text="it has the host's network")
+    connect(host, "default", a)
+    host.refused("network", "disconnect", "default", a, text="it has 2 interfaces in network default: say which")
+    disconnect(host, "default:eth1", a)
+    assert leases(host, a) == was and links(host, a) == wanted(was)
+    host.refused("run", "--network", "default:link=x0", "--network", "red:link=x0", "busybox", "true", text="there is an interface x0 already", code=125)
+    host.refused("run", "--network", "red:mac=02:00:00:00:00:07", "--network", "red:mac=02:00:00:00:00:07", "busybox", "true", text="asked for twice", code=125)
+    b, lb = node(host, network="red:link=eth1", name="b")
+    assert [x["link"] for x in lb] == ["eth1"]
+    c = host.detached("--network", "red", "--network", "blue:link=eth0", "--", "sleep", "1000")
+    assert [x["link"] for x in leases(host, c)] == ["eth1", "eth0"]
+
+
+@pytest.mark.native
+def test_many_interfaces_and_as_many_as_are_allowed(host):
+    a, _ = node(host)
+    for i in range(11):
+        assert connect(host, "default", a) == "eth%d" % (i + 1)
+    assert links(host, a) == wanted(leases(host, a)) and len(leases(host, a)) == 12
+
+
+# ---------------------------------------------------------------- attaching that fails
+
+@pytest.mark.native
+def test_a_connect_that_the_kernel_refuses_is_taken_back(host, nets):
+    a, was = node(host, "--cap-add", "NET_ADMIN")
+    sh(*words(host, a), "ip", "link", "add", "eth1", "type", "bridge")      # its own, of the name that berth would give
+    host.refused("network", "connect", "red", a, text="eth1")
+    assert leases(host, a) == was and [x["network"] for x in host.inspect(a)["spec"]["networks"]] == ["default"]
+    assert set(links(host, a)) == {"eth0", "eth1"}      # and the person's is not touched
+    assert host.berth("network", "inspect", "red").json()[0].get("used_by", []) == []
+    assert connect(host, "red", a, "--link", "eth2") == "eth2"
+    host.restart()
+    assert [x["link"] for x in leases(host, a)] == ["eth0", "eth2"]
+
+
+@pytest.mark.native
+def test_without_berth_net_starts_and_connects_fail_clearly_and_leave_nothing(tmp_path):
+    (tmp_path / "conf").write_text("net_path = /bin/false\n")
+    with private_host(options=["--config", str(tmp_path / "conf")]) as h:
+        h.refused("run", "--network", "default", "busybox", "true", text="berth-net", code=125)
+        assert h.list() == []
+        plain = h.detached("sleep", "1000")
+        h.refused("network", "connect", "default", plain, text="berth-net")
+        assert h.inspect(plain).get("networks", []) == [] and h.state_of(plain) == "running"
+        p = pod(h, "--network", "default")
+        h.refused("run", "--pod", "p", "busybox", "true", text="the holder of pod p", code=125)
+        h.berth("run", "--rm", "busybox", "true")      # others go on
+        assert pod_of(h)["state"] == "failed"
+        h.berth("pod", "rm", "-f", "p")

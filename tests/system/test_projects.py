@@ -82,6 +82,13 @@ def foreign(fields=None, key="ref", what="refs"):
     return play
 
 
+def both(*plays):
+    def play(a, b, body):
+        for p in plays:
+            p(a, b, body)
+    return play
+
+
 def listed(fields=None, unfitting=()):
     """A list: nothing of another project is in it, with whatever filter; and `all_projects` is not for members."""
     def play(a, b, body):
@@ -367,6 +374,8 @@ TABLE = {
     "network_list": shared_networks,
     "network_inspect": network_of_another,
     "network_update": denied({"name": "default", "set_dns": True}),
+    "network_connect": both(foreign({"spec": {"network": "default"}}), foreign({"spec": {"network": "default"}}, what="pods")),
+    "network_disconnect": both(foreign({"network": "default"}), foreign({"network": "default"}, what="pods")),
     "network_remove": denied({"name": "default"}),
     "network_drivers": drivers,
     "security_group_create": groups_of_its_own,

@@ -133,7 +133,7 @@ static const char *const decided[] = {
 	"stdin_once tty pod pod_init !network log tty_rows tty_cols !pid_mode !ipc_mode !oom_score_adj "
 	"hold_before_exec networks !ports expose publish_all " /* those that he sees: network_find; ports that are free */
 	"annotations",
-	"NetworkAsk: network addresses aliases security_groups !allow_spoofing ingress_bps egress_bps",
+	"NetworkAsk: network addresses link mac aliases security_groups !allow_spoofing ingress_bps egress_bps",
 	"PortMap: !host_ip !host_port container_port protocol",
 	"Mount: !type source target read_only propagation size_bytes mode exec non_recursive writable_below no_copy", /* of volumes */
 	"Device: !source !target !access", /* none at all */

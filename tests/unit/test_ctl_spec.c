@@ -255,6 +255,8 @@ static void networks_and_published_ports(void **state)
 		{ARGS("--network", "a:sg=web,sg=db,spoof=yes"),
 		 "{\"networks\":[{\"network\":\"a\",\"security_groups\":[\"web\",\"db\"],\"allow_spoofing\":true}]}"},
 		{ARGS("--network", "a:spoof=maybe"), .error = "neither yes nor no"},
+		{ARGS("--network", "a:link=lan0,mac=02:00:00:00:00:01,ip6=fd00::2"),
+		 "{\"networks\":[{\"network\":\"a\",\"addresses\":[\"fd00::2\"],\"link\":\"lan0\",\"mac\":\"02:00:00:00:00:01\"}]}"},
 		{ARGS("-p", "80:8080"), "{\"ports\":[{\"host_port\":80,\"container_port\":8080}]}"},
 		{ARGS("-P", "--expose", "53/udp"), "{\"expose\":[\"53/udp\"],\"publish_all\":true}"},
 		{ARGS("-p53/udp"), "{\"ports\":[{\"container_port\":53,\"protocol\":\"udp\"}]}"},

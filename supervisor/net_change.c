@@ -1,0 +1,474 @@
+/* supervisor/net_change.c - see supervisor/net_change.h
+ *
+ * A lease that comes is stored first, as `coming`: a berthd that dies then makes its interface when it is back, or that is made with the
+ * next start. Only then berth-net is asked; what it cannot do is taken out of the row again. One that goes is stored as `leaving`, then
+ * the interface is removed, and then it is no lease any more: until the kernel has forgotten an address nobody else gets it. Where the
+ * default route has to move, the next interface is `coming` again: what is there of it is found. */
+#include "supervisor/net_change.h"
+
+#include "base/log.h"
+#include "base/own.h"
+#include "proto/envelope.h"
+#include "supervisor/arena.h"
+#include "supervisor/dnsd.h"
+#include "supervisor/netd.h"
+#include "supervisor/network.h"
+#include "supervisor/security_group.h"
+#include "supervisor/set.h"
+#include "supervisor/watch.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct net_change {
+	struct list link; /* net_holder.changes */
+	struct net_holder *h;
+	struct parked parked; /* client 0: nobody asks any more */
+	uint64_t lease;	      /* its id */
+	bool leaves;
+	bool moves;		/* … and it is the first: the next one gets what that had */
+	bool storing;		/* its row is on the way */
+	bool failed;		/* … without it again */
+	struct err failure;	/* why */
+	Berth__NetworkAsk *ask; /* owned: of one that leaves, until it has */
+	char text[40];		/* of the interface */
+};
+
+/* ---------------------------------------------------------------- its lease */
+
+static size_t lease_at(const struct net_holder *h, uint64_t id)
+{
+	const struct net_stored s = net_stored_of(h);
+	size_t i = 0;
+
+	while (i < s.n_leases && s.leases[i]->id != id)
+		i++;
+	return i;
+}
+
+static bool lease_is_changing(const struct net_holder *h, uint64_t id)
+{
+	struct net_change *k;
+
+	list_each (k, &h->changes, link)
+		if (k->lease == id)
+			return true;
+	return false;
+}
+
+static size_t ask_at(const struct net_stored *s, size_t lease)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < lease; i++)
+		n += !s->leases[i]->leaving;
+	return n;
+}
+
+static void ask_put(struct net_rows *rows, size_t at, Berth__NetworkAsk *ask)
+{
+	memmove(*rows->asks + at + 1, *rows->asks + at, (*rows->n_asks - at) * sizeof **rows->asks);
+	(*rows->asks)[at] = ask;
+	++*rows->n_asks;
+	set_null(rows->network);
+}
+
+static Berth__NetworkAsk *ask_take(struct net_rows *rows, size_t at)
+{
+	Berth__NetworkAsk *ask = at < *rows->n_asks ? (*rows->asks)[at] : NULL;
+
+	if (!ask)
+		return NULL;
+	memmove(*rows->asks + at, *rows->asks + at + 1, (--*rows->n_asks - at) * sizeof **rows->asks);
+	if (!*rows->n_asks)
+		set_text(rows->network, "none");
+	return ask;
+}
+
+static void lease_gone(struct net_holder *h, size_t i)
+{
+	network_lease_drop(h->kind->rows(h).leases, i);
+	security_policies_tidy(h->sv, false);
+	h->kind->touch(h);
+}
+
+/* ---------------------------------------------------------------- its end */
+
+static void change_free(struct net_change *k)
+{
+	netd_forget(k->h->sv, k);
+	list_del(&k->link);
+	if (k->ask)
+		berth__network_ask__free_unpacked(k->ask, NULL);
+	free(k);
+}
+
+static void change_answer(struct net_change *k, const struct err *e)
+{
+	Berth__Envelope env = BERTH__ENVELOPE__INIT;
+	Berth__Done done = BERTH__DONE__INIT;
+
+	if (e && !k->parked.client)
+		log_err(e, "%s %s", k->h->kind->noun, net_stored_of(k->h).meta->name);
+	if (e) {
+		reply_err(k->h->sv, k->parked, error_code_of(e), e);
+	} else {
+		done.uuid = net_stored_of(k->h).meta->uuid;
+		done.text = k->text;
+		env.body_case = BERTH__ENVELOPE__BODY_DONE;
+		env.done = &done;
+		reply(k->h->sv, k->parked, &env, NULL, 0);
+	}
+	k->parked = (struct parked){0};
+}
+
+static void change_end(struct net_change *k, const struct err *e)
+{
+	change_answer(k, e);
+	if (!e)
+		watch_publish(k->h->sv, k->h->kind->noun, k->leaves ? "network_disconnect" : "network_connect",
+			      net_stored_of(k->h).meta, NULL, (const char *const[]){"interface", k->text, NULL});
+	change_free(k);
+}
+
+/* ---------------------------------------------------------------- steps */
+
+static void on_stored(void *arg, int result);
+
+static int change_store(struct net_change *k, struct err *e)
+{
+	int r = k->h->kind->store(k->h, on_stored, k);
+
+	k->storing = r >= 0;
+	return r < 0 ? err_set(e, EBUSY, "store", "the store takes no more for now") : 0;
+}
+
+/* berth-net is asked to make it, or to take it away. */
+static int change_ask(struct net_change *k, size_t i, bool make, int pidfd, netd_done *done, struct err *e)
+{
+	Net__NetMessage m = NET__NET_MESSAGE__INIT;
+	Net__Attach attach = NET__ATTACH__INIT;
+	Net__Detach detach = NET__DETACH__INIT;
+	struct arena a = ARENA_INIT;
+	int r;
+
+	if (make)
+		security_policy_tell(k->h->sv, net_stored_of(k->h).leases[i]);
+	attach.port = detach.port = network_port(k->h, i, &a);
+	SET(&detach, remove, 1);
+	m.body_case = make ? NET__NET_MESSAGE__BODY_ATTACH : NET__NET_MESSAGE__BODY_DETACH;
+	if (make)
+		m.attach = &attach;
+	else
+		m.detach = &detach;
+	r = attach.port ? netd_ask(k->h->sv, &m, pidfd, done, done ? k : NULL, e)
+			: err_set(e, ENOMEM, "network", "no memory for a change of interfaces");
+	arena_fini(&a);
+	return r;
+}
+
+/* Back to what was: out of the kernel, out of the row, and then who asked hears why. */
+static void change_undo(struct net_change *k, const struct err *why)
+{
+	size_t i = lease_at(k->h, k->lease);
+	const struct net_stored s = net_stored_of(k->h);
+	struct net_rows rows = k->h->kind->rows(k->h);
+	struct err e;
+
+	k->failure = *why;
+	k->failed = true;
+	if (i < s.n_leases && k->leaves) {
+		ask_put(&rows, ask_at(&s, i), take_ptr(k->ask));
+		SET(s.leases[i], leaving, 0);
+	} else if (i < s.n_leases) {
+		Berth__NetworkAsk *ask = ask_take(&rows, ask_at(&s, i));
+
+		if (k->h->asked && change_ask(k, i, false, -1, NULL, &e) < 0)
+			log_err(&e, "take an interface back");
+		if (ask)
+			berth__network_ask__free_unpacked(ask, NULL);
+		network_lease_drop(rows.leases, i);
+		security_policies_tidy(k->h->sv, false);
+		dnsd_holder(k->h);
+	}
+	if (change_store(k, &e) < 0) {
+		k->h->kind->touch(k->h);
+		change_end(k, why);
+	}
+}
+
+static void on_attached(void *arg, const struct err *e)
+{
+	struct net_change *k = arg;
+	size_t i = lease_at(k->h, k->lease);
+
+	if (e) {
+		change_undo(k, e);
+		return;
+	}
+	if (i < net_stored_of(k->h).n_leases)
+		SET(net_stored_of(k->h).leases[i], coming, 0);
+	k->h->kind->touch(k->h);
+	change_end(k, NULL);
+}
+
+/* The interface that is the first now, and was not: with the default route and what is published. */
+static void on_first_again(void *arg, const struct err *e)
+{
+	struct net_change *k = arg;
+	const struct net_stored s = net_stored_of(k->h);
+
+	if (!e && net_first(&s) < s.n_leases)
+		SET(s.leases[net_first(&s)], coming, 0);
+	k->h->kind->touch(k->h);
+	change_end(k, e);
+}
+
+static void on_detached(void *arg, const struct err *e)
+{
+	struct net_change *k = arg;
+	size_t i = lease_at(k->h, k->lease), first;
+	struct net_stored s;
+	AUTO_FD pidfd = -1;
+	struct err why;
+
+	if (e) /* the next berth-net removes what nobody has any more, before anything else */
+		log_err(e, "take %s from %s %s", k->text, k->h->kind->noun, net_stored_of(k->h).meta->name);
+	if (i < net_stored_of(k->h).n_leases)
+		lease_gone(k->h, i);
+	s = net_stored_of(k->h);
+	first = net_first(&s);
+	pidfd = first < s.n_leases && (k->moves || s.leases[first]->coming) ? k->h->kind->open(k->h) : -1;
+	if (pidfd < 0)
+		change_end(k, NULL);
+	else if (change_ask(k, first, true, pidfd, on_first_again, &why) < 0)
+		change_end(k, &why);
+}
+
+static void change_go(struct net_change *k)
+{
+	size_t i = lease_at(k->h, k->lease);
+	AUTO_FD pidfd = k->h->kind->open(k->h);
+	struct err e;
+	int r;
+
+	if (k->leaves) {
+		dnsd_holder(k->h);
+		r = k->h->asked ? change_ask(k, i, false, pidfd, on_detached, &e) : 0;
+		if (r < 0 || !k->h->asked)
+			on_detached(k, r < 0 ? &e : NULL);
+		return;
+	}
+	if (pidfd < 0) { /* made with the next start */
+		k->h->ready = false;
+		SET(net_stored_of(k->h).leases[i], coming, 0);
+		k->h->kind->touch(k->h);
+		change_end(k, NULL);
+		return;
+	}
+	k->h->asked = true;
+	dnsd_holder(k->h);
+	r = change_ask(k, i, true, pidfd, on_attached, &e);
+	if (r < 0)
+		change_undo(k, &e);
+}
+
+static void on_stored(void *arg, int result)
+{
+	struct net_change *k = arg;
+	struct err e;
+
+	k->storing = false;
+	if (k->failed && result < 0)
+		k->h->kind->touch(k->h);
+	if (k->failed)
+		change_end(k, &k->failure);
+	else if (result >= 0)
+		change_go(k);
+	else
+		change_undo(k, (err_set(&e, -result, "store", "the change could not be stored"), &e));
+}
+
+/* ---------------------------------------------------------------- what is asked for */
+
+static struct net_change *change_new(struct net_holder *h, const Berth__Lease *l, struct parked parked, bool leaves)
+{
+	struct net_change *k = calloc(1, sizeof *k);
+
+	if (!k)
+		return NULL;
+	k->h = h;
+	k->parked = parked;
+	k->lease = l->id;
+	k->leaves = leaves;
+	snprintf(k->text, sizeof k->text, "%s", l->link);
+	list_push(&h->changes, &k->link);
+	return k;
+}
+
+int net_change_connect(struct net_holder *h, const struct principal *who, const Berth__NetworkAsk *ask,
+		       struct parked parked, struct err *e)
+{
+	struct net_rows rows = h->kind->rows(h);
+	Berth__NetworkAsk **asks, *copy;
+	struct net_change *k;
+	Berth__Lease *l;
+	int r;
+
+	if (*rows.network && !strcmp(*rows.network, "host"))
+		return err_set(e, EBUSY, "ref", "it has the host's network, and no interfaces of its own");
+	if (*rows.leases.n >= NETWORKS_EACH)
+		return err_set(e, EBUSY, "ref", "it has %zu interfaces, and no more are allowed", *rows.leases.n);
+	asks = realloc(*rows.asks, (*rows.n_asks + 1) * sizeof *asks);
+	if (!asks)
+		return err_set(e, ENOMEM, "", "no memory");
+	*rows.asks = asks;
+	r = network_lease(h->sv, who, "spec", ask, &(struct asks){NULL, 0}, rows.leases, e);
+	if (r < 0)
+		return r;
+	l = (*rows.leases.list)[*rows.leases.n - 1];
+	copy = message_copy(&ask->base);
+	k = copy ? change_new(h, l, parked, false) : NULL;
+	if (!k) {
+		if (copy)
+			berth__network_ask__free_unpacked(copy, NULL);
+		network_lease_drop(rows.leases, *rows.leases.n - 1);
+		return err_set(e, ENOMEM, "", "no memory");
+	}
+	SET(l, coming, 1);
+	AUTO_FD pidfd = h->kind->open(h);
+	if (pidfd < 0) /* whoever starts it while the row is on its way makes this one too */
+		h->ready = false;
+	ask_put(&rows, *rows.n_asks, copy);
+	r = change_store(k, e);
+	if (r < 0) {
+		berth__network_ask__free_unpacked(ask_take(&rows, *rows.n_asks - 1), NULL);
+		network_lease_drop(rows.leases, *rows.leases.n - 1);
+		change_free(k);
+	}
+	return r;
+}
+
+/* Its number, or negative errno. */
+static ssize_t lease_called(const struct net_stored *s, const char *what, const char *noun, struct err *e)
+{
+	size_t len = strcspn(what, ":"), n = 0, found = 0;
+	const char *link = what[len] ? what + len + 1 : NULL;
+
+	for (size_t i = 0; i < s->n_leases; i++) {
+		const Berth__Lease *l = s->leases[i];
+		bool named = (!strncmp(l->network, what, len) && !l->network[len]) ||
+			     (!strncmp(l->network_uuid, what, len) && !l->network_uuid[len]);
+
+		if (l->leaving || !named || (link && strcmp(l->link, link) != 0))
+			continue;
+		found = i;
+		n++;
+	}
+	for (size_t i = 0; !n && i < s->n_leases; i++)
+		if (!s->leases[i]->leaving && !strcmp(s->leases[i]->link, what)) {
+			found = i;
+			n++;
+		}
+	if (n > 1)
+		return err_set(e, EBUSY, "network", "it has %zu interfaces in network %s: say which (%s:%s)", n, what,
+			       what, s->leases[found]->link);
+	return n ? (ssize_t)found
+		 : err_set(e, ENOENT, "network", "%s %s has neither a network nor an interface '%.80s'", noun,
+			   s->meta->name, what);
+}
+
+int net_change_disconnect(struct net_holder *h, const char *what, struct parked parked, struct err *e)
+{
+	struct net_stored s = net_stored_of(h);
+	struct net_rows rows = h->kind->rows(h);
+	ssize_t i = lease_called(&s, what, h->kind->noun, e);
+	struct net_change *k;
+	size_t next;
+	int r;
+
+	if (i < 0)
+		return (int)i;
+	if (s.leases[i]->coming && lease_is_changing(h, s.leases[i]->id))
+		return err_set(e, EBUSY, "network", "that interface is being made");
+	k = change_new(h, s.leases[i], parked, true);
+	if (!k)
+		return err_set(e, ENOMEM, "", "no memory");
+	next = net_first(&s);
+	k->ask = ask_take(&rows, ask_at(&s, (size_t)i));
+	SET(s.leases[i], leaving, 1);
+	k->moves = next == (size_t)i;
+	next = net_first(&s);
+	if (k->moves && next < s.n_leases)
+		SET(s.leases[next], coming, 1);
+	r = change_store(k, e);
+	if (r < 0) {
+		SET(s.leases[i], leaving, 0);
+		if (k->ask)
+			ask_put(&rows, ask_at(&s, (size_t)i), take_ptr(k->ask));
+		change_free(k);
+	}
+	return r;
+}
+
+/* ---------------------------------------------------------------- berthd was away; the holder has ended */
+
+void net_changes_resume(struct net_holder *h)
+{
+	const struct net_stored s = net_stored_of(h);
+	AUTO_FREE uint64_t *ids = calloc(s.n_leases + 1, sizeof *ids);
+	size_t n = 0;
+
+	for (size_t i = 0; ids && i < s.n_leases; i++)
+		if ((s.leases[i]->coming || s.leases[i]->leaving) && !lease_is_changing(h, s.leases[i]->id))
+			ids[n++] = s.leases[i]->id;
+	for (size_t i = 0; i < n; i++) {
+		const struct net_stored now = net_stored_of(h);
+		size_t at = lease_at(h, ids[i]);
+		struct net_change *k =
+			at < now.n_leases ? change_new(h, now.leases[at], (struct parked){0}, now.leases[at]->leaving)
+					  : NULL;
+
+		if (k)
+			change_go(k);
+	}
+}
+
+void net_changes_came(struct net_holder *h)
+{
+	const struct net_stored s = net_stored_of(h);
+
+	for (size_t i = 0; list_empty(&h->changes) && i < s.n_leases; i++)
+		if (s.leases[i]->coming) {
+			SET(s.leases[i], coming, 0);
+			h->kind->touch(h);
+		}
+}
+
+void net_changes_settle(struct net_holder *h)
+{
+	struct net_change *k;
+
+	list_each (k, &h->changes, link) {
+		h->ready = h->ready && k->leaves;
+		if (!k->storing) /* … those go on by themselves, and find nothing running */
+			change_end(k, NULL);
+	}
+	for (size_t i = net_stored_of(h).n_leases; i-- > 0;)
+		if (net_stored_of(h).leases[i]->leaving && !lease_is_changing(h, net_stored_of(h).leases[i]->id))
+			lease_gone(h, i);
+}
+
+void net_changes_drop(struct net_holder *h)
+{
+	struct net_change *k;
+	struct err e;
+
+	err_set(&e, 0, "ref", "it was removed meanwhile");
+	list_each (k, &h->changes, link) {
+		change_answer(k, &e);
+		change_free(k);
+	}
+}

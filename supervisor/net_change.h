@@ -1,0 +1,20 @@
+/* supervisor/net_change.h - an interface more, or one less, for who is there already, and perhaps runs. */
+#pragma once
+
+#include "supervisor/client.h"
+#include "supervisor/net_holder.h"
+
+/* Checked. 0: the answer follows. Else e is filled, and nothing has changed. */
+int net_change_connect(struct net_holder *h, const struct principal *who, const Berth__NetworkAsk *ask,
+		       struct parked parked, struct err *e);
+/* what: NETWORK, NETWORK:LINK or LINK. */
+int net_change_disconnect(struct net_holder *h, const char *what, struct parked parked, struct err *e);
+
+/* berthd was away, and the holder lives: what it had begun is finished. */
+void net_changes_resume(struct net_holder *h);
+/* Everything was made anew: what was to come has. */
+void net_changes_came(struct net_holder *h);
+/* Nothing runs in the namespace any more: what is under way is left to the next start. */
+void net_changes_settle(struct net_holder *h);
+/* He is no more. */
+void net_changes_drop(struct net_holder *h);
