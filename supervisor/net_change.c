@@ -11,6 +11,7 @@
 #include "proto/envelope.h"
 #include "supervisor/arena.h"
 #include "supervisor/dnsd.h"
+#include "supervisor/files.h"
 #include "supervisor/netd.h"
 #include "supervisor/network.h"
 #include "supervisor/security_group.h"
@@ -127,6 +128,8 @@ static void change_answer(struct net_change *k, const struct err *e)
 static void change_end(struct net_change *k, const struct err *e)
 {
 	change_answer(k, e);
+	if (!e && k->h->asked)
+		files_changed(k->h);
 	if (!e)
 		watch_publish(k->h->sv, k->h->kind->noun, k->leaves ? "network_disconnect" : "network_connect",
 			      net_stored_of(k->h).meta, NULL, (const char *const[]){"interface", k->text, NULL});

@@ -474,7 +474,7 @@ static const char *own_names(struct builder *b, const char *hostname)
 	size_t n = 0;
 
 	for (size_t i = 0; i < b->f->n_leases; i++)
-		for (size_t k = 0; k < b->f->leases[i]->n_addresses; k++, n++)
+		for (size_t k = 0; !b->f->leases[i]->leaving && k < b->f->leases[i]->n_addresses; k++, n++)
 			text = arena_printf(b->a, "%s%s\t%s\n", text ? text : "", b->f->leases[i]->addresses[k],
 					    hostname);
 	return n && text ? text : arena_printf(b->a, "127.0.1.1\t%s\n", hostname);
@@ -488,7 +488,7 @@ static void add_kept(struct builder *b, const char *path, const char *body)
 	if (!body || mounted_by_person(b->f, path))
 		return;
 	kept_line(body, strlen(body), line);
-	add_file(b, path, b->f->n_leases ? arena_printf(b->a, "%s%s", line, body) : arena_strdup(b->a, body));
+	add_file(b, path, arena_printf(b->a, "%s%s", line, body));
 }
 
 static void add_network_files(struct builder *b)

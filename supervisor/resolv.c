@@ -258,7 +258,7 @@ const char *resolv_conf(const struct net_holder *h, struct arena *a)
 	for (size_t i = 0; text && i < stored.n_leases && n_servers < RESOLV_SERVERS; i++) {
 		const struct network *n = network_of(h, stored.leases[i]);
 
-		if (!n || !n->n_subnets || !network_has_dns(n))
+		if (!n || !n->n_subnets || stored.leases[i]->leaving || !network_has_dns(n))
 			continue;
 		text = arena_printf(a, "%s" NAMESERVER " %s\n", text, address_text(&n->gateway[0], gateway));
 		n_servers++;

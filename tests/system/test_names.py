@@ -394,6 +394,31 @@ def test_a_networks_servers_are_changed_for_those_that_run_and_files_that_were_e
     assert host.berth("network", "inspect", "out").json()[0]["dns"] == []
 
 
+def test_names_hosts_and_resolv_conf_follow_networks_that_come_and_go(host, image):
+    host.berth("network", "create", "--subnet", "10.86.0.0/24", "red")
+    a, _ = run(host, image, None, "--hostname", "anna", network=None)
+    edited, _ = run(host, image, None, network=None)
+    other, lo = run(host, image)
+    red, lr = run(host, image, network="red")
+    host.berth("exec", edited, "sh", "-c", "echo '# mine' >> /etc/hosts")
+    host.berth("network", "connect", "default", edited)
+    host.berth("network", "connect", "default", a)
+    mine = host.inspect(a)["networks"][0]["addresses"]
+    assert finds(host, other, "anna") == sorted(mine)       # at once
+    eventually(lambda: "nameserver 10.209.0.1\n" in kept(host, a), "whom to ask")
+    eventually(lambda: set(x + "\tanna" for x in mine) < set(kept(host, a, "/etc/hosts").splitlines()), "its addresses")
+    assert finds(host, a, other) == sorted(lo) and finds(host, a, red) == []
+    host.berth("network", "connect", "red", a)
+    assert finds(host, a, red) == lr and finds(host, red, "anna") == host.inspect(a)["networks"][1]["addresses"]
+    eventually(lambda: kept(host, a).count("nameserver") == 2, "both are asked")
+    host.berth("network", "disconnect", "default", a)
+    assert finds(host, other, "anna") == [] and finds(host, red, "anna") != []
+    eventually(lambda: "10.209.0.1" not in kept(host, a) and mine[0] not in kept(host, a, "/etc/hosts"), "nothing of it is left")
+    assert finds(host, a, red) == lr and finds(host, a, other) == []
+    assert "# mine" in host.berth("exec", edited, "cat", "/etc/hosts").out
+    eventually(lambda: "nameserver 10.209.0.1\n" in kept(host, edited), "the one, not the other")
+
+
 # ---------------------------------------------------------------- which addresses
 
 def test_addresses_come_from_the_range_and_not_from_what_is_somebody_elses(host):

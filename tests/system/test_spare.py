@@ -189,7 +189,7 @@ def test_one_that_stood_by_and_died_is_made_anew(host):
 def test_what_a_spare_has_made_is_what_a_launch_would_make(host):
     """/dev, /sys and the small files: the same with a spare and without one, and with a flag that a spare knows nothing of."""
     look = ("sh", "-c", "cd /dev; ls -ln . pts shm | sed 's/ [A-Z][a-z][a-z] .* / /'; sed 's/^[^ ]* \\([^ ]*\\) \\([^ ]*\\) .*/\\1 \\2/' /proc/mounts | sort; "
-            "cat /etc/hosts | grep -v 127.0.1.1; ls /sys /sys/class/net; stat -c '%a %u %g' / /dev /dev/shm /etc/hosts; cat /sys/firmware/* 2>&1 | head -1; grep -E 'id|Cap|Sec|NoNew|Groups|SigB|SigI|SigC' /proc/1/status; ls /proc/1/fd; "
+            "grep -v -e 127.0.1.1 -e '^# kept' /etc/hosts; ls /sys /sys/class/net; stat -c '%a %u %g' / /dev /dev/shm /etc/hosts; cat /sys/firmware/* 2>&1 | head -1; grep -E 'id|Cap|Sec|NoNew|Groups|SigB|SigI|SigC' /proc/1/status; ls /proc/1/fd; "
             "cat /proc/1/oom_score_adj /proc/1/limits /proc/1/cgroup /proc/sys/net/ipv4/ip_unprivileged_port_start; readlink /proc/1/cwd; pwd; env | grep -v HOSTNAME")
     ready(host)
     with_spare = host.run_(*look).out
