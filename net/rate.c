@@ -110,10 +110,8 @@ static int ingress_put(struct nl *nl, int index, struct err *e)
 /* All of it to the other link; there it is queued, and comes back as if it had just been received. */
 static int redirect_put(struct nl *nl, int index, int to, struct err *e)
 {
-	struct {
-		struct tc_u32_sel sel;
-		struct tc_u32_key key;
-	} all = {.sel = {.flags = TC_U32_TERMINAL, .nkeys = 1}};
+	_Alignas(struct tc_u32_sel) uint8_t all[sizeof(struct tc_u32_sel) + sizeof(struct tc_u32_key)] = {0};
+	struct tc_u32_sel *match = (struct tc_u32_sel *)all;
 	struct tc_mirred mirred = {.action = TC_ACT_STOLEN, .eaction = TCA_EGRESS_REDIR, .ifindex = (uint32_t)to};
 	struct nlattr *options, *actions, *one, *parameters;
 	struct nlmsghdr *h;
@@ -124,7 +122,9 @@ static int redirect_put(struct nl *nl, int index, int to, struct err *e)
 	t->tcm_info = TC_H_MAKE(1u << 16, htons(ETH_P_ALL));
 	mnl_attr_put_strz(h, TCA_KIND, "u32");
 	options = mnl_attr_nest_start(h, TCA_OPTIONS);
-	mnl_attr_put(h, TCA_U32_SEL, sizeof all, &all);
+	match->flags = TC_U32_TERMINAL;
+	match->nkeys = 1; /* of no bits: it fits everything */
+	mnl_attr_put(h, TCA_U32_SEL, sizeof all, all);
 	actions = mnl_attr_nest_start(h, TCA_U32_ACT);
 	one = mnl_attr_nest_start(h, 1);
 	mnl_attr_put_strz(h, TCA_ACT_KIND, "mirred");
