@@ -53,9 +53,15 @@ static bool subnet_is_sound(const Net__Subnet *s)
 	       s->prefix <= s->network.len * 8;
 }
 
+/* The others have their parent's. */
+static bool mac_is_sound(const Net__Port *p)
+{
+	return p->mac.len == 6 || (!p->mac.len && p->uplink && p->uplink->driver >= NET__DRIVER__MACVLAN);
+}
+
 static bool port_is_sound(const Net__Port *p, struct err *e)
 {
-	bool sound = p && p->host_link && p->link && p->mac.len == 6 && p->network_key && p->n_addresses &&
+	bool sound = p && p->host_link && p->link && mac_is_sound(p) && p->network_key && p->n_addresses &&
 		     !strncmp(p->host_link, LINK_PREFIX, strlen(LINK_PREFIX)) && strlen(p->host_link) < 16 &&
 		     strlen(p->link) < 16 && !strpbrk(p->host_link, "\"{} \n") && uplink_is_sound(p->uplink);
 

@@ -78,8 +78,6 @@ int upper_attach(struct nl *host, struct nl *inside, int ns_fd, const Net__Port 
 {
 	const Net__Uplink *u = p->uplink;
 	bool macvlan = u->driver == NET__DRIVER__MACVLAN;
-	/* In passthru it takes its parent's place, address and all; ipvlan links share their parent's. */
-	bool own_mac = macvlan && strcmp(u->mode, "passthru") != 0;
 	struct link parent;
 	int r = vlan_make(host, u, e);
 
@@ -87,7 +85,7 @@ int upper_attach(struct nl *host, struct nl *inside, int ns_fd, const Net__Port 
 		r = uplink_parent(host, u, &parent, e);
 	if (r == 0)
 		r = link_upper_add(host, macvlan ? "macvlan" : "ipvlan", u->mode, parent.index, p->link, ns_fd,
-				   own_mac ? p->mac.data : NULL, p->mtu, e);
+				   p->mac.len ? p->mac.data : NULL, p->mtu, e);
 	/* On layer 3 there are no neighbours to ask: everything goes to the parent. */
 	return r < 0 ? r : port_inside(inside, p, macvlan || !strcmp(u->mode, "l2"), e);
 }

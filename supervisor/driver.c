@@ -83,6 +83,12 @@ bool driver_has(const struct driver *d, enum driver_feature f)
 	return d->features & 1u << f;
 }
 
+bool driver_can(const Berth__Network *obj, enum driver_feature f)
+{
+	/* In passthru it is the parent's. */
+	return driver_has(driver_of(obj), f) && !(f == FEATURE_MAC && obj->mode && !strcmp(obj->mode, "passthru"));
+}
+
 const char *driver_feature_name(enum driver_feature f)
 {
 	return names[f];
@@ -116,7 +122,7 @@ int driver_needs(const struct network *n, enum driver_feature f, struct err *e)
 {
 	const struct driver *d = driver_of(n->obj);
 
-	return driver_has(d, f) ? 0 : lacks(n->obj->meta->name, d, f, e);
+	return driver_can(n->obj, f) ? 0 : lacks(n->obj->meta->name, d, f, e);
 }
 
 /* ---------------------------------------------------------------- what is asked for */

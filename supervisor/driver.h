@@ -47,6 +47,7 @@ extern const unsigned n_drivers;
 /* Of a network as it is, or as it is asked for; NULL: there is none with that name. */
 const struct driver *driver_of(const Berth__Network *obj);
 bool driver_has(const struct driver *d, enum driver_feature f);
+bool driver_can(const Berth__Network *obj, enum driver_feature f); /* with its mode */
 const char *driver_feature_name(enum driver_feature f);
 /* -ENOTSUP: e says of network and driver what they cannot, and who can. e->step is left empty: the caller knows the field. */
 int driver_needs(const struct network *n, enum driver_feature f, struct err *e);

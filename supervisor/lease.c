@@ -181,7 +181,7 @@ char *host_link_name(uint64_t id, char buf[IF_NAMESIZE])
 
 static int network_has_room(struct supervisor *sv, const struct network *n, struct err *e)
 {
-	const struct net_holder *user = driver_has(driver_of(n->obj), FEATURE_MANY) ? NULL : network_user(sv, n);
+	const struct net_holder *user = driver_can(n->obj, FEATURE_MANY) ? NULL : network_user(sv, n);
 
 	return user ? err_set(e, EBUSY, "", "network %s is %s %s's: what it leads to can be with one at a time",
 			      n->obj->meta->name, user->kind->noun, net_stored_of(user).meta->name)
@@ -213,6 +213,8 @@ static int mac_choose(struct supervisor *sv, const struct network *n, const char
 	uint8_t mac[6];
 	struct net_holder *user;
 
+	if (!driver_can(n->obj, FEATURE_MAC)) /* it has what the host's link has */
+		return want && want[0] ? driver_needs(n, FEATURE_MAC, e) : 0;
 	if (want && want[0]) {
 		(void)mac_parse(want, mac); /* checked */
 	} else if (getrandom(mac, sizeof mac, 0) == sizeof mac) {
@@ -267,7 +269,7 @@ static int lease_is_new(const Berth__Lease *l, struct leases among, struct err *
 
 		if (other == l || !other->network_uuid || strcmp(other->network_uuid, l->network_uuid) != 0)
 			continue;
-		if (!strcmp(other->mac, l->mac))
+		if (l->mac && other->mac && !strcmp(other->mac, l->mac))
 			return err_set(e, EBUSY, "", "the MAC %s is asked for twice", l->mac);
 		for (size_t k = 0; k < l->n_addresses * other->n_addresses; k++)
 			if (!strcmp(l->addresses[k / other->n_addresses], other->addresses[k % other->n_addresses]))

@@ -2,6 +2,7 @@
 #include "supervisor/net_holder.h"
 
 #include "base/log.h"
+#include "base/own.h"
 #include "supervisor/arena.h"
 #include "supervisor/dnsd.h"
 #include "supervisor/net_change.h"
@@ -121,4 +122,36 @@ void net_holder_down(struct net_holder *h)
 	}
 	h->asked = h->ready = false;
 	dnsd_holder(h);
+}
+
+/* Made already, but berth-net does not know: a NIC that ends with its namespace is taken out first (net/away.h). */
+static void holder_hold(struct net_holder *h)
+{
+	const struct net_stored stored = net_stored_of(h);
+
+	for (size_t i = 0; i < stored.n_leases; i++) {
+		Net__NetMessage m = NET__NET_MESSAGE__INIT;
+		Net__Attach body = NET__ATTACH__INIT;
+		struct arena a = ARENA_INIT;
+		struct err e;
+		AUTO_FD pidfd = -1;
+
+		body.port = network_port(h, i, &a);
+		m.body_case = NET__NET_MESSAGE__BODY_ATTACH;
+		m.attach = &body;
+		if (body.port && body.port->uplink && body.port->uplink->driver == NET__DRIVER__PHYS)
+			pidfd = h->kind->open(h);
+		if (pidfd >= 0 && netd_ask(h->sv, &m, pidfd, NULL, NULL, &e) < 0)
+			log_err(&e, "%s %s", h->kind->noun, stored.meta->uuid);
+		arena_fini(&a);
+	}
+}
+
+void net_holders_hold(struct supervisor *sv)
+{
+	struct net_holder *h;
+
+	list_each (h, &sv->net_holders, link)
+		if (h->asked && h->ready)
+			holder_hold(h);
 }

@@ -85,3 +85,5 @@ void net_holder_runs(struct net_holder *h);
 void net_holder_forget(struct net_holder *h);
 /* The namespace is gone. */
 void net_holder_down(struct net_holder *h);
+/* A berth-net begins: it is told what it has to hold of those that live. */
+void net_holders_hold(struct supervisor *sv);

@@ -10,6 +10,7 @@
 #include "proto/envelope.h"
 #include "proto/peer.h"
 #include "supervisor/arena.h"
+#include "supervisor/net_holder.h"
 #include "supervisor/network.h"
 
 #include <errno.h>
@@ -311,7 +312,8 @@ static int netd_tell_all(struct netd *d, struct err *e)
 		return err_set(e, ENOMEM, "network", "no memory to tell berth-net what should be");
 	k->is_state = true;
 	list_push_front(&d->calls, &k->link);
-	d->told = true;
+	net_holders_hold(d->sv);
+	d->told = true; /* from here on what is asked is sent at once */
 	return 0;
 }
 

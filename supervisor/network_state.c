@@ -95,12 +95,13 @@ Net__Port *network_port(const struct net_holder *h, size_t index, struct arena *
 	Net__Port *p = arena_alloc(a, sizeof *p);
 	uint8_t *mac = arena_alloc(a, 6);
 
-	if (!n || !p || !mac || mac_parse(l->mac, mac) < 0)
+	if (!n || !p || !mac || (l->mac && mac_parse(l->mac, mac) < 0))
 		return NULL;
 	net__port__init(p);
 	p->host_link = l->host_link;
 	p->link = l->link;
-	SET(p, mac, ((ProtobufCBinaryData){6, mac}));
+	if (l->mac)
+		SET(p, mac, ((ProtobufCBinaryData){6, mac}));
 	SET(p, network_key, (uint32_t)n->node.id);
 	SET(p, mtu, n->obj->mtu);
 	SET(p, default_route, is_first);

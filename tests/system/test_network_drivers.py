@@ -370,3 +370,60 @@ def test_phys_nic_of_the_host_itself_is_not_given_away(host, wire):
     sh("ip", "addr", "add", "10.94.0.77/24", "dev", "wire0")
     host.refused("run", "--network", "nic", "busybox", "true", text="wire0 has addresses of the host", code=125)
     assert nic()
+
+
+def held(host, name):
+    """berth-net has the namespace in its hands: what is no hardware would end with it."""
+    namespace, pid = os.readlink("/proc/%d/ns/net" % host.status(name)["pid"]), net_pid(host)
+    try:
+        return pid and any(os.readlink("/proc/%d/fd/%s" % (pid, fd)) == namespace for fd in os.listdir("/proc/%d/fd" % pid))
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.native
+def test_phys_nic_is_with_its_container_or_back_whoever_is_killed_in_attach(host, wire):
+    host.berth("network", "create", "-d", "phys", "-o", "parent=wire0", *LAN, "nic")
+    before = nic()
+    for i in range(10):
+        p = host.popen("run", "-d", "--network", "nic", "busybox", "sleep", "1000")
+        time.sleep(0.003 * i)
+        pid = net_pid(host)
+        if i % 3 == 2:
+            host.restart()
+        elif pid:
+            os.kill(pid, signal.SIGKILL)
+        p.communicate(timeout=30)
+        for c in host.list():
+            host.wait_state(c["meta"]["uuid"], "running")
+            eventually(lambda: pings(host, c["meta"]["uuid"], "10.94.0.1"), "the gateway")
+            assert nic() is None
+            eventually(lambda: held(host, c["meta"]["uuid"]), "berth-net holds its namespace")
+        for c in host.list():
+            host.berth("rm", "-f", c["meta"]["uuid"])
+        eventually(lambda: nic() == before, lambda: "it is back: %r" % (nic(),))
+
+
+def test_phys_nic_comes_back_from_a_container_that_has_outlived_berthd_and_berth_net(host, wire):
+    host.berth("network", "create", "-d", "phys", "-o", "parent=wire0", *LAN, "nic")
+    before = nic()
+    a, la = node(host, network="nic")
+    assert not la[0].get("mac")
+    host.restart()
+    eventually(lambda: held(host, a), "the next berthd's berth-net holds its namespace")
+    os.kill(net_pid(host), signal.SIGKILL)
+    eventually(lambda: held(host, a), "and the one after that")
+    host.berth("rm", "-f", a)
+    eventually(lambda: nic() == before, lambda: "it is back: %r" % (nic(),))
+    host.refused("run", "--network", "nic:mac=02:00:00:00:00:01", "busybox", "true", text="fixed MAC; drivers that can: routed, bridge, macvlan", code=125)
+
+
+def test_phys_nic_is_connected_to_a_running_container_and_disconnected(host, wire):
+    host.berth("network", "create", "-d", "phys", "-o", "parent=wire0", *LAN, "nic")
+    before = nic()
+    a, _ = node(host)
+    host.berth("network", "connect", "nic", a)
+    eventually(lambda: pings(host, a, "10.94.0.1"), "the gateway")
+    host.berth("network", "disconnect", "nic", a)
+    eventually(lambda: nic() == before, lambda: "it is back: %r" % (nic(),))
+    assert pings(host, a, "10.209.0.1")
