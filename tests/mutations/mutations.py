@@ -377,4 +377,18 @@ MUTATIONS = [
              [body("not_free")],
              {"test_kill_9_of_berthd_during_creates_at_once_gives_no_address_twice_and_loses_none": "assert",
               "test_address_and_mac_stay_over_restart_stop_start_and_kill_9_of_berthd": "assert"}),
+
+    # ------------------------------------------------------------ drivers of networks
+    Mutation("drivers: what a port of a bridge sends is not looked at",
+             [swap("net/table/port_elements", "bridge_port_elements(list, p);", "{ Net__Port any = *p; any.allow_spoofing = 1; bridge_port_elements(list, &any); }")],
+             {"test_bridge_lets_no_foreign_mac_or_address_pass_in_ip_arp_or_nd": "Extra items|assert .* =="}),
+    Mutation("drivers: a bridge is nobody's after a berth-net",
+             [swap("net/main/links_sweep", "if (s->networks[i]->uplink)", "if (0)")],
+             {"test_bridge_is_there_again_after_kill_9_of_berthd_and_berth_net_in_attach": "assert"}),
+    Mutation("drivers: the namespace of a NIC is not held",
+             [swap("net/away/away_hold", "x->ns_fd = take_fd(&fd);", "")],
+             {"test_phys_nic_is_the_containers_alone_and_comes_back_as_it_was": "it is back"}),
+    Mutation("drivers: the next berth-net does not hold it again",
+             [body("net_holders_hold")],
+             {"test_phys_nic_comes_back_from_a_container_that_has_outlived_berthd_and_berth_net": "holds its namespace"}),
 ]
