@@ -40,6 +40,7 @@ struct cp {
 	char *ref, *path;  /* owned: of the container */
 	const char *local; /* the other one; "-" is an archive */
 	struct copy_way way;
+	bool alone; /* what is copied is no folder */
 	uint64_t entries, bytes, passed_over;
 };
 
@@ -105,18 +106,18 @@ static void pump_run(int from, int to)
 
 	while ((n = read(from, buf, sizeof buf)) != 0) {
 		if (n < 0 && errno != EINTR)
-			_exit(1);
+			_exit(errno);
 		for (ssize_t at = 0, put; at < n; at += put) {
 			put = write(to, buf + at, (size_t)(n - at));
 			if (put < 0 && errno != EINTR)
-				_exit(errno == EPIPE ? 2 : 1);
+				_exit(errno);
 			put = put < 0 ? 0 : put;
 		}
 	}
 	_exit(0);
 }
 
-/* Bytes from here to there, until either ends. `close_fd` is the pipe's other end, which must not stay open in it. */
+/* Bytes from here to there, until either ends; its exit status is an errno. `close_fd` is the pipe's other end, which must not stay open in it. */
 static int helper_pump(struct helper *h, int from, int to, int other_end, struct err *e)
 {
 	pid_t parent = getpid(), pid = fork();
@@ -128,7 +129,7 @@ static int helper_pump(struct helper *h, int from, int to, int other_end, struct
 		signal(SIGPIPE, SIG_IGN);
 		close(other_end);
 		if (getppid() != parent)
-			_exit(1);
+			_exit(EPIPE);
 		pump_run(from, to);
 	}
 	h->report_fd = -1;
@@ -172,7 +173,7 @@ static int helper_end(struct helper *h, struct cp *c, struct err *e)
 	Berth__Envelope *env = helper_report(h);
 
 	if (pump && status)
-		return status == 2 ? -EPIPE : err_set(e, 0, "copy", "the archive could not be read or written");
+		return status == EPIPE ? -EPIPE : err_set(e, status, "copy", "the archive");
 	if (env && env->body_case == BERTH__ENVELOPE__BODY_ERROR)
 		r = err_set(e, 0, "copy", "%s", env->error->text ? env->error->text : "");
 	else if (!pump && (status || !env))
@@ -329,6 +330,7 @@ static int out_of(struct cp *c)
 			return c->app->failure;
 		}
 		from.folder = S_ISDIR(mode);
+		c->alone = !from.folder;
 		status = local_destination(c, path, &to);
 		if (status)
 			return status;
@@ -406,6 +408,7 @@ static int source_open(struct cp *c, struct copy_end *from, char resolved[PATH_M
 		return app_fail(c->app, &e);
 	}
 	from->folder = S_ISDIR(st.st_mode);
+	c->alone = !from->folder;
 	if (copy_says_parent(c->local) && realpath(c->local, resolved)) /* that has a name too */
 		from->path = resolved;
 	*ret_fd = take_fd(&fd);
@@ -454,16 +457,20 @@ static int into(struct cp *c)
 
 /* ---------------------------------------------------------------- cp */
 
-static void tell(const struct cp *c, const char *to)
+/* The exit status: a file that was asked for by its name and left out is a failure, one of many is not. */
+static int tell(const struct cp *c, const char *to)
 {
 	char size[PRINT_SIZE];
 
 	if (c->passed_over)
 		say("%llu left out: sockets, device nodes, and what the kernel makes up are not copied",
 		    (unsigned long long)c->passed_over);
+	if (c->passed_over && c->alone)
+		return c->app->failure;
 	if (!c->o->quiet && isatty(STDERR_FILENO))
 		fprintf(stderr, "%s, %llu entries, copied to %s\n", print_size(c->bytes, size),
 			(unsigned long long)c->entries, to);
+	return 0;
 }
 
 static int cp_run(struct app *app, void *opts, char **operands, unsigned n)
@@ -483,7 +490,7 @@ static int cp_run(struct app *app, void *opts, char **operands, unsigned n)
 	c.path = copy_container_path(from_ref ? from : to);
 	status = from_ref ? out_of(&c) : into(&c);
 	if (!status)
-		tell(&c, operands[1]);
+		status = tell(&c, operands[1]);
 	free(c.path);
 	return status;
 }

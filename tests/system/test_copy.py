@@ -540,6 +540,17 @@ def test_odd_files_neither_hang_nor_hurt(host, tmp_path):
         assert "written" in host.berth("exec", name, "cat", "/etc/hosts").out
 
 
+def test_a_device_asked_for_by_its_name_is_a_failure(host, tmp_path):
+    host.refused("cp", host.detached("sleep", "1000") + ":/dev/null", tmp_path, text="1 left out")
+    assert not os.listdir(tmp_path)
+
+
+def test_an_archive_that_cannot_be_written_says_why(host):
+    with open("/dev/full", "wb") as full:
+        p = host.popen("cp", host.detached("sleep", "1000") + ":/etc", "-", stdout=full, stderr=subprocess.PIPE)
+        assert p.communicate(timeout=30)[1].strip().endswith(b"the archive: No space left on device") and p.returncode == 1
+
+
 def test_who_asks_and_with_what(host):
     """A pipe or a stream socket, or nothing is done; a container with more than a member may have is not a member's to look into."""
     name = host.detached("sleep", "1000")
