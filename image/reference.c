@@ -157,7 +157,7 @@ int reference_canonical(const char *text, char buf[REFERENCE_SIZE], struct err *
 	if (!*text)
 		return err_set(e, 0, "reference", "the name of an image is empty");
 	if (at && (strncmp(at, "@sha256:", 8) || !is_hex_digest(at + 8, strlen(at + 8))))
-		return err_set(e, 0, "reference", "'%.200s': what follows @ must be sha256: and 64 hex digits", text);
+		return err_set(e, 0, "reference", "'%.200s': what follows @ must be sha256: and 64 of 0-9a-f", text);
 	colon = memrchr(text, ':', (size_t)(end - text));
 	if (colon && !memchr(colon, '/', (size_t)(end - colon))) {
 		tag = colon + 1;

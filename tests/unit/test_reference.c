@@ -85,6 +85,17 @@ static void test_names_become_canonical(void **state)
 	}
 }
 
+static void test_a_digest_in_upper_case_is_told_what_it_should_be(void **state)
+{
+	char buf[REFERENCE_SIZE];
+	struct err e = {0};
+
+	(void)state;
+	assert_true(reference_canonical("a@sha256:ABCDEF6789012345678901234567890123456789012345678901234567890123",
+					buf, &e) < 0);
+	assert_non_null(strstr(e.text, "64 of 0-9a-f"));
+}
+
 static void test_a_canonical_name_stays_as_it_is(void **state)
 {
 	static const char *const rows[] = {"docker.io/library/a:latest", "localhost:1/x/y:z", "q.r/s@sha256:" HEX64};
@@ -181,6 +192,7 @@ static void test_platforms(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_digest_in_upper_case_is_told_what_it_should_be),
 		cmocka_unit_test(test_names_become_canonical),
 		cmocka_unit_test(test_a_canonical_name_stays_as_it_is),
 		cmocka_unit_test(test_long_names_are_refused),
