@@ -228,7 +228,7 @@ static void help_all(FILE *out)
 		if (strcmp(group, en->group) != 0)
 			fprintf(out, "\n%s:\n", en->group);
 		group = en->group;
-		fprintf(out, "  %-16s %s\n", en->name, en->help);
+		fprintf(out, "  %-16s  %s\n", en->name, en->help);
 	}
 	args_help(out, globals);
 	fputs("\n`berth COMMAND --help` tells about one command.\n", out);
@@ -317,7 +317,7 @@ static int unknown_command(const char *name)
 		fprintf(stderr, "Usage: berth %s COMMAND ...\n\n", name);
 		for (const struct entry *en = entries; en->name; en++)
 			if (!strncmp(en->name, name, strlen(name)) && en->name[strlen(name)] == ' ')
-				fprintf(stderr, "  %-16s %s\n", en->name, en->help);
+				fprintf(stderr, "  %-16s  %s\n", en->name, en->help);
 		return USAGE_STATUS;
 	}
 	say("there is no command \"%s\"; `berth help` lists them", name);

@@ -129,7 +129,8 @@ static size_t link_index_of(const struct net_stored *stored, const char *link)
 {
 	size_t i = 0;
 
-	while (i < stored->n_leases && strcmp(stored->leases[i]->link, link) != 0)
+	/* One that goes is asked of berth-net already: nothing of it may come back. */
+	while (i < stored->n_leases && (stored->leases[i]->leaving || strcmp(stored->leases[i]->link, link) != 0))
 		i++;
 	return i;
 }

@@ -354,6 +354,7 @@ class Host:
                      if os.path.isdir(os.path.join(folder, d)) and d not in spares and not d.startswith(("net.", "dns."))]
         seen = processes()
         others = {pid for pid in self.own if seen.get(pid, ("", 0, ""))[2] == "berthd"}     # another berthd makes its shims as it likes
+        others |= {pid for pid, p in seen.items() if p[1] in others}       # and in those somebody stands by
         strays = {pid: p for pid, p in seen.items() if pid not in self.own and p[1] not in others and pid != self.daemon.pid and not {pid, p[1]} & set(spares.values())      # nor who stands by
                   and not (p[0] == "Z" and p[1] == os.getpid())}      # a tool that a failed test did not wait for
         for name in ("berth-net", "berth-dns"):     # one of each lives as long as this berthd

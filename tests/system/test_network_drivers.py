@@ -299,7 +299,7 @@ def test_vlan_of_a_link_is_made_for_the_network_and_goes_with_it(host, wire):
     eventually(lambda: pings(host, a, "10.95.0.1"), "the gateway in the VLAN")
     host.restart()
     assert pings(host, a, "10.95.0.1")
-    host.berth("rm", "-f", "-t", "0", a)
+    host.berth("rm", "-f", a)
     host.berth("network", "rm", "tagged")
     eventually(lambda: sh("ip", "link", "show", "type", "vlan") == "", "the VLAN is gone")
 

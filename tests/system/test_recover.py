@@ -235,6 +235,7 @@ def test_what_is_created_but_not_started_stays_so(host):
 def test_ended_containers_keep_their_exit_and_logs(host):
     name = host.detached("sh", "-c", "echo kept; exit 12")
     host.wait_state(name, "exited")
+    host.settled()
     host.restart()
     assert host.status(name)["last_exit"]["code"] == 12
     assert host.berth("logs", name).out == "kept\n"

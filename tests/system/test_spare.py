@@ -12,11 +12,12 @@ from host import DIR, eventually, processes
 
 def ready(host, *flags):
     """Starts a container, of whose like there are spares then; uuid -> pid of them."""
+    before = set(host.spares())         # of another kind, perhaps: one that was made after this start is awaited
     host.berth("run", *(flags or ["--rm"]), "busybox", "true")
 
     def there():
         spares = host.spares()
-        return len(spares) == 4 and host.ask("info").get("spare_shims") == 4 and spares
+        return len(spares) == 4 and host.ask("info").get("spare_shims") == 4 and set(spares) - before and spares
     return eventually(there, lambda: "four spare shims: %r" % host.spares())
 
 
