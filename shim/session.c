@@ -82,7 +82,7 @@ bool session_send(struct session *s, enum session_type type, const void *data, s
 		if (s->fd < 0)
 			return false;
 		if (sendmsg(s->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
-			if (errno == EINTR)
+			if (errno == EINTR || errno == ECONNRESET)
 				continue;
 			return false;
 		}
@@ -180,9 +180,10 @@ static void on_session(struct source *src, uint32_t events)
 	}
 	if (s->held || !(events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
 		return;
+	/* Who hangs up with something of ours unread is told of as a reset, once, and before what he sent last: that he detached, perhaps. */
 	do
 		n = recv(s->fd, s->buf, SESSION_MAX, MSG_DONTWAIT | MSG_TRUNC);
-	while (n < 0 && errno == EINTR);
+	while (n < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (n < 0 && errno == EAGAIN)
 		return;
 	if (n <= 0 || n > SESSION_MAX || !handle(s, (unsigned char)s->buf[0], s->buf + 1, (size_t)n - 1))

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/own.h"
+#include "base/str.h"
 #include "supervisor/container.h"
 #include "supervisor/fill.h"
 #include "supervisor/job.h"
@@ -131,6 +132,21 @@ static int sweep_shim(int pid, const char *group, void *arg)
 
 /* ---------------------------------------------------------------- RUN/exits */
 
+/* ".UUID.PID.tmp": half a record of a shim that was killed over it. */
+static bool exit_is_half(const char *name)
+{
+	const char *pid = name[0] == '.' ? strrchr(name, '.') : NULL;
+	uint32_t n;
+	char text[16];
+
+	if (!pid || strcmp(pid, ".tmp") != 0)
+		return false;
+	while (pid > name && pid[-1] >= '0' && pid[-1] <= '9')
+		pid--;
+	snprintf(text, sizeof text, "%.*s", (int)strcspn(pid, "."), pid);
+	return pid[-1] == '.' && str_to_u32(text, &n) == 0 && kill((pid_t)n, 0) < 0 && errno == ESRCH;
+}
+
 static void sweep_exits(struct supervisor *sv)
 {
 	char path[400];
@@ -140,8 +156,9 @@ static void sweep_exits(struct supervisor *sv)
 	snprintf(path, sizeof path, "%s/exits", sv->cfg.run_dir);
 	dir = opendir(path);
 	while (dir && (entry = readdir(dir))) {
-		if (entry->d_name[0] == '.' || table_find(&sv->containers, entry->d_name) ||
-		    table_find(&sv->pods, entry->d_name))
+		if (entry->d_name[0] == '.'
+			    ? !exit_is_half(entry->d_name)
+			    : table_find(&sv->containers, entry->d_name) || table_find(&sv->pods, entry->d_name))
 			continue;
 		snprintf(path, sizeof path, "%s/exits/%s", sv->cfg.run_dir, entry->d_name);
 		unlink(path);

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import select
 import signal
 import struct
 import fcntl
@@ -11,7 +12,7 @@ import time
 import pytest
 
 from host import SLOW, cgroup_mount, eventually
-from proto import Session
+from proto import SESSION_DETACH, Session
 
 
 @pytest.fixture
@@ -105,6 +106,21 @@ def test_exec_it_from_a_real_terminal_passes_size_keys_and_code(host, box):
     out = read_pty(master, b"got typed")
     assert p.wait(10 * SLOW) == 12, out
     os.close(master), os.close(slave)
+
+
+def test_exec_it_goes_on_when_its_user_detaches_with_output_unread(host, box):
+    with host.client() as c:
+        reply, fds = c.request("container_exec", {"ref": box, "exec": {"command": ["sh", "-c", "echo ready; sleep 603"], "tty": True, "want_stdin": True}})
+    s = Session(fds[0], 20 * SLOW)
+    eventually(lambda: select.select([s.sock], [], [], 0)[0], "something to be read")
+    s.sock.send(bytes([SESSION_DETACH]))
+    s.close()
+
+    def commands():
+        return [r["command"] for r in host.ask("container_top", {"ref": box})["processes"]]
+    eventually(lambda: "sleep 603" in commands(), "it goes on")
+    host.berth("exec", box, "true")         # the shim has seen that the session is over
+    assert "sleep 603" in commands()
 
 
 @pytest.mark.parametrize("leave, runs", [("detach", True), ("die", False)])

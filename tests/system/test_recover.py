@@ -125,8 +125,11 @@ def test_exit_whose_shim_was_killed_in_the_gap_comes_from_its_record(host, gate)
     host.kill()
     gate.open()
     eventually(lambda: s["pid"] not in processes(), "it has ended")
-    eventually(lambda: os.listdir(host.run + "/exits"), "the exit record")
+    eventually(lambda: [f for f in os.listdir(host.run + "/exits") if not f.startswith(".")], "the exit record")
     os.kill(s["shim_pid"], 9)
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    open("%s/exits/.%s.%d.tmp" % (host.run, "00000000-0000-4000-8000-000000000000", dead.pid), "w").close()     # half a one, whose shim was killed over it
     host.start()
     e = host.wait_state(name, "exited")["last_exit"]
     assert e["known"] and e["code"] == 45
