@@ -82,7 +82,7 @@ bool session_send(struct session *s, enum session_type type, const void *data, s
 		if (s->fd < 0)
 			return false;
 		if (sendmsg(s->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
-			if (errno == EINTR || errno == ECONNRESET)
+			if (errno == EINTR)
 				continue;
 			return false;
 		}

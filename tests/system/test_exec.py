@@ -113,8 +113,11 @@ def test_exec_it_goes_on_when_its_user_detaches_with_output_unread(host, box):
         reply, fds = c.request("container_exec", {"ref": box, "exec": {"command": ["sh", "-c", "echo ready; sleep 603"], "tty": True, "want_stdin": True}})
     s = Session(fds[0], 20 * SLOW)
     eventually(lambda: select.select([s.sock], [], [], 0)[0], "something to be read")
+    shim = host.status(box)["shim_pid"]
+    os.kill(shim, signal.SIGSTOP)           # it hears of both at once
     s.sock.send(bytes([SESSION_DETACH]))
     s.close()
+    os.kill(shim, signal.SIGCONT)
 
     def commands():
         return [r["command"] for r in host.ask("container_top", {"ref": box})["processes"]]
