@@ -288,7 +288,7 @@ static int batch_result(struct element_socket *s)
 	}
 }
 
-int elements_change(struct element_socket *s, const struct elements *gone, const struct elements *come, struct err *e)
+static int batch(struct element_socket *s, const struct elements *gone, const struct elements *come, struct err *e)
 {
 	bool any = false;
 	struct buf b;
@@ -316,5 +316,26 @@ int elements_change(struct element_socket *s, const struct elements *gone, const
 	else if (any && (r = batch_result(s)) < 0)
 		r = err_set(e, -r, "nftables", "change %zu elements of the table", gone->n + come->n);
 	buf_fini(&b);
+	return r;
+}
+
+/* A State that came in between may have made the change, and then without the sets of a group that nobody is in any more: what is to go from there
+ * has gone. Whatever is missing else is missing for what comes, too. */
+int elements_change(struct element_socket *s, const struct elements *gone, const struct elements *come, struct err *e)
+{
+	static const struct elements none;
+	int r = batch(s, gone, come, e);
+
+	if (r != -ENOENT || !gone->n)
+		return r;
+	r = batch(s, &none, come, e);
+	for (size_t i = 0; i < gone->n && r == 0; i++) {
+		struct elements one = {.v = &gone->v[i], .n = 1};
+
+		if (elements_have(come, &gone->v[i]))
+			continue;
+		r = batch(s, &one, &none, e);
+		r = r == -ENOENT ? 0 : r;
+	}
 	return r;
 }

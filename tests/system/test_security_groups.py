@@ -7,10 +7,11 @@ import re
 import signal
 import socket
 import subprocess
+import threading
 
 import pytest
 
-from host import IN_VM, eventually
+from host import IN_VM, SLOW, eventually
 from proto import Refused
 from test_names import addresses_in, ask, packet
 from test_networks import addresses, net_pid, node, outside, sh, table     # noqa: F401 (outside is a fixture)
@@ -406,6 +407,31 @@ def test_other_groups_of_an_interface_cut_and_let_live_connections_at_once(host)
     assert pair.is_cut()
     set_groups(host, pair.b)
     assert "security_groups" not in host.inspect(pair.b)["networks"][0] and pair.passes(0)
+    pair.end()
+    ungroup(host, "both", "one")
+
+
+def test_a_change_that_the_next_berth_net_has_heard_of_already_is_made(host):
+    """It is told everything first, then asked once more what the one before it had not answered: to take away what it never made."""
+    group(host, "both", {**TCP, "port_min": 1000, "port_max": 2000})
+    group(host, "one", {**TCP, "port_min": 2000})
+    pair, wrong = Pair(host, "default", "default"), []
+    set_groups(host, pair.b, "one", "both")
+    pid = net_pid(host)
+    os.kill(pid, signal.SIGSTOP)
+
+    def change():
+        try:
+            set_groups(host, pair.b, "one")
+        except Exception as e:
+            wrong.append(e)
+    asking = threading.Thread(target=change)
+    asking.start()
+    eventually(lambda: host.inspect(pair.b)["networks"][0].get("security_groups") == ["one"], "it is to be so")
+    os.kill(pid, signal.SIGKILL)
+    asking.join(30 * SLOW)
+    assert not wrong and not asking.is_alive() and pair.is_cut()
+    set_groups(host, pair.b)
     pair.end()
     ungroup(host, "both", "one")
 
