@@ -357,8 +357,10 @@ class Host:
         others |= {pid for pid, p in seen.items() if p[1] in others}       # and in those somebody stands by
         strays = {pid: p for pid, p in seen.items() if pid not in self.own and p[1] not in others and pid != self.daemon.pid and not {pid, p[1]} & set(spares.values())      # nor who stands by
                   and not (p[0] == "Z" and p[1] == os.getpid())}      # a tool that a failed test did not wait for
-        for name in ("berth-net", "berth-dns"):     # one of each lives as long as this berthd
-            ours = [pid for pid, p in strays.items() if p[1] == self.daemon.pid and p[2] == name]
+        by_design = 2 * len(spares)     # descriptors of berthd
+        for name, held in (("berth-net", 3), ("berth-dns", 4)):     # from the first network on one of each lives as long as this berthd
+            ours = [pid for pid, p in seen.items() if p[1] == self.daemon.pid and p[2] == name]
+            by_design += held * bool(ours)      # its group, process and socket; and of whom the host asks for names, a watch
             strays.pop(ours[0] if ours else None, None)
         left += ["process %d (%s) in state %s, parent %d" % (pid, p[2], p[0], p[1]) for pid, p in strays.items()]
         for folder in (self.run + "/shims", self.run + "/exits", self.run + "/staging",
@@ -378,11 +380,11 @@ class Host:
             if info.get(count):
                 left.append("info says %d %s" % (info[count], count))
         fds = self.fds()
-        if self.fds_at_start is None:
-            self.fds_at_start = len(fds) - 2 * len(spares)
-        # A few stay by design: one device program for each distinct rule set, two of each spare shim.
-        if len(fds) > self.fds_at_start + 2 * len(spares) + 6:
-            left.append("berthd has %d descriptors, had %d: %s" % (len(fds), self.fds_at_start, sorted(fds.values())))
+        if self.fds_at_start is None and not left:
+            self.fds_at_start = len(fds) - by_design
+        # A few more may stay: a device program for each distinct rule set.
+        if self.fds_at_start is not None and len(fds) > self.fds_at_start + by_design + 6:
+            left.append("berthd has %d descriptors, had %d and %d by design: %s" % (len(fds), self.fds_at_start, by_design, sorted(fds.values())))
         return left
 
     def network_leftovers(self):
