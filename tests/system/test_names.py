@@ -12,7 +12,7 @@ import threading
 
 import pytest
 
-from host import SLOW, eventually
+from host import SLOW, eventually, processes
 from oci import Image, busybox_entries, layer
 from test_networks import node, sh
 
@@ -478,7 +478,7 @@ def test_names_are_answered_while_berthd_is_dead_and_while_the_next_one_comes(ho
         eventually(lambda: len(answered) > n + 20, "answers of one that is alone")
         host.start()
         eventually(lambda: dns_pids(host) not in ([], [before]), "the next one's")
-        eventually(lambda: not os.path.exists("/proc/%d" % before) or open("/proc/%d/stat" % before).read().split()[2] == "Z", "the earlier one has gone")
+        eventually(lambda: processes().get(before, "Z")[0] == "Z", "the earlier one has gone")
         n = len(answered)
         eventually(lambda: len(answered) > n + 20, "answers of the new one")
     finally:
