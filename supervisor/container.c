@@ -34,6 +34,7 @@
 #include "base/own.h"
 #include "supervisor/dnsd.h"
 #include "supervisor/logs.h"
+#include "supervisor/rebuild.h"
 #include "supervisor/set.h"
 #include "supervisor/volume.h"
 
@@ -48,8 +49,8 @@ struct row {
 	action *act; /* NULL: there is no such row */
 };
 
+/* clang-format off */
 static const struct row rows[STATE_N][EV_N_] = {
-	/* clang-format off */
 	[S(CREATING)] = {
 		[EV_STORED]	  = { S(CREATED),  act_stored },
 		[EV_STORE_FAILED] = { S(DELETING), act_undo },
@@ -75,7 +76,8 @@ static const struct row rows[STATE_N][EV_N_] = {
 		[EV_RENAME]	  = { S(CREATED),  act_allowed },
 		[EV_UPDATE]	  = { S(CREATED),  act_allowed },
 		[EV_COMMIT]	  = { S(CREATED),   act_allowed },
-		[EV_REBUILD]	  = { S(REBUILDING), act_rebuild },
+		[EV_REBUILD]	  = { S(CREATED), act_rebuild_asked },
+		[EV_REBUILD_BEGIN] = { S(REBUILDING), act_rebuild },
 		[EV_NET_READY]	  = { S(CREATED),  act_net_ready },
 		[EV_NET_FAILED]	  = { S(ERROR),    act_net_failed },
 		[EV_HELD]	  = { S(CREATED),  act_held },
@@ -122,7 +124,8 @@ static const struct row rows[STATE_N][EV_N_] = {
 		[EV_RENAME]	  = { S(RUNNING),  act_allowed },
 		[EV_UPDATE]	  = { S(RUNNING),  act_allowed },
 		[EV_COMMIT]	  = { S(RUNNING),   act_allowed },
-		[EV_REBUILD]	  = { S(STOPPING), act_rebuild_running },
+		[EV_REBUILD]	  = { S(RUNNING), act_rebuild_asked },
+		[EV_REBUILD_BEGIN] = { S(STOPPING), act_rebuild_running },
 		[EV_EXEC]	  = { S(RUNNING),  act_allowed },
 		[EV_ATTACH]	  = { S(RUNNING),  act_allowed },
 		[EV_RUNNING]	  = { S(RUNNING),  act_running_again },
@@ -146,7 +149,8 @@ static const struct row rows[STATE_N][EV_N_] = {
 		[EV_RENAME]	  = { S(PAUSED),   act_allowed },
 		[EV_UPDATE]	  = { S(PAUSED),   act_allowed },
 		[EV_COMMIT]	  = { S(PAUSED),    act_allowed },
-		[EV_REBUILD]	  = { S(STOPPING), act_rebuild_running },
+		[EV_REBUILD]	  = { S(PAUSED), act_rebuild_asked },
+		[EV_REBUILD_BEGIN] = { S(STOPPING), act_rebuild_running },
 		[EV_ATTACH]	  = { S(PAUSED),   act_allowed },
 		[EV_RUNNING]	  = { S(PAUSED),   act_running_again },
 		[EV_FAILED]	  = { S(ERROR),    act_failed },
@@ -188,7 +192,8 @@ static const struct row rows[STATE_N][EV_N_] = {
 		[EV_RENAME]	  = { S(EXITED),   act_allowed },
 		[EV_UPDATE]	  = { S(EXITED),   act_allowed },
 		[EV_COMMIT]	  = { S(EXITED),    act_allowed },
-		[EV_REBUILD]	  = { S(REBUILDING), act_rebuild },
+		[EV_REBUILD]	  = { S(EXITED), act_rebuild_asked },
+		[EV_REBUILD_BEGIN] = { S(REBUILDING), act_rebuild },
 		[EV_RUNNING]	  = { S(RUNNING),  act_running },
 		[EV_SHIM_GONE]	  = { S(EXITED),   act_shim_left },
 		[EV_BOOT]	  = { S(EXITED),   act_boot },
@@ -209,7 +214,8 @@ static const struct row rows[STATE_N][EV_N_] = {
 		[EV_RENAME]	  = { S(BACKOFF),  act_allowed },
 		[EV_UPDATE]	  = { S(BACKOFF),  act_allowed },
 		[EV_COMMIT]	  = { S(BACKOFF),   act_allowed },
-		[EV_REBUILD]	  = { S(REBUILDING), act_rebuild },
+		[EV_REBUILD]	  = { S(BACKOFF), act_rebuild_asked },
+		[EV_REBUILD_BEGIN] = { S(REBUILDING), act_rebuild },
 		[EV_RUNNING]	  = { S(RUNNING),  act_running },
 		[EV_SHIM_GONE]	  = { S(BACKOFF),  act_shim_left },
 		[EV_TIMER]	  = { S(STARTING), act_timer_retry },
@@ -232,7 +238,8 @@ static const struct row rows[STATE_N][EV_N_] = {
 		[EV_RENAME]	  = { S(STOPPED),  act_allowed },
 		[EV_UPDATE]	  = { S(STOPPED),  act_allowed },
 		[EV_COMMIT]	  = { S(STOPPED),   act_allowed },
-		[EV_REBUILD]	  = { S(REBUILDING), act_rebuild },
+		[EV_REBUILD]	  = { S(STOPPED), act_rebuild_asked },
+		[EV_REBUILD_BEGIN] = { S(REBUILDING), act_rebuild },
 		[EV_RUNNING]	  = { S(RUNNING),  act_running },
 		[EV_SHIM_GONE]	  = { S(STOPPED),  act_shim_left },
 		[EV_BOOT]	  = { S(STOPPED),   act_boot },
@@ -253,7 +260,8 @@ static const struct row rows[STATE_N][EV_N_] = {
 		[EV_RENAME]	  = { S(ERROR),    act_allowed },
 		[EV_UPDATE]	  = { S(ERROR),    act_allowed },
 		[EV_COMMIT]	  = { S(ERROR),     act_allowed },
-		[EV_REBUILD]	  = { S(REBUILDING), act_rebuild },
+		[EV_REBUILD]	  = { S(ERROR), act_rebuild_asked },
+		[EV_REBUILD_BEGIN] = { S(REBUILDING), act_rebuild },
 		[EV_RUNNING]	  = { S(RUNNING),  act_running },
 		[EV_SHIM_GONE]	  = { S(ERROR),    act_shim_left },
 		[EV_BOOT]	  = { S(ERROR),   act_boot },
@@ -300,8 +308,8 @@ static const struct row rows[STATE_N][EV_N_] = {
 		[EV_LAUNCHING]	  = { S(STARTING), act_launching },
 		[EV_DOWN]	  = { S(STOPPING), act_down_unknown },
 	},
-	/* clang-format on */
 };
+/* clang-format on */
 static_assert(ARRAY_SIZE(rows) == STATE_N, "a state without its rows");
 
 static const char *const state_names[STATE_N] = {
@@ -437,6 +445,7 @@ static int event_happens(struct container *c, struct event *ev, struct err *e)
 	}
 	next = row->act(c, ev);
 	set_state(c, next ? next : row->next);
+	rebuild_look(c);
 	task_set(c, ev);
 	answer_now(c);
 	/* What the action did not take. */

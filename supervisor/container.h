@@ -38,7 +38,8 @@ enum container_event_type {
 	EV_UPDATE,
 	EV_COMMIT,
 	EV_REBUILD,
-	EV_REBUILT, /* the new rootfs is on disk */
+	EV_REBUILD_BEGIN, /* that it is wanted is on disk */
+	EV_REBUILT,	  /* the new rootfs is on disk */
 	EV_EXEC,
 	EV_ATTACH,
 	EV_LAUNCH,     /* berthd itself: at boot, when the pod is ready, with a create that also starts */
@@ -75,6 +76,14 @@ struct event {
 	const Berth__ImagePull *pull; /* PULL: as it was asked for, with its credentials; NULL: again */
 };
 #define EVENT(t) ((struct event){.type = (t), .session_fd = -1, .shim_session_fd = -1})
+
+/* What becomes of obj->rebuild. */
+enum rebuild_step {
+	REBUILD_NONE,
+	REBUILD_ASKED,	  /* its row is on the way: nothing has happened to the container yet */
+	REBUILD_WANTED,	  /* it is on disk: whoever is berthd carries it out */
+	REBUILD_IN_FORCE, /* it has become the container's own, and that row is on the way */
+};
 
 struct container {
 	struct table_node node;	     /* supervisor.containers */
@@ -141,8 +150,12 @@ struct container {
 	bool store_again;	 /* … and there are more */
 	/* of its rootfs, under way: commit.c's */
 	struct commit *commit;
-	struct rebuild *rebuild; /* under way: container_rebuild.c's */
-	bool thawed;		 /* the berthd before had frozen it for one: that is over, whatever is seen of it yet */
+	struct { /* container_rebuild.c's */
+		enum rebuild_step step;
+		struct parked parked; /* who asked, until somebody else owes the answer */
+		bool storing;
+	} rebuild;
+	bool thawed; /* the berthd before had frozen it for one: that is over, whatever is seen of it yet */
 };
 
 extern const struct net_holder_kind container_net_kind;

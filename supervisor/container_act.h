@@ -103,7 +103,7 @@ state container_stay_ended(struct container *c, bool asked);
 state container_shim_lost_ended(struct container *c);
 
 /* container_rebuild.c */
-action act_rebuild, act_rebuild_running, act_timer_rebuilding, act_shim_gone_rebuilding, act_rebuilt;
+action act_rebuild_asked, act_rebuild, act_rebuild_running, act_timer_rebuilding, act_shim_gone_rebuilding, act_rebuilt;
 
 /* It has ended, and somebody wants a new rootfs for it. */
 state container_rebuild_begin(struct container *c);

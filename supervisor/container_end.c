@@ -145,7 +145,7 @@ state act_exited(struct container *c, struct event *ev)
 		container_answer(c, WAIT_BIT(WAIT_RESTARTED));
 	else if (!c->start_after)
 		waiters_fail(c, WAIT_BIT(WAIT_RESTARTED), BERTH__ERROR__CODE__CONFLICT, &e);
-	if (c->rebuild)
+	if (c->rebuild.step == REBUILD_WANTED)
 		return container_rebuild_begin(c);
 	if (c->start_after) {
 		c->by_person = true;
@@ -263,6 +263,8 @@ state act_boot(struct container *c, struct event *ev)
 	if (wanted) {
 		set_text(&st->restart_decision, "started because the host was: the policy says so");
 		SET(st, desired_running, 1);
+		if (c->rebuild.step == REBUILD_WANTED) /* on its new root, of which it has none yet */
+			return lived ? S(EXITED) : now;
 		return container_start(c, lived ? S(EXITED) : now);
 	}
 	SET(st, desired_running, 0);

@@ -27,7 +27,7 @@ static bool env_names(char *const *env, size_t n, const char *entry)
 	return false;
 }
 
-static int merge_env(Berth__ContainerSpec *spec, const Berth__ImageConfig *img)
+static int merge_env(Berth__ContainerSpec *spec, const Berth__ImageConfig *img, Berth__FromImage *from)
 {
 	char **env = NULL;
 	size_t n = 0;
@@ -36,8 +36,12 @@ static int merge_env(Berth__ContainerSpec *spec, const Berth__ImageConfig *img)
 	for (size_t i = 0; i < spec->n_env && !r; i++)
 		r = strings_add(&env, &n, spec->env[i]);
 	for (size_t i = 0; i < img->n_env && !r; i++)
-		if (!env_names(spec->env, spec->n_env, img->env[i]))
-			r = strings_add(&env, &n, img->env[i]);
+		if (!env_names(spec->env, spec->n_env, img->env[i])) {
+			AUTO_FREE char *name = strndup(img->env[i], strcspn(img->env[i], "="));
+
+			r = name ? strings_add(&from->env, &from->n_env, name) : -ENOMEM;
+			r = r ? r : strings_add(&env, &n, img->env[i]);
+		}
 	if (r < 0) {
 		strings_free(&env, &n);
 		return r;
@@ -64,7 +68,7 @@ static int label_add(Berth__ContainerSpec *spec, const Berth__KeyValue *label)
 	return 0;
 }
 
-static int merge_labels(Berth__ContainerSpec *spec, const Berth__ImageConfig *img)
+static int merge_labels(Berth__ContainerSpec *spec, const Berth__ImageConfig *img, Berth__FromImage *from)
 {
 	size_t own = spec->n_labels;
 	int r = 0;
@@ -76,6 +80,8 @@ static int merge_labels(Berth__ContainerSpec *spec, const Berth__ImageConfig *im
 			taken |= img->labels[i]->key && !strcmp(spec->labels[k]->key, img->labels[i]->key);
 		if (!taken)
 			r = label_add(spec, img->labels[i]);
+		if (!taken && !r && img->labels[i]->key)
+			r = strings_add(&from->labels, &from->n_labels, img->labels[i]->key);
 	}
 	return r;
 }
@@ -131,31 +137,35 @@ static int merge_volumes(Berth__ContainerSpec *spec, const Berth__ImageConfig *i
 	return r;
 }
 
-static void merge_text(char **own, const char *image)
+/* True: it is the image's. */
+static bool merge_text(char **own, const char *image)
 {
-	if ((!*own || !(*own)[0]) && image && image[0])
-		set_text(own, "%s", image);
+	if ((*own && (*own)[0]) || !image || !image[0])
+		return false;
+	set_text(own, "%s", image);
+	return true;
 }
 
 /* As Docker: an entrypoint of the request's takes the image's command away too. */
-static int merge_image(Berth__ContainerSpec *spec, const Berth__ImageConfig *img)
+static int merge_image(Berth__ContainerSpec *spec, const Berth__ImageConfig *img, Berth__FromImage *from)
 {
 	int r = 0;
 
 	if (!spec->entrypoint_set) {
+		SET(from, command, !spec->n_command);
 		if (!spec->n_command)
 			r = strings_copy(&spec->command, &spec->n_command, img->command, img->n_command);
 		if (!r)
 			r = strings_copy(&spec->entrypoint, &spec->n_entrypoint, img->entrypoint, img->n_entrypoint);
 	}
-	merge_text(&spec->workdir, img->workdir);
-	merge_text(&spec->user, img->user);
-	merge_text(&spec->stop_signal, img->stop_signal);
+	SET(from, workdir, merge_text(&spec->workdir, img->workdir));
+	SET(from, user, merge_text(&spec->user, img->user));
+	SET(from, stop_signal, merge_text(&spec->stop_signal, img->stop_signal));
 	if (!r)
-		r = merge_env(spec, img);
+		r = merge_env(spec, img, from);
 	if (!r)
 		r = merge_volumes(spec, img);
-	return r ? r : merge_labels(spec, img);
+	return r ? r : merge_labels(spec, img, from);
 }
 
 /* Said where it is looked for (inspect) and once in the log, not with each run. */
@@ -177,8 +187,14 @@ int container_complete(Berth__Container *obj, const Berth__Image *image, struct 
 	obj->image_config = image->config ? message_copy(&image->config->base) : NULL;
 	set_text(&obj->image_id, "%s", image->image_id ? image->image_id : "");
 	r = strings_copy(&obj->layers, &obj->n_layers, image->layers, image->n_layers);
+	set_text(&obj->image_manifest, "%s", image->manifest_digest ? image->manifest_digest : "");
+	obj->from_image = malloc(sizeof *obj->from_image);
+	if (obj->from_image)
+		berth__from_image__init(obj->from_image);
+	else
+		r = -ENOMEM;
 	if (!r && obj->image_config)
-		r = merge_image(obj->spec, obj->image_config);
+		r = merge_image(obj->spec, obj->image_config, obj->from_image);
 	if (!r)
 		r = note_unheeded(obj);
 	if (r < 0)

@@ -23,26 +23,37 @@
 #define BYE_DEADLINE_NS (5 * NS_PER_S)
 #define AGAIN_NS	(1 * NS_PER_S)
 
-struct rebuild {		 /* container.rebuild */
-	Berth__Container *fresh; /* owned, until it is in force */
-	struct parked parked;
-	bool storing, written; /* written: it is in force, and its row on the way to the disk */
-};
-
-static void rebuild_free(struct container *c)
+static void wanted_free(struct container *c)
 {
-	if (c->rebuild && c->rebuild->fresh)
-		berth__container__free_unpacked(c->rebuild->fresh, NULL);
-	free(c->rebuild);
-	c->rebuild = NULL;
+	if (c->obj->rebuild)
+		berth__rebuild__free_unpacked(c->obj->rebuild, NULL);
+	c->obj->rebuild = NULL;
+}
+
+static void rebuild_end(struct container *c)
+{
+	wanted_free(c);
+	memset(&c->rebuild, 0, sizeof c->rebuild);
 }
 
 void rebuild_forget(struct container *c)
 {
-	if (c->rebuild && c->rebuild->parked.client)
-		reply_error(c->sv, c->rebuild->parked, BERTH__ERROR__CODE__CONFLICT, NULL,
+	if (c->rebuild.parked.client)
+		reply_error(c->sv, c->rebuild.parked, BERTH__ERROR__CODE__CONFLICT, NULL,
 			    "the container is being removed");
-	rebuild_free(c);
+	rebuild_end(c);
+}
+
+void rebuild_loaded(struct container *c)
+{
+	if (c->obj->rebuild)
+		c->rebuild.step = REBUILD_WANTED;
+}
+
+void rebuild_look(struct container *c)
+{
+	if (c->rebuild.step == REBUILD_WANTED && container_row_exists(container_state(c), EV_REBUILD_BEGIN))
+		container_post(c, EV_REBUILD_BEGIN);
 }
 
 const char *rebuild_leaf(const struct container *c, const char *name, char *buf)
@@ -101,45 +112,66 @@ void rebuild_discard(struct container *c)
 
 /* ---------------------------------------------------------------- actions */
 
-/* They may have changed since the copy was made. */
-static void networks_keep(Berth__ContainerSpec *to, Berth__ContainerSpec *from)
+/* What may have changed since the new spec was made: networks, and what an update changes. */
+static void others_keep(Berth__ContainerSpec *to, Berth__ContainerSpec *from)
 {
-	Berth__NetworkAsk **asks = from->networks;
-	size_t n = from->n_networks;
-	char *network = from->network;
+	Berth__ContainerSpec old = *from;
 
 	from->networks = to->networks;
 	from->n_networks = to->n_networks;
 	from->network = to->network;
-	to->networks = asks;
-	to->n_networks = n;
-	to->network = network;
+	from->resources = to->resources;
+	from->restart = to->restart;
+	from->annotations = to->annotations;
+	from->n_annotations = to->n_annotations;
+	to->networks = old.networks;
+	to->n_networks = old.n_networks;
+	to->network = old.network;
+	to->resources = old.resources;
+	to->restart = old.restart;
+	to->annotations = old.annotations;
+	to->n_annotations = old.n_annotations;
+}
+
+/* Both directions at once: what is in force, and what is wanted, are of one image each. */
+static void image_swap(Berth__Container *obj, Berth__Rebuild *rb)
+{
+	Berth__Container old = *obj;
+
+	obj->spec = rb->spec;
+	obj->image_id = rb->image_id;
+	obj->image_manifest = rb->image_manifest;
+	obj->image_config = rb->image_config;
+	obj->from_image = rb->from_image;
+	obj->layers = rb->layers;
+	obj->n_layers = rb->n_layers;
+	rb->spec = old.spec;
+	rb->image_id = old.image_id;
+	rb->image_manifest = old.image_manifest;
+	rb->image_config = old.image_config;
+	rb->from_image = old.from_image;
+	rb->layers = old.layers;
+	rb->n_layers = old.n_layers;
 }
 
 /* In force from here, in memory; the disk follows. */
-static void swap(struct container *c)
+static void put_in_force(struct container *c)
 {
-	Berth__Container *obj = c->obj, *fresh = c->rebuild->fresh, old = *obj;
+	Berth__Container *obj = c->obj;
 
-	obj->spec = fresh->spec;
-	obj->image_id = fresh->image_id;
-	obj->image_config = fresh->image_config;
-	obj->layers = fresh->layers;
-	obj->n_layers = fresh->n_layers;
-	networks_keep(obj->spec, old.spec);
-	fresh->spec = old.spec;
-	fresh->image_id = old.image_id;
-	fresh->image_config = old.image_config;
-	fresh->layers = old.layers;
-	fresh->n_layers = old.n_layers;
-	berth__container__free_unpacked(fresh, NULL);
-	c->rebuild->fresh = NULL;
-	c->rebuild->written = true;
+	image_swap(obj, obj->rebuild);
+	others_keep(obj->spec, obj->rebuild->spec);
+	set_null(&obj->rebuilt_token);
+	if (obj->rebuild->client_token)
+		set_text(&obj->rebuilt_token, "%s", obj->rebuild->client_token);
+	wanted_free(c);
+	c->rebuild.step = REBUILD_IN_FORCE;
+	c->rebuild.storing = false;
 	SET(obj, rootfs, obj->rootfs + 1);
 	SET(obj->meta, generation, obj->meta->generation + 1);
 	SET(obj->meta, observed_generation, obj->meta->generation);
-	if (!obj->status->desired_running && waiter_add(c, WAIT_STORED, c->rebuild->parked, -1) == 0)
-		c->rebuild->parked.client = 0;
+	if (!obj->status->desired_running && waiter_add(c, WAIT_STORED, c->rebuild.parked, -1) == 0)
+		c->rebuild.parked.client = 0;
 	container_touch(c);
 }
 
@@ -152,17 +184,33 @@ static state look(struct container *c)
 		container_poll_again(c);
 		return S(REBUILDING);
 	}
-	if (!c->rebuild) /* begun by the berthd before: what is in its row counts */
+	if (c->rebuild.step == REBUILD_NONE) /* the berthd before has put it in force */
 		container_post(c, EV_REBUILT);
-	else if (c->rebuild->fresh)
-		swap(c);
-	else if (!c->rebuild->storing) /* it could not be written */
+	else if (c->rebuild.step == REBUILD_WANTED)
+		put_in_force(c);
+	else if (!c->rebuild.storing) /* it could not be written */
 		container_touch(c);
 	return S(REBUILDING);
 }
 
+/* Who asked is told when it runs again. */
+static void owe_restarted(struct container *c)
+{
+	struct event ev = EVENT(EV_REBUILD_BEGIN);
+
+	ev.parked = c->rebuild.parked;
+	c->rebuild.parked.client = 0;
+	c->start_after = true;
+	container_owe(c, WAIT_RESTARTED, &ev);
+}
+
 state container_rebuild_begin(struct container *c)
 {
+	const Berth__ContainerStatus *st = c->obj->status;
+
+	/* It waits to run, or ran when it was asked for and has ended since, perhaps while no berthd was there to see how. */
+	if (container_state(c) != S(STOPPING) && !st->stop_requested && (st->desired_running || c->obj->rebuild->start))
+		owe_restarted(c);
 	timer_del(&c->timer);
 	SET(c->obj->status, desired_running, c->start_after);
 	set_text(&c->obj->status->status_reason, "%s", "it gets a new root file system");
@@ -173,25 +221,33 @@ state container_rebuild_begin(struct container *c)
 	return look(c);
 }
 
+/* What runs goes on until it is on disk that it is to get a new one: from then on no crash of ours leaves it ended for nothing. */
+state act_rebuild_asked(struct container *c, struct event *ev)
+{
+	SET(c->obj->rebuild, start, container_has_process(c));
+	c->rebuild.step = REBUILD_ASKED;
+	c->rebuild.parked = ev->parked;
+	container_touch(c);
+	return 0;
+}
+
 /* It runs: by way of its end. */
 state act_rebuild_running(struct container *c, struct event *ev)
 {
+	const Berth__Rebuild *rb = c->obj->rebuild;
+
 	SET(c->obj->status, stop_requested, 1);
 	c->waiting = false;
-	c->start_after = true;
-	container_owe(c, WAIT_RESTARTED, ev);
+	owe_restarted(c);
 	container_touch(c);
-	container_stop_begin(c, (ev->has_timeout ? ev->timeout_s : c->obj->spec->stop_timeout_s) * NS_PER_S);
+	container_stop_begin(c, (rb->has_timeout_s ? rb->timeout_s : c->obj->spec->stop_timeout_s) * NS_PER_S);
 	return S(STOPPING);
 }
 
 state act_rebuild(struct container *c, struct event *ev)
 {
-	c->start_after = container_state(c) == S(BACKOFF);
-	if (c->start_after)
-		container_owe(c, WAIT_RESTARTED, ev);
-	else
-		c->rebuild->parked = ev->parked;
+	c->start_after = false;
+	c->waiting = false;
 	return container_rebuild_begin(c);
 }
 
@@ -211,7 +267,7 @@ state act_rebuilt(struct container *c, struct event *ev)
 	bool start = c->obj->status->desired_running;
 
 	timer_del(&c->timer);
-	rebuild_free(c);
+	rebuild_end(c);
 	rebuild_discard(c);
 	set_text(&c->obj->status->status_reason, "%s", "");
 	container_publish(c, "rebuild", NULL, (const char *const[]){"image", c->obj->spec->image, NULL});
@@ -224,22 +280,75 @@ state act_rebuilt(struct container *c, struct event *ev)
 
 void rebuild_storing(struct container *c)
 {
-	if (c->rebuild && c->rebuild->written)
-		c->rebuild->storing = true;
+	if (c->rebuild.step == REBUILD_ASKED || c->rebuild.step == REBUILD_IN_FORCE)
+		c->rebuild.storing = true;
+}
+
+/* What could not be written down is not begun. */
+static void undo(struct container *c)
+{
+	struct parked parked = c->rebuild.parked;
+
+	rebuild_end(c);
+	container_touch(c);
+	reply_error(c->sv, parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "it could not be stored: %s",
+		    store_error(c->sv->store));
 }
 
 void rebuild_stored(struct container *c, int result)
 {
-	if (!c->rebuild || !c->rebuild->storing)
+	if (!c->rebuild.storing)
 		return;
-	c->rebuild->storing = false;
-	if (result == 0)
-		container_post(c, EV_REBUILT);
-	else
+	c->rebuild.storing = false;
+	if (c->rebuild.step == REBUILD_IN_FORCE && result < 0) {
 		container_arm(c, AGAIN_NS);
+	} else if (c->rebuild.step == REBUILD_IN_FORCE) {
+		container_post(c, EV_REBUILT);
+	} else if (result < 0) {
+		undo(c);
+	} else {
+		c->rebuild.step = REBUILD_WANTED;
+		rebuild_look(c);
+	}
 }
 
 /* ---------------------------------------------------------------- the request */
+
+static bool has_text(char *const *list, size_t n, const char *text, size_t len)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strlen(list[i]) == len && !memcmp(list[i], text, len))
+			return true;
+	return false;
+}
+
+static void drop_env(Berth__ContainerSpec *spec, const Berth__FromImage *from)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < spec->n_env; i++) {
+		if (has_text(from->env, from->n_env, spec->env[i], strcspn(spec->env[i], "=")))
+			free(spec->env[i]);
+		else
+			spec->env[kept++] = spec->env[i];
+	}
+	spec->n_env = kept;
+}
+
+static void drop_labels(Berth__ContainerSpec *spec, const Berth__FromImage *from)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < spec->n_labels; i++) {
+		Berth__KeyValue *l = spec->labels[i];
+
+		if (has_text(from->labels, from->n_labels, l->key, strlen(l->key)))
+			berth__key_value__free_unpacked(l, NULL);
+		else
+			spec->labels[kept++] = l;
+	}
+	spec->n_labels = kept;
+}
 
 static bool same_list(char *const *a, size_t n_a, char *const *b, size_t n_b)
 {
@@ -250,67 +359,96 @@ static bool same_list(char *const *a, size_t n_a, char *const *b, size_t n_b)
 	return same;
 }
 
-static void drop_text(char **own, const char *image)
+static bool same_text(const char *a, const char *b)
 {
-	if (*own && image && !strcmp(*own, image))
-		set_text(own, "%s", "");
+	return a && b && !strcmp(a, b);
 }
 
-/* What the spec has of its image, as if it had never been completed. That somebody asked for just what the image said anyway is not known
- * any more. */
-static int uncomplete(Berth__Container *obj)
+/* Of a row that a berthd wrote which did not note it yet: what is the same as the image's is the image's. */
+static int from_image_guess(Berth__Container *obj)
 {
-	Berth__ContainerSpec *spec = obj->spec;
-	Berth__ImageConfig *img = obj->image_config;
-	char **env = NULL;
-	size_t n_env = 0, kept = 0;
+	const Berth__ContainerSpec *spec = obj->spec;
+	const Berth__ImageConfig *img = obj->image_config;
+	Berth__FromImage *from = malloc(sizeof *from);
 	int r = 0;
 
-	if (!img)
-		return 0;
-	if (!spec->entrypoint_set) {
-		strings_free(&spec->entrypoint, &spec->n_entrypoint);
-		if (same_list(spec->command, spec->n_command, img->command, img->n_command))
-			strings_free(&spec->command, &spec->n_command);
-	}
+	if (!from)
+		return -ENOMEM;
+	berth__from_image__init(from);
+	obj->from_image = from;
+	SET(from, command, same_list(spec->command, spec->n_command, img->command, img->n_command));
+	SET(from, workdir, same_text(spec->workdir, img->workdir));
+	SET(from, user, same_text(spec->user, img->user));
+	SET(from, stop_signal, same_text(spec->stop_signal, img->stop_signal));
 	for (size_t i = 0; !r && i < spec->n_env; i++) {
-		bool of_image = false;
+		AUTO_FREE char *name = strndup(spec->env[i], strcspn(spec->env[i], "="));
 
-		for (size_t k = 0; !of_image && k < img->n_env; k++)
-			of_image = !strcmp(spec->env[i], img->env[k]);
-		if (!of_image)
-			r = strings_add(&env, &n_env, spec->env[i]);
+		if (!name)
+			r = -ENOMEM;
+		else if (has_text(img->env, img->n_env, spec->env[i], strlen(spec->env[i])))
+			r = strings_add(&from->env, &from->n_env, name);
 	}
-	strings_free(&spec->env, &spec->n_env);
-	spec->env = env;
-	spec->n_env = n_env;
-	for (size_t i = 0; i < spec->n_labels; i++) {
-		Berth__KeyValue *l = spec->labels[i];
-		bool of_image = false;
-
-		for (size_t k = 0; !of_image && k < img->n_labels; k++)
-			of_image = !strcmp(l->key, img->labels[k]->key) && l->value && img->labels[k]->value &&
-				   !strcmp(l->value, img->labels[k]->value);
-		if (of_image)
-			berth__key_value__free_unpacked(l, NULL);
-		else
-			spec->labels[kept++] = l;
-	}
-	spec->n_labels = kept;
-	drop_text(&spec->workdir, img->workdir);
-	drop_text(&spec->user, img->user);
-	drop_text(&spec->stop_signal, img->stop_signal);
-	berth__image_config__free_unpacked(img, NULL);
-	obj->image_config = NULL;
+	for (size_t i = 0; i < spec->n_labels; i++)
+		for (size_t k = 0; !r && k < img->n_labels; k++)
+			if (same_text(spec->labels[i]->key, img->labels[k]->key) &&
+			    same_text(spec->labels[i]->value, img->labels[k]->value))
+				r = strings_add(&from->labels, &from->n_labels, img->labels[k]->key);
 	return r;
 }
 
-static int fresh_make(struct container *c, const char *ref, Berth__Container **ret, struct err *e)
+/* What the spec has of its image goes, as if it had never been completed. */
+static int uncomplete(Berth__Container *obj)
 {
-	Berth__Container *fresh = NULL;
+	Berth__ContainerSpec *spec = obj->spec;
+	int r = obj->from_image || !obj->image_config ? 0 : from_image_guess(obj);
+	Berth__FromImage *from = obj->from_image;
+
+	if (r < 0 || !from)
+		return r;
+	if (!spec->entrypoint_set)
+		strings_free(&spec->entrypoint, &spec->n_entrypoint);
+	if (from->command)
+		strings_free(&spec->command, &spec->n_command);
+	if (from->workdir)
+		set_text(&spec->workdir, "%s", "");
+	if (from->user)
+		set_text(&spec->user, "%s", "");
+	if (from->stop_signal)
+		set_text(&spec->stop_signal, "%s", "");
+	drop_env(spec, from);
+	drop_labels(spec, from);
+	berth__from_image__free_unpacked(from, NULL);
+	obj->from_image = NULL;
+	if (obj->image_config)
+		berth__image_config__free_unpacked(obj->image_config, NULL);
+	obj->image_config = NULL;
+	return 0;
+}
+
+static Berth__Rebuild *wanted_new(Berth__Container *fresh, const struct request *rq)
+{
+	const Berth__ContainerRebuild *ask = rq->env->container_rebuild;
+	Berth__Rebuild *rb = malloc(sizeof *rb);
+
+	if (!rb)
+		return NULL;
+	berth__rebuild__init(rb);
+	image_swap(fresh, rb);
+	rb->has_timeout_s = ask->has_timeout_s;
+	rb->timeout_s = ask->timeout_s;
+	if (rq->env->client_token)
+		set_text(&rb->client_token, "%s", rq->env->client_token);
+	return rb;
+}
+
+static int wanted_make(struct container *c, const struct request *rq, Berth__Rebuild **ret, struct err *e)
+{
+	const char *ref = rq->env->container_rebuild->image;
+	Berth__Container *fresh;
 	struct image *image;
 	int r;
 
+	ref = ref && *ref ? ref : c->obj->spec->image;
 	image = image_find(c->sv, ref, e);
 	if (!image) {
 		snprintf(e->step, sizeof e->step, "image");
@@ -323,43 +461,59 @@ static int fresh_make(struct container *c, const char *ref, Berth__Container **r
 	r = uncomplete(fresh) < 0 ? err_set(e, ENOMEM, "", "no memory") : container_complete(fresh, image->obj, e);
 	if (r == 0)
 		r = publish_lease(c->sv, fresh->spec->ports, fresh->spec->n_ports, c->node.uuid, e);
-	if (r < 0)
-		berth__container__free_unpacked(fresh, NULL);
-	else
-		*ret = fresh;
+	if (r == 0) {
+		*ret = wanted_new(fresh, rq);
+		r = *ret ? 0 : err_set(e, ENOMEM, "", "no memory");
+	}
+	berth__container__free_unpacked(fresh, NULL);
 	return r;
+}
+
+static bool same_token(const char *token, const struct request *rq)
+{
+	return token && rq->env->client_token && !strcmp(token, rq->env->client_token);
+}
+
+/* Asked again, of a berthd that came after the one that was asked first. True: he gets his answer. */
+static bool asked_before(struct request *rq, struct container *c)
+{
+	const Berth__Container *obj = c->obj;
+	bool to_run = c->start_after || container_state(c) == S(STARTING) ||
+		      (container_state(c) == S(REBUILDING) && obj->status->desired_running) || c->waiting;
+	struct event ev = EVENT(EV_REBUILD);
+
+	if (!same_token(obj->rebuild ? obj->rebuild->client_token : obj->rebuilt_token, rq))
+		return false;
+	request_audit(rq, "container", obj->meta);
+	ev.parked = rq->parked;
+	if (to_run)
+		container_owe(c, WAIT_RESTARTED, &ev);
+	else if (c->rebuild.step != REBUILD_NONE)
+		c->rebuild.parked = rq->parked;
+	else
+		answer_container(c, rq->parked, -1);
+	return true;
 }
 
 void on_container_rebuild(struct request *rq)
 {
-	const Berth__ContainerRebuild *ask = rq->env->container_rebuild;
-	struct container *c = request_container(rq, ask->ref);
+	struct container *c = request_container(rq, rq->env->container_rebuild->ref);
 	struct event ev = EVENT(EV_REBUILD);
-	struct rebuild *rb;
 	struct err e = {0};
 
-	if (!c)
+	if (!c || asked_before(rq, c))
 		return;
-	if (c->rebuild || c->commit || !c->stored) {
+	if (c->rebuild.step != REBUILD_NONE || c->commit || !c->stored) {
 		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__CONFLICT, NULL, "it is being %s",
-			    c->rebuild	? "rebuilt already"
-			    : c->commit ? "committed"
-					: "created");
+			    c->rebuild.step != REBUILD_NONE ? "rebuilt already"
+			    : c->commit			    ? "committed"
+							    : "created");
 		return;
 	}
-	rb = calloc(1, sizeof *rb);
-	if (!rb) {
-		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "no memory");
-		return;
-	}
-	if (fresh_make(c, ask->image && *ask->image ? ask->image : c->obj->spec->image, &rb->fresh, &e) < 0) {
+	if (wanted_make(c, rq, &c->obj->rebuild, &e) < 0) {
 		reply_err(rq->sv, rq->parked, error_code_of(&e), &e);
-		free(rb);
 		return;
 	}
-	ev.has_timeout = ask->has_timeout_s;
-	ev.timeout_s = ask->timeout_s;
-	c->rebuild = rb;
 	if (!request_event(rq, c, &ev))
-		rebuild_free(c);
+		rebuild_end(c);
 }

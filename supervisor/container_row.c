@@ -177,6 +177,7 @@ static int load_row(void *arg, const void *blob, size_t len)
 		return 0;
 	}
 	c->stored = true;
+	rebuild_loaded(c);
 	c->history.restarts = c->obj->status->restart_count;
 	c->history.failures = c->obj->status->failures_in_row;
 	return 0;

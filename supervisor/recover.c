@@ -226,7 +226,7 @@ static void settle_dead(struct recover *rc, struct container *c)
 		container_rearm(c);
 		break;
 	case S(REBUILDING):
-		container_post(c, EV_REBUILT);
+		happen(c, EV_TIMER);
 		break;
 	default:
 		if (never_started || st->desired_running)
@@ -268,6 +268,7 @@ static void settle_all(struct recover *rc)
 			happen(c, EV_BOOT);
 		else
 			settle_dead(rc, c);
+		rebuild_look(c);
 	}
 }
 

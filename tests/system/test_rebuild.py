@@ -1,6 +1,7 @@
 """berth rebuild: a new root file system for a container that stays what it is."""
 
 import os
+import signal
 
 import pytest
 
@@ -74,7 +75,6 @@ def test_a_berthd_that_dies_leaves_the_old_or_the_new(host, base, after_ms):
     with host.client() as c:
         c.ask("container_rebuild", {"ref": name, "image": base})
         eventually(lambda: host.state_of(name) != "running" or host.status(name)["incarnation"] > 1, "it has begun")
-        host.settled()      # before its beginning is on disk, a kill -9 leaves what it finds: not asked for, and ended
         time.sleep(after_ms / 1000)
         host.kill()
     host.start()
@@ -83,3 +83,57 @@ def test_a_berthd_that_dies_leaves_the_old_or_the_new(host, base, after_ms):
     image = host.inspect(name)["spec"]["image"]
     assert (image, seen) in ((base, "alice\nalice2\n"), ("busybox", "alice\n"))
     eventually(lambda: len(uppers(host, name)) == 2, lambda: "one root is left: %r" % uppers(host, name))
+
+
+def test_nothing_is_stopped_before_it_is_on_disk_what_it_is_stopped_for():
+    from conftest import private_host
+    from test_pains import disk
+    with disk(256) as d, private_host(state=d.path + "/state") as host:
+        name = host.detached("sh", "-c", "trap 'echo stopped; exit 0' TERM; echo up; while :; do sleep 1000 & wait; done")
+        host.wait_log(name, "up")
+        host.settled()
+        pid = host.status(name)["pid"]
+        with host.client() as c:
+            d.freeze()
+            try:
+                c.ask("container_rebuild", {"ref": name})
+                assert host.state_of(name) == "running", "nothing has happened to it yet"
+                os.kill(host.daemon.pid, signal.SIGKILL)
+            finally:
+                d.thaw()
+        host.kill()
+        host.start()
+        assert host.state_of(name) == "running" and host.status(name)["pid"] == pid and not host.inspect(name).get("rebuild")
+        assert host.berth("logs", name).out == "up\n"
+        host.berth("rebuild", name)
+        assert host.state_of(name) == "running" and host.status(name)["incarnation"] == 2
+
+
+@pytest.mark.parametrize("after_ms", [0, 30, 150])
+def test_who_asks_again_after_a_crash_hears_of_the_one_rebuild(host, base, after_ms):
+    import time
+    name = host.detached("sh", "-c", "trap 'sleep 0.1; exit 0' TERM; while :; do sleep 0.1; done")
+    asker = host.popen("rebuild", name, base)
+    eventually(lambda: host.state_of(name) != "running" or host.status(name)["incarnation"] > 1, "it has begun")
+    time.sleep(after_ms / 1000)
+    host.kill()
+    host.start()
+    assert asker.wait(30) == 0
+    assert host.inspect(name)["spec"]["image"] == base and host.state_of(name) == "running"
+    assert host.status(name)["incarnation"] == 2 and uppers(host, name)[0] == "upper.1", "and not of two"
+
+
+def test_what_was_said_is_kept_also_where_the_image_says_the_same(host, base):
+    name, plain, own = host.name(), host.name(), host.name()
+    host.berth("run", "--name", name, base, "true")
+    one, two = "say-" + host.name(), "say-" + host.name()
+    change = lambda n: ("-c", "ENV A=%s" % n, "-c", "CMD [\"echo\", \"%s\"]" % n, "-c", "WORKDIR /%s" % n, "-c", "LABEL l=%s" % n)
+    host.berth("commit", *change("one"), name, one)
+    host.berth("commit", *change("two"), name, two)
+    host.berth("create", "--name", plain, one)
+    host.berth("create", "--name", own, "-e", "A=one", "-w", "/one", "-l", "l=one", one, "echo", "one")
+    for n, is_ in ((plain, "two"), (own, "one")):
+        host.berth("rebuild", n, two)
+        spec = host.inspect(n)["spec"]
+        assert "A=" + is_ in spec["env"] and spec["command"] == ["echo", is_] and spec["workdir"] == "/" + is_, spec
+        assert {"key": "l", "value": is_} in spec["labels"]
