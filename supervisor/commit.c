@@ -344,18 +344,22 @@ static int pack(struct commit *k, Berth__ImageConfig *config, Berth__ContainerCo
 
 static int commit_new(struct container *c, Berth__ContainerCommit *ask, struct commit *k, struct err *e)
 {
+	/* Of a row that has none yet the image says it, if it is still here. */
 	const struct image *image = image_by_config(c->sv, c->obj->image_id ? c->obj->image_id : "");
+	const char *manifest = c->obj->image_manifest && *c->obj->image_manifest ? c->obj->image_manifest
+			       : image						 ? image->obj->manifest_digest
+										 : NULL;
 	Berth__ImageConfig *config;
 	int r;
 
-	if (c->commit)
-		return err_set(e, EBUSY, "", "it is being committed already");
-	if (!image || !image->obj->manifest_digest)
+	if (c->commit || c->rebuild.step != REBUILD_NONE)
+		return err_set(e, EBUSY, "", "it is being %s", c->commit ? "committed already" : "rebuilt");
+	if (!manifest)
 		return err_set(
 			e, ENOENT, "",
 			"the image that it was made from (%s) is not on this host any more: its layers are needed",
 			c->obj->spec->image);
-	snprintf(k->manifest, sizeof k->manifest, "%s", image->obj->manifest_digest);
+	snprintf(k->manifest, sizeof k->manifest, "%s", manifest);
 	if ((r = name_check(k, ask->name, e)) < 0)
 		return r;
 	config = config_of(c);

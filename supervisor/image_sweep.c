@@ -94,33 +94,69 @@ bool image_layer_is_needed(struct supervisor *sv, const char *id)
 	list_each (node, &sv->containers.all, link) {
 		const Berth__Container *obj = container_of(node, struct container, node)->obj;
 
-		if (has_layer(obj->layers, obj->n_layers, id))
+		if (has_layer(obj->layers, obj->n_layers, id) ||
+		    (obj->rebuild && has_layer(obj->rebuild->layers, obj->rebuild->n_layers, id)))
 			return true;
 	}
 	return false;
 }
 
-/* Everything that an image or a container needs. A container's layers count by themselves: its image may have been removed. */
+struct keep {
+	Berth__Image **all; /* owned */
+	size_t n;
+	Berth__Image *own; /* owned: what stands for the containers */
+	size_t n_own;
+};
+
+static bool keeps_manifest(const struct keep *k, const char *digest)
+{
+	for (size_t i = 0; i < k->n; i++)
+		if (k->all[i]->manifest_digest && !strcmp(k->all[i]->manifest_digest, digest))
+			return true;
+	return false;
+}
+
+/* A container's image counts by itself, as it is or as it is to be: it may have been removed, and commit builds on its blobs. */
+static void keep_of(struct keep *k, char *image_id, char *manifest, char **layers, size_t n_layers)
+{
+	Berth__Image *image = &k->own[k->n_own++];
+
+	berth__image__init(image);
+	image->layers = layers;
+	image->n_layers = n_layers;
+	if (manifest && *manifest && !keeps_manifest(k, manifest)) {
+		image->manifest_digest = manifest;
+		image->image_id = image_id;
+	}
+	k->all[k->n++] = image;
+}
+
+/* Everything that an image or a container needs. */
 int image_keep_memfd(struct supervisor *sv)
 {
-	size_t n = 0, k = 0;
-	AUTO_FREE Berth__Image **all = calloc(sv->images.n + sv->containers.n + 1, sizeof *all);
-	AUTO_FREE Berth__Image *of_containers = calloc(sv->containers.n + 1, sizeof *of_containers);
+	struct keep k = {
+		.all = calloc(sv->images.n + 2ul * sv->containers.n + 1, sizeof(*k.all)),
+		.own = calloc(2ul * sv->containers.n + 1, sizeof(*k.own)),
+	};
 	struct table_node *node;
+	int fd = -ENOMEM;
 
-	if (!all || !of_containers)
-		return -ENOMEM;
-	list_each (node, &sv->images.all, link)
-		all[n++] = image_of(node)->obj;
-	list_each (node, &sv->containers.all, link) {
-		const Berth__Container *c = container_of(node, struct container, node)->obj;
+	if (k.all && k.own) {
+		list_each (node, &sv->images.all, link)
+			k.all[k.n++] = image_of(node)->obj;
+		list_each (node, &sv->containers.all, link) {
+			const Berth__Container *c = container_of(node, struct container, node)->obj;
+			const Berth__Rebuild *rb = c->rebuild;
 
-		berth__image__init(&of_containers[k]);
-		of_containers[k].layers = c->layers;
-		of_containers[k].n_layers = c->n_layers;
-		all[n++] = &of_containers[k++];
+			keep_of(&k, c->image_id, c->image_manifest, c->layers, c->n_layers);
+			if (rb)
+				keep_of(&k, rb->image_id, rb->image_manifest, rb->layers, rb->n_layers);
+		}
+		fd = image_list_memfd(k.all, k.n);
 	}
-	return image_list_memfd(all, n);
+	free(k.all);
+	free(k.own);
+	return fd;
 }
 
 void imports_sweep(struct imports *im)

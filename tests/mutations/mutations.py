@@ -148,6 +148,17 @@ MUTATIONS = [
              [swap("sweep_all", "cg_each_child(sv->cg.shared_fd, sweep_pod, sv);")],
              {"test_pain_10_a_group_that_cannot_be_removed_is_counted_retried_and_reconciled_at_start": "the next berthd has found it"}),
 
+    # ------------------------------------------------------------ rebuild, commit
+    Mutation("rebuild: it begins before it is on disk that it is wanted",
+             [swap("act_rebuild_asked", "c->rebuild.step = REBUILD_ASKED;", "c->rebuild.step = REBUILD_WANTED; rebuild_look(c);")],
+             {"test_nothing_is_stopped_before_it_is_on_disk_what_it_is_stopped_for": "nothing has happened to it yet"}),
+    Mutation("rebuild: whoever asks again is somebody else",
+             [body("same_token", "(void)token; (void)rq; return false;")],
+             {"test_who_asks_again_after_a_crash_hears_of_the_one_rebuild": "assert"}),
+    Mutation("commit: the blobs of an image go with its name",
+             [body("keeps_manifest", "(void)k; (void)digest; return true;")],
+             {"test_a_container_whose_image_was_removed_by_force_can_be_committed": "No such file"}),
+
     # ------------------------------------------------------------ copies
     Mutation("copy: paths of a container are the host's, and the job is not kept off those",
              [swap("path_open_in", 'path_open(root_fd, *path ? path : ".", flags, resolve)', 'path_open(root_fd, *path && strcmp(path, "/") ? path + (*path == \'/\') : ".", flags, 0)'),

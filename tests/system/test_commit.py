@@ -266,3 +266,26 @@ def test_podman_runs_it(host, base, tmp_path):
         os.unlink(link)
         for folder in (store, run):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_container_whose_image_was_removed_by_force_can_be_committed(host, base):
+    """As long as the container is there, so are the blobs that its layers came from; not longer."""
+    name, new = host.name(), "kept-" + host.name()
+    host.berth("run", "--name", name, base, "true")
+    host.berth("commit", "-c", "LABEL of=%s" % name, name, "gone:1")       # a manifest and a config that nobody else has
+    user = host.name()
+    host.berth("run", "--name", user, "gone:1", "sh", "-c", "echo x > /x")
+    manifest = image_of(host, "gone:1")["manifest_digest"]
+    host.berth("image", "rm", "-f", "gone:1")
+    host.berth("image", "prune", "-f")
+    host.kill()
+    host.start()
+    host.berth("image", "prune", "-f")
+    host.berth("image", "verify")
+    assert json.loads(blob(host, manifest))["layers"]
+    host.berth("commit", user, new)
+    assert host.berth("run", "--rm", new, "cat", "/x").text == "x"
+    host.berth("rm", user)
+    host.berth("image", "rm", "-f", new)
+    eventually(lambda: host.berth("image", "prune", "-f") and not os.path.exists(os.path.join(host.state, "images/blobs/sha256", manifest.split(":")[1])),
+               "with the container go its blobs", seconds=20, pause=0.5)
