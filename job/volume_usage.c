@@ -89,10 +89,13 @@ static int image_bytes(const char *path, uint64_t *ret)
 
 static int mounted_bytes(const char *path, uint64_t *ret)
 {
+	struct stat root, at;
 	struct statvfs s;
 
-	if (statvfs(path, &s) < 0)
+	if (stat("/", &root) < 0 || stat(path, &at) < 0 || statvfs(path, &s) < 0)
 		return -errno;
+	if (at.st_dev == root.st_dev) /* unmounted meanwhile: these would be the figures of what it was mounted on */
+		return -ENOENT;
 	*ret = (uint64_t)(s.f_blocks - s.f_bfree) * s.f_frsize;
 	return 0;
 }
@@ -121,7 +124,9 @@ static void measure(Berth__Volume *v, bool elsewhere)
 	else if (v->driver == BERTH__VOLUME__DRIVER__SIZED &&
 		 (unsigned)snprintf(path, sizeof path, "%s/image", v->path ? v->path : "") < sizeof path)
 		r = image_bytes(path, &bytes);
-	v->has_used_bytes = r == 0;
+	if (r < 0)
+		return;
+	v->has_used_bytes = 1;
 	v->used_bytes = bytes;
 }
 
@@ -133,9 +138,9 @@ int verb_volume_usage(int argc, char **argv, struct err *e)
 
 	if (!list)
 		return -EBADMSG;
+	/* Also of those that are mounted: one that is just being unmounted will not be found there. */
 	for (size_t i = 0; i < list->volume_reply->n_volumes; i++)
-		if (!list->volume_reply->volumes[i]->mounted)
-			measure(list->volume_reply->volumes[i], false);
+		measure(list->volume_reply->volumes[i], false);
 	if (have_namespace)
 		r = namespace_enter(NAMESPACE_FD, e);
 	for (size_t i = 0; !r && have_namespace && i < list->volume_reply->n_volumes; i++)
