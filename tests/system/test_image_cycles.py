@@ -3,11 +3,11 @@
 20 cycles in check; `make soak-images` does BERTH_CYCLES of them (1,000) and writes a record."""
 
 import os
-import platform
 import time
 
 import pytest
 
+import record
 from host import eventually
 from test_pull import bad, bad_server, host, image, last_layer, place, pulls, working  # noqa: F401 (fixtures)
 
@@ -109,11 +109,11 @@ def test_soak_images(host, bad):
     cycles = Cycles(host, bad)
     began = time.monotonic()
     sizes = [settled(host)]
-    lines = ["# Pull, run, rm, rmi: %d cycles" % count, "",
-             "- date: " + time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
-             "- machine: %s, %d processors, kernel %s, load %.1f" % (platform.machine(), os.cpu_count(), platform.release(), os.getloadavg()[0]),
-             "- each: `berth pull`, `run -d`, `wait`, `rm -v`, `image rm` of one of three images of two layers; every tenth one before that a `run` whose pull fails",
-             "  half way (a layer that is gone, or has another digest)", "", *HEAD, sizes[0].row(0)]
+    lines = record.head(
+        "Pull, run, rm, rmi: %d cycles" % count,
+        "each: `berth pull`, `run -d`, `wait`, `rm -v`, `image rm` of one of three images of two layers; every tenth one before that a `run` whose pull fails\n"
+        "half way (a layer that is gone, or has another digest)")
+    lines += ["", *HEAD, sizes[0].row(0)]
     for n in range(count):
         cycles.one(n)
         if n % every == every - 1:
@@ -121,11 +121,7 @@ def test_soak_images(host, bad):
             lines.append(sizes[-1].row(n + 1))
             print(lines[-1], flush=True)
     lines += ["", "%d cycles in %.0f s. Slab is the whole host's, where others work too." % (count, time.monotonic() - began)]
-    print("\n".join(lines))
-    path = os.environ.get("BERTH_CAMPAIGN")
-    if path:
-        with open(path, "w") as f:
-            f.write("\n".join(lines) + "\n")
+    record.write(lines)
     assert not grown(sizes[len(sizes) // 2], sizes[-1])
 
 

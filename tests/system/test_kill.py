@@ -4,10 +4,10 @@ own shim was killed were disturbed.
 Short in check (BERTH_KILL_SECONDS, default 45); `make soak` runs the same until BERTH_KILLS kills and writes a record."""
 
 import os
-import platform
 import random
 import time
 
+import record
 from host import IN_VM, SLOW, eventually
 from load import LOST, Load
 from proto import Client, Refused
@@ -123,20 +123,14 @@ def test_soak_kills(host):
     kills = int(os.environ.get("BERTH_KILLS", "1000"))
     print("seed %d" % seed)
     c = campaign(host, seed, kills=kills)
-    lines = ["# Random kill -9 of berthd and shims under load", "",
-             "- date: " + time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
-             "- machine: %s, %d processors, kernel %s" % (platform.machine(), os.cpu_count(), platform.release()),
-             "- controllers of cgroup v2: " + (" ".join(host.info.get("controllers", [])) or "none"),
-             "- seed: %d, 3 clients, %.0f s" % (seed, c.took),
-             "- kills: %d of berthd, %d of shims" % (c.counts["berthd"], c.counts["shim"])]
-    lines += ["- %s: %d" % (k, v) for k, v in c.counts.items() if k not in ("berthd", "shim")]
-    lines += ["- result: nothing left (cgroups, processes, mounts, sockets, folders, descriptors); 4 bystanders with the same pid and not a log line lost;",
-              "  every exit code right but for containers whose own shim was killed", ""]
-    print("\n".join(lines))
-    path = os.environ.get("BERTH_CAMPAIGN")
-    if path:
-        with open(path, "w") as f:
-            f.write("\n".join(lines))
+    record.write(record.head(
+        "Random kill -9 of berthd and shims under load",
+        "controllers of cgroup v2: " + (" ".join(host.info.get("controllers", [])) or "none"),
+        "seed: %d, 3 clients, %.0f s" % (seed, c.took),
+        "kills: %d of berthd, %d of shims" % (c.counts["berthd"], c.counts["shim"]),
+        *["%s: %d" % (k, v) for k, v in c.counts.items() if k not in ("berthd", "shim")],
+        "result: nothing left (cgroups, processes, mounts, sockets, folders, descriptors); 4 bystanders with the same pid and not a log line lost;\n"
+        "every exit code right but for containers whose own shim was killed"))
 
 
 test_soak_kills.limit_s = 7200

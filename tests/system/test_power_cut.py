@@ -6,7 +6,6 @@ A few cuts in check; `make soak-power` makes BERTH_CUTS of them (60) and writes 
 import contextlib
 import hashlib
 import os
-import platform
 import random
 import shutil
 import signal
@@ -17,6 +16,7 @@ import time
 import pytest
 
 import cutdisk
+import record
 import registry as reg
 from host import BIN, DIR, Host
 from oci import Image, busybox_entries, layer
@@ -201,26 +201,20 @@ def test_soak_power_cuts(rig):
     cuts = int(os.environ.get("BERTH_CUTS", "60"))
     begun = time.monotonic()
     rig.record()
-    lines = ["# Power cuts in mid-pull: %d" % cuts, "",
-             "- date: " + time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
-             "- machine: %s, %d processors, kernel %s; load %.1f; seed %d" % (platform.machine(), os.cpu_count(), platform.release(), os.getloadavg()[0], rig.seed),
-             "- the disk: ext4 on a loop device, whose every write and flush was kept in order (tests/system/cutdisk.py): %.0f MB of them, while %d images of"
-             % ((rig.ended - rig.begun) / 1e6, len(rig.contents)),
-             "  three layers were pulled, run, removed and pulled again, one pull in three broken off in between",
-             "- each cut: at a random byte of what was written. In every second one, of the blocks written since the last flush each is lost by chance: as a",
-             "  disk with a volatile cache may do it. Then ext4 is mounted, a new berthd started on it, and looked at:",
-             "  `berth image verify` calls the store sound, every blob has its digest, every image in the list has all of its layers and the content that was pushed, what had been answered as pulled is",
-             "  there; pulls of what is missing go on and end well; then all of that once more.", "",
-             "| cut | at byte | writes before | flushes | blocks since the last | lost of them | images there | half blobs |", "|" + " --- |" * 8]
+    lines = record.head(
+        "Power cuts in mid-pull: %d" % cuts, "seed: %d" % rig.seed,
+        "the disk: ext4 on a loop device, whose every write and flush was kept in order (tests/system/cutdisk.py): %.0f MB of them, while %d images of\n"
+        "three layers were pulled, run, removed and pulled again, one pull in three broken off in between" % ((rig.ended - rig.begun) / 1e6, len(rig.contents)),
+        "each cut: at a random byte of what was written. In every second one, of the blocks written since the last flush each is lost by chance: as a\n"
+        "disk with a volatile cache may do it. Then ext4 is mounted, a new berthd started on it, and looked at:\n"
+        "`berth image verify` calls the store sound, every blob has its digest, every image in the list has all of its layers and the content that was pushed, what had been answered as pulled is\n"
+        "there; pulls of what is missing go on and end well; then all of that once more.")
+    lines += ["", "| cut | at byte | writes before | flushes | blocks since the last | lost of them | images there | half blobs |", "|" + " --- |" * 8]
     for n, at in enumerate(places(rig, cuts)):
         lines.append(rig.cut(n, at, n % 2))
         print(lines[-1], flush=True)
     lines += ["", "All sound. It took %.0f s." % (time.monotonic() - begun)]
-    print("\n".join(lines))
-    path = os.environ.get("BERTH_CAMPAIGN")
-    if path:
-        with open(path, "w") as f:
-            f.write("\n".join(lines) + "\n")
+    record.write(lines)
 
 
 test_soak_power_cuts.limit_s = 7200

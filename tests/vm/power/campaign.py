@@ -9,7 +9,6 @@ import glob
 import hashlib
 import json
 import os
-import platform
 import random
 import shutil
 import signal
@@ -25,6 +24,7 @@ sys.path[:0] = [HERE, os.path.join(TOP, "tests", "system")]
 
 import cutdisk  # noqa: E402
 import disk  # noqa: E402
+import record  # noqa: E402
 import registry as reg  # noqa: E402
 from oci import Image, busybox_entries, layer  # noqa: E402
 
@@ -309,30 +309,24 @@ def main():
             print("left in " + folder)
         else:
             shutil.rmtree(folder)
-    record(cuts, seed, rows, c, load, time.monotonic() - begun)
+    tell(cuts, seed, rows, c, load, time.monotonic() - begun)
 
 
-def record(cuts, seed, rows, c, load, took):
+def tell(cuts, seed, rows, c, load, took):
     qemu = sh("qemu-system-x86_64", "--version").splitlines()[0]
-    text = "\n".join([
-        "# Power cuts of a virtual machine in mid-pull: %d" % cuts, "",
-        "- date: " + time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
-        "- machine: %s, %d processors, kernel %s, load %.1f to %.1f; %s (TCG), guest: Debian's cloud kernel, ext4 on virtio; seed %d" % (
-            platform.machine(), os.cpu_count(), platform.release(), min(load), max(load), qemu, seed),
-        "- the work: %d images of three layers (the lowest shared) are removed and pulled from a registry on the host, one or two at a time" % len(c.contents),
-        "- the cut: at a byte of what the guest gives to its disk, drawn by lot from what a round of that work writes (%.1f MB); QEMU is killed (SIGKILL)," % (c.typical / 1e6),
-        "  with all that the guest has in memory. The disk has a volatile cache: what was flushed is kept; of what came after the last flush, in every second",
-        "  cut each block of 4 KiB is lost by chance, in the others all is kept. What is left is booted, and is where the next cut begins",
-        "- the judge, after each boot: ext4 mounts without an error; berthd starts; what was answered as pulled is there, what was answered as removed is not;",
-        "  `berth image verify` calls the store sound; each image that is listed runs, and all of its files have the content that was pushed. At the end all",
-        "  are pulled, checked once more and removed: no blob, layer or half download stays", "",
+    lines = record.head(
+        "Power cuts of a virtual machine in mid-pull: %d" % cuts,
+        "%s (TCG), guest: Debian's cloud kernel, ext4 on virtio; seed %d" % (qemu, seed),
+        "the work: %d images of three layers (the lowest shared) are removed and pulled from a registry on the host, one or two at a time" % len(c.contents),
+        "the cut: at a byte of what the guest gives to its disk, drawn by lot from what a round of that work writes (%.1f MB); QEMU is killed (SIGKILL),\n"
+        "with all that the guest has in memory. The disk has a volatile cache: what was flushed is kept; of what came after the last flush, in every second\n"
+        "cut each block of 4 KiB is lost by chance, in the others all is kept. What is left is booted, and is where the next cut begins" % (c.typical / 1e6),
+        "the judge, after each boot: ext4 mounts without an error; berthd starts; what was answered as pulled is there, what was answered as removed is not;\n"
+        "`berth image verify` calls the store sound; each image that is listed runs, and all of its files have the content that was pushed. At the end all\n"
+        "are pulled, checked once more and removed: no blob, layer or half download stays", load="%.1f to %.1f" % (min(load), max(load)))
+    record.write([*lines, "",
         "| cut | in the pull of | bytes given to the disk since the last judgement | writes since boot | flushes | blocks since the last | lost of them | up again after s (guest) "
-        "| images there | half blobs |", "|" + " --- |" * 10, *rows, "", "All sound. It took %.0f s." % took, ""])
-    print(text)
-    path = os.environ.get("BERTH_CAMPAIGN")
-    if path:
-        with open(path, "w") as f:
-            f.write(text)
+        "| images there | half blobs |", "|" + " --- |" * 10, *rows, "", "All sound. It took %.0f s." % took])
 
 
 if __name__ == "__main__":
