@@ -4,14 +4,12 @@
  * question. One that does not take what it is told, or dies, is replaced, and the next one hears everything. */
 #include "supervisor/dnsd.h"
 
-#include "base/file.h"
 #include "base/log.h"
 #include "base/own.h"
-#include "base/spawn.h"
 #include "base/str.h"
 #include "proto/envelope.h"
-#include "proto/peer.h"
 #include "supervisor/net_holder.h"
+#include "supervisor/worker.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,12 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 
-#define AGAIN_NS    (100 * NS_PER_MS)
-#define LIVED_NS    (2 * NS_PER_S)
-#define QUEUE_MAX   (4u << 20)
-#define RECORDS_MAX 16384u
 /* One of an earlier berthd answers what it was asked, and is then killed. */
 #define LEAVE_NS (8 * NS_PER_S)
 
@@ -41,25 +34,10 @@ struct elder {
 
 struct dnsd {
 	struct supervisor *sv;
-	bool runs, told, elders_sought;
-	uint64_t started_at;
-	struct peer peer;
-	struct source exit;
-	struct timer timer; /* of its next start */
-	int pidfd, group_fd;
-	char group[40];
+	struct worker worker;
 	struct list elders;
+	bool elders_sought;
 };
-
-static void dnsd_go_on(struct dnsd *d);
-
-static void group_bury(struct dnsd *d, const char *group)
-{
-	char path[80];
-
-	snprintf(path, sizeof path, "jobs/%s", group);
-	cg_bury(&d->sv->graveyard, d->sv->cg.root_fd, path);
-}
 
 /* ---------------------------------------------------------------- those of earlier berthds */
 
@@ -67,9 +45,6 @@ static void elder_free(struct elder *x)
 {
 	source_del(&x->exit);
 	timer_del(&x->timer);
-	/* A child of ours when the berthd that started it became us. */
-	if (x->pidfd >= 0)
-		waitid(P_PIDFD, (id_t)x->pidfd, &(siginfo_t){0}, WEXITED | WNOHANG);
 	close_fd(&x->pidfd);
 	list_del(&x->link);
 	free(x);
@@ -77,7 +52,7 @@ static void elder_free(struct elder *x)
 
 static void elder_end(struct elder *x)
 {
-	group_bury(x->d, x->group);
+	worker_bury(x->d->sv, x->group);
 	elder_free(x);
 }
 
@@ -121,7 +96,7 @@ static int elder_look(const char *name, void *arg)
 	AUTO_FD fd = -1;
 	struct elder *x;
 
-	if (!str_starts(name, DNSD_GROUP) || !strcmp(name, d->group))
+	if (!str_starts(name, DNSD_GROUP) || !strcmp(name, d->worker.group))
 		return 0;
 	x = calloc(1, sizeof *x);
 	fd = openat(d->sv->cg.jobs_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -153,58 +128,20 @@ static void elders_end(struct dnsd *d)
 
 /* ---------------------------------------------------------------- its life */
 
-static void dnsd_down(struct dnsd *d)
+static bool is_wanted(struct worker *w)
 {
-	d->runs = d->told = false;
-	timer_del(&d->timer);
-	peer_fini(&d->peer);
-	if (d->pidfd >= 0)
-		syscall(SYS_pidfd_send_signal, d->pidfd, SIGKILL, NULL, 0);
-	if (d->group_fd >= 0) {
-		close_fd(&d->group_fd);
-		group_bury(d, d->group);
-	}
+	struct dnsd *d = container_of(w, struct dnsd, worker);
+	const struct net_holder *h;
+
+	list_each (h, &d->sv->net_holders, link)
+		if (net_stored_of(h).n_leases)
+			return true;
+	elders_end(d);
+	return false;
 }
 
-static void on_again(struct timer *t)
+static int on_record(struct worker *w, const void *data, size_t len)
 {
-	dnsd_go_on(container_of(t, struct dnsd, timer));
-}
-
-/* At once, when it is not for the second time within a moment. */
-static void dnsd_failed(struct dnsd *d, const struct err *e)
-{
-	bool lived = now_ns() - d->started_at > LIVED_NS;
-
-	log_err(e, "berth-dns");
-	dnsd_down(d);
-	timer_in(&d->sv->loop, &d->timer, lived ? 0 : AGAIN_NS, on_again);
-}
-
-static void dnsd_died(struct dnsd *d, const char *how)
-{
-	struct err e;
-
-	err_set(&e, 0, "dns", "it %s", how);
-	dnsd_failed(d, &e);
-}
-
-static void on_exit_of_it(struct source *s, uint32_t events)
-{
-	struct dnsd *d = container_of(s, struct dnsd, exit);
-
-	source_del(&d->exit);
-	waitid(P_PIDFD, (id_t)d->pidfd, &(siginfo_t){0}, WEXITED | WNOHANG);
-	close_fd(&d->pidfd);
-	if (d->runs)
-		dnsd_died(d, "ended");
-	else
-		dnsd_go_on(d);
-}
-
-static int on_record(struct peer *p, const void *data, size_t len, struct wire_fds *fds)
-{
-	struct dnsd *d = container_of(p, struct dnsd, peer);
 	Dns__DnsMessage *m = message_unpack(&dns__dns_message__descriptor, data, len);
 	bool ready = m && m->body_case == DNS__DNS_MESSAGE__BODY_READY;
 
@@ -212,44 +149,8 @@ static int on_record(struct peer *p, const void *data, size_t len, struct wire_f
 		dns__dns_message__free_unpacked(m, NULL);
 	if (!ready)
 		return -EPROTO;
-	elders_end(d);
+	elders_end(container_of(w, struct dnsd, worker));
 	return 0;
-}
-
-static void on_gone(struct peer *p, int reason)
-{
-	dnsd_died(container_of(p, struct dnsd, peer), reason == -EPROTO ? "speaks nonsense" : "hung up");
-}
-
-static const struct peer_ops ops = {.record = on_record, .gone = on_gone};
-
-static int dnsd_spawn(struct dnsd *d, struct err *e)
-{
-	struct supervisor *sv = d->sv;
-	char *argv[] = {(char *)"berth-dns", NULL};
-	int pair[2], fds[4] = {-1, -1, STDERR_FILENO, -1}, r;
-	struct spawn how = {.exec_fd = -1, .path = sv->cfg.dns_path, .argv = argv, .fds = fds, .n_fds = 4};
-	pid_t pid;
-
-	d->started_at = now_ns();
-	snprintf(d->group, sizeof d->group, DNSD_GROUP "%llu", (unsigned long long)wall_ns() / NS_PER_MS);
-	r = cg_tree_make(&sv->cg, sv->cg.jobs_fd, d->group, &d->group_fd, e);
-	if (r < 0)
-		return r;
-	r = wire_pair(pair);
-	if (r < 0)
-		return err_set(e, -r, "dns", "a socket for berth-dns");
-	AUTO_FD child_end = pair[1];
-	r = peer_init(&d->peer, &sv->loop, pair[0], &ops, QUEUE_MAX, RECORDS_MAX);
-	if (r < 0)
-		return err_set(e, -r, "dns", "watch the socket of berth-dns");
-	fds[3] = child_end;
-	how.cgroup_fd = d->group_fd;
-	r = spawn(&how, &d->pidfd, &pid, e);
-	if (r < 0)
-		return r;
-	r = source_add(&sv->loop, &d->exit, d->pidfd, EPOLLIN, on_exit_of_it);
-	return r < 0 ? err_set(e, -r, "dns", "watch berth-dns") : 0;
 }
 
 /* ---------------------------------------------------------------- what it is told */
@@ -258,19 +159,16 @@ static int dnsd_send(struct dnsd *d, const Dns__DnsMessage *m)
 {
 	size_t len = dns__dns_message__get_packed_size(m);
 	AUTO_FREE uint8_t *data = malloc(len);
-	AUTO_FD big = -1;
 
 	if (!data)
 		return -ENOMEM;
 	dns__dns_message__pack(m, data);
-	if (len <= WIRE_MAX)
-		return peer_send(&d->peer, data, len, NULL, 0);
-	big = memfd_sealed("berth-dns", data, len);
-	return big < 0 ? big : peer_send(&d->peer, "!", 1, &big, 1);
+	return worker_send(&d->worker, data, len, -1);
 }
 
-static int dnsd_tell_all(struct dnsd *d, struct err *e)
+static int tell_all(struct worker *w, struct err *e)
 {
+	struct dnsd *d = container_of(w, struct dnsd, worker);
 	Dns__DnsMessage m = DNS__DNS_MESSAGE__INIT;
 	struct arena a = ARENA_INIT;
 	int r;
@@ -279,45 +177,19 @@ static int dnsd_tell_all(struct dnsd *d, struct err *e)
 	m.state = dns_state(d->sv, &a);
 	r = m.state ? dnsd_send(d, &m) : -ENOMEM;
 	arena_fini(&a);
-	d->told = r == 0;
 	return r < 0 ? err_set(e, -r, "dns", "tell berth-dns what there is") : 0;
 }
 
-static bool is_wanted(const struct dnsd *d)
-{
-	const struct net_holder *h;
-
-	list_each (h, &d->sv->net_holders, link)
-		if (net_stored_of(h).n_leases)
-			return true;
-	return false;
-}
-
-static void dnsd_go_on(struct dnsd *d)
-{
-	struct err e;
-	int r = 0;
-
-	timer_del(&d->timer);
-	if (d->sv->recover) { /* who lives is not all known yet, and the names of the rest would vanish */
-		timer_in(&d->sv->loop, &d->timer, 10 * NS_PER_MS, on_again);
-		return;
-	}
-	if (!d->runs && d->pidfd >= 0) /* the last one has not died yet */
-		return;
-	if (!d->runs && !is_wanted(d)) {
-		elders_end(d);
-		return;
-	}
-	if (!d->runs) {
-		r = dnsd_spawn(d, &e);
-		d->runs = true;
-	}
-	if (r == 0 && !d->told)
-		r = dnsd_tell_all(d, &e);
-	if (r < 0)
-		dnsd_failed(d, &e);
-}
+static const struct worker_kind kind = {
+	.name = "berth-dns",
+	.step = "dns",
+	.group = DNSD_GROUP,
+	.queue_bytes = 4u << 20,
+	.queue_records = 16384,
+	.wanted = is_wanted,
+	.tell_all = tell_all,
+	.record = on_record,
+};
 
 /* r: what came of it. Without memory or room the next one is told everything. */
 static void dnsd_told(struct dnsd *d, int r)
@@ -327,15 +199,13 @@ static void dnsd_told(struct dnsd *d, int r)
 	if (r == 0)
 		return;
 	err_set(&e, -r, "dns", "tell berth-dns of a change");
-	dnsd_failed(d, &e);
+	worker_fail(&d->worker, &e);
 }
 
 void dnsd_wanted(struct supervisor *sv)
 {
-	struct dnsd *d = sv->dnsd;
-
-	if (d && !d->runs && !timer_armed(&d->timer))
-		timer_in(&sv->loop, &d->timer, 0, on_again);
+	if (sv->dnsd)
+		worker_wake(&sv->dnsd->worker);
 }
 
 void dnsd_holder(const struct net_holder *h)
@@ -346,7 +216,7 @@ void dnsd_holder(const struct net_holder *h)
 	Dns__HolderDelete gone = DNS__HOLDER_DELETE__INIT;
 	struct arena a = ARENA_INIT;
 
-	if (!d || !d->told || !net_stored_of(h).n_leases)
+	if (!d || !d->worker.told || !net_stored_of(h).n_leases)
 		return;
 	if (h->asked) {
 		put.holder = dns_holder(h, &a);
@@ -370,7 +240,7 @@ void dnsd_network(const struct network *n, bool is_there)
 	Dns__NetworkDelete gone = DNS__NETWORK_DELETE__INIT;
 	struct arena a = ARENA_INIT;
 
-	if (!d || !d->told)
+	if (!d || !d->worker.told)
 		return;
 	if (is_there) {
 		put.network = dns_network(n, &a);
@@ -392,7 +262,7 @@ void dnsd_servers(struct supervisor *sv)
 	Dns__DnsMessage m = DNS__DNS_MESSAGE__INIT;
 	struct arena a = ARENA_INIT;
 
-	if (!d || !d->told)
+	if (!d || !d->worker.told)
 		return;
 	m.body_case = DNS__DNS_MESSAGE__BODY_SERVERS;
 	m.servers = dns_servers(sv, &a);
@@ -409,10 +279,9 @@ int dnsd_open(struct supervisor *sv, struct err *e)
 	if (!d)
 		return err_set(e, ENOMEM, "dns", "no memory");
 	d->sv = sv;
-	d->peer = PEER_NULL;
-	d->pidfd = d->group_fd = -1;
+	worker_init(&d->worker, &kind, sv, sv->cfg.dns_path);
 	list_init(&d->elders);
-	timer_in(&sv->loop, &d->timer, 0, on_again);
+	worker_wake(&d->worker);
 	return 0;
 }
 
@@ -425,11 +294,7 @@ void dnsd_close(struct supervisor *sv)
 		return;
 	list_each (x, &d->elders, link)
 		elder_free(x);
-	timer_del(&d->timer);
-	source_del(&d->exit);
-	peer_fini(&d->peer);
-	close_fd(&d->pidfd);
-	close_fd(&d->group_fd);
+	worker_leave(&d->worker);
 	free(d);
 	sv->dnsd = NULL;
 }

@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -177,18 +176,6 @@ static void on_job_never(struct timer *t)
 	job_done(container_of(t, struct job, timer));
 }
 
-/* Where the loop does not do it: at the end, and when it has no memory for a timer. One that hangs in the kernel is left. */
-static void job_reap(struct job *j)
-{
-	struct pollfd p = {.fd = j->pidfd, .events = POLLIN};
-	siginfo_t si;
-
-	if (j->pidfd < 0 || j->reaped)
-		return;
-	if (poll(&p, 1, 1000) == 1)
-		(void)waitid(P_PIDFD, (id_t)j->pidfd, &si, WEXITED | WNOHANG);
-}
-
 /* ---------------------------------------------------------------- start */
 
 static int job_spawn(struct job *j, struct err *e)
@@ -222,7 +209,6 @@ static int job_spawn(struct job *j, struct err *e)
 	r = j->deadline_ns ? timer_in(&sv->loop, &j->timer, j->deadline_ns, on_job_deadline) : 0;
 	if (r < 0) {
 		job_kill(j);
-		job_reap(j);
 		return err_set(e, -r, "job", "watch job %s", j->argv[1]);
 	}
 	for (unsigned i = 0; i < j->n_fds; i++)
@@ -374,7 +360,7 @@ void jobs_close(struct supervisor *sv)
 		return;
 	while ((j = list_first(&js->running, struct job, link)) || (j = list_first(&js->waiting, struct job, link))) {
 		job_kill(j);
-		job_reap(j);
+		reaper_wait(j->pidfd);
 		job_free(j);
 	}
 	timer_del(&js->sweep_soon);

@@ -6,25 +6,19 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/own.h"
-#include "base/spawn.h"
 #include "proto/envelope.h"
-#include "proto/peer.h"
 #include "supervisor/arena.h"
 #include "supervisor/net_holder.h"
 #include "supervisor/network.h"
+#include "supervisor/worker.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 
-#define TRIES	 3u
-#define AGAIN_NS (100 * NS_PER_MS)
+#define TRIES 3u
 /* The kernel's lock may be held by the teardown of thousands; longer means that it hangs. */
 #define ANSWER_NS (60 * NS_PER_S)
 /* Our table is put back at once; for somebody who does not let it be, after so many times less and less often. */
@@ -46,21 +40,16 @@ struct call {
 
 struct netd {
 	struct supervisor *sv;
+	struct worker worker;
 	struct list calls;
 	uint64_t next_id;
-	unsigned failures;     /* in a row */
-	bool runs, sent, told; /* … the first call; everything that should be */
-	struct peer peer;
-	struct source exit;
-	struct timer timer; /* of its answer; of the next start */
-	struct timer lost;  /* of the table that is put back later */
+	unsigned failures;   /* in a row */
+	bool wanted, sent;   /* it was asked for something; the first call is with it */
+	struct timer answer; /* to it */
+	struct timer lost;   /* of the table that is put back later */
 	uint64_t lost_at;
 	unsigned lost_times; /* since there was quiet */
-	int pidfd, group_fd;
-	char group[40];
 };
-
-static void netd_go_on(struct netd *d);
 
 /* ---------------------------------------------------------------- calls */
 
@@ -106,79 +95,62 @@ static struct call *call_new(struct netd *d, const Net__NetMessage *m, int fd)
 	return k;
 }
 
-/* ---------------------------------------------------------------- its end */
-
-static void netd_down(struct netd *d)
-{
-	struct call *first = list_first(&d->calls, struct call, link);
-	char path[80];
-
-	if (first && first->is_state) /* the next one hears what will be so then */
-		call_free(first);
-	d->runs = d->sent = d->told = false;
-	timer_del(&d->timer);
-	timer_del(&d->lost);
-	peer_fini(&d->peer);
-	if (d->pidfd >= 0)
-		syscall(SYS_pidfd_send_signal, d->pidfd, SIGKILL, NULL, 0);
-	if (d->group_fd >= 0) {
-		close_fd(&d->group_fd);
-		snprintf(path, sizeof path, "jobs/%s", d->group);
-		cg_bury(&d->sv->graveyard, d->sv->cg.root_fd, path);
-	}
-}
-
-static void on_again(struct timer *t)
-{
-	netd_go_on(container_of(t, struct netd, timer));
-}
-
-/* Started again, soon; but the call that it does not survive is not made for ever. */
-static void netd_failed(struct netd *d, const struct err *e)
-{
-	struct call *first;
-
-	log_err(e, "berth-net");
-	netd_down(d);
-	first = list_first(&d->calls, struct call, link);
-	if (++d->failures >= TRIES) {
-		d->failures = 0;
-		if (first) {
-			struct err told = *e;
-
-			err_wrap(&told, "berth-net");
-			call_end(first, &told);
-		}
-		if (list_empty(&d->calls))
-			return;
-	}
-	timer_in(&d->sv->loop, &d->timer, AGAIN_NS, on_again);
-}
-
-static void netd_died(struct netd *d, const char *how)
+static void on_no_answer(struct timer *t)
 {
 	struct err e;
 
-	err_set(&e, 0, "network", "it %s", how);
-	netd_failed(d, &e);
+	err_set(&e, 0, "network", "it does not answer");
+	worker_fail(&container_of(t, struct netd, answer)->worker, &e);
 }
 
-static void on_exit_of_it(struct source *s, uint32_t events)
+/* The first one, if berth-net has answered the last and knows what should be. */
+static void calls_go_on(struct netd *d)
 {
-	struct netd *d = container_of(s, struct netd, exit);
+	struct call *k = list_first(&d->calls, struct call, link);
+	struct err e;
+	int r;
 
-	source_del(&d->exit);
-	waitid(P_PIDFD, (id_t)d->pidfd, &(siginfo_t){0}, WEXITED | WNOHANG);
-	close_fd(&d->pidfd);
-	if (d->runs)
-		netd_died(d, "ended");
-	else if (!list_empty(&d->calls) && !timer_armed(&d->timer))
-		netd_go_on(d);
+	if (!k || d->sent || !d->worker.told)
+		return;
+	r = worker_send(&d->worker, k->data, k->len, k->fd);
+	if (r < 0) {
+		err_set(&e, -r, "network", "speak to berth-net");
+		worker_fail(&d->worker, &e);
+		return;
+	}
+	d->sent = true;
+	timer_in(&d->sv->loop, &d->answer, ANSWER_NS, on_no_answer);
 }
 
-static void on_no_answer(struct timer *t)
+/* ---------------------------------------------------------------- its end */
+
+static bool is_wanted(struct worker *w)
 {
-	netd_died(container_of(t, struct netd, timer), "does not answer");
+	return container_of(w, struct netd, worker)->wanted;
+}
+
+/* Started again, soon; but the call that it does not survive is not made for ever. */
+static void on_failed(struct worker *w, const struct err *e)
+{
+	struct netd *d = container_of(w, struct netd, worker);
+	struct call *first = list_first(&d->calls, struct call, link);
+
+	if (first && first->is_state) /* the next one hears what will be so then */
+		call_free(first);
+	d->sent = false;
+	timer_del(&d->answer);
+	timer_del(&d->lost);
+	if (++d->failures < TRIES)
+		return;
+	d->failures = 0;
+	first = list_first(&d->calls, struct call, link);
+	if (first) {
+		struct err told = *e;
+
+		err_wrap(&told, "berth-net");
+		call_end(first, &told);
+	}
+	d->wanted = !list_empty(&d->calls);
 }
 
 /* ---------------------------------------------------------------- what it says */
@@ -187,8 +159,9 @@ static void on_lost_wait(struct timer *t)
 {
 	struct netd *d = container_of(t, struct netd, lost);
 
-	d->told = false;
-	netd_go_on(d);
+	d->worker.told = false;
+	if (!d->sent) /* its answer comes first */
+		worker_go_on(&d->worker);
 }
 
 static void table_lost(struct netd *d, const char *reason)
@@ -212,9 +185,9 @@ static void table_lost(struct netd *d, const char *reason)
 	timer_in(&d->sv->loop, &d->lost, wait, on_lost_wait);
 }
 
-static int on_record(struct peer *p, const void *data, size_t len, struct wire_fds *fds)
+static int on_record(struct worker *w, const void *data, size_t len)
 {
-	struct netd *d = container_of(p, struct netd, peer);
+	struct netd *d = container_of(w, struct netd, worker);
 	Net__NetMessage *m = message_unpack(&net__net_message__descriptor, data, len);
 	struct call *first = list_first(&d->calls, struct call, link);
 	const Net__Result *x;
@@ -235,7 +208,7 @@ static int on_record(struct peer *p, const void *data, size_t len, struct wire_f
 			net__net_message__free_unpacked(m, NULL);
 		return -EPROTO;
 	}
-	timer_del(&d->timer);
+	timer_del(&d->answer);
 	d->sent = false;
 	x = m->result;
 	if (x->has_sys_errno)
@@ -243,62 +216,30 @@ static int on_record(struct peer *p, const void *data, size_t len, struct wire_f
 	bool failed = x->has_sys_errno;
 	net__net_message__free_unpacked(m, NULL);
 	if (failed && first->is_state) {
-		netd_failed(d, &e);
+		worker_fail(w, &e);
 		return 0;
 	}
 	d->failures = 0;
 	/* Somebody may have emptied our table: it is made again, and the call too, once. */
 	if (failed && !strcmp(e.step, "nftables") && !first->again) {
 		first->again = true;
-		d->told = false;
+		w->told = false;
 	} else {
 		call_end(first, failed ? &e : NULL);
 	}
-	if (d->runs)
-		netd_go_on(d);
+	if (w->runs && !w->told)
+		worker_go_on(w);
+	else
+		calls_go_on(d);
 	return 0;
 }
 
-static void on_gone(struct peer *p, int reason)
-{
-	netd_died(container_of(p, struct netd, peer), reason == -EPROTO ? "speaks nonsense" : "hung up");
-}
-
-static const struct peer_ops ops = {.record = on_record, .gone = on_gone};
-
 /* ---------------------------------------------------------------- what it is told */
 
-static int netd_spawn(struct netd *d, struct err *e)
-{
-	struct supervisor *sv = d->sv;
-	char *argv[] = {(char *)"berth-net", NULL};
-	int pair[2], fds[4] = {-1, -1, STDERR_FILENO, -1}, r;
-	struct spawn how = {.exec_fd = -1, .path = sv->cfg.net_path, .argv = argv, .fds = fds, .n_fds = 4};
-	pid_t pid;
-
-	snprintf(d->group, sizeof d->group, "net.%llu", (unsigned long long)wall_ns() / NS_PER_MS);
-	r = cg_tree_make(&sv->cg, sv->cg.jobs_fd, d->group, &d->group_fd, e);
-	if (r < 0)
-		return r;
-	r = wire_pair(pair);
-	if (r < 0)
-		return err_set(e, -r, "network", "a socket for berth-net");
-	AUTO_FD child_end = pair[1];
-	r = peer_init(&d->peer, &sv->loop, pair[0], &ops, 1u << 20, 4);
-	if (r < 0)
-		return err_set(e, -r, "network", "watch the socket of berth-net");
-	fds[3] = child_end;
-	how.cgroup_fd = d->group_fd;
-	r = spawn(&how, &d->pidfd, &pid, e);
-	if (r < 0)
-		return r;
-	r = source_add(&sv->loop, &d->exit, d->pidfd, EPOLLIN, on_exit_of_it);
-	return r < 0 ? err_set(e, -r, "network", "watch berth-net") : 0;
-}
-
 /* Everything that should be, before whatever else there is. */
-static int netd_tell_all(struct netd *d, struct err *e)
+static int tell_all(struct worker *w, struct err *e)
 {
+	struct netd *d = container_of(w, struct netd, worker);
 	Net__NetMessage m = NET__NET_MESSAGE__INIT;
 	struct arena a = ARENA_INIT;
 	struct call *k = NULL;
@@ -313,51 +254,21 @@ static int netd_tell_all(struct netd *d, struct err *e)
 	k->is_state = true;
 	list_push_front(&d->calls, &k->link);
 	net_holders_hold(d->sv);
-	d->told = true; /* from here on what is asked is sent at once */
+	calls_go_on(d);
 	return 0;
 }
 
-static int call_send(struct netd *d, struct call *k)
-{
-	AUTO_FD big = k->len > WIRE_MAX ? memfd_sealed("berth-net", k->data, k->len) : -1;
-
-	if (k->len <= WIRE_MAX)
-		return peer_send(&d->peer, k->data, k->len, &k->fd, k->fd >= 0);
-	return big < 0 ? big : peer_send(&d->peer, "!", 1, &big, 1);
-}
-
-static void netd_go_on(struct netd *d)
-{
-	struct call *k;
-	struct err e;
-	int r = 0;
-
-	if (d->sent) /* its answer comes first */
-		return;
-	timer_del(&d->timer);
-	if (d->sv->recover) { /* what lives is not all known yet, and the rest would be removed */
-		timer_in(&d->sv->loop, &d->timer, 10 * NS_PER_MS, on_again);
-		return;
-	}
-	if (!d->runs && d->pidfd >= 0) /* the last one has not died yet: the kernel has hold of it */
-		return;
-	if (!d->runs) {
-		r = netd_spawn(d, &e);
-		d->runs = true;
-	}
-	if (r == 0 && !d->told)
-		r = netd_tell_all(d, &e);
-	k = list_first(&d->calls, struct call, link);
-	if (r == 0 && k) {
-		r = call_send(d, k);
-		d->sent = r == 0;
-		timer_in(&d->sv->loop, &d->timer, ANSWER_NS, on_no_answer);
-		if (r < 0)
-			err_set(&e, -r, "network", "speak to berth-net");
-	}
-	if (r < 0)
-		netd_failed(d, &e);
-}
+static const struct worker_kind kind = {
+	.name = "berth-net",
+	.step = "network",
+	.group = "net.",
+	.queue_bytes = 1u << 20,
+	.queue_records = 4,
+	.wanted = is_wanted,
+	.tell_all = tell_all,
+	.record = on_record,
+	.failed = on_failed,
+};
 
 int netd_ask(struct supervisor *sv, const Net__NetMessage *m, int fd, netd_done *done, void *arg, struct err *e)
 {
@@ -370,17 +281,17 @@ int netd_ask(struct supervisor *sv, const Net__NetMessage *m, int fd, netd_done 
 	k->done = done;
 	k->arg = arg;
 	list_push(&d->calls, &k->link);
-	if (d->runs && d->told) {
-		netd_go_on(d);
+	if (d->sent || d->worker.told) {
+		calls_go_on(d);
 		return 0;
 	}
+	d->wanted = true;
 	/* So that the next berthd of this boot knows that there may be something. */
 	snprintf(path, sizeof path, "%s/net", sv->cfg.run_dir);
 	int r = file_write_atomic(AT_FDCWD, path, "", 0, 0600, false);
 	if (r < 0)
 		log_warn("%s: %s", path, strerror(-r));
-	if (!timer_armed(&d->timer))
-		timer_in(&sv->loop, &d->timer, 0, on_again);
+	worker_wake(&d->worker);
 	return 0;
 }
 
@@ -401,7 +312,7 @@ bool netd_runs(const struct supervisor *sv)
 {
 	const struct netd *d = sv->netd;
 
-	return d && (d->runs || timer_armed(&d->timer) || !list_empty(&d->calls));
+	return d && (d->worker.runs || timer_armed(&d->worker.timer) || !list_empty(&d->calls));
 }
 
 int netd_open(struct supervisor *sv, struct err *e)
@@ -412,12 +323,12 @@ int netd_open(struct supervisor *sv, struct err *e)
 	if (!d)
 		return err_set(e, ENOMEM, "network", "no memory");
 	d->sv = sv;
-	d->peer = PEER_NULL;
-	d->pidfd = d->group_fd = -1;
+	worker_init(&d->worker, &kind, sv, sv->cfg.net_path);
 	list_init(&d->calls);
 	snprintf(path, sizeof path, "%s/net", sv->cfg.run_dir);
-	if (access(path, F_OK) == 0)
-		timer_in(&sv->loop, &d->timer, 0, on_again);
+	d->wanted = access(path, F_OK) == 0;
+	if (d->wanted)
+		worker_wake(&d->worker);
 	return 0;
 }
 
@@ -428,12 +339,9 @@ void netd_close(struct supervisor *sv)
 
 	if (!d)
 		return;
-	netd_down(d);
-	source_del(&d->exit);
-	/* An upgrade in place keeps our children, so none may be left as a zombie; one that hangs in the kernel is. */
-	if (d->pidfd >= 0 && poll(&(struct pollfd){.fd = d->pidfd, .events = POLLIN}, 1, 1000) == 1)
-		waitid(P_PIDFD, (id_t)d->pidfd, &(siginfo_t){0}, WEXITED | WNOHANG);
-	close_fd(&d->pidfd);
+	worker_end(&d->worker);
+	timer_del(&d->answer);
+	timer_del(&d->lost);
 	while ((k = list_first(&d->calls, struct call, link)))
 		call_free(k);
 	free(d);

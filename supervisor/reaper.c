@@ -1,7 +1,10 @@
 /* supervisor/reaper.c - see supervisor/reaper.h */
 #include "supervisor/reaper.h"
 
+#include <poll.h>
 #include <sys/wait.h>
+
+#define WAIT_MS 1000
 
 void reaper_watch(struct supervisor *sv, struct child *c, pid_t pid, void (*ended)(struct child *, const siginfo_t *))
 {
@@ -43,4 +46,10 @@ void reaper_reap(struct supervisor *sv)
 		reaper_forget(c);
 		c->ended(c, &how);
 	}
+}
+
+void reaper_wait(int pidfd)
+{
+	if (pidfd >= 0)
+		(void)poll(&(struct pollfd){.fd = pidfd, .events = POLLIN}, 1, WAIT_MS);
 }

@@ -20,3 +20,6 @@ void reaper_watch(struct supervisor *sv, struct child *c, pid_t pid, void (*ende
 void reaper_forget(struct child *c); /* NULL-safe for one that is all zeroes */
 /* All that have ended by now; at SIGCHLD, and at the start. */
 void reaper_reap(struct supervisor *sv);
+/* For the end of one that was killed (-1: harmless), a moment: before berthd itself ends, or becomes another program, which then reaps it. One that
+ * hangs in the kernel is left. */
+void reaper_wait(int pidfd);

@@ -6,6 +6,7 @@
  * that is the end: the process, which has memory and namespaces to give back, is waited for here. The other way round, without a Bye, a shim that closes the connection and lives on has listened to somebody else (the
  * newest connection counts): it is called again over its path, and killed only if nobody listens there any more. */
 #include "supervisor/shimlink.h"
+#include "supervisor/reaper.h"
 #include "supervisor/volume.h"
 
 #include "base/own.h"
@@ -20,13 +21,11 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 
 #define LEAVE_NS       (5 * NS_PER_S)	/* from the farewell to SIGKILL */
 #define LAST_WORDS_NS  (50 * NS_PER_MS) /* between the end of the process and giving its socket up */
 #define CALL_AGAIN_NS  (10 * NS_PER_MS) /* first pause between the end of the socket and calling again; doubles */
-#define END_WAIT_MS    1000
-#define CALL_AGAIN_MAX 9 /* … so often: some 5 s */
+#define CALL_AGAIN_MAX 9		/* … so often: some 5 s */
 #define QUEUE_BYTES    (256u << 10)
 #define QUEUE_RECORDS  64
 
@@ -210,21 +209,12 @@ void shimlink_free(struct shimlink *s)
 	list_push(&s->sv->leaving, &s->leaves);
 }
 
-static void wait_a_moment(struct shimlink *s)
-{
-	struct pollfd p = {.fd = s->pidfd, .events = POLLIN};
-
-	/* One in state D is left to the next berthd, which finds it among the shims. */
-	if (poll(&p, 1, END_WAIT_MS) == 1)
-		waitid(P_PIDFD, (id_t)s->pidfd, &(siginfo_t){0}, WEXITED | WNOHANG);
-}
-
 void shimlinks_close(struct supervisor *sv)
 {
 	struct shimlink *s;
 
 	list_each (s, &sv->leaving, leaves) {
-		wait_a_moment(s);
+		reaper_wait(s->pidfd); /* one in state D the next berthd finds among the shims */
 		link_free(s);
 	}
 }
@@ -278,7 +268,6 @@ int shimlink_spawn(struct supervisor *sv, const char *uuid, const struct shimlin
 	if (r < 0) {
 		/* It has no plan yet and nobody would ever hear of it: not left behind. */
 		shimlink_kill(s);
-		waitid(P_PIDFD, (id_t)s->pidfd, &(siginfo_t){0}, WEXITED);
 		shimlink_free(s);
 		return err_set(e, -r, "shim", "watch the shim");
 	}
@@ -407,5 +396,5 @@ void shimlink_kill(struct shimlink *s)
 void shimlink_end(struct shimlink *s)
 {
 	shimlink_kill(s);
-	wait_a_moment(s);
+	reaper_wait(s->pidfd);
 }

@@ -42,5 +42,4 @@ bool shimlink_is_old(const struct shimlink *s);
 int shimlink_pid(const struct shimlink *s);
 bool shimlink_lives(const struct shimlink *s); /* … at this moment, as the kernel knows before the loop does */
 void shimlink_kill(struct shimlink *s);	       /* SIGKILL by pidfd */
-/* … and waits for its end, for a moment: before berthd itself ends, or becomes another program. One of our own children only. */
-void shimlink_end(struct shimlink *s);
+void shimlink_end(struct shimlink *s);	       /* … and waits for its end: reaper_wait */

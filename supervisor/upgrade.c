@@ -93,7 +93,7 @@ void upgrade_free(struct supervisor *sv)
 	if (!sv->upgrade)
 		return;
 	syscall(SYS_pidfd_send_signal, sv->upgrade->pidfd, SIGKILL, NULL, 0);
-	waitid(P_PIDFD, (id_t)sv->upgrade->pidfd, &(siginfo_t){0}, WEXITED);
+	reaper_wait(sv->upgrade->pidfd);
 	upgrade_end(sv);
 }
 
@@ -172,7 +172,6 @@ static int check_spawn(struct supervisor *sv, struct upgrade *u, struct err *e)
 	err = timer_in(&sv->loop, &u->deadline, UPGRADE_CHECK_S * NS_PER_S, check_too_long);
 	if (err) {
 		syscall(SYS_pidfd_send_signal, u->pidfd, SIGKILL, NULL, 0);
-		waitid(P_PIDFD, (id_t)u->pidfd, &(siginfo_t){0}, WEXITED);
 		return err_set(e, -err, "upgrade", "%s", u->binary);
 	}
 	return 0;

@@ -248,6 +248,42 @@ MUTATIONS = [
                    'argv_with((char *[]){sv->exe, "--state", sv->cfg.state_dir, NULL}, (char *)(uintptr_t) "--check-state")')],
              {"test_an_upgrade_with_settings_that_are_wrong_by_now_is_refused": "nothing has changed"}),
 
+    Mutation("reaper: only children whose end is waited for are reaped",
+             [body("reaper_reap", "struct child *c; siginfo_t how;"
+                   " list_each (c, &sv->children, link) { how.si_pid = 0;"
+                   " if (waitid(P_PID, (id_t)c->pid, &how, WEXITED | WNOHANG) < 0 || !how.si_pid) continue;"
+                   " reaper_forget(c); c->ended(c, &how); }")],
+             {"test_children_that_berthd_did_not_start_are_reaped": "no child is a zombie"}),
+    Mutation("sessions: a reset is the end, whatever was sent before it",
+             [swap("shim/session/on_session", "|| errno == ECONNRESET")],
+             {"test_exec_it_goes_on_when_its_user_detaches_with_output_unread": "it goes on|assert 'sleep 603' in"}),
+
+    # ------------------------------------------------------------ workers
+    Mutation("workers: one that ended is not started again",
+             [swap("worker_fail", "timer_in(&w->sv->loop, &w->timer, lived ? 0 : AGAIN_NS, on_again);")],
+             {"test_berth_dns_killed_is_started_again_and_knows_everything": "another one",
+              "test_a_change_that_the_next_berth_net_has_heard_of_already_is_made": "assert"}),
+    Mutation("workers: one that cannot live is started again at once",
+             [swap("worker_fail", "lived ? 0 : AGAIN_NS", "0")],
+             {"test_a_berth_dns_that_cannot_live_is_started_again_with_pauses": "assert"}),
+    Mutation("workers: the next one is not told what there is",
+             [swap("worker_down", "w->runs = w->told = false;", "w->runs = false;")],
+             {"test_berth_dns_killed_is_started_again_and_knows_everything": "names are found again"}),
+
+    # ------------------------------------------------------------ interfaces that come and go
+    Mutation("connect: what the kernel refuses stays in the row",
+             [swap("supervisor/net_change/change_undo", "network_lease_drop(rows.leases, i);")],
+             {"test_a_connect_that_the_kernel_refuses_is_taken_back": "assert"}),
+    Mutation("connect: nobody goes on with what a berthd that died had begun",
+             [body("net_changes_resume")],
+             {"test_what_the_row_says_is_what_the_kernel_has_after_kill_9_during_connect_and_disconnect": "settled|round"}),
+    Mutation("connect: the default route goes with the first interface",
+             [swap("net_change_disconnect", "SET(s.leases[next], coming, 1);", ";"), swap("on_detached", "(k->moves || s.leases[first]->coming)", "0")],
+             {"test_the_default_route_and_published_ports_move_to_the_next_network_and_names_are_the_lowest_free": "assert"}),
+    Mutation("elements: what has gone already is an error",
+             [swap("elements_change", "if (r != -ENOENT || !gone->n)", "if (1)")],
+             {"test_a_change_that_the_next_berth_net_has_heard_of_already_is_made": "assert"}),
+
     # ------------------------------------------------------------ security groups
     Mutation("groups: an answer passes because its connection is known",
              [swap("net/group/rule_text", "if (icmp && r->has_icmp_type && type == ANSWER_NONE)",

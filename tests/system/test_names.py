@@ -12,6 +12,7 @@ import threading
 
 import pytest
 
+from conftest import private_host
 from host import SLOW, eventually, processes
 from oci import Image, busybox_entries, layer
 from test_networks import node, sh
@@ -514,6 +515,19 @@ def test_berth_dns_killed_is_started_again_and_knows_everything(host, image):
         os.kill(pid, signal.SIGKILL)
         eventually(lambda: dns_pids(host) not in ([], [pid]), "another one")
         eventually(lambda: finds(host, a, b) == sorted(other), "names are found again")
+
+
+@pytest.mark.native
+def test_a_berth_dns_that_cannot_live_is_started_again_with_pauses(tmp_path):
+    starts = tmp_path / "starts"
+    (tmp_path / "dns").write_text("#!/bin/sh\ndate +%%s.%%N >> %s\n" % starts)
+    (tmp_path / "dns").chmod(0o755)
+    (tmp_path / "conf").write_text("dns_path = %s\n" % (tmp_path / "dns"))
+    with private_host(options=["--config", str(tmp_path / "conf")]) as h:
+        h.berth("create", "--network", "default", "busybox", "true")       # has a lease; started it would need a berth-net, of which the other berthd has one
+        eventually(lambda: starts.exists() and len(starts.read_text().split()) > 8, "tried again and again", 30)
+        times = [float(x) for x in starts.read_text().split()]
+        assert times[8] - times[0] > 8 * 0.09
 
 
 class Asker:
