@@ -12,6 +12,8 @@ from host import DIR, eventually, processes
 
 def ready(host, *flags):
     """Starts a container, of whose like there are spares then; uuid -> pid of them."""
+    # One that is not ready would not be taken, and none would come in its place.
+    eventually(lambda: host.ask("info").get("spare_shims", 0) == len(host.spares()), "none is half made")
     before = set(host.spares())         # of another kind, perhaps: one that was made after this start is awaited
     host.berth("run", *(flags or ["--rm"]), "busybox", "true")
 
