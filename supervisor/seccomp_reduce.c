@@ -14,8 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define INSNS_MAX 4096 /* the kernel's BPF_MAXINSNS */
-#define JUMP_MAX  255
+#define INSNS_MAX      4096 /* the kernel's BPF_MAXINSNS */
+#define JUMP_MAX       255
+#define EXCEPTIONS_MAX 3 /* of a range, asked for one after the other */
 
 enum word { WORD_NOTHING, WORD_ARCH, WORD_NR, WORD_ARGUMENT, WORD_N_ };
 
@@ -39,6 +40,11 @@ struct places {
 	size_t n;
 };
 
+struct place { /* where an answer is given, counted from the end */
+	struct answer answer;
+	size_t at;
+};
+
 struct reduction {
 	const struct sock_filter *in;
 	size_t n;
@@ -46,9 +52,12 @@ struct reduction {
 	struct places arch, nr;
 	struct map *maps; /* one for each place of arch */
 	bool kept[INSNS_MAX];
-	uint32_t moved[INSNS_MAX]; /* of what is kept: its new place, counted from the first one kept */
-	struct sock_filter *out;
+	size_t moved[INSNS_MAX]; /* of what is kept: its new place, counted from the end */
+	struct sock_filter *out; /* filled from its end */
 	size_t len;
+	bool full;
+	struct place places[INSNS_MAX]; /* one for each different answer */
+	size_t n_places;
 };
 
 /* ---------------------------------------------------------------- reading the original */
@@ -241,8 +250,6 @@ static int maps_make(struct reduction *r)
 
 static void keep_all(struct reduction *r)
 {
-	uint32_t n = 0;
-
 	for (size_t i = 0; i < r->arch.n; i++)
 		for (size_t k = 0; k < r->maps[i].n; k++)
 			if (r->maps[i].range[k].answer.open)
@@ -252,7 +259,6 @@ static void keep_all(struct reduction *r)
 
 		if (!r->kept[i])
 			continue;
-		r->moved[i] = n++;
 		if (f->code == (BPF_JMP | BPF_JA))
 			r->kept[i + 1 + f->k] = true;
 		else if (is_jump(f))
@@ -264,59 +270,108 @@ static void keep_all(struct reduction *r)
 
 /* ---------------------------------------------------------------- writing */
 
-static void put(struct reduction *r, struct sock_filter f)
+/* From the end to the beginning: jumps lead forward, so where they lead to is written already. A place is its distance from the
+ * end, and an answer that is near enough is given in one place for all who ask for it. */
+static size_t put(struct reduction *r, struct sock_filter f)
 {
-	if (r->len < INSNS_MAX)
-		r->out[r->len] = f;
-	r->len++;
+	if (r->len == INSNS_MAX)
+		r->full = true;
+	else
+		r->out[INSNS_MAX - ++r->len] = f;
+	return r->len;
 }
 
-/* Leaves and, between them, one comparison each; one more where a jump is too far. */
-static size_t tree_size(const struct range *range, size_t n)
+static size_t jump_put(struct reduction *r, size_t to)
 {
-	size_t left;
+	const struct sock_filter *f = &r->out[INSNS_MAX - to];
+
+	/* To an answer leads the answer. */
+	if (BPF_CLASS(f->code) == BPF_RET)
+		return put(r, *f);
+	return put(r, (struct sock_filter)BPF_STMT(BPF_JMP | BPF_JA, (uint32_t)(r->len - to)));
+}
+
+/* The place itself, or one that leads there from where two more instructions will be. */
+static size_t near(struct reduction *r, size_t to)
+{
+	return r->len + 1 - to <= JUMP_MAX ? to : jump_put(r, to);
+}
+
+static size_t compare_put(struct reduction *r, uint16_t how, uint32_t with, size_t yes, size_t no)
+{
+	yes = near(r, yes);
+	no = near(r, no);
+	return put(r, (struct sock_filter)BPF_JUMP(BPF_JMP | how | BPF_K, with, (uint8_t)(r->len - yes),
+						   (uint8_t)(r->len - no)));
+}
+
+/* Where this answer is given, near enough to be asked for from here. */
+static size_t answer_put(struct reduction *r, const struct answer *a)
+{
+	struct place *p = r->places;
+
+	while (p < r->places + r->n_places && !answers_same(&p->answer, a))
+		p++;
+	if (p == r->places + r->n_places) {
+		r->n_places++;
+		p->answer = *a;
+		p->at = a->open ? r->moved[a->value] : put(r, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, a->value));
+	}
+	p->at = near(r, p->at);
+	return p->at;
+}
+
+static bool is_single(const struct map *m, size_t i)
+{
+	return i + 1 < m->n && m->range[i + 1].from == m->range[i].from + 1;
+}
+
+/* How many of the next ranges are one with exceptions: neighbours of one answer, and between them single numbers of another. */
+static size_t leaf_ranges(const struct map *m, size_t i)
+{
+	size_t n = 1;
+
+	while (n < 2 * EXCEPTIONS_MAX + 1 && i + n + 1 < m->n && is_single(m, i + n) &&
+	       answers_same(&m->range[i].answer, &m->range[i + n + 1].answer))
+		n += 2;
+	return n;
+}
+
+static size_t leaf_put(struct reduction *r, const struct map *m, size_t i)
+{
+	size_t at = answer_put(r, &m->range[i].answer);
+
+	for (size_t k = i + leaf_ranges(m, i) - 1; k > i; k -= 2)
+		at = compare_put(r, BPF_JEQ, m->range[k - 1].from, answer_put(r, &m->range[k - 1].answer), at);
+	return at;
+}
+
+/* leaf: the number of each one's first range. */
+static size_t tree_put(struct reduction *r, const struct map *m, const size_t *leaf, size_t n)
+{
+	size_t high, low;
 
 	if (n == 1)
-		return 1;
-	left = tree_size(range, n / 2);
-	return 1 + (left > JUMP_MAX) + left + tree_size(range + n / 2, n - n / 2);
+		return leaf_put(r, m, *leaf);
+	high = tree_put(r, m, leaf + n / 2, n - n / 2);
+	low = tree_put(r, m, leaf, n / 2);
+	return compare_put(r, BPF_JGE, m->range[leaf[n / 2]].from, high, low);
 }
 
-/* kept: where the first instruction that is kept will be. */
-static void tree_put(struct reduction *r, const struct range *range, size_t n, size_t kept)
+static int map_put(struct reduction *r, const struct map *m, size_t *ret)
 {
-	size_t left;
+	AUTO_FREE size_t *leaf = calloc(m->n, sizeof *leaf);
+	size_t n = 0;
 
-	if (n == 1 && range->answer.open) {
-		put(r, (struct sock_filter)BPF_STMT(BPF_JMP | BPF_JA,
-						    (uint32_t)(kept + r->moved[range->answer.value] - r->len - 1)));
-		return;
-	}
-	if (n == 1) {
-		put(r, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, range->answer.value));
-		return;
-	}
-	left = tree_size(range, n / 2);
-	if (left <= JUMP_MAX) {
-		put(r, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, range[n / 2].from, (uint8_t)left, 0));
-	} else {
-		put(r, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, range[n / 2].from, 0, 1));
-		put(r, (struct sock_filter)BPF_STMT(BPF_JMP | BPF_JA, (uint32_t)left));
-	}
-	tree_put(r, range, n / 2, kept);
-	tree_put(r, range + n / 2, n - n / 2, kept);
-}
-
-static size_t map_size(const struct map *m)
-{
-	return (m->n > 1) + tree_size(m->range, m->n);
-}
-
-static void map_put(struct reduction *r, const struct map *m, size_t kept)
-{
+	if (!leaf)
+		return -ENOMEM;
+	for (size_t i = 0; i < m->n; i += leaf_ranges(m, i))
+		leaf[n++] = i;
+	*ret = tree_put(r, m, leaf, n);
 	if (m->n > 1)
-		put(r, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)));
-	tree_put(r, m->range, m->n, kept);
+		*ret = put(r,
+			   (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)));
+	return 0;
 }
 
 /* The answer for architectures that the program does not name is the one for 0; those it names are single numbers. */
@@ -333,38 +388,49 @@ static int check_named(const struct reduction *r)
 	return 0;
 }
 
-/* load arch; for each named one: is it that one? else over its part; at last the others; then what is kept. */
-static void write_all(struct reduction *r)
+/* Their jumps are not longer than they were: what is not kept of what is between is left out. */
+static void kept_put(struct reduction *r)
 {
-	size_t kept = 1 + map_size(&r->maps[0]), at;
-
-	for (size_t i = 0; i < r->arch.n; i++)
-		kept += is_named(r, i) ? 2 + map_size(&r->maps[i]) : 0;
-	put(r, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)));
-	/* From the highest down: what is native here has the higher number, and most to ask. */
-	for (size_t i = r->arch.n; i-- > 0;) {
-		if (!is_named(r, i))
-			continue;
-		put(r, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, r->arch.at[i], 1, 0));
-		put(r, (struct sock_filter)BPF_STMT(BPF_JMP | BPF_JA, (uint32_t)map_size(&r->maps[i])));
-		map_put(r, &r->maps[i], kept);
-	}
-	map_put(r, &r->maps[0], kept);
-	for (size_t i = 0; i < r->n; i++) {
+	for (size_t i = r->n; i-- > 0;) {
 		struct sock_filter f = r->in[i];
 
 		if (!r->kept[i])
 			continue;
-		at = r->moved[i] + 1;
 		if (f.code == (BPF_JMP | BPF_JA)) {
-			f.k = (uint32_t)(r->moved[i + 1 + f.k] - at);
+			f.k = (uint32_t)(r->len - r->moved[i + 1 + f.k]);
 		} else if (is_jump(&f)) {
-			/* Nearer than it was. */
-			f.jt = (uint8_t)(r->moved[i + 1 + f.jt] - at);
-			f.jf = (uint8_t)(r->moved[i + 1 + f.jf] - at);
+			f.jt = (uint8_t)(r->len - r->moved[i + 1 + f.jt]);
+			f.jf = (uint8_t)(r->len - r->moved[i + 1 + f.jf]);
 		}
-		put(r, f);
+		r->moved[i] = put(r, f);
 	}
+}
+
+/* load arch; for each named one: is it that one? then to its part; else to the part of the others. What is kept is the end. */
+static int write_all(struct reduction *r)
+{
+	size_t next, part;
+	bool named = false;
+	int err;
+
+	kept_put(r);
+	err = map_put(r, &r->maps[0], &next);
+	/* To the highest: what is native here has the higher number, and most to ask, so it is asked for first. */
+	for (size_t i = 0; i < r->arch.n && !err; i++) {
+		if (!is_named(r, i))
+			continue;
+		named = true;
+		err = map_put(r, &r->maps[i], &part);
+		if (!err)
+			next = compare_put(r, BPF_JEQ, r->arch.at[i], part, next);
+	}
+	if (err < 0)
+		return err;
+	if (named)
+		put(r, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)));
+	else if (next != r->len) /* the one answer to everything */
+		jump_put(r, next);
+	return r->full ? -ENOTSUP : 0;
 }
 
 static int reduce(struct reduction *r)
@@ -378,8 +444,8 @@ static int reduce(struct reduction *r)
 	if (err < 0)
 		return err;
 	keep_all(r);
-	write_all(r);
-	return r->len < r->n ? 0 : -ENOTSUP;
+	err = write_all(r);
+	return err < 0 ? err : r->len < r->n ? 0 : -ENOTSUP;
 }
 
 static void reduction_free(struct reduction *r)
@@ -408,6 +474,7 @@ int seccomp_reduce(const struct sock_filter *in, size_t n, struct sock_filter **
 	if (r->arch.at && r->nr.at && r->out)
 		err = n && n <= INSNS_MAX ? reduce(r) : -ENOTSUP;
 	if (!err) {
+		memmove(r->out, r->out + INSNS_MAX - r->len, r->len * sizeof *r->out);
 		*ret = take_ptr(r->out);
 		*ret_n = r->len;
 	}

@@ -23,6 +23,7 @@ int __real_seccomp_reduce(const struct sock_filter *in, size_t n, struct sock_fi
 int __wrap_seccomp_reduce(const struct sock_filter *in, size_t n, struct sock_filter **ret, size_t *ret_n);
 
 static unsigned compared, reduced;
+static size_t longest;
 
 /* What the kernel would do. */
 static uint32_t run(const struct sock_filter *f, size_t n, const struct seccomp_data *d)
@@ -111,6 +112,7 @@ int __wrap_seccomp_reduce(const struct sock_filter *in, size_t n, struct sock_fi
 
 	if (r == 0) {
 		reduced++;
+		longest = *ret_n > longest ? *ret_n : longest;
 		assert_true(*ret_n < n);
 		compare_all(in, n, *ret, *ret_n);
 	}
@@ -139,6 +141,39 @@ static void the_default_profile_of_any_capabilities_answers_as_before(void **sta
 		filter_of(NULL, caps[i]);
 	assert_int_equal(reduced, sizeof caps / sizeof *caps);
 	assert_true(compared > 100000);
+	assert_true(longest < 200); /* a comparison for each change of the answer, and what arguments decide */
+}
+
+/* Numbers one by one, each with an answer of its own kind, some of which an argument decides: more than a jump reaches over. */
+static void ranges_farther_apart_than_a_jump_reaches_answer_as_before(void **state)
+{
+	struct sock_filter f[4096];
+	size_t n = 0;
+
+	f[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
+	f[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0);
+	f[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
+	for (uint32_t nr = 0; nr < 500; nr++) {
+		f[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+		f[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, nr % 50 ? 1 : 4);
+		if (nr % 50 == 0) {
+			f[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+							      offsetof(struct seccomp_data, args[0]));
+			f[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1);
+			f[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP);
+		}
+		f[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K,
+						      SECCOMP_RET_ERRNO | (nr % 3 ? nr % 2 : (nr / 8) % 9));
+	}
+	f[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	struct sock_filter *out;
+	size_t n_out;
+
+	reduced = 0;
+	assert_int_equal(__wrap_seccomp_reduce(f, n, &out, &n_out), 0);
+	assert_int_equal(reduced, 1);
+	assert_true(n_out > 300);
+	free(out);
 }
 
 static void profiles_of_persons_answer_as_before(void **state)
@@ -198,6 +233,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_default_profile_of_any_capabilities_answers_as_before),
+		cmocka_unit_test(ranges_farther_apart_than_a_jump_reaches_answer_as_before),
 		cmocka_unit_test(profiles_of_persons_answer_as_before),
 		cmocka_unit_test(what_is_not_understood_is_left_alone),
 	};
