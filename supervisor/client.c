@@ -183,6 +183,11 @@ static bool code_is_ours(Berth__Error__Code code)
 	return code == BERTH__ERROR__CODE__UNSUPPORTED || code == BERTH__ERROR__CODE__DENIED;
 }
 
+void reply_store_full(struct supervisor *sv, struct parked p)
+{
+	reply_error(sv, p, BERTH__ERROR__CODE__EXHAUSTED, NULL, "the store takes no more for now");
+}
+
 void reply_err(struct supervisor *sv, struct parked p, Berth__Error__Code code, const struct err *e)
 {
 	Berth__Error error = BERTH__ERROR__INIT;

@@ -49,6 +49,8 @@ bool principal_sees(const struct principal *who, const Berth__Meta *object);
 /* Terminal replies. Also finish the action (result ok / error and the reason). fds are not consumed. */
 void reply_error(struct supervisor *sv, struct parked p, Berth__Error__Code code, const char *field, const char *fmt,
 		 ...) __attribute__((format(printf, 5, 6)));
+/* … of which nothing was done. */
+void reply_store_full(struct supervisor *sv, struct parked p);
 /* With step and errno. */
 void reply_err(struct supervisor *sv, struct parked p, Berth__Error__Code code, const struct err *e);
 void reply_done(struct supervisor *sv, struct parked p, const char *uuid);

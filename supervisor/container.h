@@ -167,7 +167,7 @@ int container_new(struct supervisor *sv, Berth__Container *obj, struct container
 void container_free(struct container *c);
 int container_load(struct supervisor *sv, struct err *e); /* at start: every row of the store */
 
-/* Of the project that who is about; if there is none and he sees all, of any. NULL: e->code ENOENT or EEXIST (ambiguous). */
+/* Of the project that who is about; if there is none and he sees all, of any. NULL: e->code ENOENT or ENOTUNIQ (ambiguous). */
 struct container *container_find(struct supervisor *sv, const struct principal *who, const char *ref, struct err *e);
 /* Its row now, as it is; not before the first is on its way, and not behind its deletion. */
 int container_put(struct container *c, store_done *done, void *arg);

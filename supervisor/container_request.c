@@ -25,7 +25,7 @@ struct container *request_container(struct request *rq, const char *ref)
 	struct container *c = container_find(rq->sv, &rq->who, ref, &e);
 
 	if (!c) {
-		reply_err(rq->sv, rq->parked, e.code == EEXIST ? BERTH__ERROR__CODE__AMBIGUOUS : error_code_of(&e), &e);
+		reply_err(rq->sv, rq->parked, error_code_of(&e), &e);
 		return NULL;
 	}
 	if (rq->env->has_if_revision && rq->env->if_revision != c->obj->meta->revision) {

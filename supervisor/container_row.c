@@ -210,13 +210,13 @@ static struct container *find_within(struct supervisor *sv, const char *project,
 	if (n == 1)
 		return c;
 	if (n) {
-		err_set(e, EEXIST, "ref", "%u containers are called \"%s\": name the one that is meant by its uuid", n,
-			ref);
+		err_set(e, ENOTUNIQ, "ref", "%u containers are called \"%s\": name the one that is meant by its uuid",
+			n, ref);
 		return NULL;
 	}
 	node = exact ? NULL : table_find_prefix(&sv->containers, ref, is_of, project, &many);
 	if (many)
-		err_set(e, EEXIST, "ref", "several containers have a uuid that begins with \"%s\"", ref);
+		err_set(e, ENOTUNIQ, "ref", "several containers have a uuid that begins with \"%s\"", ref);
 	else if (!node)
 		err_set(e, ENOENT, "ref", "there is no container \"%s\"", ref);
 	return node ? container_of(node, struct container, node) : NULL;

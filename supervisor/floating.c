@@ -6,6 +6,7 @@
 #include "proto/envelope.h"
 #include "supervisor/container.h"
 #include "supervisor/network.h"
+#include "supervisor/ref.h"
 #include "supervisor/set.h"
 #include "supervisor/store.h"
 
@@ -59,39 +60,25 @@ static bool host_has(const struct range *range, struct address *ret, char link[I
 
 /* ---------------------------------------------------------------- pools */
 
-static bool has_name(const Berth__Meta *m, const char *ref)
-{
-	return !strcmp(m->uuid, ref) || !strcmp(m->name, ref);
-}
-
 bool floating_pool_sees(const struct principal *who, const struct floating_pool *p)
 {
 	return p->obj->shared || principal_sees(who, p->obj->meta);
 }
 
+static const Berth__Meta *pool_seen(const struct principal *who, const struct table_node *node)
+{
+	const struct floating_pool *p = container_of(node, struct floating_pool, node);
+
+	return !p->removing && floating_pool_sees(who, p) ? p->obj->meta : NULL;
+}
+
 struct floating_pool *floating_pool_find(struct supervisor *sv, const struct principal *who, const char *ref,
 					 struct err *e)
 {
-	struct floating_pool *own = NULL, *other = NULL;
-	struct table_node *node;
-	unsigned n_own = 0, n_other = 0;
+	static const struct ref_kind kind = {"pool", "pool of floating IPs", "pools", pool_seen};
+	struct table_node *node = ref_find(&sv->floating_pools, &kind, who, ref, e);
 
-	list_each (node, &sv->floating_pools.all, link) {
-		struct floating_pool *p = pool_of(node);
-		bool mine = !strcmp(p->obj->meta->project, who->project);
-
-		if (p->removing || !floating_pool_sees(who, p) || !has_name(p->obj->meta, ref))
-			continue;
-		*(mine ? &own : &other) = p;
-		++*(mine ? &n_own : &n_other);
-	}
-	if (n_own == 1 || (!n_own && n_other == 1))
-		return n_own ? own : other;
-	if (n_own || n_other)
-		err_set(e, EEXIST, "pool", "several pools are called '%.100s': name one by its uuid", ref);
-	else
-		err_set(e, ENOENT, "pool", "there is no pool of floating IPs '%.100s'", ref);
-	return NULL;
+	return node ? pool_of(node) : NULL;
 }
 
 const struct floating_pool *floating_pool_in(struct supervisor *sv, const struct subnet *s)

@@ -34,7 +34,7 @@ struct floating_ip {
 int floating_open(struct supervisor *sv, struct err *e); /* at start, when containers and pods are known */
 void floating_fini(struct supervisor *sv);
 
-/* By name or uuid; of who's project, or shared. NULL: e is filled (ENOENT, EEXIST). */
+/* By name or uuid; of who's project, or shared. NULL: e is filled (ENOENT, ENOTUNIQ). */
 struct floating_pool *floating_pool_find(struct supervisor *sv, const struct principal *who, const char *ref,
 					 struct err *e);
 bool floating_pool_sees(const struct principal *who, const struct floating_pool *p);

@@ -15,11 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void refuse_store(struct supervisor *sv, struct parked p)
-{
-	reply_error(sv, p, BERTH__ERROR__CODE__EXHAUSTED, NULL, "the store takes no more for now");
-}
-
 static void reply_pools(struct supervisor *sv, struct parked p, struct floating_pool **pools, size_t n)
 {
 	Berth__Envelope env = BERTH__ENVELOPE__INIT;
@@ -118,7 +113,7 @@ void on_floating_ip_pool_create(struct request *rq)
 	p->parked = rq->parked;
 	if (store_put(sv->store, STORE_FLOATING_POOL, p->obj->meta, &p->obj->base, false, on_pool_stored, p) < 0) {
 		floating_pool_free(p);
-		refuse_store(sv, rq->parked);
+		reply_store_full(sv, rq->parked);
 	}
 }
 
@@ -165,7 +160,7 @@ void on_floating_ip_pool_remove(struct request *rq)
 	struct floating_pool *p = floating_pool_find(sv, &rq->who, name ? name : "", &e);
 
 	if (!p) {
-		reply_err(sv, rq->parked, e.code == EEXIST ? BERTH__ERROR__CODE__AMBIGUOUS : error_code_of(&e), &e);
+		reply_err(sv, rq->parked, error_code_of(&e), &e);
 		return;
 	}
 	request_audit(rq, "floating-ip-pool", p->obj->meta);
@@ -178,5 +173,5 @@ void on_floating_ip_pool_remove(struct request *rq)
 	p->parked = rq->parked;
 	p->removing = p->stored && store_delete(sv->store, STORE_FLOATING_POOL, p->node.uuid, on_pool_removed, p) >= 0;
 	if (!p->removing)
-		refuse_store(sv, rq->parked);
+		reply_store_full(sv, rq->parked);
 }

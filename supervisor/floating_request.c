@@ -24,17 +24,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void refuse(struct request *rq, const struct err *e)
-{
-	reply_err(rq->sv, rq->parked,
-		  e->code == EEXIST && !strcmp(e->step, "pool") ? BERTH__ERROR__CODE__AMBIGUOUS : error_code_of(e), e);
-}
-
-static void refuse_store(struct supervisor *sv, struct parked p)
-{
-	reply_error(sv, p, BERTH__ERROR__CODE__EXHAUSTED, NULL, "the store takes no more for now");
-}
-
 /* ---------------------------------------------------------------- floating IPs: told */
 
 static void view_of(const struct floating_ip *f, Berth__FloatingIp *view)
@@ -132,7 +121,7 @@ static struct floating_pool *pool_wanted(struct request *rq, const Berth__Floati
 		    (ask->address && *ask->address && !range_has(&p->range, &a)))
 			continue;
 		if (found) {
-			err_set(e, EEXIST, "pool", "there are several pools of floating IPs: name one");
+			err_set(e, ENOTUNIQ, "pool", "there are several pools of floating IPs: name one");
 			return NULL;
 		}
 		found = p;
@@ -174,7 +163,7 @@ void on_floating_ip_allocate(struct request *rq)
 	struct floating_pool *p = pool_wanted(rq, ask, &e);
 
 	if (!p || floating_choose(p, ask->address, &a, &e) < 0) {
-		refuse(rq, &e);
+		reply_err(rq->sv, rq->parked, error_code_of(&e), &e);
 		return;
 	}
 	obj = ip_object(rq, p, &a);
@@ -190,7 +179,7 @@ void on_floating_ip_allocate(struct request *rq)
 	f->parked = rq->parked;
 	if (store_put(sv->store, STORE_FLOATING_IP, f->obj->meta, &f->obj->base, false, on_allocated, f) < 0) {
 		floating_free(f);
-		refuse_store(sv, rq->parked);
+		reply_store_full(sv, rq->parked);
 	}
 }
 
@@ -201,7 +190,7 @@ static struct floating_ip *ip_asked(struct request *rq, const char *ref)
 	struct floating_ip *f = floating_find(rq->sv, &rq->who, ref ? ref : "", &e);
 
 	if (!f) {
-		refuse(rq, &e);
+		reply_err(rq->sv, rq->parked, error_code_of(&e), &e);
 		return NULL;
 	}
 	request_audit(rq, "floating-ip", f->obj->meta);
@@ -246,7 +235,7 @@ void on_floating_ip_release(struct request *rq)
 	f->parked = rq->parked;
 	f->busy = store_delete(sv->store, STORE_FLOATING_IP, f->node.uuid, on_released, f) >= 0;
 	if (!f->busy)
-		refuse_store(sv, rq->parked);
+		reply_store_full(sv, rq->parked);
 }
 
 /* ---------------------------------------------------------------- associate, disassociate */

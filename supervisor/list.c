@@ -388,7 +388,5 @@ void on_container_inspect(struct request *rq)
 		answer_container(c, rq->parked, -1);
 	else
 		reply_err(rq->sv, rq->parked,
-			  e.code == EEXIST || e.code == ENOTUNIQ ? BERTH__ERROR__CODE__AMBIGUOUS
-								 : BERTH__ERROR__CODE__NOT_FOUND,
-			  &e);
+			  e.code == ENOTUNIQ ? BERTH__ERROR__CODE__AMBIGUOUS : BERTH__ERROR__CODE__NOT_FOUND, &e);
 }

@@ -190,7 +190,7 @@ void on_container_logs(struct request *rq)
 	AUTO_FD fd = -1;
 
 	if (!c) {
-		reply_err(sv, rq->parked, e.code == EEXIST ? BERTH__ERROR__CODE__AMBIGUOUS : error_code_of(&e), &e);
+		reply_err(sv, rq->parked, error_code_of(&e), &e);
 		return;
 	}
 	if (logs_start(sv, c, a, &fd, &e) < 0) {

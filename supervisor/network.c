@@ -10,6 +10,7 @@
 #include "supervisor/driver.h"
 #include "supervisor/floating.h"
 #include "supervisor/meta.h"
+#include "supervisor/ref.h"
 #include "supervisor/set.h"
 #include "supervisor/store.h"
 
@@ -311,34 +312,17 @@ bool network_sees(const struct principal *who, const struct network *n)
 	return n->obj->shared || principal_sees(who, n->obj->meta);
 }
 
+static const Berth__Meta *network_seen(const struct principal *who, const struct table_node *node)
+{
+	const struct network *n = container_of(node, struct network, node);
+
+	return !n->removing && !n->trying && network_sees(who, n) ? n->obj->meta : NULL;
+}
+
 struct network *network_find(struct supervisor *sv, const struct principal *who, const char *ref, struct err *e)
 {
-	struct network *own = NULL, *other = NULL;
-	struct table_node *node;
-	unsigned n_own = 0, n_other = 0;
+	static const struct ref_kind kind = {"network", "network", "networks", network_seen};
+	struct table_node *node = ref_find(&sv->networks, &kind, who, ref, e);
 
-	list_each (node, &sv->networks.all, link) {
-		struct network *n = container_of(node, struct network, node);
-
-		if (n->removing || n->trying || !network_sees(who, n))
-			continue;
-		if (!strcmp(n->node.uuid, ref))
-			return n;
-		if (strcmp(n->obj->meta->name, ref) != 0)
-			continue;
-		if (!strcmp(n->obj->meta->project, who->project)) {
-			own = n;
-			n_own++;
-		} else {
-			other = n;
-			n_other++;
-		}
-	}
-	if (n_own == 1 || (!n_own && n_other == 1))
-		return n_own ? own : other;
-	if (n_own || n_other)
-		err_set(e, EEXIST, "network", "several networks are called '%.200s': name one by its uuid", ref);
-	else
-		err_set(e, ENOENT, "network", "there is no network '%.200s'", ref);
-	return NULL;
+	return node ? container_of(node, struct network, node) : NULL;
 }

@@ -37,7 +37,7 @@ struct network {
 int networks_open(struct supervisor *sv,
 		  struct err *e); /* at start: every row of the store, and the one that is always there */
 void networks_close(struct supervisor *sv);
-/* By name or uuid, of who's project or shared; NULL: e is filled (ENOENT, EEXIST). */
+/* By name or uuid, of who's project or shared; NULL: e is filled (ENOENT, ENOTUNIQ). */
 struct network *network_find(struct supervisor *sv, const struct principal *who, const char *ref, struct err *e);
 /* Its containers ask berth-dns at its gateway. */
 bool network_has_dns(const struct network *n);

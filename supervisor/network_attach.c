@@ -32,7 +32,7 @@ static struct net_holder *request_holder(struct request *rq, const char *ref)
 			e = of_pod;
 		else if (e.code == ENOENT)
 			err_set(&e, ENOENT, "ref", "there is no container and no pod \"%s\"", ref);
-		reply_err(rq->sv, rq->parked, e.code == EEXIST ? BERTH__ERROR__CODE__AMBIGUOUS : error_code_of(&e), &e);
+		reply_err(rq->sv, rq->parked, error_code_of(&e), &e);
 		return NULL;
 	}
 	if (!c->pod->obj->implicit) {

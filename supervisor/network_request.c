@@ -40,7 +40,7 @@ struct network *request_network(struct request *rq, const char *name)
 	struct network *n = network_find(rq->sv, &rq->who, name ? name : "", &e);
 
 	if (!n)
-		reply_err(rq->sv, rq->parked, e.code == EEXIST ? BERTH__ERROR__CODE__AMBIGUOUS : error_code_of(&e), &e);
+		reply_err(rq->sv, rq->parked, error_code_of(&e), &e);
 	return n;
 }
 
@@ -111,7 +111,7 @@ static int network_store(struct network *n)
 
 	if (r < 0) {
 		network_free(sv, n);
-		reply_error(sv, p, BERTH__ERROR__CODE__EXHAUSTED, NULL, "the store takes no more for now");
+		reply_store_full(sv, p);
 	}
 	return r;
 }
@@ -379,7 +379,7 @@ void on_network_remove(struct request *rq)
 	}
 	if (!w || store_delete(sv->store, STORE_NETWORK, w->uuid, on_removed, w) < 0) {
 		free(w);
-		reply_error(sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "the store takes no more for now");
+		reply_store_full(sv, rq->parked);
 		return;
 	}
 	n->removing = true;

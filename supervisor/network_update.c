@@ -129,7 +129,7 @@ void on_network_update(struct request *rq)
 	k->parked = rq->parked;
 	if (store_put(sv->store, STORE_NETWORK, k->obj->meta, &k->obj->base, false, on_stored, k) < 0) {
 		change_free(k);
-		reply_error(sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "the store takes no more for now");
+		reply_store_full(sv, rq->parked);
 		return;
 	}
 	n->updating = true;

@@ -147,10 +147,10 @@ static struct pod *find_within(struct supervisor *sv, const char *project, const
 		}
 	}
 	if (called > 1)
-		err_set(e, EEXIST, "ref", "%u pods are called \"%s\": name the one that is meant by its uuid", called,
+		err_set(e, ENOTUNIQ, "ref", "%u pods are called \"%s\": name the one that is meant by its uuid", called,
 			ref);
 	else if (!called && begin > 1)
-		err_set(e, EEXIST, "ref", "several pods have a uuid that begins with \"%s\"", ref);
+		err_set(e, ENOTUNIQ, "ref", "several pods have a uuid that begins with \"%s\"", ref);
 	else if (!called && !begin)
 		err_set(e, ENOENT, "ref", "there is no pod \"%s\"", ref);
 	return called == 1 ? named : !called && begin == 1 ? found : NULL;

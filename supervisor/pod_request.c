@@ -74,7 +74,7 @@ static struct pod *request_pod(struct request *rq, const char *ref)
 	struct pod *p = pod_find(rq->sv, &rq->who, ref, &e);
 
 	if (!p) {
-		reply_err(rq->sv, rq->parked, e.code == EEXIST ? BERTH__ERROR__CODE__AMBIGUOUS : error_code_of(&e), &e);
+		reply_err(rq->sv, rq->parked, error_code_of(&e), &e);
 		return NULL;
 	}
 	if (rq->env->has_if_revision && rq->env->if_revision != p->obj->meta->revision) {

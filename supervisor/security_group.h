@@ -72,4 +72,3 @@ void security_policies_close(struct supervisor *sv);
 /* The one that a request names: of the project; for those who see all, any by its uuid. NULL: refused. */
 struct security_group *security_group_asked(struct request *rq, const char *ref);
 void security_refuse(struct request *rq, const struct err *e);
-void security_store_full(struct request *rq);

@@ -124,7 +124,7 @@ void on_security_group_create(struct request *rq)
 	if (store_put(sv->store, STORE_SECURITY_GROUP, g->obj->meta, &g->obj->base, false, on_created, g) < 0) {
 		g->creation = (struct parked){0};
 		security_group_free(g);
-		security_store_full(rq);
+		reply_store_full(sv, rq->parked);
 	}
 }
 
@@ -304,7 +304,7 @@ void on_security_group_remove(struct request *rq)
 	}
 	if (!w || store_delete(sv->store, STORE_SECURITY_GROUP, w->uuid, on_removed, w) < 0) {
 		free(w);
-		security_store_full(rq);
+		reply_store_full(sv, rq->parked);
 		return;
 	}
 	g->removing = true;

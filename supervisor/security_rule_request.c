@@ -32,11 +32,6 @@ void security_refuse(struct request *rq, const struct err *e)
 	reply_error(rq->sv, rq->parked, error_code_of(e), e->step, "%s", e->text);
 }
 
-void security_store_full(struct request *rq)
-{
-	reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "the store takes no more for now");
-}
-
 /* ---------------------------------------------------------------- a change */
 
 /* A rule more or less: in memory at once, then on disk, then in force; then it is answered. */
@@ -133,7 +128,7 @@ static void change_store(struct request *rq, struct security_group *g, struct ch
 		return;
 	change_undo(c, g);
 	change_free(c);
-	security_store_full(rq);
+	reply_store_full(rq->sv, rq->parked);
 }
 
 static int rule_check(struct request *rq, struct security_group *g, Berth__SecurityGroupRule *r, struct err *e)

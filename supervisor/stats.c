@@ -146,8 +146,7 @@ static bool sampling_named(struct request *rq, struct sampling *sa)
 		struct container *c = container_find(rq->sv, &rq->who, a->refs[i], &e);
 
 		if (!c) {
-			reply_err(rq->sv, rq->parked,
-				  e.code == EEXIST ? BERTH__ERROR__CODE__AMBIGUOUS : error_code_of(&e), &e);
+			reply_err(rq->sv, rq->parked, error_code_of(&e), &e);
 			return false;
 		}
 		if (!container_has_process(c)) {

@@ -55,7 +55,7 @@ void on_container_top(struct request *rq)
 	int r;
 
 	if (!c) {
-		reply_err(rq->sv, rq->parked, e.code == EEXIST ? BERTH__ERROR__CODE__AMBIGUOUS : error_code_of(&e), &e);
+		reply_err(rq->sv, rq->parked, error_code_of(&e), &e);
 		return;
 	}
 	if (!container_has_process(c) || container_group_open(c, &group_fd) < 0) {
