@@ -7,8 +7,11 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
-#define VLAN_LAST 4094u
+#define VLAN_LAST  4094u
+#define FREE_NS	   (10 * 1000 * 1000)
+#define FREE_TRIES 500u /* 5 s: while thousands end it takes that long */
 
 /* "eth0.100": its link and its number. */
 static bool vlan_of(const char *parent, char lower[16], uint32_t *id)
@@ -74,6 +77,18 @@ int upper_network_del(struct nl *host, const Net__Network *n, struct err *e)
 	return link_del(host, n->uplink->link, e);
 }
 
+/* A container that starts again may find its last namespace not taken apart yet, with a link in it that has its MAC (macvlan) or its addresses (ipvlan). */
+static int inside_when_free(struct nl *inside, const Net__Port *p, bool gateway, struct err *e)
+{
+	int r = port_inside(inside, p, gateway, e);
+
+	for (unsigned i = 0; r == -EADDRINUSE && i < FREE_TRIES; i++) {
+		nanosleep(&(struct timespec){.tv_nsec = FREE_NS}, NULL);
+		r = port_inside(inside, p, gateway, e);
+	}
+	return r;
+}
+
 int upper_attach(struct nl *host, struct nl *inside, int ns_fd, const Net__Port *p, struct err *e)
 {
 	const Net__Uplink *u = p->uplink;
@@ -87,5 +102,5 @@ int upper_attach(struct nl *host, struct nl *inside, int ns_fd, const Net__Port 
 		r = link_upper_add(host, macvlan ? "macvlan" : "ipvlan", u->mode, parent.index, p->link, ns_fd,
 				   p->mac.len ? p->mac.data : NULL, p->mtu, e);
 	/* On layer 3 there are no neighbours to ask: everything goes to the parent. */
-	return r < 0 ? r : port_inside(inside, p, macvlan || !strcmp(u->mode, "l2"), e);
+	return r < 0 ? r : inside_when_free(inside, p, macvlan || !strcmp(u->mode, "l2"), e);
 }
