@@ -227,7 +227,8 @@ static const unsigned server_calls[] = {SYS_listen, SYS_accept, SYS_accept4};
  * argument is compared: the kernel takes an int. Behind the rule the number of the call is loaded again. */
 static unsigned short socket_rule(struct sock_filter *code, const struct confine *c)
 {
-	const unsigned network[] = {AF_INET, AF_INET6, AF_NETLINK}, local[] = {AF_UNIX}, networks[] = {AF_NETLINK};
+	const unsigned network[] = {AF_INET, AF_INET6, AF_NETLINK}, local[] = {AF_UNIX},
+		       networks[] = {AF_NETLINK, AF_PACKET};
 	unsigned family[ARRAY_SIZE(network) + ARRAY_SIZE(local) + ARRAY_SIZE(networks)];
 	unsigned short n = 0, n_families = 0;
 

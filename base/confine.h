@@ -24,7 +24,7 @@ struct confine {
 	int file_fd;	     /* an open file that may be opened again and written; <= 0: none */
 	bool network;	     /* may connect over IP, and make sockets for that; nobody may then listen */
 	bool serves;	     /* … unless this says so */
-	bool networks;	     /* changes those of the host and of containers: netlink, setns */
+	bool networks;	     /* changes those of the host and of containers: netlink, packet sockets, setns */
 	uint32_t uid, gid;   /* 0: stays what it is */
 };
 

@@ -3,6 +3,7 @@
 
 #include "base/list.h"
 #include "base/log.h"
+#include "base/loop.h"
 #include "base/own.h"
 #include "net/phys.h"
 
@@ -20,7 +21,8 @@ struct nic {
 	Net__Uplink *uplink; /* owned */
 	int ns_fd; /* with a pod, in that namespace; -1: it is on its way back, or we do not know where it is */
 	int index;
-	int wait_ms; /* until it is looked for again; 0: it is not */
+	unsigned wait_ms; /* until it is looked for again; 0: it is not */
+	uint64_t due_ns;
 };
 
 struct away {
@@ -136,6 +138,12 @@ int away_hold(struct away *a, uint32_t key, const Net__Uplink *u, int ns_fd, int
 
 /* ---------------------------------------------------------------- and back */
 
+static void nic_wait(struct nic *x, unsigned ms)
+{
+	x->wait_ms = ms;
+	x->due_ns = now_ns() + ms * NS_PER_MS;
+}
+
 /* 1: it is back; 0: not yet. */
 static int nic_try(struct away *a, struct nic *x, struct err *e)
 {
@@ -179,7 +187,7 @@ int away_return(struct away *a, uint32_t key, const Net__Uplink *u, struct err *
 		nic_take_out(a, x);
 	r = nic_try(a, x, e);
 	if (r == 0)
-		x->wait_ms = FIRST_MS;
+		nic_wait(x, FIRST_MS);
 	else
 		nic_free(x);
 	return r < 0 ? r : 0;
@@ -216,15 +224,15 @@ void away_begin(struct away *a, const Net__State *s)
 	}
 }
 
-int away_wait(const struct away *a)
+uint64_t away_due(const struct away *a)
 {
+	uint64_t due = 0;
 	const struct nic *x;
-	int ms = -1;
 
 	list_each (x, &a->nics, link)
-		if (x->wait_ms && (ms < 0 || x->wait_ms < ms))
-			ms = x->wait_ms;
-	return ms;
+		if (x->wait_ms && (!due || x->due_ns < due))
+			due = x->due_ns;
+	return due;
 }
 
 void away_again(struct away *a)
@@ -235,11 +243,11 @@ void away_again(struct away *a)
 	list_each (x, &a->nics, link) {
 		struct err e;
 
-		if (!x->wait_ms)
+		if (!x->wait_ms || now_ns() < x->due_ns)
 			continue;
 		e.code = 0;
 		r = nic_try(a, x, &e);
-		x->wait_ms *= 2;
+		nic_wait(x, x->wait_ms * 2);
 		if (r < 0)
 			log_err(&e, "give the NIC %s back", x->uplink->parent);
 		else if (r == 0 && x->wait_ms > LAST_MS)

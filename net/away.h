@@ -28,6 +28,6 @@ int away_hold(struct away *a, uint32_t key, const Net__Uplink *u, int ns_fd, int
 int away_return(struct away *a, uint32_t key, const Net__Uplink *u, struct err *e);
 /* What a State says: with a pod, or not. */
 void away_begin(struct away *a, const Net__State *s);
-/* Milliseconds until away_again wants to be called, -1: no need. */
-int away_wait(const struct away *a);
+/* When away_again wants to be called (now_ns), 0: no need. */
+uint64_t away_due(const struct away *a);
 void away_again(struct away *a);

@@ -10,11 +10,15 @@
 
 #include <string.h>
 
-static const struct net_driver routed = {true, routed_network_put, routed_network_del, routed_attach};
-static const struct net_driver bridge = {true, bridge_network_put, bridge_network_del, bridge_attach};
-static const struct net_driver ports = {false, bridge_network_put, bridge_network_del, bridge_attach};
-static const struct net_driver phys = {false, phys_network_put, phys_network_del, phys_attach};
-static const struct net_driver upper = {false, upper_network_put, upper_network_del, upper_attach};
+#define DRIVER(noun) noun##_network_put, noun##_network_del, noun##_attach
+
+static const struct net_driver routed = {true, WIRE_NONE, DRIVER(routed)};
+static const struct net_driver bridge = {true, WIRE_INSIDE, DRIVER(bridge)};
+static const struct net_driver ports = {false, WIRE_INSIDE, DRIVER(bridge)};
+static const struct net_driver phys = {false, WIRE_INSIDE, DRIVER(phys)};
+static const struct net_driver macvlan = {false, WIRE_INSIDE, DRIVER(upper)};
+static const struct net_driver ipvlan = {false, WIRE_PARENT, DRIVER(upper)};
+static const struct net_driver ipvlan_layer3 = {false, WIRE_NONE, DRIVER(upper)};
 
 const struct net_driver *net_driver_of(const Net__Uplink *u)
 {
@@ -22,8 +26,9 @@ const struct net_driver *net_driver_of(const Net__Uplink *u)
 	case NET__DRIVER__BRIDGE:
 		return u->parent ? &ports : &bridge;
 	case NET__DRIVER__MACVLAN:
+		return &macvlan;
 	case NET__DRIVER__IPVLAN:
-		return &upper;
+		return u->mode && !strcmp(u->mode, "l2") ? &ipvlan : &ipvlan_layer3;
 	case NET__DRIVER__PHYS:
 		return &phys;
 	default:

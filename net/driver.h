@@ -6,8 +6,13 @@
 
 #include <stdbool.h>
 
+/* Where the neighbours of its ports can be spoken to (net/claim.h). An ipvlan link hears no answer to a question that is nobody's yet: its
+ * parent, whose MAC it has, does. */
+enum wire { WIRE_NONE, WIRE_INSIDE, WIRE_PARENT };
+
 struct net_driver {
 	bool gateway; /* the host is it, and forwards */
+	enum wire wire;
 	int (*network_put)(struct nl *host, const Net__Network *n, struct err *e);
 	int (*network_del)(struct nl *host, const Net__Network *n, struct err *e);
 	/* inside: a socket in the pod's network namespace, which is ns_fd. What an earlier berth-net had begun is finished. */

@@ -82,7 +82,7 @@ static int put(struct nl *host, const Net__Floating *f, int announce_fd, struct 
 	if (r == 0)
 		r = proxy_put(host, link.index, &ip, e);
 	if (r == 0)
-		announce(announce_fd, link.index, link.mac, &ip);
+		announce(announce_fd, link.index, link.mac, &ip, true);
 	return r;
 }
 

@@ -137,7 +137,8 @@ int probe_run(void)
 	kind("bridge", false, "modprobe bridge: networks of the driver bridge need it", "the driver bridge");
 	kind("macvlan", true, "modprobe macvlan: networks of the driver macvlan need it", "the driver macvlan");
 	kind("ipvlan", true, "modprobe ipvlan: networks of the driver ipvlan need it", "the driver ipvlan");
-	say("packet sockets", fd < 0 ? -EPERM : 0, "degraded", "floating IPs are announced",
-	    "give berthd CAP_NET_RAW: else neighbours notice later that a floating IP has moved", NULL);
+	say("packet sockets", fd < 0 ? -EPERM : 0, "degraded", "addresses are announced, and duplicates found",
+	    "give berthd CAP_NET_RAW: else neighbours notice later that an address has moved, and nobody that it is somebody else's too",
+	    NULL);
 	return 0;
 }

@@ -210,6 +210,7 @@ static bool has_mac(const Berth__Lease *l, const void *arg)
 
 static int mac_choose(struct supervisor *sv, const struct network *n, const char *want, Berth__Lease *l, struct err *e)
 {
+	char text[MAC_TEXT];
 	uint8_t mac[6];
 	struct net_holder *user;
 
@@ -222,7 +223,7 @@ static int mac_choose(struct supervisor *sv, const struct network *n, const char
 	} else {
 		return err_set(e, EIO, "", "a random MAC");
 	}
-	set_text(&l->mac, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+	set_text(&l->mac, "%s", mac_text(mac, text));
 	user = want && want[0] ? lease_each(sv, has_mac, &(struct wanted){n, l->mac}) : NULL;
 	return user ? err_set(e, EBUSY, "", "the MAC %s is %s %s's in network %s", l->mac, user->kind->noun,
 			      net_stored_of(user).meta->name, n->obj->meta->name)

@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <net/if.h>
+#include <stdio.h>
 #include <string.h>
 
 static int digit(char c)
@@ -26,6 +27,12 @@ int mac_parse(const char *text, uint8_t mac[6])
 		mac[i] = (uint8_t)(high << 4 | low);
 	}
 	return 0;
+}
+
+const char *mac_text(const uint8_t m[6], char buf[MAC_TEXT])
+{
+	snprintf(buf, MAC_TEXT, "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
+	return buf;
 }
 
 bool mac_is_unicast(const uint8_t mac[6])

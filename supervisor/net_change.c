@@ -11,6 +11,7 @@
 #include "proto/envelope.h"
 #include "supervisor/arena.h"
 #include "supervisor/dnsd.h"
+#include "supervisor/duplicate.h"
 #include "supervisor/files.h"
 #include "supervisor/netd.h"
 #include "supervisor/network.h"
@@ -157,8 +158,10 @@ static int change_ask(struct net_change *k, size_t i, bool make, int pidfd, netd
 	struct arena a = ARENA_INIT;
 	int r;
 
-	if (make)
+	if (make) {
 		security_policy_tell(k->h->sv, net_stored_of(k->h).leases[i]);
+		duplicates_forget(net_stored_of(k->h).leases[i]);
+	}
 	attach.port = detach.port = network_port(k->h, i, &a);
 	SET(&detach, remove, 1);
 	m.body_case = make ? NET__NET_MESSAGE__BODY_ATTACH : NET__NET_MESSAGE__BODY_DETACH;

@@ -1,16 +1,24 @@
 /* supervisor/net_holder.c - see supervisor/net_holder.h */
 #include "supervisor/net_holder.h"
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/own.h"
 #include "supervisor/arena.h"
 #include "supervisor/dnsd.h"
+#include "supervisor/duplicate.h"
 #include "supervisor/net_change.h"
 #include "supervisor/netd.h"
 #include "supervisor/network.h"
 #include "supervisor/security_group.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 void net_holder_init(struct net_holder *h, struct supervisor *sv, const struct net_holder_kind *kind)
 {
@@ -61,6 +69,7 @@ static int attach(struct net_holder *h, size_t i, int pidfd, struct err *e)
 	int r;
 
 	security_policy_tell(h->sv, net_stored_of(h).leases[i]);
+	duplicates_forget(net_stored_of(h).leases[i]);
 	body.port = network_port(h, i, &a);
 	m.body_case = NET__NET_MESSAGE__BODY_ATTACH;
 	m.attach = &body;
@@ -124,6 +133,26 @@ void net_holder_down(struct net_holder *h)
 	dnsd_holder(h);
 }
 
+/* The namespace itself: it is held by that, whenever the process ends. -1: it has. */
+static int namespace_open(int pidfd)
+{
+	char path[64], text[512];
+	AUTO_FD fd = -1;
+	const char *at;
+	ssize_t n;
+
+	snprintf(path, sizeof path, "/proc/self/fdinfo/%d", pidfd);
+	n = file_read(AT_FDCWD, path, text, sizeof text - 1);
+	text[n < 0 ? 0 : n] = 0;
+	at = strstr(text, "\nPid:\t");
+	if (!at)
+		return -1;
+	snprintf(path, sizeof path, "/proc/%d/ns/net", atoi(at + strlen("\nPid:\t")));
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* A number may have been used again. */
+	return fd >= 0 && syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0) == 0 ? take_fd(&fd) : -1;
+}
+
 /* Made already, but berth-net does not know: a NIC that ends with its namespace is taken out first (net/away.h). */
 static void holder_hold(struct net_holder *h)
 {
@@ -135,13 +164,15 @@ static void holder_hold(struct net_holder *h)
 		struct arena a = ARENA_INIT;
 		struct err e;
 		AUTO_FD pidfd = -1;
+		AUTO_FD ns_fd = -1;
 
 		body.port = network_port(h, i, &a);
 		m.body_case = NET__NET_MESSAGE__BODY_ATTACH;
 		m.attach = &body;
 		if (body.port && body.port->uplink && body.port->uplink->driver == NET__DRIVER__PHYS)
 			pidfd = h->kind->open(h);
-		if (pidfd >= 0 && netd_ask(h->sv, &m, pidfd, NULL, NULL, &e) < 0)
+		ns_fd = pidfd >= 0 ? namespace_open(pidfd) : -1;
+		if (ns_fd >= 0 && netd_ask(h->sv, &m, ns_fd, NULL, NULL, &e) < 0)
 			log_err(&e, "%s %s", h->kind->noun, stored.meta->uuid);
 		arena_fini(&a);
 	}

@@ -8,6 +8,7 @@
 #include "base/own.h"
 #include "proto/envelope.h"
 #include "supervisor/arena.h"
+#include "supervisor/duplicate.h"
 #include "supervisor/net_holder.h"
 #include "supervisor/network.h"
 #include "supervisor/worker.h"
@@ -200,6 +201,11 @@ static int on_record(struct worker *w, const void *data, size_t len)
 	}
 	if (m && m->body_case == NET__NET_MESSAGE__BODY_NIC_SEEN && m->nic_seen->nic) {
 		network_nic_seen(d->sv, m->nic_seen->network_key, m->nic_seen->nic);
+		net__net_message__free_unpacked(m, NULL);
+		return 0;
+	}
+	if (m && m->body_case == NET__NET_MESSAGE__BODY_DUPLICATE_SEEN) {
+		duplicate_seen(d->sv, m->duplicate_seen);
 		net__net_message__free_unpacked(m, NULL);
 		return 0;
 	}

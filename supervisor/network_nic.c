@@ -4,25 +4,13 @@
 
 #include "base/log.h"
 #include "base/own.h"
+#include "supervisor/mac.h"
 #include "supervisor/set.h"
 #include "supervisor/store.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define MAC_TEXT 18
-
-static const char *mac_text(const ProtobufCBinaryData *b, char text[MAC_TEXT])
-{
-	const uint8_t *m = b->data;
-
-	if (b->len != 6)
-		return "";
-	snprintf(text, MAC_TEXT, "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
-	return text;
-}
 
 static void text_put(char **to, const char *text)
 {
@@ -60,8 +48,9 @@ void network_nic_seen(struct supervisor *sv, uint32_t key, const Net__Nic *seen)
 	}
 	if (!nic)
 		return;
-	text_put(&nic->mac, mac_text(&seen->mac, text));
-	text_put(&nic->permanent_mac, seen->has_permanent ? mac_text(&seen->permanent, text) : NULL);
+	text_put(&nic->mac, seen->mac.len == 6 ? mac_text(seen->mac.data, text) : NULL);
+	text_put(&nic->permanent_mac,
+		 seen->permanent.len == 6 && seen->has_permanent ? mac_text(seen->permanent.data, text) : NULL);
 	text_put(&nic->device, seen->device);
 	SET(nic, mtu, seen->mtu);
 	SET(nic, up, seen->up);
@@ -75,7 +64,7 @@ static bool mac_put(const char *text, ProtobufCBinaryData *to, struct arena *a)
 {
 	uint8_t *m = text ? arena_alloc(a, 6) : NULL;
 
-	if (!m || sscanf(text, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", m, m + 1, m + 2, m + 3, m + 4, m + 5) != 6)
+	if (!m || mac_parse(text, m) < 0)
 		return false;
 	*to = (ProtobufCBinaryData){6, m};
 	return true;

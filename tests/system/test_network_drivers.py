@@ -262,6 +262,16 @@ def test_macvlan_containers_are_on_the_wire_with_macs_of_their_own(host, wire, m
     assert pings(host, a, "10.94.0.1") and host.inspect(a)["networks"] == la
 
 
+def test_macvlan_containers_start_again_at_once_with_their_macs(host, wire):
+    needs("macvlan")
+    host.berth("network", "create", "-d", "macvlan", "-o", "parent=wire0", *LAN, "lan")
+    a, la = node(host, network="lan")
+    for _ in range(5):      # the kernel may not have taken the last namespace apart, in which a link has that MAC
+        host.berth("stop", "-t", "0", a)
+        host.berth("start", a)
+    assert pings(host, a, "10.94.0.1") and host.inspect(a)["networks"] == la
+
+
 def test_macvlan_passthru_is_the_parents_own_address_and_has_it_alone(host, wire):
     needs("macvlan")
     host.berth("network", "create", "-d", "macvlan", "-o", "parent=wire0", "-o", "mode=passthru", *LAN, "lan")
@@ -409,6 +419,10 @@ def test_phys_nic_comes_back_from_a_container_that_has_outlived_berthd_and_berth
     before = nic()
     a, la = node(host, network="nic")
     assert not la[0].get("mac")
+    host.restart()
+    host.berth("stop", "-t", "0", a)        # whoever is quicker: it was held before its end
+    eventually(lambda: nic() == before, lambda: "it is back: %r" % (nic(),))
+    host.berth("start", a)
     host.restart()
     eventually(lambda: held(host, a), "the next berthd's berth-net holds its namespace")
     os.kill(net_pid(host), signal.SIGKILL)

@@ -1,0 +1,261 @@
+/* net/work.c - see net/work.h */
+#include "net/work.h"
+
+#include "base/log.h"
+#include "base/own.h"
+#include "net/announce.h"
+#include "net/driver.h"
+#include "net/floating.h"
+#include "net/group.h"
+#include "net/link.h"
+#include "net/rate.h"
+#include "net/routed.h"
+#include "net/sound.h"
+#include "net/sweep.h"
+#include "net/uplink.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_phys(const Net__Uplink *u)
+{
+	return u && u->driver == NET__DRIVER__PHYS;
+}
+
+static int network_make(struct worker *w, const Net__Network *n, struct err *e)
+{
+	const struct net_driver *d = net_driver_of(n->uplink);
+	int r = 0;
+
+	if (d->gateway && !w->forwards) {
+		r = routed_open(&w->host, e);
+		w->forwards = r == 0;
+	}
+	return r < 0 ? r : d->network_put(&w->host, n, e);
+}
+
+/* What has become of a link of the host since is no reason that there are no networks: who uses that one hears of it. */
+static int network_put_again(struct worker *w, const Net__Network *n, struct err *e)
+{
+	int r = network_make(w, n, e);
+
+	if (r == 0 || !n->uplink || !n->uplink->parent)
+		return r;
+	log_err(e, "a network on %s", n->uplink->parent);
+	return 0;
+}
+
+static int do_state(struct worker *w, const Net__State *s, struct err *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < s->n_networks; i++)
+		if (!network_is_sound(s->networks[i], e))
+			return -EINVAL;
+	for (size_t i = 0; i < s->n_ports; i++)
+		if (!port_is_sound(s->ports[i], e))
+			return -EINVAL;
+	for (size_t i = 0; i < s->n_groups; i++)
+		if (!group_is_sound(s->groups[i], e))
+			return -EINVAL;
+	/* The rules first: nothing passes that they would not let. */
+	r = table_make(w->table, s, e);
+	w->lost = w->forwards = false;
+	if (r == 0)
+		r = links_sweep(&w->host, s, e);
+	for (size_t i = 0; i < s->n_networks && r == 0; i++)
+		r = network_put_again(w, s->networks[i], e);
+	if (r == 0)
+		r = rate_all(&w->host, s, e);
+	if (r == 0)
+		r = floating_all(&w->host, s, e);
+	if (r == 0)
+		away_begin(w->away, s);
+	return r;
+}
+
+static int do_network_put(struct worker *w, const Net__Network *n, struct err *e)
+{
+	int r = network_is_sound(n, e) ? table_network_add(w->table, n, e) : -EINVAL;
+
+	if (r == 0)
+		r = network_make(w, n, e);
+	return r == 0 && is_phys(n->uplink) ? away_look(w->away, n->key, n->uplink, false, e) : r;
+}
+
+static int do_network_delete(struct worker *w, const Net__Network *n, struct err *e)
+{
+	int r = network_is_sound(n, e) ? table_network_del(w->table, n, e) : -EINVAL;
+
+	return r < 0 ? r : net_driver_of(n->uplink)->network_del(&w->host, n, e);
+}
+
+int work_visit(struct worker *w, int pidfd, struct nl *inside, int *ret_ns_fd, int *ret_packet_fd, struct err *e)
+{
+	int r;
+
+	if (setns(pidfd, CLONE_NEWNET) < 0)
+		return err_set(e, errno, "network", "enter the network namespace");
+	*ret_ns_fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	r = *ret_ns_fd < 0 ? err_set(e, errno, "network", "keep the network namespace") : nl_open(inside, e);
+	if (r == 0 && ret_packet_fd)
+		*ret_packet_fd = announce_open();
+	if (setns(w->home_fd, CLONE_NEWNET) < 0) {
+		log_error("cannot leave the network namespace of a container: %s", strerror(errno));
+		abort();
+	}
+	return r;
+}
+
+/* A NIC that an earlier berth-net has moved in is there already. */
+static int attach_phys(struct worker *w, const Net__Port *p, struct nl *inside, int *ns_fd, struct err *e)
+{
+	int r = link_index(inside, p->link) > 0 ? 0 : away_look(w->away, p->network_key, p->uplink, true, e);
+	struct err ignored;
+
+	if (r == 0)
+		r = net_driver_of(p->uplink)->attach(&w->host, inside, *ns_fd, p, e);
+	if (link_index(inside, p->link) > 0) {
+		int held = away_hold(w->away, p->network_key, p->uplink, take_fd(ns_fd), link_index(inside, p->link),
+				     r < 0 ? &ignored : e);
+
+		return r < 0 ? r : held;
+	}
+	(void)away_return(w->away, p->network_key, p->uplink, &ignored); /* it did not go */
+	return r;
+}
+
+/* Its neighbours are asked and told. Takes packet_fd, of its namespace. What is wrong is no reason not to start. */
+static void claim(struct worker *w, const Net__Port *p, struct nl *inside, int packet_fd)
+{
+	AUTO_FD fd = packet_fd;
+	struct link l;
+	struct err e;
+	int r;
+
+	if (net_driver_of(p->uplink)->wire == WIRE_PARENT) {
+		close_fd(&fd);
+		fd = announce_open();
+		r = uplink_parent(&w->host, p->uplink, &l, &e);
+	} else {
+		r = link_get(inside, p->link, &l);
+		if (r < 0)
+			err_set(&e, -r, "network", "find the link %s", p->link);
+	}
+	if (r == 0 && fd < 0)
+		r = err_set(&e, EPERM, "network", "no packet socket");
+	if (r == 0)
+		r = claim_begin(w->claims, p, take_fd(&fd), l.index, l.mac, &e);
+	if (r < 0)
+		log_err(&e, "who else has the addresses of %s", p->host_link);
+}
+
+static int do_attach(struct worker *w, const Net__Port *p, int pidfd, struct err *e)
+{
+	static struct nl inside;
+	AUTO_FD ns_fd = -1;
+	int packet_fd = -1, r = port_is_sound(p, e) ? 0 : -EINVAL;
+	enum wire wire = r == 0 ? net_driver_of(p->uplink)->wire : WIRE_NONE;
+
+	if (r == 0 && pidfd < 0)
+		r = err_set(e, EINVAL, "network", "no process came with the port");
+	if (r == 0)
+		r = work_visit(w, pidfd, &inside, &ns_fd, wire == WIRE_INSIDE ? &packet_fd : NULL, e);
+	if (r == 0)
+		r = table_port_add(w->table, p, e);
+	if (r == 0)
+		r = is_phys(p->uplink) ? attach_phys(w, p, &inside, &ns_fd, e)
+				       : net_driver_of(p->uplink)->attach(&w->host, &inside, ns_fd, p, e);
+	if (r == 0 && wire != WIRE_NONE)
+		claim(w, p, &inside, take_fd(&packet_fd));
+	close_fd(&packet_fd);
+	nl_close(&inside);
+	if (r == 0 && (p->rate_in || p->rate_out))
+		r = rate_put(&w->host, p, e);
+	/* A link that is not there, to announce something on, is no reason not to start. */
+	if (r == 0 && floating_change(&w->host, w->announce_fd, NULL, p, e) < 0)
+		log_err(e, "floating IP of %s", p->host_link);
+	return r;
+}
+
+/* The namespace stays. Where the host's end takes the other along there is nothing left to be removed inside. */
+static int interface_del(struct worker *w, const Net__Port *p, int pidfd, struct err *e)
+{
+	static struct nl inside;
+	AUTO_FD ns_fd = -1;
+	int r = link_del(&w->host, p->host_link, e);
+
+	if (r < 0 || pidfd < 0)
+		return r;
+	r = work_visit(w, pidfd, &inside, &ns_fd, NULL, e);
+	if (r == 0)
+		r = link_del(&inside, p->link, e);
+	else if (e->code == ESRCH) /* it has ended, and its namespace will */
+		r = 0;
+	nl_close(&inside);
+	return r;
+}
+
+static int do_detach(struct worker *w, const Net__Detach *d, int pidfd, struct err *e)
+{
+	const Net__Port *p = d->port;
+	int r = port_is_sound(p, e) ? 0 : -EINVAL;
+
+	if (r < 0)
+		return r;
+	claim_end(w->claims, p->host_link);
+	r = table_port_del(w->table, p, e);
+	if (r == 0)
+		r = rate_del(&w->host, p, e);
+	if (r == 0)
+		r = floating_change(&w->host, w->announce_fd, p, NULL, e);
+	if (r == 0 && is_phys(p->uplink))
+		return away_return(w->away, p->network_key, p->uplink, e);
+	return r < 0 || !d->remove ? r : interface_del(w, p, pidfd, e);
+}
+
+static int do_port_update(struct worker *w, const Net__PortUpdate *u, struct err *e)
+{
+	int r = port_is_sound(u->was, e) && port_is_sound(u->port, e) ? 0 : -EINVAL;
+
+	if (r == 0)
+		r = table_port_change(w->table, u->was, u->port, e);
+	if (r == 0)
+		r = link_group(&w->host, u->port->host_link, u->port->policy, e);
+	if (r == 0 && (u->was->rate_in != u->port->rate_in || u->was->rate_out != u->port->rate_out))
+		r = rate_put(&w->host, u->port, e);
+	return r < 0 ? r : floating_change(&w->host, w->announce_fd, u->was, u->port, e);
+}
+
+int work_do(struct worker *w, const Net__NetMessage *m, int fd, struct err *e)
+{
+	switch (m->body_case) {
+	case NET__NET_MESSAGE__BODY_STATE:
+		return do_state(w, m->state, e);
+	case NET__NET_MESSAGE__BODY_NETWORK_PUT:
+		return do_network_put(w, m->network_put->network, e);
+	case NET__NET_MESSAGE__BODY_NETWORK_DELETE:
+		return do_network_delete(w, m->network_delete->network, e);
+	case NET__NET_MESSAGE__BODY_ATTACH:
+		return do_attach(w, m->attach->port, fd, e);
+	case NET__NET_MESSAGE__BODY_DETACH:
+		return do_detach(w, m->detach, fd, e);
+	case NET__NET_MESSAGE__BODY_PORT_UPDATE:
+		return do_port_update(w, m->port_update, e);
+	case NET__NET_MESSAGE__BODY_GROUP_PUT:
+		return group_is_sound(m->group_put->group, e) ? table_group_put(w->table, m->group_put->group, e)
+							      : -EINVAL;
+	case NET__NET_MESSAGE__BODY_GROUP_DELETE:
+		return table_group_del(w->table, m->group_delete->key, e);
+	case NET__NET_MESSAGE__BODY_POLICY_PUT:
+		return m->policy_put->policy ? table_policy_put(w->table, m->policy_put->policy, e)
+					     : err_set(e, EINVAL, "network", "not a policy");
+	case NET__NET_MESSAGE__BODY_POLICY_DELETE:
+		return table_policy_del(w->table, m->policy_delete->key, e);
+	default:
+		return err_set(e, EPROTO, "network", "a message that this berth-net does not know");
+	}
+}

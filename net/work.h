@@ -1,0 +1,26 @@
+/* net/work.h - what berth-net does: each message of berthd once, in order. A failure in the middle of anything may be left as it is: whoever starts us again
+ * says State first. */
+#pragma once
+
+#include "net/away.h"
+#include "net/claim.h"
+#include "net/nl.h"
+#include "net/table.h"
+#include "proto/net.pb-c.h"
+
+struct worker {
+	struct nl host;
+	struct table *table;
+	int home_fd; /* our own network namespace */
+	bool lost;   /* the table; berthd knows */
+	struct away *away;
+	struct claims *claims;
+	bool forwards; /* the host does, for networks of which it is the gateway */
+	int announce_fd;
+};
+
+/* fd: what came with it, or -1; not consumed. */
+int work_do(struct worker *w, const Net__NetMessage *m, int fd, struct err *e);
+/* A socket in the namespace of the process or descriptor, and the namespace; if ret_packet_fd, one of announce_open in it. We are back
+ * home afterwards, or no more. */
+int work_visit(struct worker *w, int pidfd, struct nl *inside, int *ret_ns_fd, int *ret_packet_fd, struct err *e);
