@@ -260,7 +260,8 @@ MUTATIONS = [
 
     # ------------------------------------------------------------ workers
     Mutation("workers: one that ended is not started again",
-             [swap("worker_fail", "timer_in(&w->sv->loop, &w->timer, lived ? 0 : AGAIN_NS, on_again);")],
+             [swap("worker_fail", "timer_in(&w->sv->loop, &w->timer, lived ? 0 : AGAIN_NS, on_again);"),
+              swap("supervisor/worker/on_ended", "worker_go_on(w);", ";")],
              {"test_berth_dns_killed_is_started_again_and_knows_everything": "another one",
               "test_a_change_that_the_next_berth_net_has_heard_of_already_is_made": "assert"}),
     Mutation("workers: one that cannot live is started again at once",
