@@ -18,6 +18,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -188,6 +189,15 @@ static int begin_child(struct shim *s, const Shim__LaunchPlan *l, int plan_fd, s
 	return clone_child(s, l, c, e);
 }
 
+/* Nothing of the host's, and nobody in there who could mount it. */
+static bool has_own_mounts(const Shim__LaunchPlan *l)
+{
+	for (size_t i = 0; i < l->n_steps; i++)
+		if (l->steps[i]->what_case == SHIM__STEP__WHAT_MOUNT && !l->steps[i]->mount->fstype)
+			return false;
+	return l->program == SHIM__LAUNCH_PLAN__PROGRAM__EXEC && !(l->process->cap_bounding >> CAP_SYS_ADMIN & 1);
+}
+
 static int launch(struct shim *s, const Shim__LaunchPlan *l, int plan_fd, int pod_fd, struct err *e)
 {
 	struct run *run = &s->run;
@@ -206,6 +216,7 @@ static int launch(struct shim *s, const Shim__LaunchPlan *l, int plan_fd, int po
 	run->pid_shared = l->pid_host || l->pid_pod;
 	run->userns = l->userns_count || l->userns_pod;
 	run->init = l->init && l->program == SHIM__LAUNCH_PLAN__PROGRAM__EXEC;
+	run->own_mounts = has_own_mounts(l);
 	prepare_settle(s, l);
 	run->net_made = l->net == SHIM__LAUNCH_PLAN__NET__NET_NEW && s->net_fd < 0;
 	c.plan = l;
@@ -293,6 +304,7 @@ static void started(struct shim *s)
 	progress_free(take_ptr(run->progress));
 	run_watch_oom(s);
 	report_running(s);
+	run_hold_mounts(s);
 	shim_active(s); /* gives back what the launch has used */
 }
 

@@ -100,8 +100,12 @@ int shim_clone(struct shim *s, unsigned long long flags, int group_fd, int ns_of
 			return -errno;
 	}
 	pid = sys_clone3(&args);
-	if (pid == 0)
+	if (pid == 0) {
+		/* Ours to let go, not for the last copy of it to be closed in there. */
+		close_fd(&s->mounts_fd);
+		close_fd(&s->run.mounts_fd);
 		return 0;
+	}
 	pid = pid < 0 ? -errno : pid;
 	/* Not done, every later child would be born in the wrong place. */
 	if (ns_of >= 0 && setns(s->pid_ns_fd, CLONE_NEWPID) < 0) {
@@ -221,7 +225,8 @@ static int setup(struct shim *s, const char *path, const char *uuid)
 	int r;
 
 	s->uuid = uuid;
-	s->user_fd = s->net_fd = s->volumes_fd = s->root_fd = s->pid_ns_fd = s->link.fd = s->link.listen_fd = -1;
+	s->user_fd = s->net_fd = s->mounts_fd = s->volumes_fd = s->root_fd = s->pid_ns_fd = s->link.fd =
+		s->link.listen_fd = -1;
 	s->standby = STANDBY_NULL;
 	list_init(&s->execs);
 	list_init(&s->dead_execs);

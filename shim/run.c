@@ -3,8 +3,10 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/own.h"
 #include "shim/attach.h"
 #include "shim/launch.h"
+#include "shim/ns.h"
 #include "shim/report.h"
 #include "shim/shim.h"
 #include "shim/sys.h"
@@ -25,10 +27,45 @@ void run_init(struct shim *s)
 	s->run = (struct run){.state = SHIM__SHIM_STATE__SHIM_IDLE,
 			      .pidfd = -1,
 			      .cgroup_fd = -1,
+			      .mounts_fd = -1,
 			      .oom_fd = -1,
 			      .sync_fd = -1,
 			      .init_status = -1};
 	stdio_init(&s->run.io, &s->loop, run_stdio_ops(), NULL, 0);
+}
+
+/* ---------------------------------------------------------------- its mounts
+ *
+ * A process that is the last in its mount namespace takes the mounts down before it can be reaped, and waits for an RCU grace period over
+ * it. So we hold the namespace, and let it go when the news is out; soon, because there may be much in /dev/shm. Where the host may want
+ * something back that is mounted in there, the end has to wait. */
+
+#define MOUNTS_MS 2 /* from the news to there: what follows is a launch, or a farewell, which comes first */
+
+void run_hold_mounts(struct shim *s)
+{
+	struct run *run = &s->run;
+
+	if (run->own_mounts && run->mounts_fd < 0 && run->pid)
+		run->mounts_fd = ns_open(run->pid, "mnt"); /* or it has ended: ours and unreaped, it is that one */
+}
+
+static void on_mounts(struct timer *t)
+{
+	struct shim *s = container_of(t, struct shim, mounts);
+
+	shim_close_aside(take_fd(&s->mounts_fd));
+}
+
+static void let_mounts_go(struct shim *s)
+{
+	if (s->run.mounts_fd < 0)
+		return;
+	if (s->mounts_fd >= 0)
+		on_mounts(&s->mounts);
+	s->mounts_fd = take_fd(&s->run.mounts_fd);
+	if (timer_in(&s->loop, &s->mounts, MOUNTS_MS * NS_PER_MS, on_mounts) < 0)
+		on_mounts(&s->mounts);
 }
 
 /* Everything of the incarnation but what the last report says of it. */
@@ -46,6 +83,7 @@ static void let_go(struct shim *s)
 	stdio_fini(&run->io);
 	progress_free(take_ptr(run->progress));
 	close_fd(&run->pidfd);
+	let_mounts_go(s);
 	exec_forget_all(s);
 	/* A descriptor would keep the kernel's side of the group alive after its removal. */
 	close_fd(&run->cgroup_fd);

@@ -24,7 +24,9 @@ struct run {
 	int pid; /* of the container's first process; 0: none, or reaped */
 	int pidfd;
 	int cgroup_fd; /* of the incarnation's group */
+	int mounts_fd; /* its mount namespace, whose end must not delay the news of its own; -1 */
 	bool tty, held, userns, pid_host, pid_shared;
+	bool own_mounts; /* nothing of the host's is mounted in it */
 	bool stdin_open, stdin_once, stdin_taken;
 	char exit_record[256];
 	char request_id[64]; /* of who asked for it; for the log */
@@ -73,6 +75,7 @@ void run_failed(struct shim *s);    /* of a launch: nothing is left */
 void run_flow(struct shim *s);	    /* whether its output is read, after `blocked` or `rest` changed */
 void run_log_event(struct shim *s); /* the log writer has room, or is done */
 void run_watch_oom(struct shim *s);
+void run_hold_mounts(struct shim *s);
 void run_skip(struct shim *s, const struct err *e);
 const struct stdio_ops *run_stdio_ops(void);
 int exit_code_of(const struct err *e); /* of what was not executed: 127 not found, else 126 */

@@ -34,6 +34,8 @@ struct shim {
 	bool net_ahead;	     /* net_fd was made before there was a plan */
 	struct ahead ahead;  /* so were these */
 	struct standby standby;
+	int mounts_fd; /* mount namespace of an incarnation that has ended, to be let go; -1 */
+	struct timer mounts;
 	int volumes_fd; /* mount namespace of volumes, which lives as long as somebody has it open; -1 */
 	int root_fd;	/* overlay that they share (overlay.h); -1 */
 	char root_key[20];

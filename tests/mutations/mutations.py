@@ -390,6 +390,14 @@ MUTATIONS = [
              [body("spares_let_layers_go")],
              {"test_layers_that_were_imported_anew_are_not_those_of_the_spare": "expected exit 0"}),
 
+    # ------------------------------------------------------------ mounts that outlive their container for a moment
+    Mutation("mounts: those of a life that is over are kept",
+             [body("on_mounts")],
+             {"test_the_mounts_of_a_life_that_is_over_are_let_go": "they are gone"}),
+    Mutation("mounts: the host waits for its own",
+             [body("has_own_mounts", "return true;")],
+             {"test_what_the_host_may_want_back_is_free_when_the_end_is_known": "assert"}),
+
     # ------------------------------------------------------------ images
     Mutation("images: a name that is given to one image stays on the others",
              [swap("image_edit_name", "image_edit_drop_name(ed, image_of(n), name) < 0", "0")],

@@ -39,6 +39,32 @@ def test_a_killed_program_is_running_again_at_once(host, policy):
     assert min(took) < 50e6 * SLOW, took
 
 
+def mounts_held(shim):
+    """The mount namespaces that a shim has open."""
+    names = ["/proc/%d/fd/%s" % (shim, n) for n in os.listdir("/proc/%d/fd" % shim)]
+    return {t for t in (os.readlink(n) for n in names if os.path.lexists(n)) if t.startswith("mnt:")}
+
+
+def test_the_mounts_of_a_life_that_is_over_are_let_go(host):
+    """An end is told before its mounts are taken down; then they are, and nothing of them is there in the next life."""
+    name = host.detached("--restart", "always", "--", "sleep", "600")
+    first = host.status(name)
+    own = os.readlink("/proc/%d/ns/mnt" % first["pid"])
+    eventually(lambda: mounts_held(first["shim_pid"]) == {own}, "the shim holds them")
+    os.kill(first["pid"], 9)
+    s = eventually(lambda: (lambda s: s if s["incarnation"] == 2 and s["state"].endswith("RUNNING") else None)(host.status(name)), "second run")
+    next_ = os.readlink("/proc/%d/ns/mnt" % s["pid"])
+    assert next_ != own
+    eventually(lambda: mounts_held(s["shim_pid"]) == {next_}, lambda: "they are gone: %r" % mounts_held(s["shim_pid"]))
+
+
+@pytest.mark.parametrize("flags", [["-v", "/tmp:/host"], ["--privileged"]], ids=["bind", "privileged"])
+def test_what_the_host_may_want_back_is_free_when_the_end_is_known(host, flags):
+    name = host.detached(*flags, "--", "sleep", "600")
+    host.berth("exec", name, "true")        # the shim has done all that it does at a start
+    assert mounts_held(host.status(name)["shim_pid"]) == set()
+
+
 def test_always_starts_again_after_success_too(host):
     name = host.detached("--restart", "always", "--", "true")
     eventually(lambda: host.status(name).get("restart_count", 0) >= 2, "two restarts")
