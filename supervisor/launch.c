@@ -558,6 +558,7 @@ int launch_container(struct container *c, bool hold, struct err *e)
 	char path[160];
 	int r;
 
+	spares_wait(c->sv);
 	SET(c->obj->status, incarnation, c->obj->status->incarnation + 1);
 	r = container_plan(c, hold, &plan_fd, &group_fd, &wants_volumes, e);
 	if (!r && !c->shim)

@@ -21,9 +21,10 @@
 #include <string.h>
 
 #define START_NS (20 * NS_PER_MS) /* a start may take, before spares are made beside it */
-#define AFTER_NS (10 * NS_PER_MS) /* from the report of a start, unless the next one has begun */
-#define HURRY_NS (1 * NS_PER_MS)  /* … when few are left */
-#define NEXT_NS	 (1 * NS_PER_MS)  /* from one spare to the next */
+#define AFTER_NS (3 * NS_PER_MS)  /* from the report of a start, unless the next one has begun */
+#define HURRY_NS                                                                                                       \
+	(NS_PER_MS / 10) /* … when few are left: who starts one after the other without rest finds one each time */
+#define NEXT_NS (1 * NS_PER_MS) /* from one spare to the next */
 
 #define END_WAIT_MS 100 /* for the groups of one */
 
@@ -543,6 +544,14 @@ struct shimlink *spare_take(struct supervisor *sv, const char *uuid, const struc
 	*ret = take_ptr(p->prepared);
 	spare_free(p);
 	return shim;
+}
+
+void spares_wait(struct supervisor *sv)
+{
+	struct spares *s = sv->spares;
+
+	if (s && timer_armed(&s->timer))
+		refill_in(s, START_NS);
 }
 
 void spares_refill(struct supervisor *sv)

@@ -28,6 +28,7 @@ struct shimlink *spare_take(struct supervisor *sv, const char *uuid, const struc
  * the same name. */
 void spares_let_layers_go(struct supervisor *sv);
 void spares_retire(struct supervisor *sv); /* the host goes down: what stands by in them ends in time too */
+void spares_wait(struct supervisor *sv);   /* a launch begins: none is made beside it */
 void spares_refill(struct supervisor *sv); /* a start has come up, or failed */
 bool spare_has(const struct supervisor *sv, const char *uuid);
 unsigned spare_count(const struct supervisor *sv); /* those that are ready */
