@@ -288,11 +288,26 @@ static int batch_result(struct element_socket *s)
 	}
 }
 
+/* Takes b. */
+static int batch_send(struct element_socket *s, struct buf *b, size_t n, struct err *e)
+{
+	int r = 0;
+
+	message_end(b, message_begin(s, b, NFNL_MSG_BATCH_END, 0));
+	if (b->failed)
+		r = err_set(e, ENOMEM, "nftables", "no memory for a change of the table");
+	else if (mnl_socket_sendto(s->sock, b->data, b->len) < 0)
+		r = err_set(e, errno, "nftables", "change %zu elements of the table", n);
+	else if ((r = batch_result(s)) < 0)
+		r = err_set(e, -r, "nftables", "change %zu elements of the table", n);
+	buf_fini(b);
+	return r;
+}
+
 static int batch(struct element_socket *s, const struct elements *gone, const struct elements *come, struct err *e)
 {
 	bool any = false;
 	struct buf b;
-	int r = 0;
 
 	if (gone->failed || come->failed)
 		return err_set(e, ENOMEM, "nftables", "no memory for a change of the table");
@@ -308,34 +323,56 @@ static int batch(struct element_socket *s, const struct elements *gone, const st
 	}
 	for (size_t i = 0; i < come->n; i++, any = true)
 		element_put(s, &b, &come->v[i], true);
-	message_end(&b, message_begin(s, &b, NFNL_MSG_BATCH_END, 0));
-	if (b.failed)
-		r = err_set(e, ENOMEM, "nftables", "no memory for a change of the table");
-	else if (any && mnl_socket_sendto(s->sock, b.data, b.len) < 0)
-		r = err_set(e, errno, "nftables", "change %zu elements of the table", gone->n + come->n);
-	else if (any && (r = batch_result(s)) < 0)
-		r = err_set(e, -r, "nftables", "change %zu elements of the table", gone->n + come->n);
+	if (any)
+		return batch_send(s, &b, gone->n + come->n, e);
 	buf_fini(&b);
-	return r;
+	return 0;
 }
 
-/* A State that came in between may have made the change, and then without the sets of a group that nobody is in any more: what is to go from there
- * has gone. Whatever is missing else is missing for what comes, too. */
+static const struct elements none;
+
+/* The kernel's word for a key that has something else in the map already. */
+static bool is_clash(int r)
+{
+	return r == -EEXIST || r == -EBUSY;
+}
+
+/* The key may lead to something else meanwhile: that is not what is to go. */
+static int go(struct element_socket *s, const struct element *el, struct err *e)
+{
+	int r = batch(s, &(struct elements){.v = (struct element *)(uintptr_t)el, .n = 1}, &none, e);
+
+	return r == -ENOENT || is_clash(r) ? 0 : r;
+}
+
+/* … and to come instead of it. */
+static int come_instead(struct element_socket *s, const struct element *el, struct err *e)
+{
+	struct elements one = {.v = (struct element *)(uintptr_t)el, .n = 1};
+	int r = batch(s, &none, &one, e);
+	struct buf b;
+
+	if (!is_clash(r))
+		return r;
+	buf_init(&b, 0);
+	message_end(&b, message_begin(s, &b, NFNL_MSG_BATCH_BEGIN, 0));
+	element_put(s, &b, el, false); /* by its key alone */
+	element_put(s, &b, el, true);
+	return batch_send(s, &b, 2, e);
+}
+
+/* A State that came in between has made the change, and those after it: then it is made once more, until what followed it is. So what is to go may
+ * have gone, with the sets of a group that nobody is in any more; and what comes, or goes, may find its key with what comes later. */
 int elements_change(struct element_socket *s, const struct elements *gone, const struct elements *come, struct err *e)
 {
-	static const struct elements none;
 	int r = batch(s, gone, come, e);
 
-	if (r != -ENOENT || !gone->n)
+	if (r != -ENOENT && !is_clash(r))
 		return r;
-	r = batch(s, &none, come, e);
-	for (size_t i = 0; i < gone->n && r == 0; i++) {
-		struct elements one = {.v = &gone->v[i], .n = 1};
-
-		if (elements_have(come, &gone->v[i]))
-			continue;
-		r = batch(s, &one, &none, e);
-		r = r == -ENOENT ? 0 : r;
-	}
+	r = 0;
+	for (size_t i = 0; i < gone->n && r == 0; i++)
+		r = elements_have(come, &gone->v[i]) ? 0 : go(s, &gone->v[i], e);
+	for (size_t i = 0; i < come->n && r == 0; i++)
+		r = come_instead(s, &come->v[i], e);
 	return r;
 }

@@ -227,6 +227,9 @@ static int do_port_update(struct worker *w, const Net__PortUpdate *u, struct err
 		r = link_group(&w->host, u->port->host_link, u->port->policy, e);
 	if (r == 0 && (u->was->rate_in != u->port->rate_in || u->was->rate_out != u->port->rate_out))
 		r = rate_put(&w->host, u->port, e);
+	/* It has gone with its container, of which berthd has not heard yet: the next one is made with these. */
+	if (r < 0 && link_index(&w->host, u->port->host_link) == -ENODEV)
+		r = 0;
 	return r < 0 ? r : floating_change(&w->host, w->announce_fd, u->was, u->port, e);
 }
 

@@ -28,12 +28,7 @@ struct container *request_container(struct request *rq, const char *ref)
 		reply_err(rq->sv, rq->parked, error_code_of(&e), &e);
 		return NULL;
 	}
-	if (rq->env->has_if_revision && rq->env->if_revision != c->obj->meta->revision) {
-		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__STALE, "if_revision",
-			    "the container is at revision %llu", (unsigned long long)c->obj->meta->revision);
-		return NULL;
-	}
-	return c;
+	return request_revision_fits(rq, "container", c->obj->meta) ? c : NULL;
 }
 
 bool request_may_enter(struct request *rq, const struct container *c)

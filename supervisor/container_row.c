@@ -146,7 +146,7 @@ void container_vanish(struct container *c)
 	char uuid[UUID_SIZE];
 	memcpy(uuid, c->node.uuid, sizeof uuid);
 	container_free(c);
-	floating_forget(sv, uuid);
+	floating_forget(sv, uuid, NULL);
 	logs_container_changed(sv, uuid);
 	volume_tidy_soon(sv);
 }

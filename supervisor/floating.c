@@ -287,23 +287,34 @@ struct net_holder *net_holder_by_uuid(struct supervisor *sv, const char *uuid)
 	return NULL;
 }
 
-static bool leads_to(const struct floating_ip *f, const char *uuid, const char *link)
+static bool is_lease(const Berth__Lease *l, uint64_t lease, const char *link)
 {
-	return f->obj->target_uuid && !strcmp(f->obj->target_uuid, uuid) && f->obj->link &&
-	       (!link || !strcmp(f->obj->link, link));
+	return lease ? l->id == lease : link && !strcmp(l->link, link);
+}
+
+size_t floating_lease_at(const struct net_holder *h, uint64_t lease, const char *link)
+{
+	const struct net_stored s = net_stored_of(h);
+	size_t i = 0;
+
+	while (i < s.n_leases && !is_lease(s.leases[i], lease, link))
+		i++;
+	return i;
+}
+
+/* l NULL: to any of his interfaces. */
+static bool leads_to(const struct floating_ip *f, const char *uuid, const Berth__Lease *l)
+{
+	return f->obj->target_uuid && !strcmp(f->obj->target_uuid, uuid) &&
+	       (!l || is_lease(l, f->obj->lease, f->obj->link));
 }
 
 struct net_holder *floating_holder(const struct floating_ip *f, size_t *ret_index)
 {
 	struct net_holder *h = f->obj->target_uuid ? net_holder_by_uuid(f->sv, f->obj->target_uuid) : NULL;
-	size_t n = h ? net_stored_of(h).n_leases : 0;
 
-	for (size_t i = 0; i < n; i++)
-		if (leads_to(f, f->obj->target_uuid, net_stored_of(h).leases[i]->link)) {
-			*ret_index = i;
-			return h;
-		}
-	return NULL;
+	*ret_index = h ? floating_lease_at(h, f->obj->lease, f->obj->link) : 0;
+	return h && *ret_index < net_stored_of(h).n_leases ? h : NULL;
 }
 
 const char *floating_fixed(const struct floating_ip *f, const Berth__Lease *l)
@@ -339,14 +350,14 @@ void floating_messages(const struct net_holder *h, const Berth__Lease *l, Net__P
 	size_t n = 0;
 
 	list_each (node, &h->sv->floating_ips.all, link)
-		n += leads_to(ip_of(node), uuid, l->link);
+		n += leads_to(ip_of(node), uuid, l);
 	port->floating = n ? arena_alloc(a, n * sizeof *port->floating) : NULL;
 	list_each (node, &h->sv->floating_ips.all, link) {
 		const struct floating_ip *f = ip_of(node);
 		Net__Floating *m;
 		struct address inside;
 
-		if (!port->floating || !leads_to(f, uuid, l->link) || !(fixed = floating_fixed(f, l)) ||
+		if (!port->floating || !leads_to(f, uuid, l) || !(fixed = floating_fixed(f, l)) ||
 		    address_parse(fixed, &inside) < 0)
 			continue;
 		m = arena_alloc(a, sizeof *m);
@@ -368,21 +379,32 @@ static void on_forgotten(void *arg, int result)
 			strerror(-result));
 }
 
-void floating_forget(struct supervisor *sv, const char *uuid)
+void floating_leads(struct floating_ip *f, const char *uuid, const char *link, uint64_t lease)
+{
+	set_null(&f->obj->target_uuid);
+	set_null(&f->obj->link);
+	if (uuid)
+		set_text(&f->obj->target_uuid, "%s", uuid);
+	if (uuid && link)
+		set_text(&f->obj->link, "%s", link);
+	f->obj->has_lease = uuid && lease;
+	f->obj->lease = uuid ? lease : 0;
+}
+
+static void forget(struct floating_ip *f)
+{
+	floating_leads(f, NULL, NULL, 0);
+	if (f->stored)
+		(void)store_put(f->sv->store, STORE_FLOATING_IP, f->obj->meta, &f->obj->base, true, on_forgotten, NULL);
+}
+
+void floating_forget(struct supervisor *sv, const char *uuid, const Berth__Lease *l)
 {
 	struct table_node *node;
 
-	list_each (node, &sv->floating_ips.all, link) {
-		struct floating_ip *f = ip_of(node);
-
-		if (!leads_to(f, uuid, NULL))
-			continue;
-		set_null(&f->obj->target_uuid);
-		set_null(&f->obj->link);
-		if (f->stored)
-			(void)store_put(sv->store, STORE_FLOATING_IP, f->obj->meta, &f->obj->base, true, on_forgotten,
-					NULL);
-	}
+	list_each (node, &sv->floating_ips.all, link)
+		if (leads_to(ip_of(node), uuid, l))
+			forget(ip_of(node));
 }
 
 /* ---------------------------------------------------------------- at start and at the end */
@@ -421,6 +443,7 @@ static int load_ip(void *arg, const void *blob, size_t len)
 int floating_open(struct supervisor *sv, struct err *e)
 {
 	struct table_node *node;
+	size_t i;
 	int r = table_init(&sv->floating_pools, FLOATING_POOLS_MAX);
 
 	if (r == 0)
@@ -430,10 +453,10 @@ int floating_open(struct supervisor *sv, struct err *e)
 	r = store_load(sv->store, STORE_FLOATING_POOL, load_pool, sv, e);
 	if (r == 0)
 		r = store_load(sv->store, STORE_FLOATING_IP, load_ip, sv, e);
-	/* Whoever was removed in the last moments of an earlier berthd. */
+	/* What was removed in the last moments of an earlier berthd. */
 	list_each (node, &sv->floating_ips.all, link)
-		if (ip_of(node)->obj->target_uuid && !net_holder_by_uuid(sv, ip_of(node)->obj->target_uuid))
-			floating_forget(sv, ip_of(node)->obj->target_uuid);
+		if (ip_of(node)->obj->target_uuid && !floating_holder(ip_of(node), &i))
+			forget(ip_of(node));
 	return r;
 }
 

@@ -1,5 +1,6 @@
 /* supervisor/floating.h - floating IPs: pools of addresses that lead to nobody yet, those of them that projects have, and to which interface each
- * of these leads at the moment. An association lives as long as what it leads to: whoever is removed leaves his floating IPs behind. */
+ * of these leads at the moment. An association lives as long as what it leads to: whoever is removed leaves his floating IPs behind, and
+ * so does an interface that is disconnected: one of its name that comes later is another. */
 #pragma once
 
 #include "proto/berth.pb-c.h"
@@ -29,6 +30,7 @@ struct floating_ip {
 	bool busy;		     /* a change is on its way to berth-net or the store */
 	struct parked parked;	     /* who has asked for it */
 	char *was_target, *was_link; /* owned; before the change */
+	uint64_t was_lease;
 };
 
 int floating_open(struct supervisor *sv, struct err *e); /* at start, when containers and pods are known */
@@ -61,5 +63,9 @@ struct net_holder *net_holder_by_uuid(struct supervisor *sv, const char *uuid);
 const char *floating_fixed(const struct floating_ip *f, const Berth__Lease *l);
 /* For berth-net, in the arena: those of this interface. */
 void floating_messages(const struct net_holder *h, const Berth__Lease *l, Net__Port *port, struct arena *a);
-/* The holder is no more. */
-void floating_forget(struct supervisor *sv, const char *uuid);
+/* uuid NULL: nowhere. */
+void floating_leads(struct floating_ip *f, const char *uuid, const char *link, uint64_t lease);
+/* Which of the holder's leases is that one; their number: none. link: of a row that has no number of a lease yet. */
+size_t floating_lease_at(const struct net_holder *h, uint64_t lease, const char *link);
+/* The holder is no more; or (l) this interface of his. */
+void floating_forget(struct supervisor *sv, const char *uuid, const Berth__Lease *l);

@@ -34,6 +34,7 @@ static void view_of(const struct floating_ip *f, Berth__FloatingIp *view)
 	*view = *f->obj;
 	if (!h) {
 		view->target_uuid = view->link = NULL;
+		view->has_lease = false;
 		return;
 	}
 	view->target = net_stored_of(h).meta->name;
@@ -240,16 +241,10 @@ void on_floating_ip_release(struct request *rq)
 
 /* ---------------------------------------------------------------- associate, disassociate */
 
-static void target_set(struct floating_ip *f, const char *uuid, const char *link)
-{
-	if (uuid) {
-		set_text(&f->obj->target_uuid, "%s", uuid);
-		set_text(&f->obj->link, "%s", link);
-	} else {
-		set_null(&f->obj->target_uuid);
-		set_null(&f->obj->link);
-	}
-}
+struct target {
+	const char *uuid, *link; /* NULL: nowhere */
+	uint64_t lease;
+};
 
 static void change_end(struct floating_ip *f)
 {
@@ -259,26 +254,24 @@ static void change_end(struct floating_ip *f)
 }
 
 /* To the other target, and berth-net hears of it if the interface is there; 1: it does, and done follows. */
-static int port_update(struct floating_ip *f, const char *uuid, const char *link, netd_done *done, struct err *e)
+static int port_update(struct floating_ip *f, const struct target *to, netd_done *done, struct err *e)
 {
 	Net__NetMessage m = NET__NET_MESSAGE__INIT;
 	Net__PortUpdate body = NET__PORT_UPDATE__INIT;
 	struct arena a = ARENA_INIT;
-	struct net_holder *h = uuid ? net_holder_by_uuid(f->sv, uuid) : NULL;
-	size_t i = 0;
+	struct net_holder *h = to->uuid ? net_holder_by_uuid(f->sv, to->uuid) : NULL;
+	size_t i = h ? floating_lease_at(h, to->lease, to->link) : 0;
 	int r = 0;
 
-	if (!h)
+	if (!to->uuid)
 		h = floating_holder(f, &i);
-	for (i = 0; h && i < net_stored_of(h).n_leases; i++)
-		if (!strcmp(net_stored_of(h).leases[i]->link, uuid ? link : f->obj->link))
-			break;
-	if (!h || i == net_stored_of(h).n_leases || !h->asked) {
-		target_set(f, uuid, link);
+	/* One that goes is asked of berth-net already: nothing of it may come back. */
+	if (!h || i == net_stored_of(h).n_leases || net_stored_of(h).leases[i]->leaving || !h->asked) {
+		floating_leads(f, to->uuid, to->link, to->lease);
 		return 0;
 	}
 	body.was = network_port(h, i, &a);
-	target_set(f, uuid, link);
+	floating_leads(f, to->uuid, to->link, to->lease);
 	body.port = network_port(h, i, &a);
 	m.body_case = NET__NET_MESSAGE__BODY_PORT_UPDATE;
 	m.port_update = &body;
@@ -292,7 +285,7 @@ static void undo(struct floating_ip *f)
 {
 	struct err e;
 
-	if (port_update(f, f->was_target, f->was_link, NULL, &e) < 0)
+	if (port_update(f, &(struct target){f->was_target, f->was_link, f->was_lease}, NULL, &e) < 0)
 		log_err(&e, "floating IP %s", f->obj->address);
 }
 
@@ -332,7 +325,7 @@ static void on_led(void *arg, const struct err *e)
 		on_changed(f, -ENOBUFS);
 }
 
-static void change(struct request *rq, struct floating_ip *f, const char *uuid, const char *link)
+static void change(struct request *rq, struct floating_ip *f, const struct target *to)
 {
 	struct err e;
 	int r;
@@ -341,7 +334,8 @@ static void change(struct request *rq, struct floating_ip *f, const char *uuid, 
 	f->parked = rq->parked;
 	f->was_target = f->obj->target_uuid ? strdup(f->obj->target_uuid) : NULL;
 	f->was_link = f->obj->link ? strdup(f->obj->link) : NULL;
-	r = port_update(f, uuid, link, on_led, &e);
+	f->was_lease = f->obj->lease;
+	r = port_update(f, to, on_led, &e);
 	if (r <= 0)
 		on_led(f, r < 0 ? &e : NULL);
 }
@@ -369,7 +363,7 @@ static int lease_asked(const struct floating_ip *f, const struct net_holder *h, 
 	int r;
 
 	for (size_t i = 0; i < s.n_leases && !l; i++)
-		if (!link || !*link || !strcmp(s.leases[i]->link, link))
+		if (!s.leases[i]->leaving && (!link || !*link || !strcmp(s.leases[i]->link, link)))
 			l = s.leases[i];
 	if (!l)
 		return err_set(e, ENOENT, "link",
@@ -393,12 +387,13 @@ static const struct floating_ip *rival_of(const struct floating_ip *f, const str
 					  const Berth__Lease *l)
 {
 	struct table_node *node;
+	size_t i;
 
 	list_each (node, &f->sv->floating_ips.all, link) {
 		const struct floating_ip *other = container_of(node, struct floating_ip, node);
 
-		if (other != f && other->address.len == f->address.len && other->obj->target_uuid && other->obj->link &&
-		    !strcmp(other->obj->target_uuid, net_stored_of(h).meta->uuid) && !strcmp(other->obj->link, l->link))
+		if (other != f && other->address.len == f->address.len && floating_holder(other, &i) == h &&
+		    net_stored_of(h).leases[i] == l)
 			return other;
 	}
 	return NULL;
@@ -429,7 +424,7 @@ void on_floating_ip_associate(struct request *rq)
 		return;
 	}
 	now = floating_holder(f, &i);
-	if (now == h && !strcmp(f->obj->link, l->link)) {
+	if (now == h && net_stored_of(h).leases[i] == l) {
 		reply_ips(sv, rq->parked, &f, 1);
 		return;
 	}
@@ -445,19 +440,24 @@ void on_floating_ip_associate(struct request *rq)
 			    l->link, h->kind->noun, net_stored_of(h).meta->name, rival->obj->address);
 		return;
 	}
-	change(rq, f, net_stored_of(h).meta->uuid, l->link);
+	change(rq, f, &(struct target){net_stored_of(h).meta->uuid, l->link, l->id});
 }
 
 void on_floating_ip_disassociate(struct request *rq)
 {
 	struct floating_ip *f = ip_asked(rq, rq->env->floating_ip_disassociate->ip);
 	size_t i;
+	const struct net_holder *h = f ? floating_holder(f, &i) : NULL;
 
 	if (!f)
 		return;
-	if (!floating_holder(f, &i))
+	if (!h)
 		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__CONFLICT, "ip", "%s leads to nobody",
 			    f->obj->address);
+	else if (net_stored_of(h).leases[i]->leaving) /* and it goes with it */
+		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__CONFLICT, "ip",
+			    "%s leads to %s of %s %s, which is just being disconnected", f->obj->address, f->obj->link,
+			    h->kind->noun, net_stored_of(h).meta->name);
 	else
-		change(rq, f, NULL, NULL);
+		change(rq, f, &(struct target){NULL});
 }

@@ -384,9 +384,9 @@ int network_lease_all(struct supervisor *sv, const struct principal *who, Berth_
 	return 0;
 }
 
-int network_publishes(struct supervisor *sv, Berth__Lease *const *leases, size_t n, struct err *e)
+int network_publishes(struct supervisor *sv, const Berth__Lease *first, struct err *e)
 {
-	struct table_node *node = n ? table_find(&sv->networks, leases[0]->network_uuid) : NULL;
+	struct table_node *node = first ? table_find(&sv->networks, first->network_uuid) : NULL;
 
 	if (!node || driver_needs(container_of(node, struct network, node), FEATURE_PUBLISH, e) == 0)
 		return 0;

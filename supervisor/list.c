@@ -194,6 +194,20 @@ static void command_text(const Berth__Container *obj, char *buf, size_t size)
 		buf[--len] = 0;
 }
 
+/* Its own, or those of its pod. */
+static void summary_ports(Berth__ContainerSummary *s, const struct net_holder *h)
+{
+	const struct net_stored stored = net_stored_of(h);
+	size_t first = net_first(&stored);
+
+	s->ports = stored.ports;
+	s->n_ports = stored.n_ports;
+	if (s->n_ports && first < stored.n_leases) {
+		s->addresses = stored.leases[first]->addresses;
+		s->n_addresses = stored.leases[first]->n_addresses;
+	}
+}
+
 /* Text of the line stays the container's, but for command, which is the caller's. */
 static void summary_fill(Berth__ContainerSummary *s, const struct container *c, char *command)
 {
@@ -227,12 +241,8 @@ static void summary_fill(Berth__ContainerSummary *s, const struct container *c, 
 		s->pod = c->pod->obj->meta->name;
 	s->labels = obj->spec->labels;
 	s->n_labels = obj->spec->n_labels;
-	s->ports = obj->spec->ports;
-	s->n_ports = obj->spec->n_ports;
-	if (obj->n_networks && s->n_ports) {
-		s->addresses = obj->networks[0]->addresses;
-		s->n_addresses = obj->networks[0]->n_addresses;
-	}
+	if (c->pod && c->pod->obj)
+		summary_ports(s, c->pod->obj->implicit ? &c->net : &c->pod->net);
 }
 
 /* ---------------------------------------------------------------- the requests */

@@ -13,6 +13,7 @@
 #include "supervisor/dnsd.h"
 #include "supervisor/duplicate.h"
 #include "supervisor/files.h"
+#include "supervisor/floating.h"
 #include "supervisor/netd.h"
 #include "supervisor/network.h"
 #include "supervisor/security_group.h"
@@ -89,10 +90,16 @@ static Berth__NetworkAsk *ask_take(struct net_rows *rows, size_t at)
 	return ask;
 }
 
-static void lease_gone(struct net_holder *h, size_t i)
+static void lease_drop(struct net_holder *h, size_t i)
 {
+	floating_forget(h->sv, net_stored_of(h).meta->uuid, net_stored_of(h).leases[i]);
 	network_lease_drop(h->kind->rows(h).leases, i);
 	security_policies_tidy(h->sv, false);
+}
+
+static void lease_gone(struct net_holder *h, size_t i)
+{
+	lease_drop(h, i);
 	h->kind->touch(h);
 }
 
@@ -195,8 +202,7 @@ static void change_undo(struct net_change *k, const struct err *why)
 			log_err(&e, "take an interface back");
 		if (ask)
 			berth__network_ask__free_unpacked(ask, NULL);
-		network_lease_drop(rows.leases, i);
-		security_policies_tidy(k->h->sv, false);
+		lease_drop(k->h, i);
 		dnsd_holder(k->h);
 	}
 	if (change_store(k, &e) < 0) {
@@ -210,11 +216,15 @@ static void on_attached(void *arg, const struct err *e)
 	struct net_change *k = arg;
 	size_t i = lease_at(k->h, k->lease);
 
-	if (e) {
+	AUTO_FD pidfd = e ? k->h->kind->open(k->h) : -1;
+
+	if (e && e->code != ESRCH && pidfd >= 0) {
 		change_undo(k, e);
 		return;
 	}
-	if (i < net_stored_of(k->h).n_leases)
+	if (e) /* it has ended: made with the next start */
+		k->h->ready = false;
+	else if (i < net_stored_of(k->h).n_leases)
 		SET(net_stored_of(k->h).leases[i], coming, 0);
 	k->h->kind->touch(k->h);
 	change_end(k, NULL);
@@ -314,12 +324,25 @@ static struct net_change *change_new(struct net_holder *h, const Berth__Lease *l
 	return k;
 }
 
+/* What is published leads to the first interface: that has to be one that it can lead to. */
+static int published_by(struct net_holder *h, const Berth__Lease *first, const char *field, struct err *e)
+{
+	const struct net_stored s = net_stored_of(h);
+	struct err why;
+
+	if (!s.n_ports || !first || network_publishes(h->sv, first, &why) == 0)
+		return 0;
+	return err_set(e, EBUSY, field, "%s %s has published ports, and %s would be its first interface: %.300s",
+		       h->kind->noun, s.meta->name, first->link, why.text);
+}
+
 int net_change_connect(struct net_holder *h, const struct principal *who, const Berth__NetworkAsk *ask,
 		       struct parked parked, struct err *e)
 {
 	struct net_rows rows = h->kind->rows(h);
 	Berth__NetworkAsk **asks, *copy;
 	struct net_change *k;
+	struct net_stored s;
 	Berth__Lease *l;
 	int r;
 
@@ -335,6 +358,12 @@ int net_change_connect(struct net_holder *h, const struct principal *who, const 
 	if (r < 0)
 		return r;
 	l = (*rows.leases.list)[*rows.leases.n - 1];
+	s = net_stored_of(h);
+	r = s.leases[net_first(&s)] == l ? published_by(h, l, "spec", e) : 0;
+	if (r < 0) {
+		network_lease_drop(rows.leases, *rows.leases.n - 1);
+		return r;
+	}
 	copy = message_copy(&ask->base);
 	k = copy ? change_new(h, l, parked, false) : NULL;
 	if (!k) {
@@ -392,21 +421,24 @@ int net_change_disconnect(struct net_holder *h, const char *what, struct parked 
 	struct net_rows rows = h->kind->rows(h);
 	ssize_t i = lease_called(&s, what, h->kind->noun, e);
 	struct net_change *k;
-	size_t next;
+	size_t first, next;
 	int r;
 
 	if (i < 0)
 		return (int)i;
 	if (s.leases[i]->coming && lease_is_changing(h, s.leases[i]->id))
 		return err_set(e, EBUSY, "network", "that interface is being made");
-	k = change_new(h, s.leases[i], parked, true);
-	if (!k)
-		return err_set(e, ENOMEM, "", "no memory");
-	next = net_first(&s);
-	k->ask = ask_take(&rows, ask_at(&s, (size_t)i));
+	first = net_first(&s);
 	SET(s.leases[i], leaving, 1);
-	k->moves = next == (size_t)i;
 	next = net_first(&s);
+	r = first == (size_t)i && next < s.n_leases ? published_by(h, s.leases[next], "network", e) : 0;
+	k = r == 0 ? change_new(h, s.leases[i], parked, true) : NULL;
+	if (!k) {
+		s.leases[i]->leaving = s.leases[i]->has_leaving = false;
+		return r < 0 ? r : err_set(e, ENOMEM, "", "no memory");
+	}
+	k->ask = ask_take(&rows, ask_at(&s, (size_t)i));
+	k->moves = first == (size_t)i;
 	if (k->moves && next < s.n_leases)
 		SET(s.leases[next], coming, 1);
 	r = change_store(k, e);

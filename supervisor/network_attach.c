@@ -21,6 +21,8 @@ static struct net_holder *request_holder(struct request *rq, const char *ref)
 
 	if (p) {
 		request_audit(rq, "pod", p->obj->meta);
+		if (!request_revision_fits(rq, "pod", p->obj->meta))
+			return NULL;
 		if (!p->removing && p->stored)
 			return &p->net;
 		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__CONFLICT, "ref", "the pod is being %s",
@@ -41,7 +43,7 @@ static struct net_holder *request_holder(struct request *rq, const char *ref)
 			    c->obj->meta->name, c->pod->obj->meta->name);
 		return NULL;
 	}
-	return request_event(rq, c, &ev) ? &c->net : NULL;
+	return request_revision_fits(rq, "container", c->obj->meta) && request_event(rq, c, &ev) ? &c->net : NULL;
 }
 
 void on_network_connect(struct request *rq)

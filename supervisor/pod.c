@@ -234,7 +234,7 @@ static void on_row_deleted(void *arg, int result)
 	}
 	watch_publish(p->sv, "pod", "destroy", p->obj->meta, NULL, NULL);
 	reply_done(p->sv, p->removal, p->node.uuid);
-	floating_forget(p->sv, p->node.uuid);
+	floating_forget(p->sv, p->node.uuid, NULL);
 	pod_free(p);
 }
 

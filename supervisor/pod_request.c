@@ -77,12 +77,7 @@ static struct pod *request_pod(struct request *rq, const char *ref)
 		reply_err(rq->sv, rq->parked, error_code_of(&e), &e);
 		return NULL;
 	}
-	if (rq->env->has_if_revision && rq->env->if_revision != p->obj->meta->revision) {
-		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__STALE, "if_revision", "the pod is at revision %llu",
-			    (unsigned long long)p->obj->meta->revision);
-		return NULL;
-	}
-	return p;
+	return request_revision_fits(rq, "pod", p->obj->meta) ? p : NULL;
 }
 
 /* ---------------------------------------------------------------- create */
@@ -167,7 +162,7 @@ void on_pod_create(struct request *rq)
 	r = network_lease_all(rq->sv, &rq->who, obj->spec->networks, obj->spec->n_networks,
 			      (struct leases){&obj->networks, &obj->n_networks}, &e);
 	if (!r && obj->spec->n_ports)
-		r = network_publishes(rq->sv, obj->networks, obj->n_networks, &e);
+		r = network_publishes(rq->sv, obj->n_networks ? obj->networks[0] : NULL, &e);
 	if (!r)
 		r = publish_lease(rq->sv, obj->spec->ports, obj->spec->n_ports, obj->meta->uuid, &e);
 	if (r < 0) {

@@ -96,8 +96,8 @@ static const struct request_row rows[] = {
 	CASE(NETWORK_INSPECT) = {MEMBER, LOOKS(on_network_inspect)},
 	CASE(NETWORK_DRIVERS) = {MEMBER, LOOKS(on_network_drivers)},
 	CASE(NETWORK_UPDATE) = {CHANGES(on_network_update, "update", 120)},
-	CASE(NETWORK_CONNECT) = {MEMBER, CHANGES(on_network_connect, "connect", 120)},
-	CASE(NETWORK_DISCONNECT) = {MEMBER, CHANGES(on_network_disconnect, "disconnect", 120)},
+	CASE(NETWORK_CONNECT) = {MEMBER, CHANGES(on_network_connect, "connect", 120), .revision = true},
+	CASE(NETWORK_DISCONNECT) = {MEMBER, CHANGES(on_network_disconnect, "disconnect", 120), .revision = true},
 	CASE(NETWORK_REMOVE) = {ENDS(on_network_remove, "remove"), .deadline_ms = SECONDS(120)},
 
 	CASE(SECURITY_GROUP_CREATE) = {MEMBER, CHANGES(on_security_group_create, "create", 120)},
@@ -511,6 +511,15 @@ int request_handle(struct client *c, const Berth__Envelope *env, struct wire_fds
 		row->fn(&rq);
 	log_about(NULL);
 	return 0;
+}
+
+bool request_revision_fits(struct request *rq, const char *noun, const Berth__Meta *object)
+{
+	if (!rq->env->has_if_revision || rq->env->if_revision == object->revision)
+		return true;
+	reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__STALE, "if_revision", "the %s is at revision %llu", noun,
+		    (unsigned long long)object->revision);
+	return false;
 }
 
 bool request_sees_all(struct request *rq)

@@ -38,6 +38,8 @@ const struct request_row *request_row_of(Berth__Envelope__BodyCase body); /* NUL
  * only names the object: one request is one action. */
 void request_audit(struct request *rq, const char *kind, const Berth__Meta *object);
 
+/* if_revision, where one came, is the object's; false: it was refused. noun: "container". */
+bool request_revision_fits(struct request *rq, const char *noun, const Berth__Meta *object);
 /* For what is asked of all projects; false: it was refused. */
 bool request_sees_all(struct request *rq);
 

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from host import eventually
-from test_networks import addresses, ask, inside, node, outside, pings, sh, table  # noqa: F401 (a fixture)
+from test_networks import addresses, ask, inside, net_pid, node, outside, pings, sh, table  # noqa: F401 (a fixture)
 from test_publish import serving
 from test_table import ECHO, Stream
 
@@ -143,6 +143,42 @@ def test_it_stays_over_stop_start_kill_9_of_berthd_and_of_berth_net_and_is_left_
     f, = [x for x in fip(host, "ls", "--format", "json").json() if x["address"] == FOUR]
     assert "target_uuid" not in f
     fip(host, "release", FOUR, SIX)
+
+
+@pytest.mark.native
+def test_changes_that_the_next_berth_net_has_heard_of_already_are_made(host, outside, pools):  # noqa: F811
+    """It is told everything first: that the second address leads there. Then it is asked once more to take away the first."""
+    name, _ = node(host)
+    associated(host, name, FOUR)
+    second = fip(host, "allocate", "--pool", "four").text
+    pid = net_pid(host)
+    os.kill(pid, signal.SIGSTOP)
+    with host.client() as c:
+        asked = [c.ask("floating_ip_disassociate", {"ip": FOUR}), c.ask("floating_ip_associate", {"ip": second, "target": name})]
+        eventually(lambda: [x for x in fip(host, "ls", "--format", "json").json() if x["address"] == second and x.get("target_uuid")], "it is to be so")
+        os.kill(pid, signal.SIGKILL)
+        for a in asked:
+            env, _ = c.answer(a)
+            assert "error" not in env, env
+    assert outside.pings(second) and FOUR not in table() and not outside.pings(FOUR)
+
+
+def test_it_ends_with_its_interface_and_leads_to_no_later_one_of_that_name(host, outside, pools):  # noqa: F811
+    name, _ = node(host)
+    associated(host, name)
+    assert outside.pings(FOUR) and outside.pings(SIX)
+    host.berth("network", "disconnect", "default", name)
+    assert FOUR not in table() and SIX not in table() and "proto 190" not in sh("ip", "route") + sh("ip", "-6", "route")
+    assert host.berth("network", "connect", "default", name).text == "eth0"
+    eventually(lambda: subprocess.run(["ping", "-c", "1", "-W", "1", host.inspect(name)["networks"][0]["addresses"][0]], capture_output=True).returncode == 0,
+               "the new interface")
+    for again in (lambda: None, host.restart):
+        again()
+        assert FOUR not in table() and not outside.pings(FOUR)
+        assert not [x for x in fip(host, "ls", "--format", "json").json() if "target_uuid" in x or "lease" in x]
+    fip(host, "associate", FOUR, name)
+    assert outside.pings(FOUR)
+    fip(host, "disassociate", FOUR)
 
 
 @pytest.mark.native

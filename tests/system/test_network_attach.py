@@ -312,6 +312,46 @@ def test_what_cannot_be_connected_is_refused_and_changes_nothing(host, nets):
 
 
 @pytest.mark.native
+def test_published_ports_never_lead_to_a_network_that_cannot_have_them(host, nets):
+    sh("ip", "link", "add", "br0", "type", "bridge")
+    try:
+        host.berth("network", "create", "-d", "bridge", "-o", "parent=br0", "--subnet", "10.88.0.0/24", "wire")
+        a, _ = node(host, "-p", "8080:80")
+        connect(host, "wire", a)
+        connect(host, "red", a)
+        was = leases(host, a)
+        why = "container %s has published ports, and eth1 would be its first interface: network wire has the driver bridge with a parent" % a
+        host.refused("network", "disconnect", "default", a, text=why)
+        assert leases(host, a) == was and links(host, a) == wanted(was)
+        disconnect(host, "wire", a)
+        disconnect(host, "default", a)      # to red they may move
+        disconnect(host, "red", a)          # … and wait for the next one
+        host.refused("network", "connect", "wire", a, text="eth0 would be its first interface: network wire has the driver bridge with a parent")
+        assert leases(host, a) == [] and links(host, a) == {}
+        connect(host, "blue", a)
+        assert leases(host, a)[0]["addresses"][0] in table()
+        host.remove_all()
+    finally:
+        sh("ip", "link", "del", "br0")
+
+
+@pytest.mark.native
+def test_connect_and_disconnect_refuse_a_stale_writer(host, nets):
+    a, _ = node(host)
+    p = pod(host, "--network", "default")
+    for name, revision in ((a, lambda: host.inspect(a)["meta"]["revision"]), ("p", lambda: pod_of(host)["meta"]["revision"])):
+        with host.client() as c:
+            old = revision()
+            c.request("network_connect", {"ref": name, "spec": {"network": "red"}}, if_revision=old)
+            assert revision() != old
+            for body, fields in (("network_connect", {"ref": name, "spec": {"network": "blue"}}), ("network_disconnect", {"ref": name, "network": "red"})):
+                env, _ = c.answer(c.ask(body, fields, if_revision=old))
+                assert env["error"]["code"] == "STALE" and "is at revision %d" % revision() in env["error"]["text"], env
+            c.request("network_disconnect", {"ref": name, "network": "red"}, if_revision=revision())
+    assert len(leases(host, a)) == len(pod_of(host)["networks"]) == len(p["networks"])
+
+
+@pytest.mark.native
 def test_many_interfaces_and_as_many_as_are_allowed(host):
     a, _ = node(host)
     for i in range(11):
@@ -383,6 +423,26 @@ def test_what_the_row_says_is_what_the_kernel_has_after_kill_9_during_connect_an
         c.sendall(b"still")
         assert c.recv(9) == b"still"
     assert talk.wait(20) == 0
+
+
+@pytest.mark.native
+def test_a_connect_to_one_that_ends_before_berthd_hears_of_it_is_made_with_the_next_start(host, nets):
+    a, _ = node(host)
+    pid, shim, net = host.status(a)["pid"], host.status(a)["shim_pid"], net_pid(host)
+    os.kill(net, signal.SIGSTOP)
+    with host.client() as c:
+        asked = c.ask("network_connect", {"ref": a, "spec": {"network": "red"}})
+        eventually(lambda: len(leases(host, a)) == 2, "it is begun")
+        host.berth("volume", "create", "after")     # what is stored in order: so the row before is, and berth-net is asked
+        os.kill(shim, signal.SIGSTOP)
+        os.kill(pid, signal.SIGKILL)
+        os.kill(net, signal.SIGCONT)
+        env, _ = c.answer(asked)
+        os.kill(shim, signal.SIGCONT)
+    assert env.get("done", {}).get("text") == "eth1", env
+    host.wait_state(a, "exited", "stopped")
+    host.berth("start", a)
+    assert links(host, a) == wanted(leases(host, a)) and len(leases(host, a)) == 2
 
 
 @pytest.mark.native

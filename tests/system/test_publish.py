@@ -110,6 +110,17 @@ def test_port_and_ps_say_where_as_docker_does(host):
 
 
 @pytest.mark.native
+def test_port_and_ps_of_a_container_in_a_pod_say_the_pods(host):
+    host.berth("pod", "create", "--network", "default", "-p", "7000:80", "shop")
+    name = host.detached("--pod", "shop", "--", "sleep", "1000")
+    assert host.berth("port", name).lines == ["80/tcp -> 0.0.0.0:7000", "80/tcp -> [::]:7000"] and host.berth("port", name, "80").lines[0] == "0.0.0.0:7000"
+    host.refused("port", name, "81", text="port 81/tcp of shop is not published")
+    assert "0.0.0.0:7000->80/tcp, [::]:7000->80/tcp" in host.berth("ps").out
+    line, = host.berth("ps", "--format", "json").json()
+    assert [p["host_port"] for p in line["ports"]] == [7000] and line["addresses"] == host.berth("pod", "inspect", "shop").json()[0]["networks"][0]["addresses"]
+
+
+@pytest.mark.native
 def test_a_policy_of_drop_of_the_hosts_firewall_holds_for_published_ports_and_for_containers(host, outside):  # noqa: F811
     name, lease = node(host, "-p", "8080:80")
     other, _ = node(host)
