@@ -7,12 +7,14 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <string.h>
 
 #define ANSWER_NONE 256u
+#define GROUP_PORTS (GROUP_RULES_MAX + 1) /* one more while a range is put between others */
 
 bool group_is_sound(const Net__Group *g, struct err *e)
 {
-	bool sound = g && g->key;
+	bool sound = g && g->key && g->n_rules <= GROUP_RULES_MAX;
 
 	for (size_t i = 0; sound && i < g->n_rules; i++) {
 		const Net__Rule *r = g->rules[i];
@@ -58,7 +60,51 @@ static void remote_text(struct buf *b, const Net__Rule *r, int family, const cha
 	}
 }
 
-static void rule_text(struct buf *b, uint32_t key, const char *chain, const Net__Rule *r, int family, bool answer)
+/* Rules that differ in their ports alone are one: a packet passes by fewer, and so does the kernel, which looks at all that can be reached whenever
+ * one is changed. */
+struct ports {
+	struct {
+		uint32_t first, last;
+	} v[GROUP_PORTS]; /* in order, and apart from each other */
+	size_t n;
+};
+
+static bool differs_in_ports(const Net__Rule *a, const Net__Rule *b)
+{
+	return a->has_first && b->has_first && a->egress == b->egress && a->family == b->family &&
+	       a->has_protocol == b->has_protocol && a->protocol == b->protocol && a->prefix == b->prefix &&
+	       a->remote_group == b->remote_group && a->remote.len == b->remote.len &&
+	       (!a->remote.len || !memcmp(a->remote.data, b->remote.data, a->remote.len));
+}
+
+static void ports_add(struct ports *p, uint32_t first, uint32_t last)
+{
+	size_t at = 0, end;
+
+	while (at < p->n && p->v[at].last + 1 < first)
+		at++;
+	for (end = at; end < p->n && p->v[end].first <= last + 1; end++) {
+		first = first < p->v[end].first ? first : p->v[end].first;
+		last = last > p->v[end].last ? last : p->v[end].last;
+	}
+	memmove(&p->v[at + 1], &p->v[end], (p->n - end) * sizeof p->v[0]);
+	p->n = p->n - (end - at) + 1;
+	p->v[at].first = first;
+	p->v[at].last = last;
+}
+
+static void ports_text(struct buf *b, const struct ports *p, const char *side)
+{
+	if (!p->n)
+		return;
+	buf_printf(b, " th %s ", side);
+	for (size_t i = 0; i < p->n; i++)
+		buf_printf(b, "%s%u-%u", i ? ", " : p->n > 1 ? "{ " : "", p->v[i].first, p->v[i].last);
+	buf_adds(b, p->n > 1 ? " }" : "");
+}
+
+static void rule_text(struct buf *b, uint32_t key, const char *chain, const Net__Rule *r, const struct ports *ports,
+		      int family, bool answer)
 {
 	bool to_remote = r->egress != answer;
 	bool icmp = r->protocol == IPPROTO_ICMP || r->protocol == IPPROTO_ICMPV6;
@@ -76,12 +122,11 @@ static void rule_text(struct buf *b, uint32_t key, const char *chain, const Net_
 	} else if (r->has_protocol) {
 		buf_printf(b, " meta l4proto %u", r->protocol);
 	}
-	if (r->has_first)
-		buf_printf(b, " th %s %u-%u", answer ? "sport" : "dport", r->first, r->last);
+	ports_text(b, ports, answer ? "sport" : "dport");
 	buf_adds(b, " accept\n");
 }
 
-static void rule_texts(struct buf *b, uint32_t key, const Net__Rule *r)
+static void rule_texts(struct buf *b, uint32_t key, const Net__Rule *r, const struct ports *ports)
 {
 	for (int family = 4; family <= 6; family += 2) {
 		bool one_for_both = !r->family && !r->remote.len && !r->remote_group;
@@ -89,8 +134,8 @@ static void rule_texts(struct buf *b, uint32_t key, const Net__Rule *r)
 		if ((r->family && (int)r->family != family) ||
 		    (r->remote.len && (r->remote.len == 16) != (family == 6)) || (one_for_both && family == 6))
 			continue;
-		rule_text(b, key, r->egress ? "out" : "in", r, family, false);
-		rule_text(b, key, r->egress ? "out_answer" : "in_answer", r, family, true);
+		rule_text(b, key, r->egress ? "out" : "in", r, ports, family, false);
+		rule_text(b, key, r->egress ? "out_answer" : "in_answer", r, ports, family, true);
 	}
 }
 
@@ -117,8 +162,20 @@ void group_rules_text(struct buf *b, const Net__Group *g)
 	for (size_t i = 0; i < ARRAY_SIZE(chains); i++)
 		buf_printf(b, "add chain inet berth g%u_%s\nflush chain inet berth g%u_%s\n", g->key, chains[i], g->key,
 			   chains[i]);
-	for (size_t i = 0; i < g->n_rules; i++)
-		rule_texts(b, g->key, g->rules[i]);
+	for (size_t i = 0; i < g->n_rules; i++) {
+		const Net__Rule *r = g->rules[i];
+		struct ports ports = {.n = 0};
+		size_t k = 0;
+
+		while (k < i && !differs_in_ports(g->rules[k], r))
+			k++;
+		if (k < i) /* it is in that one's */
+			continue;
+		for (; r->has_first && k < g->n_rules; k++)
+			if (differs_in_ports(g->rules[k], r))
+				ports_add(&ports, g->rules[k]->first, g->rules[k]->last);
+		rule_texts(b, g->key, r, &ports);
+	}
 }
 
 void group_gone_text(struct buf *b, uint32_t key)

@@ -10,6 +10,7 @@
 #include "proto/net.pb-c.h"
 
 #define GROUPS_OF_A_PORT 16u
+#define GROUP_RULES_MAX	 1024u
 
 bool group_is_sound(const Net__Group *g, struct err *e);
 /* Its set and those that its rules name, before the rules of any: a group that nobody is in is only named. */

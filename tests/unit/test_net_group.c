@@ -6,18 +6,17 @@
 #include <string.h>
 
 /* The lines of one of its chains, without their beginning. */
-static char *lines(const Net__Rule *r, const char *chain)
+static char *lines_of(Net__Rule **list, size_t n, const char *chain)
 {
 	Net__Group g = NET__GROUP__INIT;
-	const Net__Rule *list[] = {r};
 	struct buf text, out;
 	char begin[64];
 
 	buf_init(&text, 0);
 	buf_init(&out, 0);
 	g.key = 7;
-	g.rules = (Net__Rule **)(uintptr_t)list;
-	g.n_rules = 1;
+	g.rules = list;
+	g.n_rules = n;
 	group_rules_text(&text, &g);
 	assert_false(text.failed);
 	snprintf(begin, sizeof begin, "add rule inet berth g7_%s ", chain);
@@ -29,6 +28,45 @@ static char *lines(const Net__Rule *r, const char *chain)
 	}
 	buf_fini(&text);
 	return buf_take(&out);
+}
+
+static char *lines(const Net__Rule *r, const char *chain)
+{
+	Net__Rule *list[] = {(Net__Rule *)(uintptr_t)r};
+
+	return lines_of(list, 1, chain);
+}
+
+static void test_rules_that_differ_in_their_ports_are_one_with_each_port_once(void **state)
+{
+	static const struct {
+		uint32_t protocol, first, last, remote_group;
+	} rows[] = {{6, 80, 80, 0}, {17, 53, 53, 0},	 {6, 1000, 2000, 0}, {6, 443, 443, 0},
+		    {6, 0, 0, 0},   {6, 22, 22, 9},	 {6, 1500, 2500, 0}, {6, 81, 81, 0},
+		    {6, 80, 80, 0}, {6, 2501, 65535, 0}, {6, 1, 65535, 9},   {6, 70, 79, 0}};
+	Net__Rule r[ARRAY_SIZE(rows)], *list[ARRAY_SIZE(rows)];
+	char *got;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		net__rule__init(list[i] = &r[i]);
+		r[i].has_protocol = true;
+		r[i].protocol = rows[i].protocol;
+		r[i].family = 4;
+		r[i].has_first = rows[i].first != 0;
+		r[i].first = rows[i].first;
+		r[i].last = rows[i].last;
+		r[i].remote_group = rows[i].remote_group;
+	}
+	got = lines_of(list, ARRAY_SIZE(rows), "in");
+	assert_string_equal(got, "meta nfproto ipv4 meta l4proto 6 th dport { 70-81, 443-443, 1000-65535 } accept; "
+				 "meta nfproto ipv4 meta l4proto 17 th dport 53-53 accept; "
+				 "meta nfproto ipv4 meta l4proto 6 accept; "
+				 "ip saddr @g9_4 meta l4proto 6 th dport 1-65535 accept");
+	free(got);
+	got = lines_of(list, 2, "in_answer");
+	assert_string_equal(got, "meta nfproto ipv4 meta l4proto 6 th sport 80-80 accept; "
+				 "meta nfproto ipv4 meta l4proto 17 th sport 53-53 accept");
+	free(got);
 }
 
 static void test_a_rule_is_written_for_what_comes_and_turned_round_for_what_answers(void **state)
@@ -172,6 +210,7 @@ static void test_elements_are_equal_by_all_of_their_parts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_rules_that_differ_in_their_ports_are_one_with_each_port_once),
 		cmocka_unit_test(test_a_rule_is_written_for_what_comes_and_turned_round_for_what_answers),
 		cmocka_unit_test(test_what_is_no_rule_is_refused),
 		cmocka_unit_test(test_elements_are_equal_by_all_of_their_parts),
