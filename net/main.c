@@ -122,12 +122,15 @@ static bool wait_for(struct worker *w)
 {
 	struct pollfd p[] = {{.fd = SOCKET_FD, .events = POLLIN},
 			     {.fd = table_fd(w->table), .events = POLLIN},
-			     {.fd = claims_fd(w->claims), .events = POLLIN}};
-	int n = poll(p, 3, wait_ms(away_due(w->away), claims_due(w->claims)));
+			     {.fd = claims_fd(w->claims), .events = POLLIN},
+			     {.fd = table_refused_fd(w->table), .events = POLLIN}};
+	int n = poll(p, ARRAY_SIZE(p), wait_ms(away_due(w->away), claims_due(w->claims)));
 
 	if (n < 0)
 		return errno == EINTR;
 	away_again(w->away);
+	if (p[3].revents)
+		table_refused(w->table);
 	return claims_go_on(w->claims) == 0 && (!p[1].revents || table_look(w) == 0);
 }
 

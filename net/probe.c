@@ -42,7 +42,7 @@ static void probe_table(void)
 	if (r == 0)
 		r = table_make(t, &nothing, &e);
 	say("nftables", r, "missing", "rules, sets, maps and translation of addresses",
-	    "load nf_tables, nf_nat, nft_chain_nat, nft_ct, nft_masq, nft_fib_inet (Debian's kernels have them): networks need them",
+	    "load nf_tables, nf_nat, nft_chain_nat, nft_ct, nft_masq, nft_fib_inet, nft_log, nfnetlink_log (Debian's kernels have them): networks need them",
 	    &e);
 	r = file_read(AT_FDCWD, "/proc/sys/net/netfilter/nf_conntrack_max", max, sizeof max);
 	say("connection tracking", r < 0 ? r : 0, "missing", "by which NAT and groups know answers",

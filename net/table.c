@@ -11,10 +11,12 @@
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "base/own.h"
 #include "net/bridge_table.h"
 #include "net/element.h"
 #include "net/group.h"
 #include "net/others.h"
+#include "net/refused.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -23,9 +25,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#define NO_REFUSED "datagrams of a flow that is not let any more are refused in the other direction too"
+
 struct table {
 	struct nft_ctx *nft;
 	struct others others;
+	struct refused *refused; /* NULL: this kernel does not tell */
 	bool made;
 	bool bridges; /* the table of the bridge family is there too: some kernels have it, and few hosts need it */
 	struct element_socket *elements;
@@ -85,6 +90,9 @@ static const char rules[] =
 	"  iifname \"" LINK_PREFIX "*\" oifname \"" LINK_PREFIX "*\" jump between\n"
 	"  iifname != \"" LINK_PREFIX "*\" oifname \"" LINK_PREFIX "*\" jump into\n"
 	" }\n"
+	" chain refused {\n"
+	"  drop\n"
+	" }\n"
 	" chain leave { type filter hook prerouting priority -90; policy accept;\n"
 	"  iifname != \"" LINK_PREFIX "*\" accept\n"
 	"  iifgroup 0 accept\n"
@@ -95,7 +103,7 @@ static const char rules[] =
 	"  meta l4proto { tcp, udp } th dport 53 ip6 daddr @gateways6 accept\n"
 	"  meta l4proto { icmp, icmpv6 } ct state related accept\n"
 	"  iifgroup . ct direction vmap @leave\n"
-	"  drop\n"
+	"  goto refused\n"
 	" }\n"
 	" chain enter { type filter hook postrouting priority 0; policy accept;\n"
 	"  oifname != \"" LINK_PREFIX "*\" accept\n"
@@ -105,7 +113,7 @@ static const char rules[] =
 	"  meta l4proto { tcp, udp } th sport 53 ip6 saddr @gateways6 ct direction reply accept\n"
 	"  meta l4proto { icmp, icmpv6 } ct state related accept\n"
 	"  oifgroup . ct direction vmap @enter\n"
-	"  drop\n"
+	"  goto refused\n"
 	" }\n"
 	" chain postrouting { type nat hook postrouting priority srcnat; policy accept;\n"
 	/* What was published comes back to a container, perhaps the same: it answers the host, or the asker's floating IP, else its answer would not
@@ -143,6 +151,10 @@ static const char rules[] =
 	" }\n"
 	"}\n";
 
+static const char tell[] =
+	"insert rule inet berth refused meta l4proto udp ct state established limit rate 200/second burst 200 packets "
+	"log group " REFUSED_GROUP_TEXT " queue-threshold 1\n";
+
 int table_open(struct table **ret, struct err *e)
 {
 	struct table *t = calloc(1, sizeof *t);
@@ -165,8 +177,10 @@ void table_close(struct table *t)
 {
 	if (t && t->nft)
 		nft_ctx_free(t->nft);
-	if (t)
+	if (t) {
 		element_socket_close(t->elements);
+		refused_close(t->refused);
+	}
 	free(t);
 }
 
@@ -220,6 +234,8 @@ static int first_time(struct table *t, struct err *e)
 	if (t->made)
 		return 0;
 	keep_hooks(t);
+	if (refused_open(&t->refused, e) < 0)
+		log_err(e, NO_REFUSED);
 	r = others_open(&t->others, e);
 	t->made = r == 0;
 	return r;
@@ -228,6 +244,16 @@ static int first_time(struct table *t, struct err *e)
 int table_fd(const struct table *t)
 {
 	return t->made ? others_fd(&t->others) : -1;
+}
+
+int table_refused_fd(const struct table *t)
+{
+	return refused_fd(t->refused);
+}
+
+void table_refused(struct table *t)
+{
+	refused_read(t->refused);
 }
 
 const char *table_touched(struct table *t)
@@ -492,19 +518,15 @@ static void elements_text(struct buf *b, struct elements *list)
 	b->failed |= list->failed;
 }
 
-int table_make(struct table *t, const Net__State *s, struct err *e)
+static int make(struct table *t, const Net__State *s, struct err *e)
 {
 	struct elements list = {0};
 	struct buf b;
-	int r = first_time(t, e);
 
-	if (r < 0)
-		return r;
-	t->bridges = false;
-	for (size_t i = 0; i < s->n_networks; i++)
-		t->bridges |= has_ports(s->networks[i]->uplink);
 	buf_init(&b, 0);
 	buf_adds(&b, rules);
+	if (t->refused)
+		buf_adds(&b, tell);
 	if (t->bridges)
 		bridge_table_text(&b);
 	for (size_t i = 0; i < s->n_groups; i++)
@@ -520,4 +542,26 @@ int table_make(struct table *t, const Net__State *s, struct err *e)
 	elements_text(&b, &list);
 	elements_fini(&list);
 	return run(t, &b, true, e);
+}
+
+int table_make(struct table *t, const Net__State *s, struct err *e)
+{
+	int r = first_time(t, e);
+	struct err why;
+
+	if (r < 0)
+		return r;
+	t->bridges = false;
+	for (size_t i = 0; i < s->n_networks; i++)
+		t->bridges |= has_ports(s->networks[i]->uplink);
+	r = make(t, s, e);
+	if (r == 0 || !t->refused)
+		return r;
+	/* Perhaps it knows whom to tell, and has no rule that does (nft_log). */
+	why = *e;
+	refused_close(take_ptr(t->refused));
+	r = make(t, s, e);
+	if (r == 0)
+		log_err(&why, NO_REFUSED);
+	return r;
 }

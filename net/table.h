@@ -15,6 +15,9 @@ void table_close(struct table *t);
 
 /* Readable when others have changed the ruleset; -1 before the table is made first. */
 int table_fd(const struct table *t);
+/* Readable when a packet was refused whose connection the kernel knows (net/refused.h); -1: it is not told. */
+int table_refused_fd(const struct table *t);
+void table_refused(struct table *t);
 /* What they did to ours ("removed by nft (pid 7)"), or NULL; until it is made again. */
 const char *table_touched(struct table *t);
 

@@ -385,6 +385,56 @@ def test_a_rule_that_goes_cuts_what_it_let_in_both_directions_and_nothing_else(h
     ungroup(host, "in", "out")
 
 
+DATAGRAMS = r"""
+import json, socket, sys
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+s.bind(("::", 1000))
+s.setblocking(False)
+got = 0
+for line in sys.stdin:
+    verb, *args = json.loads(line)
+    if verb == "send":
+        s.sendto(b"x", (("::ffff:" if "." in args[0] else "") + args[0], 1000))
+    try:
+        while s.recv(99):
+            got += 1
+    except BlockingIOError:
+        pass
+    print(json.dumps(got), flush=True)
+"""
+
+
+@pytest.mark.parametrize("family", [pytest.param(0, id="ipv4", marks=pytest.mark.native), pytest.param(1, id="ipv6")])
+def test_datagrams_of_a_flow_that_goes_on_without_its_rule_are_measured_in_both_directions_as_what_they_are(host, family):
+    udp = {"direction": "INGRESS", "protocol": "udp"}
+    group(host, "server", {"direction": "EGRESS"})
+    group(host, "client", {"direction": "EGRESS"}, udp)
+    let = rule(host, "server", {**udp, "port_min": 1000})
+    a, la = node(host, network="default:sg=client")
+    b, lb = node(host, network="default:sg=server")
+    to_a, to_b = addresses(la)[family], addresses(lb)[family]
+    with Inside(host, a, DATAGRAMS) as client, Inside(host, b, DATAGRAMS) as server:
+        eventually(lambda: client.ask("send", to_b) is not None and server.ask("got"), "what the rule lets in")
+        eventually(lambda: server.ask("send", to_a) is not None and client.ask("got"), "the answer")
+        unrule(host, "server", let)
+        had = server.ask("got")
+        for _ in range(5):
+            client.ask("send", to_b)
+        assert server.ask("got") == had
+        before = client.ask("got")
+
+        def other_way():
+            client.ask("send", to_b)        # it is kept up
+            server.ask("send", to_a)        # … and this was never forbidden
+            return client.ask("got") >= before + 5
+        eventually(other_way, "the server may send where its rules let it", 10)
+        rule(host, "server", {**udp, "port_min": 1000})
+        had = server.ask("got")
+        eventually(lambda: client.ask("send", to_b) is not None and server.ask("got") > had, "let again")
+    host.berth("rm", "-f", a, b)
+    ungroup(host, "server", "client")
+
+
 def test_other_groups_of_an_interface_cut_and_let_live_connections_at_once(host):
     group(host, "both", {**TCP, "port_min": 1000, "port_max": 2000})
     group(host, "one", {**TCP, "port_min": 2000})
