@@ -6,12 +6,12 @@ Short in check; `make soak-networks` does BERTH_OPERATIONS of them (10,000) and 
 
 import json
 import os
-import platform
 import random
 import re
 import subprocess
 import time
 
+import record
 from host import IN_VM, SLOW, eventually
 from load import LOST, Load
 from proto import Refused
@@ -262,20 +262,12 @@ def test_soak_networks(host):
     operations = int(os.environ.get("BERTH_OPERATIONS", "10000"))
     print("seed %d" % seed)
     c = campaign(host, seed, operations=operations)
-    lines = ["# Networks attached and detached at random, under kill -9", "",
-             "- date: " + time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
-             "- machine: %s, %d processors, kernel %s" % (platform.machine(), os.cpu_count(), platform.release()),
-             "- seed: %d, 3 clients, %.0f s" % (seed, c.took),
-             "- operations: %d" % c.done]
-    lines += ["- %s: %d" % (k, v) for k, v in sorted(c.counts.items())]
-    lines += ["- result: no address, MAC or link given twice; what ran had what its leases say, before and after one more kill -9 of berthd;",
-              "  the table was the one that is made of the whole;",
-              "  nothing left: links, routes, addresses, elements, leases, namespaces, processes, groups, folders, descriptors", ""]
-    print("\n".join(lines))
-    path = os.environ.get("BERTH_CAMPAIGN")
-    if path:
-        with open(path, "w") as f:
-            f.write("\n".join(lines))
+    record.write(record.head(
+        "Networks attached and detached at random, under kill -9",
+        "seed: %d, 3 clients, %.0f s" % (seed, c.took), "operations: %d" % c.done, *["%s: %d" % x for x in sorted(c.counts.items())],
+        "result: no address, MAC or link given twice; what ran had what its leases say, before and after one more kill -9 of berthd;\n"
+        "what many small changes had made of the table was what one large one makes of it;\n"
+        "nothing left: links, routes, addresses, elements, leases, namespaces, processes, groups, folders, descriptors"))
 
 
 test_soak_networks.limit_s = 7200
