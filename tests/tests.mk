@@ -1,7 +1,7 @@
 # All tests. Included by the Makefile.
 #
 #   make check              everything
-#   make check-unit [T=x]   tests/unit/test_*x*: cmocka under ASan and UBSan; with T empty also the layers, the format and whether the mutations apply. Seconds, no root needed
+#   make check-unit [T=x]   tests/unit/test_*x*: cmocka under ASan and UBSan; with T empty also the layers, HACKING.md's map, the format and whether the mutations apply. Seconds, no root needed
 #   make check-fuzz [T=x]   tests/fuzz/fuzz_*x* for FUZZ_SECONDS each; `make fuzz` only builds them
 #   make check-system (tests/system/system.mk), check-vm (tests/vm/vm.mk)
 #
@@ -117,13 +117,17 @@ $(SB)/t/test_$(1): $(SB)/o/tests/unit/test_$(1).o $(call archives,$(SB),$(call n
 endef
 $(foreach u,$(UNIT_ALL),$(eval $(call unit_rule,$(u))))
 
-check-unit: $(if $(T),,check-layers check-mutations $(if $(shell command -v clang-format),check-format)) $(UNITS:%=$(SB)/t/test_%)
+check-unit: $(if $(T),,check-layers check-map check-mutations $(if $(shell command -v clang-format),check-format)) $(UNITS:%=$(SB)/t/test_%)
 	@$(if $(UNITS),,echo "no unit test is named *$(T)*" >&2; exit 1)
 	@tests/run-unit $(TEST_TIMEOUT) $(UNITS:%=$(SB)/t/test_%)
 
 check-layers:
 	$(call say,LAYERS,)
 	@awk -f tests/layers.awk $(foreach d,$(LAYERS),$(wildcard $(d)/*.[ch]))
+
+check-map:
+	$(call say,MAP,)
+	@tests/map $(sort $(foreach d,$(LAYERS),$(firstword $(subst /, ,$(d)))))
 
 # ---------------------------------------------------------------- fuzzing
 
@@ -155,4 +159,4 @@ check-clang:
 
 -include tests/mutations/mutations.mk tests/shim/shim.mk tests/kernel/kernel.mk tests/vm/vm.mk
 
-.PHONY: check check-unit check-layers check-fuzz check-system check-vm check-format check-clang fuzz
+.PHONY: check check-unit check-layers check-map check-fuzz check-system check-vm check-format check-clang fuzz
