@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "supervisor/container.h"
 #include "supervisor/control.h"
-#include "supervisor/replay.h"
+#include "supervisor/repeat.h"
 #include "supervisor/store.h"
 
 #include <errno.h>
@@ -165,9 +165,8 @@ void request_audit(struct request *rq, const char *kind, const Berth__Meta *obje
 	if (o)
 		o->parked.action = r->action->id;
 	/* Before the row of what is created or removed is queued, so that a repetition after a crash knows what became of it. */
-	if (o && o->replay && object && object->uuid && rq->verb &&
-	    (!strcmp(rq->verb, "create") || !strcmp(rq->verb, "remove")))
-		replay_object(rq->sv, o->replay, object->uuid);
+	if (object && object->uuid && repeat_is_of_object(rq->env->body_case))
+		repeat_note(rq->sv, rq->parked, object->uuid);
 	audit_store(rq->sv, r->action);
 }
 

@@ -6,6 +6,7 @@
 #include "supervisor/audit.h"
 #include "supervisor/check.h"
 #include "supervisor/meta.h"
+#include "supervisor/repeat.h"
 #include "supervisor/request.h"
 #include "supervisor/set.h"
 #include "supervisor/store.h"
@@ -115,6 +116,16 @@ void on_floating_ip_pool_create(struct request *rq)
 		floating_pool_free(p);
 		reply_store_full(sv, rq->parked);
 	}
+}
+
+bool floating_pool_repeated(struct request *rq, const char *id)
+{
+	struct table_node *n = table_find(&rq->sv->floating_pools, id);
+	struct floating_pool *p = n ? container_of(n, struct floating_pool, node) : NULL;
+
+	if (p)
+		reply_pools(rq->sv, rq->parked, &p, 1);
+	return p != NULL;
 }
 
 void on_floating_ip_pool_list(struct request *rq)

@@ -14,6 +14,7 @@
 #include "supervisor/netd.h"
 #include "supervisor/network.h"
 #include "supervisor/pod.h"
+#include "supervisor/repeat.h"
 #include "supervisor/request.h"
 #include "supervisor/set.h"
 #include "supervisor/store.h"
@@ -182,6 +183,16 @@ void on_floating_ip_allocate(struct request *rq)
 		floating_free(f);
 		reply_store_full(sv, rq->parked);
 	}
+}
+
+bool floating_ip_repeated(struct request *rq, const char *id)
+{
+	struct table_node *n = table_find(&rq->sv->floating_ips, id);
+	struct floating_ip *f = n ? container_of(n, struct floating_ip, node) : NULL;
+
+	if (f)
+		reply_ips(rq->sv, rq->parked, &f, 1);
+	return f != NULL;
 }
 
 /* One that may be changed now; else it was refused. */

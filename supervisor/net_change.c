@@ -16,6 +16,7 @@
 #include "supervisor/floating.h"
 #include "supervisor/netd.h"
 #include "supervisor/network.h"
+#include "supervisor/repeat.h"
 #include "supervisor/security_group.h"
 #include "supervisor/set.h"
 #include "supervisor/watch.h"
@@ -51,14 +52,19 @@ static size_t lease_at(const struct net_holder *h, uint64_t id)
 	return i;
 }
 
-static bool lease_is_changing(const struct net_holder *h, uint64_t id)
+static struct net_change *change_of(const struct net_holder *h, uint64_t lease)
 {
 	struct net_change *k;
 
 	list_each (k, &h->changes, link)
-		if (k->lease == id)
-			return true;
-	return false;
+		if (k->lease == lease)
+			return k;
+	return NULL;
+}
+
+static bool lease_is_changing(const struct net_holder *h, uint64_t id)
+{
+	return change_of(h, id) != NULL;
 }
 
 static size_t ask_at(const struct net_stored *s, size_t lease)
@@ -114,22 +120,26 @@ static void change_free(struct net_change *k)
 	free(k);
 }
 
-static void change_answer(struct net_change *k, const struct err *e)
+static void reply_interface(const struct net_holder *h, struct parked parked, char *link)
 {
 	Berth__Envelope env = BERTH__ENVELOPE__INIT;
 	Berth__Done done = BERTH__DONE__INIT;
 
+	done.uuid = net_stored_of(h).meta->uuid;
+	done.text = link;
+	env.body_case = BERTH__ENVELOPE__BODY_DONE;
+	env.done = &done;
+	reply(h->sv, parked, &env, NULL, 0);
+}
+
+static void change_answer(struct net_change *k, const struct err *e)
+{
 	if (e && !k->parked.client)
 		log_err(e, "%s %s", k->h->kind->noun, net_stored_of(k->h).meta->name);
-	if (e) {
+	if (e)
 		reply_err(k->h->sv, k->parked, error_code_of(e), e);
-	} else {
-		done.uuid = net_stored_of(k->h).meta->uuid;
-		done.text = k->text;
-		env.body_case = BERTH__ENVELOPE__BODY_DONE;
-		env.done = &done;
-		reply(k->h->sv, k->parked, &env, NULL, 0);
-	}
+	else
+		reply_interface(k->h, k->parked, k->text);
 	k->parked = (struct parked){0};
 }
 
@@ -150,8 +160,12 @@ static void on_stored(void *arg, int result);
 
 static int change_store(struct net_change *k, struct err *e)
 {
-	int r = k->h->kind->store(k->h, on_stored, k);
+	char id[64];
+	int r;
 
+	snprintf(id, sizeof id, "%llu %s", (unsigned long long)k->lease, k->text);
+	repeat_note(k->h->sv, k->parked, id);
+	r = k->h->kind->store(k->h, on_stored, k);
 	k->storing = r >= 0;
 	return r < 0 ? err_set(e, EBUSY, "store", "the store takes no more for now") : 0;
 }
@@ -452,6 +466,24 @@ int net_change_disconnect(struct net_holder *h, const char *what, struct parked 
 }
 
 /* ---------------------------------------------------------------- berthd was away; the holder has ended */
+
+bool net_change_repeated(struct net_holder *h, const char *id, bool leaves, struct parked parked)
+{
+	char *link;
+	uint64_t lease = strtoull(id, &link, 10);
+	struct net_change *k = change_of(h, lease);
+	size_t i = lease_at(h, lease);
+	bool there = i < net_stored_of(h).n_leases;
+
+	if (k && k->leaves == leaves && !k->parked.client) {
+		k->parked = parked; /* it was taken up again */
+		return true;
+	}
+	if (there == leaves)
+		return false;
+	reply_interface(h, parked, link + strspn(link, " "));
+	return true;
+}
 
 void net_changes_resume(struct net_holder *h)
 {

@@ -9,6 +9,8 @@ int net_change_connect(struct net_holder *h, const struct principal *who, const 
 		       struct parked parked, struct err *e);
 /* what: NETWORK, NETWORK:LINK or LINK. */
 int net_change_disconnect(struct net_holder *h, const char *what, struct parked parked, struct err *e);
+/* Asked once more, after a crash of berthd, for what its client_token knows as id. False: nothing of it is left. */
+bool net_change_repeated(struct net_holder *h, const char *id, bool leaves, struct parked parked);
 
 /* berthd was away, and the holder lives: what it had begun is finished. */
 void net_changes_resume(struct net_holder *h);

@@ -6,6 +6,7 @@
 #include "supervisor/net_change.h"
 #include "supervisor/network.h"
 #include "supervisor/pod.h"
+#include "supervisor/repeat.h"
 #include "supervisor/request.h"
 
 #include <errno.h>
@@ -81,4 +82,13 @@ void on_network_disconnect(struct request *rq)
 	h = request_holder(rq, ask->ref ? ask->ref : "");
 	if (h && net_change_disconnect(h, ask->network, rq->parked, &e) < 0)
 		reply_err(rq->sv, rq->parked, error_code_of(&e), &e);
+}
+
+bool network_change_repeated(struct request *rq, const char *id)
+{
+	bool leaves = rq->env->body_case == BERTH__ENVELOPE__BODY_NETWORK_DISCONNECT;
+	const char *ref = leaves ? rq->env->network_disconnect->ref : rq->env->network_connect->ref;
+	struct net_holder *h = request_holder(rq, ref ? ref : "");
+
+	return !h || net_change_repeated(h, id, leaves, rq->parked);
 }

@@ -7,6 +7,7 @@
 #include "proto/envelope.h"
 #include "supervisor/audit.h"
 #include "supervisor/control.h"
+#include "supervisor/repeat.h"
 #include "supervisor/replay.h"
 #include "supervisor/store.h"
 #include "supervisor/token.h"
@@ -326,61 +327,6 @@ static void request_repeat(struct supervisor *sv, struct parked p, const struct 
 	berth__envelope__free_unpacked(env, NULL);
 }
 
-/* A crash ate the answer to a create. If the object is there, inspecting it gives the same reply: true. */
-static bool request_made(struct request *rq, const char *uuid)
-{
-	Berth__Envelope view = BERTH__ENVELOPE__INIT;
-	Berth__ContainerInspect container = BERTH__CONTAINER_INSPECT__INIT;
-	Berth__PodInspect pod = BERTH__POD_INSPECT__INIT;
-	char ref[UUID_SIZE];
-
-	snprintf(ref, sizeof ref, "%s", uuid);
-	container.ref = pod.ref = ref;
-	if (rq->env->body_case == BERTH__ENVELOPE__BODY_CONTAINER_CREATE && table_find(&rq->sv->containers, ref)) {
-		view.body_case = BERTH__ENVELOPE__BODY_CONTAINER_INSPECT;
-		view.container_inspect = &container;
-		rq->env = &view;
-		on_container_inspect(rq);
-		return true;
-	}
-	if (rq->env->body_case == BERTH__ENVELOPE__BODY_POD_CREATE && table_find(&rq->sv->pods, ref)) {
-		view.body_case = BERTH__ENVELOPE__BODY_POD_INSPECT;
-		view.pod_inspect = &pod;
-		rq->env = &view;
-		on_pod_inspect(rq);
-		return true;
-	}
-	return false; /* its row was not committed: do it */
-}
-
-/* A crash ate the answer to a removal. If the object is gone, that was it: true. */
-static bool request_removed(struct request *rq, const char *uuid)
-{
-	struct supervisor *sv = rq->sv;
-	const struct table *of;
-
-	switch (rq->env->body_case) {
-	case BERTH__ENVELOPE__BODY_CONTAINER_REMOVE:
-		of = &sv->containers;
-		break;
-	case BERTH__ENVELOPE__BODY_POD_REMOVE:
-		of = &sv->pods;
-		break;
-	case BERTH__ENVELOPE__BODY_IMAGE_REMOVE:
-		of = &sv->images;
-		break;
-	case BERTH__ENVELOPE__BODY_VOLUME_REMOVE:
-		of = &sv->volumes;
-		break;
-	default:
-		return false;
-	}
-	if (table_find(of, uuid))
-		return false; /* its deletion was not committed: do it */
-	reply_done(sv, rq->parked, uuid);
-	return true;
-}
-
 /* True: it is to be done. Else it was answered, or will be. */
 static bool request_is_new(struct request *rq, struct open *o)
 {
@@ -415,7 +361,7 @@ static bool request_is_new(struct request *rq, struct open *o)
 		return false;
 	case REPLAY_MADE:
 		o->replay = t;
-		return !request_made(rq, replay_object_uuid(t)) && !request_removed(rq, replay_object_uuid(t));
+		return !request_repeated(rq, replay_object_uuid(t));
 	case REPLAY_OTHER:
 		reply_error(sv, rq->parked, BERTH__ERROR__CODE__CONFLICT, "client_token",
 			    "this client_token belongs to a request that asked for something else");

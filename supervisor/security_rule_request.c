@@ -2,6 +2,7 @@
 #include "base/own.h"
 #include "base/str.h"
 #include "proto/envelope.h"
+#include "supervisor/repeat.h"
 #include "supervisor/request.h"
 #include "supervisor/security_group.h"
 #include "supervisor/security_rule.h"
@@ -124,6 +125,7 @@ static void change_store(struct request *rq, struct security_group *g, struct ch
 	SET(meta, revision, supervisor_next_revision(rq->sv));
 	SET(meta, generation, meta->generation + 1);
 	SET(meta, updated_at, wall_ns());
+	repeat_note(rq->sv, rq->parked, c->rule);
 	if (store_put(rq->sv->store, STORE_SECURITY_GROUP, meta, &g->obj->base, false, on_changed, c) == 0)
 		return;
 	change_undo(c, g);
@@ -231,4 +233,26 @@ void on_security_group_rule_remove(struct request *rq)
 	}
 	security_group_rule_drop(g, i);
 	change_store(rq, g, c);
+}
+
+/* It was stored; whether berth-net has heard of it nobody knows any more. */
+bool security_rule_repeated(struct request *rq, const char *id)
+{
+	bool added = rq->env->body_case == BERTH__ENVELOPE__BODY_SECURITY_GROUP_RULE_ADD;
+	struct security_group *g = security_group_asked(rq, added ? rq->env->security_group_rule_add->name
+								  : rq->env->security_group_rule_remove->name);
+	struct change *c;
+	struct err e;
+
+	if (g && (rule_index(g, id) < g->obj->n_rules) != added)
+		return false;
+	if (!g)
+		return true;
+	request_audit(rq, "security_group", g->obj->meta);
+	c = change_new(rq, g, id);
+	if (!c)
+		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "no memory");
+	else if (security_group_tell(g, on_in_force, c, &e) < 0)
+		on_in_force(c, &e);
+	return true;
 }

@@ -451,6 +451,10 @@ MUTATIONS = [
              [body("not_free")],
              {"test_kill_9_of_berthd_during_creates_at_once_gives_no_address_twice_and_loses_none": "assert",
               "test_address_and_mac_stay_over_restart_stop_start_and_kill_9_of_berthd": "assert"}),
+    Mutation("repeat: what a request makes of a part is not noted",
+             [body("repeat_note")],
+             {"test_what_was_done_is_answered_and_not_done_again": "EXISTS|CONFLICT|assert",
+              "test_an_interface_that_was_on_its_way_is_waited_for": "assert"}),
 
     # ------------------------------------------------------------ drivers of networks
     Mutation("drivers: what a port of a bridge sends is not looked at",
