@@ -1,5 +1,6 @@
 /* job/copy.c - `copy mknod=0|1 [pid=N group=PATH userns=0|1]`, fd 4 = sealed memfd with an Envelope{ContainerCopy}, fd 5 = the archive
- * (not with STAT), and without pid the next one a sealed memfd with a LaunchPlan (launch_view): looks at a path of a container, packs it,
+ * (not with STAT), and without pid the next one a sealed memfd with a LaunchPlan (launch_view), and the one after that, if there is one, the
+ * mount namespace of volumes (job/volume.c): looks at a path of a container, packs it,
  * or unpacks an archive there. Result CopyReply; FROM says what it will pack in one with `more` first.
  *
  * The container is hostile, whether it runs or has only left its files, and so is the archive. What touches either is a child that
@@ -276,6 +277,7 @@ static int view_open(struct copy *k, int argc, char **argv, struct err *e)
 	const char *pid = value_of(argc, argv, "pid"), *group = value_of(argc, argv, "group"),
 		   *userns = value_of(argc, argv, "userns");
 	bool looks = k->ask->direction == BERTH__CONTAINER_COPY__DIRECTION__STAT;
+	int plan_fd = looks ? STREAM_FD : STREAM_FD + 1;
 	Shim__LaunchPlan *plan;
 	const void *data;
 	uint32_t number;
@@ -284,14 +286,15 @@ static int view_open(struct copy *k, int argc, char **argv, struct err *e)
 
 	if (pid && group && str_to_u32(pid, &number) == 0)
 		return view_of_process(&k->view, (pid_t)number, group, userns && *userns == '1', e);
-	r = memfd_map(looks ? STREAM_FD : STREAM_FD + 1, ENVELOPE_MAX, &data, &len);
+	r = memfd_map(plan_fd, ENVELOPE_MAX, &data, &len);
 	if (r < 0)
 		return err_set(e, -r, "copy", "plan");
 	plan = shim__launch_plan__unpack(NULL, len, data);
 	munmap((void *)(uintptr_t)data, len);
 	if (!plan)
 		return err_set(e, EBADMSG, "copy", "plan");
-	r = view_of_plan(&k->view, plan, k->ask->direction == BERTH__CONTAINER_COPY__DIRECTION__TO, e);
+	r = view_of_plan(&k->view, plan, fcntl(plan_fd + 1, F_GETFD) < 0 ? -1 : plan_fd + 1,
+			 k->ask->direction == BERTH__CONTAINER_COPY__DIRECTION__TO, e);
 	shim__launch_plan__free_unpacked(plan, NULL);
 	return r;
 }

@@ -148,6 +148,7 @@ struct build {
 	struct view *v;
 	const Shim__LaunchPlan *plan;
 	int stage_fd;	     /* an empty tmpfs of ours */
+	int volumes_fd;	     /* where volumes are mounted, or -1 */
 	char root[PATH_MAX]; /* where the overlay goes, in it */
 	bool write;
 	unsigned n_mapped;
@@ -295,6 +296,26 @@ static int tmpfs_open(struct err *e)
 	return fd < 0 ? err_set(e, errno, "view", "tmpfs") : fd;
 }
 
+static int tree_clone(const Shim__MountStep *m, unsigned recursive, struct err *e)
+{
+	int fd = open_tree(AT_FDCWD, m->source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | recursive);
+
+	return fd < 0 ? err_set(e, errno, "view", "%s, which is to be mounted on %s", m->source, m->target) : fd;
+}
+
+/* What is mounted in another namespace can be cloned by who is in it, and by nobody else. */
+static int volume_clone(const struct build *b, const Shim__MountStep *m, unsigned recursive, struct err *e)
+{
+	AUTO_FD ours = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+
+	if (ours < 0 || setns(b->volumes_fd, CLONE_NEWNS) < 0)
+		return err_set(e, errno, "view", "enter the volumes' mount namespace");
+	AUTO_FD fd = tree_clone(m, recursive, e);
+	if (setns(ours, CLONE_NEWNS) < 0)
+		return err_set(e, errno, "view", "leave the volumes' mount namespace");
+	return take_fd(&fd);
+}
+
 static int source_open(const struct build *b, const Shim__MountStep *m, struct err *e)
 {
 	struct mount_attr attr = {.attr_set = (m->attr & MOUNT_ATTR_RDONLY) | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID |
@@ -305,8 +326,10 @@ static int source_open(const struct build *b, const Shim__MountStep *m, struct e
 
 	if (r < 0)
 		return err_set(e, -r, "view", "make %s", m->source);
-	AUTO_FD fd = open_tree(AT_FDCWD, m->source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | recursive);
-	if (fd < 0 || mount_setattr(fd, "", AT_EMPTY_PATH | recursive, &attr, sizeof attr) < 0)
+	AUTO_FD fd = m->from_volumes ? volume_clone(b, m, recursive, e) : tree_clone(m, recursive, e);
+	if (fd < 0)
+		return fd;
+	if (mount_setattr(fd, "", AT_EMPTY_PATH | recursive, &attr, sizeof attr) < 0)
 		return err_set(e, errno, "view", "%s, which is to be mounted on %s", m->source, m->target);
 	if (m->id_mapped && b->v->user_fd >= 0 && map_ids(b, fd, recursive, e, m->source) < 0)
 		return -EPERM;
@@ -315,7 +338,7 @@ static int source_open(const struct build *b, const Shim__MountStep *m, struct e
 
 static int mount_add(const struct build *b, const Shim__MountStep *m, struct err *e)
 {
-	AUTO_FD fd = m->fstype || m->from_volumes ? tmpfs_open(e) : source_open(b, m, e);
+	AUTO_FD fd = m->fstype ? tmpfs_open(e) : source_open(b, m, e);
 	struct stat st;
 
 	if (fd < 0)
@@ -359,9 +382,9 @@ static int stage_make(struct build *b, struct err *e)
 	return 0;
 }
 
-int view_of_plan(struct view *v, const Shim__LaunchPlan *plan, bool write, struct err *e)
+int view_of_plan(struct view *v, const Shim__LaunchPlan *plan, int volumes_fd, bool write, struct err *e)
 {
-	struct build b = {.v = v, .plan = plan, .stage_fd = -1, .write = write};
+	struct build b = {.v = v, .plan = plan, .stage_fd = -1, .volumes_fd = volumes_fd, .write = write};
 	struct mount_attr closed = {.attr_set = MOUNT_ATTR_RDONLY};
 	const Shim__Overlay *o;
 	int r;

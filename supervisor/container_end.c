@@ -214,7 +214,7 @@ state act_shim_left(struct container *c, struct event *ev)
 	unlink(path);
 	container_touch(c);
 	logs_container_changed(c->sv, c->node.uuid);
-	copies_shim_left(c);
+	copies_go_on(c, NULL);
 	return 0;
 }
 

@@ -3,7 +3,8 @@
  * A container that runs is looked at through its first process. One that does not run has its overlay mounted by the job, for
  * itself. Two overlays on one upper layer do not see what is written through the other one, so what is written to is mounted once: a
  * copy into a container waits until the shim of its last run, which keeps the overlay, is gone (one that waits to retry is told
- * to go), and a launch waits for the copies into it, for a time. */
+ * to go), and a launch waits for the copies into it, for a time. Volumes that are file systems are mounted for a copy as for a launch
+ * (volume_mount.c), and stay so until the last copy has ended. */
 #include "supervisor/copy.h"
 
 #include "base/own.h"
@@ -12,6 +13,7 @@
 #include "supervisor/container_request.h"
 #include "supervisor/job.h"
 #include "supervisor/launch.h"
+#include "supervisor/volume.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -30,7 +32,7 @@ struct copy {
 	struct supervisor *sv;
 	struct container *c; /* NULL: it goes, or is gone */
 	struct parked parked;
-	struct job *job; /* NULL: it waits for the shim to be gone */
+	struct job *job; /* NULL: it waits for the shim to be gone, or for a volume */
 	int request_fd;	 /* owned until the job has it */
 	int stream_fd;	 /* the same; -1: it only looks */
 	bool writes;
@@ -48,6 +50,8 @@ static void copy_free(struct copy *k)
 	close_fd(&k->request_fd);
 	close_fd(&k->stream_fd);
 	list_del(&k->link);
+	if (k->sv->jobs) /* else berthd ends */
+		volume_tidy_soon(k->sv);
 	free(k);
 	if (!c || !c->launch_after_copies || copies_hold(c))
 		return;
@@ -145,22 +149,42 @@ static bool has_ended(const struct container *c)
 	return s == S(EXITED) || s == S(STOPPED) || s == S(ERROR) || s == S(BACKOFF) || s == S(CREATED);
 }
 
+/* view_fd -1: it looks through a process. */
 static int job_run(struct copy *k, const char *const *argv, int view_fd, struct err *e)
 {
 	static const struct job_ops ops = {.record = on_copy_record, .done = on_copy_done};
-	int fds[3] = {k->request_fd}, r;
+	int fds[4] = {k->request_fd}, r;
 	unsigned n = 1;
 
 	if (k->stream_fd >= 0)
 		fds[n++] = k->stream_fd;
 	if (view_fd >= 0)
 		fds[n++] = view_fd;
+	if (view_fd >= 0 && k->sv->volume_ns_fd >= 0)
+		fds[n++] = k->sv->volume_ns_fd;
 	r = job_start(k->sv, argv, fds, n, 0, &ops, k, &k->job, e);
 	if (r < 0)
 		return r;
 	close_fd(&k->request_fd);
 	close_fd(&k->stream_fd);
 	return 0;
+}
+
+/* 1: those that lie on a disk of their own are mounted; 0: one is on its way. */
+static int volumes_ready(struct container *c, struct err *e)
+{
+	const Berth__ContainerSpec *spec = c->obj->spec;
+	struct volume *v;
+	int r = 1;
+
+	for (size_t i = 0; r > 0 && i < spec->n_mounts; i++) {
+		if (spec->mounts[i]->type != BERTH__MOUNT__TYPE__VOLUME)
+			continue;
+		r = volume_get(c->sv, c->obj->meta->project, spec->mounts[i]->source, &v, e);
+		if (r == 0)
+			r = v->obj->driver == BERTH__VOLUME__DRIVER__SIZED ? volume_want(v) : 1;
+	}
+	return r;
 }
 
 /* What the job may make is what the container's root could: device nodes only if it has the capability. */
@@ -188,22 +212,30 @@ static int copy_start(struct copy *k, struct err *e)
 	}
 	if (c->shim && (k->writes || c->bye_sent)) {
 		container_bye(c);
-		return 0; /* copies_shim_left goes on */
+		return 0; /* copies_go_on */
 	}
+	r = volumes_ready(c, e);
+	if (r <= 0)
+		return r; /* the same */
 	r = launch_view(c, &plan_fd, e);
 	return r < 0 ? r : job_run(k, argv, plan_fd, e);
+}
+
+static void copy_fail(struct copy *k, const struct err *e)
+{
+	struct parked parked = k->parked;
+
+	(void)parked_on_gone(k->sv, parked, NULL, NULL);
+	reply_err(k->sv, parked, error_code_of(e), e);
+	copy_free(k);
 }
 
 static void copy_begin(struct copy *k)
 {
 	struct err e = {0};
-	struct parked parked = k->parked;
 
-	if (copy_start(k, &e) == 0)
-		return;
-	(void)parked_on_gone(k->sv, parked, NULL, NULL);
-	reply_err(k->sv, parked, error_code_of(&e), &e);
-	copy_free(k);
+	if (copy_start(k, &e) < 0)
+		copy_fail(k, &e);
 }
 
 /* ---------------------------------------------------------------- the container's side */
@@ -229,13 +261,25 @@ bool copies_hold(struct container *c)
 	return hold;
 }
 
-void copies_shim_left(struct container *c)
+void copies_go_on(struct container *c, const struct err *failure)
 {
+	struct list waiting;
 	struct copy *k;
 
+	list_init(&waiting);
 	list_each (k, &c->copies, link)
-		if (!k->job)
+		if (!k->job) {
+			list_del(&k->link);
+			list_push(&waiting, &k->link);
+		}
+	/* One that fails may take others along. */
+	while ((k = list_pop(&waiting, struct copy, link))) {
+		list_push(&c->copies, &k->link);
+		if (failure)
+			copy_fail(k, failure);
+		else
 			copy_begin(k);
+	}
 }
 
 void copies_forget(struct container *c, const char *why)

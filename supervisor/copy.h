@@ -5,9 +5,11 @@
 #include <stdbool.h>
 
 struct container;
+struct err;
 
 /* Something is being copied into it, and its next launch mounts its upper layer anew. That waits for EV_LAUNCH, which is posted when all
  * that has ended, by itself or because its time was over. */
 bool copies_hold(struct container *c);
-void copies_shim_left(struct container *c);		  /* some wait for that */
+/* Its shim is gone, or a volume was mounted: some wait for that. failure: a volume of it cannot be mounted. */
+void copies_go_on(struct container *c, const struct err *failure);
 void copies_forget(struct container *c, const char *why); /* it goes: they are ended */

@@ -38,20 +38,6 @@ static void on_fill_record(void *arg, const Berth__Envelope *env)
 		err_set(&f->failure, 0, "volume", "%s", env->error->text ? env->error->text : "");
 }
 
-/* Those that waited for a volume look again. */
-static void wake(struct supervisor *sv)
-{
-	struct table_node *n;
-
-	list_each (n, &sv->containers.all, link) {
-		struct container *c = container_of(n, struct container, node);
-
-		if (c->fill_waits)
-			container_post(c, EV_FILLED);
-		c->fill_waits = false;
-	}
-}
-
 static void on_fill_done(void *arg, int status)
 {
 	struct fill *f = arg;
@@ -77,7 +63,7 @@ static void on_fill_done(void *arg, int status)
 	} else if (!f->done) {
 		log_warn("volume %s: %s", f->volume, f->failure.text);
 	}
-	wake(sv);
+	volume_wake(sv, NULL, NULL);
 	free(f);
 }
 
@@ -181,7 +167,8 @@ static int mount_volumes(struct container *c, struct err *e)
 			continue;
 		r = volume_get(c->sv, c->obj->meta->project, spec->mounts[i]->source, &v, e);
 		if (!r)
-			r = volume_ready(c, v, e);
+			r = volume_want(v);
+		c->fill_waits |= !r;
 	}
 	return r;
 }

@@ -392,23 +392,10 @@ int launch_pack(const ProtobufCMessage *m, const char *name, int *ret_fd, struct
 	return 0;
 }
 
-/* What is in memory is empty while nothing runs; what is on a disk of its own is not, and would look as if it were. */
-static int view_volumes(const struct plan_facts *f, struct err *e)
-{
-	for (size_t i = 0; i < f->obj->spec->n_mounts; i++)
-		if (f->volumes[i].mounted && f->volumes[i].sized)
-			return err_set(
-				e, ENOTSUP, "volume",
-				"volume %s is a file system that is mounted for containers that run, and this one does not: "
-				"start it, or copy by way of another that has the volume",
-				f->obj->spec->mounts[i]->source);
-	return 0;
-}
-
 int launch_view(struct container *c, int *ret_fd, struct err *e)
 {
 	struct arena a = ARENA_INIT;
-	struct plan_facts f = {.obj = c->obj};
+	struct plan_facts f = {.obj = c->obj, .view = true};
 	Shim__LaunchPlan *plan;
 	char leaf[32];
 	int r;
@@ -420,8 +407,6 @@ int launch_view(struct container *c, int *ret_fd, struct err *e)
 	r = facts_layers(c, &a, &f);
 	if (!r)
 		r = facts_volumes(c, &a, &f, e);
-	if (!r)
-		r = view_volumes(&f, e);
 	if (!r)
 		r = plan_make_view(&f, &a, &plan);
 	if (r == -ENOMEM)

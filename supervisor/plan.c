@@ -406,13 +406,21 @@ static uint64_t propagation_of(const char *text)
 	return 0;
 }
 
+static bool is_in_memory(const struct plan_facts *f, size_t i)
+{
+	const Berth__Mount *in = spec_of(f)->mounts[i];
+
+	return in->type == BERTH__MOUNT__TYPE__TMPFS ||
+	       (f->view && in->type == BERTH__MOUNT__TYPE__VOLUME && f->volumes[i].mounted && !f->volumes[i].sized);
+}
+
 static void add_person_mount(struct builder *b, size_t i)
 {
 	const Berth__Mount *in = spec_of(b->f)->mounts[i];
 	uint64_t attr = in->read_only ? MOUNT_ATTR_RDONLY : 0;
 	Shim__MountStep *m;
 
-	if (in->type == BERTH__MOUNT__TYPE__TMPFS) {
+	if (is_in_memory(b->f, i)) {
 		attr |= MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (in->exec ? 0 : MOUNT_ATTR_NOEXEC);
 		m = add_mount(b, "tmpfs", "tmpfs", in->target, attr, false);
 		add_option(b, m, arena_printf(b->a, "mode=%o", in->has_mode ? in->mode : 01777));

@@ -26,6 +26,7 @@ struct plan_volume {
 
 struct plan_facts {
 	const Berth__Container *obj; /* spec complete: image config merged */
+	bool view;		     /* nothing of it runs: what is in memory is empty */
 	const char *request_id;	     /* or NULL */
 	const char *staging_dir, *log_dir, *upper, *work, *exit_record;
 	const char *const *layers; /* host paths, topmost first */

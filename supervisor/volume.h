@@ -75,11 +75,12 @@ void volume_unmounted_for_good(struct volume *v, const struct err *e);
 
 /* volume_mount.c */
 int volume_make_begin(struct volume *v, struct err *e); /* volume_made follows */
-/* May c be launched with it? 1 yes; 0 not yet: EV_FILLED or EV_FAILED is posted; negative: e. */
-int volume_ready(struct container *c, struct volume *v, struct err *e);
+/* Is it mounted, if it is one to be mounted? 1 yes; 0 not yet: volume_wake follows. */
+int volume_want(struct volume *v);
 void volume_step(struct volume *v); /* what is to be done with it next, is */
 /* A container has ended, or is gone: what was mounted for it may not be needed any more. */
 void volume_tidy_soon(struct supervisor *sv);
+/* Launches and copies that wait for volumes look again; failure: those that need v hear of it. */
 void volume_wake(struct supervisor *sv, const struct volume *v, const struct err *failure);
 /* What a shim has kept. Takes fd. */
 void volume_namespace_adopt(struct supervisor *sv, int fd);

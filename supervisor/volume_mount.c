@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "supervisor/container.h"
+#include "supervisor/copy.h"
 #include "supervisor/fill.h"
 #include "supervisor/job.h"
 #include "supervisor/pod.h"
@@ -46,7 +47,8 @@ static bool container_needs(const struct container *c)
 {
 	Berth__ContainerState s = container_state(c);
 
-	return container_has_process(c) || c->held || s == BERTH__CONTAINER_STATE__CONTAINER_STATE_BACKOFF ||
+	return container_has_process(c) || c->held || !list_empty(&c->copies) ||
+	       s == BERTH__CONTAINER_STATE__CONTAINER_STATE_BACKOFF ||
 	       s == BERTH__CONTAINER_STATE__CONTAINER_STATE_UNKNOWN ||
 	       (!c->pod->obj->implicit && !c->pod->removing &&
 		(c->pod->state == POD_STARTING || c->pod->state == POD_READY));
@@ -67,17 +69,20 @@ static bool is_needed(const struct volume *v)
 
 void volume_wake(struct supervisor *sv, const struct volume *v, const struct err *failure)
 {
+	struct err why = failure ? *failure : (struct err){0};
 	struct table_node *n;
 
+	why.code = 0; /* the job's text has it already */
 	list_each (n, &sv->containers.all, link) {
 		struct container *c = container_of(n, struct container, node);
+		bool fails = failure && volume_is_used_by(v, c);
 
+		copies_go_on(c, fails ? &why : NULL);
 		if (!c->fill_waits)
 			continue;
 		c->fill_waits = false;
-		if (failure && volume_is_used_by(v, c)) {
-			c->failure = *failure;
-			c->failure.code = 0; /* the job's text has it already */
+		if (fails) {
+			c->failure = why;
 			container_post(c, EV_FAILED);
 		} else {
 			container_post(c, EV_FILLED);
@@ -375,11 +380,10 @@ void volume_tidy_soon(struct supervisor *sv)
 		(void)timer_in(&sv->loop, &sv->volume_tidy, 0, on_tidy); /* without memory: with the next end */
 }
 
-int volume_ready(struct container *c, struct volume *v, struct err *e)
+int volume_want(struct volume *v)
 {
 	if (!volume_is_mountable(v) || (v->mounted == VOLUME_MOUNTED && !v->job))
 		return 1;
-	c->fill_waits = true;
 	v->wanted = true;
 	volume_step(v);
 	return 0;

@@ -116,13 +116,47 @@ def test_a_volume_that_is_used_cannot_be_removed_and_the_user_is_named(host, siz
     assert host.berth("volume", "rm", "-f", "data").out == ""
 
 
-def test_cp_into_a_stopped_container_says_that_it_does_not_see_a_sized_volume(host, sized, tmp_path):
+@pytest.mark.parametrize("flags", [(), ("--userns", "auto")], ids=["host", "userns"])
+def test_cp_of_a_container_that_does_not_run_sees_its_sized_volume(host, sized, tmp_path, flags):
     (tmp_path / "f").write_text("copied")
-    host.berth("create", "--name", "c", "-v", "data:/d", "busybox", "sleep", "600")
-    host.refused("cp", str(tmp_path / "f"), "c:/d/f", text="volume data is a file system that is mounted for containers that run")
-    host.berth("start", "c")
+    host.berth("create", "--name", "c", *flags, "-v", "data:/d", "busybox", "sleep", "600")
     host.berth("cp", str(tmp_path / "f"), "c:/d/f")
-    assert host.berth("exec", "c", "cat", "/d/f").text == "copied"
+    host.berth("cp", str(tmp_path / "f"), "c:/beside")
+    host.berth("cp", "c:/d/f", str(tmp_path / "back"))
+    assert (tmp_path / "back").read_text() == "copied"
+    eventually(lambda: not bound(host), "it is unmounted after that")
+    host.berth("start", "c")
+    assert host.berth("exec", "c", "sh", "-c", "cat /d/f /beside; echo more >> /d/f; stat -c %u /d/f").out == "copiedcopied0\n"
+    host.berth("stop", "-t", "0", "c")
+    assert host.berth("cp", "c:/d/f", "-").out.count("copiedmore") == 1
+    with open(str(tmp_path / "large"), "wb") as f:
+        f.write(os.urandom(40 * MiB))
+    host.refused("cp", str(tmp_path / "large"), "c:/d/large", text="No space left on device")
+    eventually(lambda: not bound(host), "also after what failed")
+
+
+def test_cp_writes_to_no_volume_that_is_read_only_and_tells_of_one_that_cannot_be_mounted(host, sized, tmp_path):
+    (tmp_path / "f").write_text("copied")
+    host.berth("create", "--name", "c", "-v", "data:/d:ro", "busybox", "sleep", "600")
+    host.refused("cp", str(tmp_path / "f"), "c:/d/f", text="cannot write there|Read-only")
+    eventually(lambda: not bound(host), "it is unmounted")
+    (image,) = glob.glob(host.state + "/volumes/*/image")
+    with open(image, "r+b") as f:
+        f.write(bytes(1 * MiB))
+    host.refused("cp", str(tmp_path / "f"), "c:/beside", text="volume data: .*mount ext4")
+    assert host.state_of("c") == "created"
+
+
+def test_a_berthd_that_dies_in_mid_copy_leaves_no_volume_mounted(host, sized):
+    host.berth("create", "--name", "c", "-v", "data:/d", "busybox", "sleep", "600")
+    copy = host.popen("cp", "-", "c:/d")
+    eventually(lambda: bound(host), "it is mounted for the copy")
+    host.restart()
+    copy.communicate(timeout=30 * SLOW)
+    assert copy.returncode != 0
+    eventually(lambda: not bound(host), "it goes with the copy")
+    host.berth("start", "c")
+    assert host.berth("exec", "c", "ls", "/d").out == ""
 
 
 # ---------------------------------------------------------------- tmpfs
