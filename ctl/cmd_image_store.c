@@ -115,8 +115,7 @@ static void verify_print(const Berth__VerifyReply *r)
 	       print_size(r->blob_bytes, size), (unsigned long long)r->layers, (unsigned long long)r->layers_compared);
 	if (r->n_faults) {
 		fflush(stdout);
-		say("to repair: remove each image that is named with all that share it (berth image rm), and pull or import "
-		    "it again; what no image needs goes with berth image prune");
+		say("to repair: pull or import each image that is named once more; what is damaged is brought anew");
 	}
 }
 

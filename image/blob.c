@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/own.h"
+#include "image/damaged.h"
 #include "image/digest.h"
 #include "image/space.h"
 
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #define COPY_SIZE (1u << 20)
+#define SMALL	  (1u << 20) /* of manifests and configs each is less */
 
 static void blob_path(const char *digest, char buf[96])
 {
@@ -93,7 +95,21 @@ static int file_end(struct image_store *s, int fd, const char *digest, struct er
 	dir = openat(s->dir_fd, "blobs/sha256", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0 || fsync(dir) < 0)
 		return err_set(e, errno, "blob", "fsync of blobs/sha256");
+	damaged_forget(s, DAMAGED_BLOB, digest);
 	return 0;
+}
+
+/* To hash it costs less than to be wrong. */
+static bool is_sound(struct image_store *s, const char *digest)
+{
+	AUTO_FREE char *data = NULL;
+	char found[DIGEST_SIZE];
+	size_t len;
+
+	if (blob_read(s, digest, &data, &len, NULL) < 0)
+		return false;
+	digest_of(data, len, found);
+	return !strcmp(found, digest);
 }
 
 bool blob_is_there(struct image_store *s, const char *digest, uint64_t length)
@@ -103,7 +119,24 @@ bool blob_is_there(struct image_store *s, const char *digest, uint64_t length)
 
 	blob_path(digest, path);
 	return fstatat(s->dir_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && (uint64_t)st.st_size == length &&
+	       !damaged_is(s, DAMAGED_BLOB, digest) && (length > SMALL || is_sound(s, digest)) &&
 	       utimensat(s->dir_fd, path, NULL, 0) == 0;
+}
+
+bool blob_look_damaged(struct image_store *s, const char *digest)
+{
+	AUTO_FREE char *buf = malloc(COPY_SIZE);
+	AUTO_FD fd = blob_open(s, digest, NULL);
+	struct digest *sum = buf && fd >= 0 ? digest_new() : NULL;
+	char found[DIGEST_SIZE];
+	ssize_t n;
+
+	if (!sum)
+		return false; /* it cannot be said */
+	while ((n = read(fd, buf, COPY_SIZE)) > 0 || (n < 0 && errno == EINTR))
+		digest_add(sum, buf, n > 0 ? (size_t)n : 0);
+	digest_end(sum, found);
+	return (n < 0 || strcmp(found, digest) != 0) && damaged_note(s, DAMAGED_BLOB, digest, NULL) == 0;
 }
 
 static int bytes_write(int fd, const char *data, size_t len, struct err *e)

@@ -1,4 +1,5 @@
-/* image/blob.h - blobs/sha256/<hex>: written below tmp/, verified, fsynced, renamed. A blob that is there is whole. */
+/* image/blob.h - blobs/sha256/<hex>: written below tmp/, verified, fsynced, renamed. A blob that is there is whole; what a
+ * disk made of it since is another matter (image/damaged.h). */
 #pragma once
 
 #include "image/oci.h"
@@ -11,8 +12,10 @@
 int blob_put(struct image_store *s, const struct source_part *from, const char *want, char ret_digest[DIGEST_SIZE],
 	     struct err *e);
 int blob_put_bytes(struct image_store *s, const void *data, size_t len, char ret_digest[DIGEST_SIZE], struct err *e);
-/* Also renews its times. */
+/* With that length and not known to be damaged, and a small one has its digest. Also renews its times. */
 bool blob_is_there(struct image_store *s, const char *digest, uint64_t length);
+/* Is it damaged? All of it is read; then it is marked. */
+bool blob_look_damaged(struct image_store *s, const char *digest);
 /* O_RDONLY; -ENOENT. */
 int blob_open(struct image_store *s, const char *digest, struct err *e);
 int blob_part(struct image_store *s, const char *digest, struct source_part *ret, struct err *e); /* all of it */

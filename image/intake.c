@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/loop.h"
 #include "base/own.h"
+#include "image/damaged.h"
 #include "image/layer.h"
 
 #include <errno.h>
@@ -197,6 +198,7 @@ static int layer_get(struct intake *in, const struct oci_manifest *m, unsigned i
 {
 	struct ticking ticking = {.in = in, .layer = &m->layer[i]};
 	struct image_progress p = {m->layer[i].digest, "unpacking", 0, m->layer[i].size, NULL};
+	bool damaged = damaged_is(in->store, DAMAGED_LAYER, chain);
 	struct source_part blob;
 	char text[32];
 	int fd, r = in->origin->open(in->origin, &m->layer[i], &blob, e);
@@ -211,6 +213,9 @@ static int layer_get(struct intake *in, const struct oci_manifest *m, unsigned i
 	blob.tick_arg = &ticking;
 	fd = layer_make(in->store, chain, diff_id, &blob, lower, i, e);
 	source_part_close(&blob);
+	p.state = "repaired";
+	if (fd >= 0 && damaged)
+		intake_say_of(in, &p, "layer %u of %u: what was here was damaged, and is replaced", i + 1, m->n_layers);
 	p.state = "complete";
 	p.at = p.size;
 	if (fd >= 0)

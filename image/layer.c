@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/own.h"
+#include "image/damaged.h"
 #include "image/unpack.h"
 
 #include <dirent.h>
@@ -29,14 +30,15 @@ int layer_look(struct image_store *s, const char *chain_id)
 	return openat(s->dir_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-/* Opens it and renews its times, so that a sweep whose list is older leaves it alone. Changing the mode to what it is touches
+/* Opens it, unless it is damaged, and renews its times, so that a sweep whose list is older leaves it alone. Changing the mode to what it is touches
  * the ctime and nothing else. -1: not there. */
 static int layer_open(struct image_store *s, const char *chain_id)
 {
 	AUTO_FD fd = layer_look(s, chain_id);
 	struct stat st;
 
-	if (fd < 0 || fstat(fd, &st) < 0 || fchmod(fd, st.st_mode & 07777) < 0)
+	if (fd < 0 || damaged_is(s, DAMAGED_LAYER, chain_id) || fstat(fd, &st) < 0 ||
+	    fchmod(fd, st.st_mode & 07777) < 0)
 		return -1;
 	return take_fd(&fd);
 }
@@ -97,7 +99,12 @@ static int folder_end(struct image_store *s, int fd, const char *tmp, const char
 	/* One syncfs instead of an fsync for each of thousands of files. */
 	if (syncfs(fd) < 0)
 		return err_set(e, errno, "layer", "syncfs");
-	if (renameat(s->dir_fd, tmp, s->dir_fd, path) < 0)
+	if (damaged_is(s, DAMAGED_LAYER, chain_id)) {
+		int r = damaged_replace(s, tmp, chain_id, e);
+
+		if (r < 0)
+			return r;
+	} else if (renameat(s->dir_fd, tmp, s->dir_fd, path) < 0)
 		return err_set(e, errno, "layer", "%s", path);
 	if (layers < 0 || fsync(layers) < 0)
 		return err_set(e, errno, "layer", "fsync of layers");

@@ -3,6 +3,7 @@
 
 #include "base/own.h"
 #include "image/blob.h"
+#include "image/damaged.h"
 #include "image/digest.h"
 
 #include <dirent.h>
@@ -117,6 +118,7 @@ int partial_keep(struct image_store *s, struct partial *p, struct err *e)
 	dir = openat(s->dir_fd, "blobs/sha256", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0 || fsync(dir) < 0)
 		return err_set(e, errno, "partial", "fsync of blobs/sha256");
+	damaged_forget(s, DAMAGED_BLOB, p->digest);
 	return 0;
 }
 

@@ -6,6 +6,7 @@
 #include "base/own.h"
 #include "base/str.h"
 #include "image/blob.h"
+#include "image/damaged.h"
 #include "image/layer.h"
 #include "image/partial.h"
 #include "image/space.h"
@@ -21,7 +22,7 @@
 
 int image_store_open(struct image_store *s, const char *dir, struct err *e)
 {
-	static const char *const folders[] = {"blobs", "blobs/sha256", "layers", "partial", "tmp"};
+	static const char *const folders[] = {"blobs", "blobs/sha256", "damaged", "layers", "partial", "tmp"};
 	bool made = false;
 	int r;
 
@@ -155,6 +156,8 @@ static int needed_collect(struct image_store *s, const Berth__Image *const *keep
 			r = name_add(layers, keep[i]->layers[l], e);
 		if (r == 0 && keep[i]->manifest_digest && *keep[i]->manifest_digest)
 			r = image_blobs(s, keep[i], blobs, e);
+		if (r < 0 && r != -ENOMEM && !keep[i]->meta)
+			r = 0; /* a container runs without */
 		/* Which blobs it needs cannot be known: then none may go. */
 		if (r < 0)
 			err_wrap(e, "image %s",
@@ -269,16 +272,36 @@ static int tmp_sweep(struct image_store *s, struct err *e)
 	return r;
 }
 
+static bool name_is_used(void *arg, const char *hex)
+{
+	return name_has(arg, hex);
+}
+
+/* Those of containers, who may have them mounted. */
+static int used_collect(const Berth__Image *const *keep, size_t n, struct names *used, struct err *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < n; i++)
+		for (size_t l = 0; r == 0 && !keep[i]->meta && l < keep[i]->n_layers; l++)
+			r = name_add(used, keep[i]->layers[l], e);
+	if (used->n)
+		qsort(used->hex, used->n, sizeof *used->hex, name_compare);
+	return r;
+}
+
 int image_sweep(struct image_store *s, const Berth__Image *const *keep, size_t n, int64_t listed_ns,
 		int64_t partial_kept_ns, uint64_t *ret_freed_bytes, struct err *e)
 {
 	struct sweep w = {.store = s, .listed_ns = listed_ns};
-	struct names blobs = {0}, layers = {0};
+	struct names blobs = {0}, layers = {0}, used = {0};
 	int r;
 
 	if (flock(s->lock_fd, LOCK_EX | LOCK_NB) < 0)
 		return err_set(e, errno, "sweep", errno == EWOULDBLOCK ? "an import is running" : "lock");
 	r = needed_collect(s, keep, n, &blobs, &layers, e);
+	if (r == 0)
+		r = used_collect(keep, n, &used, e);
 	if (r == 0)
 		r = tmp_sweep(s, e);
 	if (r == 0)
@@ -287,9 +310,12 @@ int image_sweep(struct image_store *s, const Berth__Image *const *keep, size_t n
 		r = folder_sweep(&w, "blobs/sha256", &blobs, blob_sweep, e);
 	if (r == 0)
 		r = folder_sweep(&w, "layers", &layers, layer_sweep, e);
+	if (r == 0)
+		r = damaged_sweep(s, name_is_used, &used, e);
 	flock(s->lock_fd, LOCK_UN);
 	free(blobs.hex);
 	free(layers.hex);
+	free(used.hex);
 	*ret_freed_bytes = w.freed;
 	return r;
 }

@@ -3,6 +3,7 @@
  *   blobs/sha256/<hex>      manifests, configs, compressed layers; written as tmp, verified, fsynced, renamed
  *   layers/<chain hex>/     one unpacked layer; complete or absent (unpacked in tmp/, fsynced, renamed)
  *   partial/<hex>           blobs on their way from a registry (image/partial.h)
+ *   damaged/                what is known to be damaged (image/damaged.h)
  *   tmp/                    of running jobs; swept at start
  *   lock                    flock: shared by imports and pulls, alone for a sweep
  *
@@ -39,7 +40,8 @@ typedef void image_progress_fn(void *arg, const struct image_progress *p);
  * (only names, image_id, manifest_digest, layers, size, config, image_created_at are set), freed by the caller. progress may be NULL. */
 int image_import(struct image_store *s, int source_fd, const char *name_override, image_progress_fn *progress,
 		 void *arg, Berth__Image ***ret, size_t *ret_n, struct err *e);
-/* Removes every blob and layer that no image in the list needs, tmp/, and what lies in partial/ for partial_kept_ns. An image without manifest_digest keeps only its layers.
+/* Removes every blob and layer that no image in the list needs, tmp/, and what lies in partial/ for partial_kept_ns. An image without manifest_digest keeps only its layers;
+ * one without meta stands for a container.
  * What was made or renewed since listed_ns (wall clock: when the list was made) stays. -EWOULDBLOCK beside an import. */
 int image_sweep(struct image_store *s, const Berth__Image *const *keep, size_t n, int64_t listed_ns,
 		int64_t partial_kept_ns, uint64_t *ret_freed_bytes, struct err *e);

@@ -7,6 +7,7 @@
 #include "base/own.h"
 #include "image/blob.h"
 #include "image/compare.h"
+#include "image/damaged.h"
 #include "image/digest.h"
 #include "image/layer.h"
 #include "image/unpack.h"
@@ -165,6 +166,15 @@ static int blob_hash(struct verify *v, const char *digest, uint64_t *ret_size, c
 	return n < 0 ? err_set(e, errno, "blob", "%s", digest) : 0;
 }
 
+/* So that the next pull brings it anew; for an answer that is right without it, it is no more than that. */
+static void mark(struct verify *v, enum damaged_kind kind, const char *digest, bool sound)
+{
+	if (sound)
+		damaged_forget(v->store, kind, digest);
+	else
+		(void)damaged_note(v->store, kind, digest, NULL);
+}
+
 /* size: what the manifest says, UINT64_MAX: nothing does. 0 when it is sound, 1 when not (now or when it was looked at before). */
 static int blob_verify(struct verify *v, const char *digest, uint64_t size, struct err *e)
 {
@@ -199,8 +209,11 @@ static int blob_verify(struct verify *v, const char *digest, uint64_t size, stru
 		snprintf(text, sizeof text, "is damaged: its digest is %s", found);
 		fault_add(v, "blob", digest, NULL, text);
 	} else {
+		mark(v, DAMAGED_BLOB, digest, true);
 		return 0;
 	}
+	if (r != -ENOENT)
+		mark(v, DAMAGED_BLOB, digest, false);
 	return 1;
 }
 
@@ -264,6 +277,7 @@ static int layer_compare(struct verify *v, const struct oci_descriptor *blob, co
 		fault_add(v, "layer", v->chain, NULL, text);
 		return 0;
 	}
+	mark(v, DAMAGED_LAYER, v->chain, !v->of_layer);
 	v->reply->layers_compared++;
 	return 0;
 }

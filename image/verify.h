@@ -1,4 +1,5 @@
-/* image/verify.h - is everything there that images need, and is it what its digest says? Nothing is changed.
+/* image/verify.h - is everything there that images need, and is it what its digest says? Nothing is changed; what is
+ * damaged is marked, so that a pull brings it anew (image/damaged.h).
  *
  * A blob is hashed. An unpacked layer has no digest of its own, but what it was made from is here: it is unpacked again beside it, on the
  * same lower layers, and compared node by node, so that each damaged file is named. That needs room for one layer at a time, costs as

@@ -411,14 +411,30 @@ static int parts_keep(struct pull *p, struct err *e)
 	return r;
 }
 
+/* What the store had may be to blame. */
+static void blobs_suspect(struct pull *p, struct err *e)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < p->n_parts; i++)
+		n += p->part[i]->state == PART_BLOB && blob_look_damaged(&p->store, p->part[i]->digest);
+	if (n)
+		err_wrap(e, "%u blob%s in the store %s damaged, and the next pull brings %s anew", n, n > 1 ? "s" : "",
+			 n > 1 ? "are" : "is", n > 1 ? "them" : "it");
+}
+
 static int image_get(struct pull *p, struct err *e)
 {
 	struct oci_descriptor root;
 	int r;
 
 	intake_say(&p->in, "pulling %s", p->in.name);
-	if ((r = root_get(p, &root, e)) < 0 || (r = intake_descriptor(&p->in, &root, p->in.name, e)) < 0)
+	if ((r = root_get(p, &root, e)) < 0)
 		return r;
+	if ((r = intake_descriptor(&p->in, &root, p->in.name, e)) < 0) {
+		blobs_suspect(p, e);
+		return r;
+	}
 	if (!p->in.n_images)
 		return err_set(e, 0, "pull", "%s has no layers: there is nothing to run", p->in.name);
 	return parts_keep(p, e);

@@ -10,6 +10,7 @@
 #include "supervisor/job.h"
 #include "supervisor/meta.h"
 #include "supervisor/request.h"
+#include "supervisor/spare.h"
 #include "supervisor/store.h"
 #include "supervisor/watch.h"
 
@@ -199,6 +200,20 @@ static void import_progress(struct import *imp, Berth__Envelope *view)
 		(void)reply_more(imp->sv, w->parked, view);
 }
 
+/* What is ready for containers to come has the layer as it was. */
+static void layer_repaired(struct import *imp, const Berth__EventBatch *batch)
+{
+	for (size_t i = 0; i < batch->n_events; i++)
+		for (size_t k = 0; k < batch->events[i]->n_attributes; k++) {
+			const Berth__KeyValue *a = batch->events[i]->attributes[k];
+
+			if (!a->key || !a->value || strcmp(a->key, "state") || strcmp(a->value, "repaired"))
+				continue;
+			spares_retire(imp->sv);
+			imports_sweep_wanted(imp->sv->imports);
+		}
+}
+
 static void on_import_record(void *arg, const Berth__Envelope *env)
 {
 	struct import *imp = arg;
@@ -210,6 +225,7 @@ static void on_import_record(void *arg, const Berth__Envelope *env)
 	case BERTH__ENVELOPE__BODY_EVENT_BATCH:
 		view.body_case = env->body_case;
 		view.event_batch = env->event_batch;
+		layer_repaired(imp, env->event_batch);
 		import_progress(imp, &view);
 		break;
 	case BERTH__ENVELOPE__BODY_IMAGE_REPLY:

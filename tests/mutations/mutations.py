@@ -159,6 +159,17 @@ MUTATIONS = [
              [body("keeps_manifest", "(void)k; (void)digest; return true;")],
              {"test_a_container_whose_image_was_removed_by_force_can_be_committed": "No such file"}),
 
+    Mutation("images: a pull takes what a verify found damaged",
+             [body("damaged_is", "(void)s; (void)kind; (void)digest; return false;")],
+             {"test_what_a_verify_has_found_damaged_is_fetched_anew": "nothing else",
+              "test_a_layer_is_repaired_below_containers_that_run_on_it": "assert"}),
+    Mutation("images: what is ready for others has the damaged layer",
+             [swap("layer_repaired", "spares_retire(imp->sv);", ";")],
+             {"test_a_layer_is_repaired_below_containers_that_run_on_it": "assert|exit 0"}),
+    Mutation("images: a layer that was replaced is swept below who uses it",
+             [body("name_is_used", "(void)arg; (void)hex; return false;")],
+             {"test_a_layer_is_repaired_below_containers_that_run_on_it": "assert|exit 0"}),
+
     # ------------------------------------------------------------ copies
     Mutation("copy: paths of a container are the host's, and the job is not kept off those",
              [swap("path_open_in", 'path_open(root_fd, *path ? path : ".", flags, resolve)', 'path_open(root_fd, *path && strcmp(path, "/") ? path + (*path == \'/\') : ".", flags, 0)'),

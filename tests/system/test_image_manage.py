@@ -310,12 +310,54 @@ def test_verify_names_what_is_damaged_in_a_layer(host, shelf, damage):
     layer = layer_dir(host, img)
     do(layer)
     r = host.berth("image", "verify", "tree", code=1)
-    assert re.search(text, r.out) and "NOT SOUND" in r.lines[-1] and "berth image rm" in r.err, r
+    assert re.search(text, r.out) and "NOT SOUND" in r.lines[-1] and "once more" in r.err, r
     assert all("(of " + NAME % "tree" in line for line in r.lines[:-1])
-    host.berth("image", "rm", "tree")       # which is how it is repaired
-    eventually(lambda: not os.path.exists(blob_path(host, img.id)) and not os.path.exists(layer), "swept: what is younger than a second by the later sweep")
-    shelf("tree", TREE)
+    shelf("tree", TREE)         # which is how it is repaired
     host.berth("image", "verify", "-q", "tree")
+    eventually(lambda: os.listdir(host.state + "/images/damaged") == [], "nothing is left of it", seconds=20)
+    host.berth("image", "rm", "tree")
+    eventually(lambda: not os.path.exists(blob_path(host, img.id)) and not os.path.exists(layer), "swept: what is younger than a second by the later sweep")
+
+
+def test_a_layer_is_repaired_below_containers_that_run_on_it(host, tmp_path):
+    """They go on with the old one until they are started anew; whoever is made from now on has the new one."""
+    img, name, folder = conftest.busybox_image("mended:1", more=[layer({"f": b"as it was\n", "g": b"g"})]), host.name(), str(tmp_path / "mended")
+    img.write_layout(folder)
+    host.berth("image", "import", folder)
+    host.berth("run", "-d", "--name", name, "mended:1", "sleep", "1000")
+    of = layer_dir(host, img, 1)
+    same_times(of + "/f", lambda p: overwrite(p, 0, b"IS"))
+    os.unlink(of + "/g")
+    host.berth("run", "--rm", "mended:1", "true")       # and what stands by for others of it
+    host.settled()
+    host.berth("image", "verify", "mended:1", code=1)
+    r = host.berth("image", "import", folder)
+    assert "what was here was damaged, and is replaced" in r.err
+    host.berth("image", "verify", "mended:1")
+    assert host.berth("run", "--rm", "mended:1", "cat", "/f", "/g").out == "as it was\ng"
+    assert host.berth("exec", name, "cat", "/f").out == "IS it was\n", "its files are where they were"
+    host.berth("image", "prune", "-f")
+    assert host.berth("exec", name, "cat", "/f").out == "IS it was\n"
+    host.berth("stop", "-t", "0", name)
+    host.berth("start", name)
+    assert host.berth("exec", name, "cat", "/f", "/g").out == "as it was\ng"
+    host.berth("rm", "-f", name)
+    host.berth("rmi", "mended:1")
+    eventually(lambda: host.berth("image", "prune", "-f") and os.listdir(host.state + "/images/damaged") == [], "the old one goes with its last user", seconds=20, pause=0.5)
+
+
+def test_a_blob_is_brought_anew_when_it_is_known_to_be_damaged_and_at_once_when_that_is_easily_seen(host, shelf):
+    big = {"base": os.urandom(3 << 20)}
+    img = shelf("one", big)
+    large = json.loads(img.blobs[img.manifest["digest"]])["layers"][0]["digest"]
+    for damaged, harm, seen in ((large, lambda p: overwrite(p, 1000), False), (large, lambda p: os.truncate(p, 1000), True),
+                                (img.id, lambda p: overwrite(p, 3), True), (img.manifest["digest"], lambda p: os.unlink(p), True)):
+        harm(blob_path(host, damaged))
+        if not seen:
+            host.berth("image", "verify", "one", code=1)
+        shelf("one", big)
+        host.berth("image", "verify", "one")
+        assert os.listdir(host.state + "/images/damaged") == []
 
 
 def test_verify_takes_whiteouts_for_sound(host, shelf):
@@ -361,7 +403,7 @@ def test_verify_looks_at_blobs_that_nobody_needs_and_at_layers_of_containers_alo
     os.unlink(blob_path(host, "sha256:" + "ab" * 32))
     host.berth("image", "verify")
     shutil.rmtree(host.state + "/images/layers/" + needed(img)[1].pop())
-    assert re.search(r"layer sha256:\w+: is missing", host.berth("image", "verify", code=1).out)
+    assert re.search(r"layer sha256:\w+ \(of sha256:\w+\): is missing", host.berth("image", "verify", code=1).out)
 
 
 def test_a_quick_verify_only_looks_for_layers(host, shelf):

@@ -340,6 +340,33 @@ def test_what_was_left_wrong_is_fetched_anew(host, bad):
     host.berth("run", "--rm", name, "cat", "/n1")
 
 
+def test_what_a_verify_has_found_damaged_is_fetched_anew(host, bad):
+    img = image(3 << 20)
+    name, blob = bad.add(img, "t/damaged"), last_layer(img)
+    host.berth("pull", name)
+    path = "%s/images/blobs/sha256/%s" % (host.state, blob[7:])
+
+    def damage():
+        with open(path, "r+b") as f:
+            f.seek(1 << 20)
+            f.write(b"rotten")
+
+    damage()
+    host.berth("image", "verify", name, code=1)
+    bad.asked.clear()
+    host.berth("pull", name)
+    assert len(bad.asked_for("blobs/")) == 1 and bad.asked_for("blobs/" + blob), "that, and nothing else"
+    host.berth("image", "verify", name)
+    # Where its layer has to be unpacked from it, damage is found without a verify.
+    layer = host.ask("image_inspect", {"ref": name})["images"][0]["layers"][-1]
+    shutil.rmtree("%s/images/layers/%s" % (host.state, layer[7:]))
+    damage()
+    host.refused("pull", name, text="1 blob in the store is damaged, and the next pull brings it anew")
+    host.berth("pull", name)
+    host.berth("image", "verify", name)
+    assert host.berth("run", "--rm", name, "cat", "/n1").out
+
+
 def test_a_half_pull_is_swept_after_a_day(host, bad):
     img = image(1 << 20)
     name, blob = bad.add(img, "t/swept"), last_layer(img)

@@ -584,6 +584,7 @@ static void test_a_sweep_keeps_what_is_listed_or_new(void **state)
 	Berth__Image bare = BERTH__IMAGE__INIT;
 	struct imported im, again;
 	struct image_store s;
+	Berth__Meta *meta;
 	struct err e;
 
 	NEEDS_ROOT();
@@ -618,9 +619,19 @@ static void test_a_sweep_keeps_what_is_listed_or_new(void **state)
 	assert_int_equal(again.n, 2);
 	snprintf(json, sizeof json, "%s/blobs/sha256/%s", under("images"), again.image[1]->manifest_digest + 7);
 	assert_int_equal(unlink(json), 0);
+	meta = malloc(sizeof *meta);
+	berth__meta__init(meta);
+	again.image[1]->meta = meta;
 	keep[0] = again.image[1];
 	assert_true(sweep(keep, 1, INT64_MAX, &e) < 0);
 	assert_int_equal(entries_of("images/blobs/sha256"), 5);
+
+	/* A container does not hold that up: it runs on its layers. */
+	berth__meta__free_unpacked(meta, NULL);
+	again.image[1]->meta = NULL;
+	assert_int_equal(sweep(keep, 1, INT64_MAX, &e), 0);
+	assert_int_equal(entries_of("images/layers"), 1);
+	assert_int_equal(entries_of("images/blobs/sha256"), 0);
 
 	/* Never beside an import. */
 	assert_int_equal(image_store_open(&s, under("images"), &e), 0);
