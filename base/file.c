@@ -76,14 +76,13 @@ ssize_t file_read(int dir_fd, const char *path, char *buf, size_t size)
 	return len;
 }
 
-ssize_t file_read_all(int dir_fd, const char *path, size_t max, char **ret)
+static ssize_t fd_read_all(int fd, size_t max, char **ret)
 {
-	AUTO_FD fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	AUTO_FREE char *data = NULL;
 	size_t len = 0, size = 4096;
 	struct stat st;
 
-	if (fd < 0 || fstat(fd, &st) < 0)
+	if (fstat(fd, &st) < 0)
 		return -errno;
 	/* proc and sysfs say 0: the size is only where to begin. */
 	if (st.st_size > 0 && (uintmax_t)st.st_size < max)
@@ -108,6 +107,46 @@ ssize_t file_read_all(int dir_fd, const char *path, size_t max, char **ret)
 	data[len] = 0;
 	*ret = take_ptr(data);
 	return (ssize_t)len;
+}
+
+ssize_t file_read_all(int dir_fd, const char *path, size_t max, char **ret)
+{
+	AUTO_FD fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+	return fd < 0 ? -errno : fd_read_all(fd, max, ret);
+}
+
+static int kind_check(const struct stat *st, const char *path, const char *step, struct err *e)
+{
+	mode_t mode = st->st_mode;
+
+	if (S_ISREG(mode))
+		return 0;
+	return err_set(e, 0, step, "%s is %s, and must be a regular file", path,
+		       S_ISDIR(mode)	? "a folder"
+		       : S_ISFIFO(mode) ? "a pipe"
+		       : S_ISSOCK(mode) ? "a socket"
+					: "a device");
+}
+
+/* Looked at before it is opened, which may do something to a device, and after, when it cannot be exchanged any more. */
+ssize_t file_read_regular(int dir_fd, const char *path, size_t max, char **ret, const char *step, struct err *e)
+{
+	struct stat st;
+	ssize_t n;
+	int r;
+
+	if (fstatat(dir_fd, path, &st, 0) < 0)
+		return err_set(e, errno, step, "%s", path);
+	if ((r = kind_check(&st, path, step, e)) < 0)
+		return r;
+	AUTO_FD fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_set(e, errno, step, "%s", path);
+	if ((r = kind_check(&st, path, step, e)) < 0)
+		return r;
+	n = fd_read_all(fd, max, ret);
+	return n < 0 ? err_set(e, (int)-n, step, "%s", path) : n;
 }
 
 int file_write(int dir_fd, const char *path, const char *data, size_t len)

@@ -1,6 +1,8 @@
 /* base/file.h - small files, whole or not at all. Paths may be relative to dir_fd (AT_FDCWD for none). */
 #pragma once
 
+#include "base/err.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -10,6 +12,8 @@
 ssize_t file_read(int dir_fd, const char *path, char *buf, size_t size);
 /* The same into memory that the caller frees; max bytes. */
 ssize_t file_read_all(int dir_fd, const char *path, size_t max, char **ret);
+/* The same of a regular file and of nothing else, which might have to be waited for; whatever fails is said in e. */
+ssize_t file_read_regular(int dir_fd, const char *path, size_t max, char **ret, const char *step, struct err *e);
 /* One write(2) to an existing file (cgroup, proc, sysfs). */
 int file_write(int dir_fd, const char *path, const char *data, size_t len);
 int file_writes(int dir_fd, const char *path, const char *text);

@@ -142,11 +142,11 @@ static int auth_file_change(const char *path, const char *host, const char *user
 {
 	AUTO_FREE char *folder = mem_text(path);
 	char *json = NULL, *changed = NULL, *slash = strrchr(folder, '/');
-	ssize_t len = file_read_all(AT_FDCWD, path, AUTHFILE_MAX, &json);
+	ssize_t len = file_read_regular(AT_FDCWD, path, AUTHFILE_MAX, &json, "credentials", e);
 	int r;
 
 	if (len < 0 && len != -ENOENT)
-		return err_set(e, (int)-len, "credentials", "%s", path);
+		return (int)len;
 	r = authfile_set(len < 0 ? NULL : json, len < 0 ? 0 : (size_t)len, host, user, password, &changed, e);
 	if (json)
 		explicit_bzero(json, (size_t)len);

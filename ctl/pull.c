@@ -97,11 +97,11 @@ static int file_look(const char *path, bool must, const struct reference *ref, s
 {
 	struct auth *a = &c->found;
 	char *json = NULL;
-	ssize_t len = file_read_all(AT_FDCWD, path, AUTHFILE_MAX, &json);
+	ssize_t len = file_read_regular(AT_FDCWD, path, AUTHFILE_MAX, &json, "credentials", e);
 	int r;
 
 	if (len < 0)
-		return len == -ENOENT && !must ? 0 : err_set(e, (int)-len, "credentials", "%s", path);
+		return len == -ENOENT && !must ? 0 : (int)len;
 	auth_free(a);
 	r = authfile_find(json, (size_t)len, ref->registry, ref->path, a, e);
 	explicit_bzero(json, (size_t)len);

@@ -70,10 +70,10 @@ static bool name_ends(const char *name, const char *end)
 
 static int pem_read(int dir_fd, const char *path, char **ret, size_t *ret_len, struct err *e)
 {
-	ssize_t n = file_read_all(dir_fd, path, PEM_MAX, ret);
+	ssize_t n = file_read_regular(dir_fd, path, PEM_MAX, ret, "certificates", e);
 
 	if (n < 0)
-		return err_set(e, (int)-n, "certificates", "%s", path);
+		return (int)n;
 	*ret_len = (size_t)n;
 	return 0;
 }
@@ -176,11 +176,11 @@ static bool auth_is_set(const Berth__RegistryAuth *a)
 static int auths_load(struct brief *s, const Berth__RegistryAuth *own, const char *path, struct err *e)
 {
 	char *json = NULL;
-	ssize_t len = path ? file_read_all(AT_FDCWD, path, AUTHFILE_MAX, &json) : -ENOENT;
+	ssize_t len = path ? file_read_regular(AT_FDCWD, path, AUTHFILE_MAX, &json, "credentials", e) : -ENOENT;
 	int r = 0;
 
 	if (len < 0 && len != -ENOENT)
-		return err_set(e, (int)-len, "credentials", "%s", path);
+		return (int)len;
 	for (unsigned i = 0; r == 0 && i < s->n_places; i++) {
 		const struct place *p = &s->place[i];
 		struct auth *a = &s->auth[i];

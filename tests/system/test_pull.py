@@ -340,6 +340,20 @@ def test_what_was_left_wrong_is_fetched_anew(host, bad):
     host.berth("run", "--rm", name, "cat", "/n1")
 
 
+def test_credentials_are_not_waited_for(host, place, bad, tmp_path):
+    """A pipe that nobody writes to would be: what is no file is no file of credentials."""
+    name = bad.add(image(10), "t/pipe")
+    os.mkfifo(tmp_path / "fifo")
+    for flags in (["pull", "--authfile", tmp_path / "fifo", name], ["login", "-u", "x", "--password-stdin", "--authfile", tmp_path / "fifo", "localhost:1"],
+                  ["run", "--pull", "always", "--authfile", tmp_path / "fifo", name]):
+        r = host.berth(*flags, input="secret\n", code=None)
+        assert r.code in (1, 125) and "fifo is a pipe, and must be a regular file" in r.err, r
+    host.refused("pull", "--authfile", "/dev/null", name, text="/dev/null is a device, and must be")
+    host.refused("pull", "--authfile", tmp_path, name, text="is a folder, and must be")
+    os.mkfifo(place + "/auth.json")
+    host.refused("pull", name, text="auth.json is a pipe, and must be a regular file")
+
+
 def test_what_a_verify_has_found_damaged_is_fetched_anew(host, bad):
     img = image(3 << 20)
     name, blob = bad.add(img, "t/damaged"), last_layer(img)
