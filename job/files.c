@@ -17,18 +17,23 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define REQUEST_FD 4
 #define PLAN_MAX   (1u << 20)
 #define FILE_MAX   65536u
 
-/* Readers of the moment see some of both: no more can be had of a file that is a mount. */
-static int content_write(int fd, const Shim__FileStep *f, struct err *e)
+/* Readers of the moment see some of both: no more can be had of a file that is a mount. But no end of an old line: what is longer is empty
+ * lines until it is cut off. */
+static int content_write(int fd, const Shim__FileStep *f, size_t old_len, struct err *e)
 {
-	ssize_t n = pwrite(fd, f->content.data, f->content.len, 0);
+	static const char lines[FILE_MAX] = {[0 ... FILE_MAX - 1] = '\n'};
+	size_t len = f->content.len, more = old_len > len ? old_len - len : 0;
+	struct iovec whole[] = {{f->content.data, len}, {(void *)(uintptr_t)lines, more}};
+	ssize_t n = pwritev(fd, whole, 2, 0);
 
-	if (n != (ssize_t)f->content.len || ftruncate(fd, n) < 0)
+	if (n != (ssize_t)(len + more) || ftruncate(fd, (off_t)len) < 0)
 		return err_set(e, n < 0 ? errno : EIO, "files", "write %s", f->path);
 	return 0;
 }
@@ -47,7 +52,7 @@ static int file_refresh(const struct view *v, const Shim__FileStep *f, struct er
 	if (n < 0 || !kept_is_ours(text, (size_t)n) ||
 	    ((size_t)n == f->content.len && !memcmp(text, f->content.data, (size_t)n)))
 		return 0;
-	return content_write(fd, f, e);
+	return content_write(fd, f, (size_t)n, e);
 }
 
 static Shim__LaunchPlan *request_read(struct err *e)

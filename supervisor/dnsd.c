@@ -8,6 +8,7 @@
 #include "base/own.h"
 #include "base/str.h"
 #include "proto/envelope.h"
+#include "supervisor/hosts.h"
 #include "supervisor/net_holder.h"
 #include "supervisor/worker.h"
 
@@ -216,6 +217,7 @@ void dnsd_holder(const struct net_holder *h)
 	Dns__HolderDelete gone = DNS__HOLDER_DELETE__INIT;
 	struct arena a = ARENA_INIT;
 
+	hosts_changed(h);
 	if (!d || !d->worker.told || !net_stored_of(h).n_leases)
 		return;
 	if (h->asked) {

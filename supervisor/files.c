@@ -18,6 +18,7 @@
 
 #define AT_ONCE	    4u
 #define DEADLINE_NS (10 * NS_PER_S)
+#define AGAIN_NS    (50 * NS_PER_MS)
 
 static void files_go_on(struct supervisor *sv);
 
@@ -83,6 +84,11 @@ static bool is_alive(const struct container *c)
 	return (s == S(RUNNING) || s == S(PAUSED) || s == S(STOPPING)) && c->obj->status->pid > 0;
 }
 
+static void on_again(struct timer *t)
+{
+	files_go_on(container_of(t, struct supervisor, files_again));
+}
+
 static void files_go_on(struct supervisor *sv)
 {
 	struct container *c;
@@ -93,6 +99,10 @@ static void files_go_on(struct supervisor *sv)
 			return;
 		if (c->refresh)
 			continue;
+		if (container_state(c) == S(STARTING)) { /* its plan is made, and it has no pid yet */
+			timer_in(&sv->loop, &sv->files_again, AGAIN_NS, on_again);
+			continue;
+		}
 		list_del(&c->files_stale);
 		if (!is_alive(c))
 			continue;

@@ -9,6 +9,7 @@
 #include "cgroup/limits.h"
 #include "supervisor/apparmor.h"
 #include "supervisor/caps.h"
+#include "supervisor/hosts.h"
 #include "supervisor/image.h"
 #include "supervisor/pod.h"
 #include "supervisor/rebuild.h"
@@ -221,6 +222,7 @@ static void facts_network(struct container *c, struct arena *a, struct plan_fact
 	f->leases = net_stored_of(net).leases;
 	f->n_leases = net_stored_of(net).n_leases;
 	f->resolv_conf = resolv_conf(net, a);
+	f->others = hosts_others(net, a);
 }
 
 int launch_facts(struct container *c, struct arena *a, struct plan_facts *f, struct err *e)

@@ -29,8 +29,9 @@ struct network {
 	unsigned n_subnets;
 	bool stored;
 	bool removing;
-	bool trying;   /* whether it can be made: it is nobody's yet */
-	bool updating; /* its next row is on its way */
+	bool trying;	    /* whether it can be made: it is nobody's yet */
+	bool updating;	    /* its next row is on its way */
+	bool names_changed; /* of those in it, who have no berth-dns to ask (hosts.h) */
 	struct parked creation;
 };
 

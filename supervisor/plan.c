@@ -505,8 +505,8 @@ static void add_network_files(struct builder *b)
 		 arena_printf(b->a,
 			      "127.0.0.1\tlocalhost\n%s::1\tlocalhost ip6-localhost ip6-loopback\n"
 			      "fe00::0\tip6-localnet\nff00::0\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::"
-			      "2\tip6-allrouters\n",
-			      own_names(b, b->f->hostname)));
+			      "2\tip6-allrouters\n%s",
+			      own_names(b, b->f->hostname), b->f->others ? b->f->others : ""));
 	add_kept(b, "/etc/resolv.conf", b->f->resolv_conf ? b->f->resolv_conf : "# no network: no name server\n");
 }
 

@@ -38,6 +38,7 @@ struct plan_facts {
 	Berth__Lease *const *leases; /* its own interfaces, or those of its pod */
 	size_t n_leases;
 	const char *resolv_conf; /* of its networks; NULL: it has none */
+	const char *others;	 /* … lines of /etc/hosts; NULL: none */
 	const char *apparmor;	 /* label or NULL */
 	uint64_t caps;		 /* bounding set */
 	const void *seccomp;
@@ -60,7 +61,7 @@ bool plan_can_begin(const Berth__ContainerSpec *spec);
 /* What of a launch comes before its user, his rights and his program, and nothing that is its alone: as its bytes are the same, so is
  * what they make. NULL: no memory. */
 Shim__LaunchPlan *plan_beginning(const Shim__LaunchPlan *whole, struct arena *a);
-/* Of its small files those that change with its networks. Of f obj, pod, hostname, leases and resolv_conf need to be there. */
+/* Of its small files those that change with its networks. Of f obj, pod, hostname, leases, resolv_conf and others need to be there. */
 int plan_make_files(const struct plan_facts *f, struct arena *a, Shim__LaunchPlan **ret);
 /* What of it is files: the rootfs and the person's mounts, with the ids that they are seen through. */
 int plan_make_view(const struct plan_facts *f, struct arena *a, Shim__LaunchPlan **ret);

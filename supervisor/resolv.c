@@ -104,8 +104,6 @@ static void both_watch(struct resolv *rv)
 		folder_watch(rv, real);
 }
 
-static bool asks_us(const struct net_holder *h);
-
 static void on_settled(struct timer *t)
 {
 	struct resolv *rv = container_of(t, struct resolv, settle);
@@ -122,7 +120,7 @@ static void on_settled(struct timer *t)
 	log_info("the host asks %u name servers as %s says now", now.n_servers, rv->sv->cfg.resolv_conf);
 	dnsd_servers(rv->sv);
 	list_each (h, &rv->sv->net_holders, link)
-		if (h->ready && (others || !asks_us(h)))
+		if (h->ready && (others || !resolv_asks_us(h)))
 			files_changed(h);
 }
 
@@ -214,13 +212,12 @@ static const char *search_of(const struct net_holder *h, struct arena *a)
 	return outside && host->search[0] ? arena_printf(a, " %s", host->search) : "";
 }
 
-/* Of any of his networks: the servers that the host asks stand in no file of his then. */
-static bool asks_us(const struct net_holder *h)
+bool resolv_asks_us(const struct net_holder *h)
 {
 	const struct net_stored stored = net_stored_of(h);
 
 	for (size_t i = 0; i < stored.n_leases; i++) {
-		const struct network *n = network_of(h, stored.leases[i]);
+		const struct network *n = stored.leases[i]->leaving ? NULL : network_of(h, stored.leases[i]);
 
 		if (n && n->n_subnets && network_has_dns(n))
 			return true;
@@ -228,32 +225,54 @@ static bool asks_us(const struct net_holder *h)
 	return false;
 }
 
-/* Where berth-dns cannot be asked: the servers themselves, but for those that are none from inside a container. */
+/* Where berth-dns cannot be asked: the servers themselves, of the first network that has some, or the host's, but for those that are none from inside a
+ * container. */
 static const char *servers_of(const struct net_holder *h, const char *text, struct arena *a)
 {
-	const struct network *n = network_of(h, net_stored_of(h).leases[0]);
+	const struct net_stored stored = net_stored_of(h);
 	const struct facts *host = &h->sv->resolv->facts;
+	const size_t before = text ? strlen(text) : 0;
 	char server[ADDRESS_TEXT];
 
-	for (size_t i = 0; n && text && i < n->obj->n_dns; i++)
-		text = arena_printf(a, "%s" NAMESERVER " %s\n", text, n->obj->dns[i]);
-	for (unsigned i = 0; n && !n->obj->n_dns && text && i < host->n_servers; i++)
+	for (size_t i = 0; text && i < stored.n_leases; i++) {
+		const struct network *n = stored.leases[i]->leaving ? NULL : network_of(h, stored.leases[i]);
+
+		for (size_t k = 0; n && text && k < n->obj->n_dns; k++)
+			text = arena_printf(a, "%s" NAMESERVER " %s\n", text, n->obj->dns[k]);
+		if (n && n->obj->n_dns)
+			return text;
+	}
+	for (unsigned i = 0; text && i < host->n_servers; i++)
 		if (!address_is_loopback(&host->server[i]))
 			text = arena_printf(a, "%s" NAMESERVER " %s\n", text, address_text(&host->server[i], server));
+	if (text && strlen(text) == before)
+		text = arena_printf(
+			a, "%s# no name server: the host asks its own loopback, and the network has none (--dns)\n",
+			text);
 	return text;
+}
+
+/* Our own domain is nobody's but berth-dns's. */
+static const char *search_line(const struct net_holder *h, struct arena *a)
+{
+	const char *words = search_of(h, a);
+
+	if (words && resolv_asks_us(h))
+		return arena_printf(a, "search " DNS_DOMAIN "%s\n", words);
+	return !words || !*words ? words : arena_printf(a, "search%s\n", words);
 }
 
 const char *resolv_conf(const struct net_holder *h, struct arena *a)
 {
 	const struct net_stored stored = net_stored_of(h);
 	const struct facts *host = &h->sv->resolv->facts;
-	const char *text, *search = search_of(h, a);
+	const char *text;
 	char gateway[ADDRESS_TEXT];
 	unsigned n_servers = 0;
 
 	if (!stored.n_leases)
 		return NULL;
-	text = arena_printf(a, "search " DNS_DOMAIN "%s\n", search ? search : "");
+	text = search_line(h, a);
 	/* Of each network one, of any of which berth-dns answers for all of them. */
 	for (size_t i = 0; text && i < stored.n_leases && n_servers < RESOLV_SERVERS; i++) {
 		const struct network *n = network_of(h, stored.leases[i]);

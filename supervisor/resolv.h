@@ -14,5 +14,7 @@ int resolv_open(struct supervisor *sv, struct err *e); /* reads the host's file,
 void resolv_close(struct supervisor *sv);
 unsigned resolv_servers(const struct supervisor *sv);
 const struct address *resolv_server(const struct supervisor *sv, unsigned i);
+/* In any of his networks: the servers that the host asks stand in no file of his then. */
+bool resolv_asks_us(const struct net_holder *h);
 /* The content, in the arena; NULL: he is in no network. */
 const char *resolv_conf(const struct net_holder *h, struct arena *a);

@@ -91,6 +91,8 @@ struct supervisor {
 	struct dnsd *dnsd;	 /* supervisor/dnsd.h: berth-dns */
 	struct list files_stale; /* of struct container.files_stale: to be written again, files.c */
 	unsigned files_running;
+	struct timer files_again;  /* for one that is just starting */
+	struct timer hosts_settle; /* supervisor/hosts.h */
 	struct imports *imports; /* supervisor/image.h: imports and sweeps under way */
 	/* of struct container.step: containers with posted events, looked at when the turn ends */
 	struct list steps;
