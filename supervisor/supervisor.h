@@ -93,7 +93,7 @@ struct supervisor {
 	unsigned files_running;
 	struct timer files_again;  /* for one that is just starting */
 	struct timer hosts_settle; /* supervisor/hosts.h */
-	struct imports *imports; /* supervisor/image.h: imports and sweeps under way */
+	struct imports *imports;   /* supervisor/image.h: imports and sweeps under way */
 	/* of struct container.step: containers with posted events, looked at when the turn ends */
 	struct list steps;
 	struct list children;	 /* of struct child.link (reaper.h): whose end is waited for */
