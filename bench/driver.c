@@ -353,6 +353,39 @@ static void bench_first(long count)
 	samples_print(&exited, "exited");
 }
 
+/* An interface more for one that runs, and gone again: each from the request to its answer. */
+static void bench_connects(const char *name, long count)
+{
+	Berth__NetworkAsk spec = BERTH__NETWORK_ASK__INIT;
+	Berth__NetworkConnect connect = BERTH__NETWORK_CONNECT__INIT;
+	Berth__NetworkDisconnect disconnect = BERTH__NETWORK_DISCONNECT__INIT;
+	struct samples attach = {0}, detach = {0};
+	AUTO_FD sock = connect_or_die();
+	uint64_t begun = samples_now(), id = 0;
+
+	connect.ref = disconnect.ref = (char *)name;
+	spec.network = disconnect.network = (char *)(network ? network : "default");
+	connect.spec = &spec;
+	for (long i = 0; i < count * 2; i++) {
+		Berth__Envelope env = BERTH__ENVELOPE__INIT;
+		uint64_t start = samples_now();
+
+		env.has_id = 1;
+		env.id = ++id;
+		env.body_case = i % 2 ? BERTH__ENVELOPE__BODY_NETWORK_DISCONNECT : BERTH__ENVELOPE__BODY_NETWORK_CONNECT;
+		if (i % 2)
+			env.network_disconnect = &disconnect;
+		else
+			env.network_connect = &connect;
+		send_envelope(sock, &env);
+		answer_drop(sock, id);
+		samples_add(i % 2 ? &detach : &attach, samples_now() - start);
+	}
+	samples_print(&attach, "attach");
+	samples_print(&detach, "detach");
+	printf("pairs n=%ld per_second=%.1f\n", count, (double)count * 1e9 / (double)(samples_now() - begun));
+}
+
 #define CONNECTIONS_MAX 16
 #define IN_FLIGHT_MAX	32 /* on one connection: berthd bounds what one may have unanswered */
 
@@ -760,6 +793,11 @@ static void what_adopted(char **arg)
 	bench_adopted(number(arg[0]), (uint64_t)number(arg[1]));
 }
 
+static void what_connects(char **arg)
+{
+	bench_connects(arg[0], number(arg[1]));
+}
+
 static void what_commands(char **arg)
 {
 	bench_commands(arg[0], number(arg[1]), false, arg + 2);
@@ -783,6 +821,7 @@ static const struct row {
 } rows[] = {
 	{"lives", 1, "COUNT", what_lives},
 	{"first", 1, "COUNT", what_first},
+	{"connects", 2, "CONTAINER COUNT", what_connects},
 	{"starts", 2, "COUNT AT_ONCE", what_starts},
 	{"fill", 2, "COUNT AT_ONCE", what_fill},
 	{"empty", 1, "COUNT", what_empty},

@@ -17,6 +17,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 with open(HERE + "/../proto/net.proto") as f:
     NET = proto.Schema(f.read())
 NETWORK, PINGS = 1, 20000
+MEMBERS = [int(x) for x in os.environ.get("MEMBERS", "1,100,1000,10000").split(",")]
 
 
 class BerthNet:
@@ -79,10 +80,6 @@ def times(fn, n):
     return got[0], got[n // 2]
 
 
-def micro(t):
-    return "%.0f / %.0f us" % (t[0] * 1e6, t[1] * 1e6)
-
-
 # ---------------------------------------------------------------- packets
 
 class Ends:
@@ -126,31 +123,40 @@ def sh(words):
     return subprocess.run(words.split(), check=True, capture_output=True, text=True).stdout
 
 
-def changes(net, members):
-    others = [port(i) for i in range(10, 10 + members)]
-    print("| the table made anew | %.0f ms |" % (min(net.ask("state", state(others)) for _ in range(3)) * 1000))
-    one = port(9000 if members < 9000 else 60000)
-    none = port(9000 if members < 9000 else 60000, groups=())
-    print("| one member more | %s |" % micro(times(lambda i: (net.ask("port_update", {"was": one, "port": none}), net.ask("port_update", {"was": none, "port": one}))[1], 200)))
-    print("| one member less | %s |" % micro(times(lambda i: (net.ask("port_update", {"was": none, "port": one}), net.ask("port_update", {"was": one, "port": none}))[1], 200)))
+def figures(what, times):
+    print("%s min=%.1f p50=%.1f" % (what, times[0] * 1e6, times[1] * 1e6), flush=True)
+
+
+def changes(net, members, groups=1):
+    """The last group is the one that is changed; all members are in it."""
+    others = [port(i, groups=(groups,)) for i in range(10, 10 + members)]
+    beside = "%d members" % members if groups == 1 else "%d groups" % groups
+    all_of_it = state(others, groups=groups)
+    all_of_it["policies"] = [{"key": 99 + k, "groups": [k]} for k in range(1, groups + 1)]
+    figures("the table made anew, " + beside, times(lambda i: net.ask("state", all_of_it), 3))
+    one, none = port(60000), port(60000, groups=())
+    figures("one member more, " + beside,
+            times(lambda i: (net.ask("port_update", {"was": one, "port": none}), net.ask("port_update", {"was": none, "port": one}))[1], 200))
+    figures("one member less, " + beside,
+            times(lambda i: (net.ask("port_update", {"was": none, "port": one}), net.ask("port_update", {"was": one, "port": none}))[1], 200))
     for n in (10, 100):
-        print("| the group's %d rules replaced | %s |" % (n, micro(times(lambda i: net.ask("group_put", {"group": {"key": 1, "rules": rules(n)}}), 30))))
-    print("| a policy that is new | %s |" % micro(times(lambda i: net.ask("policy_put", {"policy": {"key": 200 + i, "groups": [1]}}), 30)))
+        figures("%d rules replaced, %s" % (n, beside), times(lambda i: net.ask("group_put", {"group": {"key": groups, "rules": rules(n)}}), 30))
+    figures("a new policy, " + beside, times(lambda i: net.ask("policy_put", {"policy": {"key": 20000 + i, "groups": [1]}}), 30))
 
 
 def main(build):
     sh("ip link set lo up")
     net = BerthNet(build)
-    for members in [int(x) for x in os.environ.get("MEMBERS", "1,100,1000,10000").split(",")]:
-        print("\n%d members:\n\n| | best / middle |\n|---|---|" % members)
+    for members in MEMBERS:
         changes(net, members)
+    changes(net, 1000, groups=1000)
     ends = Ends()
-    print("\nPing there and back, through the rules four times:\n\n| | |\n|---|---|")
     for what, ports, kw in (("no groups", dict(groups=(), policy=0), {}), ("1 group, 2 rules, 2 members", {}, dict(n_rules=2)),
                             ("1 group, 2 rules, 10,000 members", {}, dict(n_rules=2, more=10000)), ("1 group, 100 rules, 10,000 members", {}, dict(n_rules=100, more=10000))):
         more = [port(i) for i in range(10, 10 + kw.pop("more", 0))]
         net.ask("state", state(ends.ports(**ports) + more, **kw))
-        print("| %s | %.1f us |" % (what, ends.ping()))
+        best = ends.ping() / 1e6
+        figures("ping there and back, " + what, (best, best))
     ends.end()
     net.end()
 

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import time
 
-BESIDE = (0, 100, 1000, 5000)
+BESIDE = (0, 1, 100, 1000, 5000)
 SECONDS = 3
 
 
@@ -43,8 +43,17 @@ class Networks:
             got = self.driver("starts", some(400), 10, network=network)
             self.b.put("networks", "starts per second %s, beside %d" % (how, beside), "berth", dict(got["starts"], per_second=got["rate"]["per_second"]))
 
+    def attaches(self, beside, some):
+        """To a container that runs, and from it again; nothing else is started or ended."""
+        got = self.driver("connects", "plug", some(100), network="plugged")
+        self.b.put("networks", "attach, beside %d" % beside, "berth", got["attach"])
+        self.b.put("networks", "detach, beside %d" % beside, "berth", got["detach"])
+        self.b.put("networks", "attached and detached, beside %d" % beside, "berth", got["pairs"])
+
     def density(self, rounds, some):
         self.driver("lives", some(30))
+        self.b.berth("network", "create", "--subnet", "10.206.0.0/24", "plugged")
+        self.b.berth("run", "-d", "--name", "plug", "--network", "default", "bench", "/bin/guest", "sleep")
         for beside in BESIDE:
             many = some(beside) if beside else 0
             if many:
@@ -52,10 +61,13 @@ class Networks:
                 self.b.put("networks", "%d attached" % beside, "berth", got["fill"])
             for _ in range(rounds if beside < 5000 else 1):
                 self.starts(beside, some)
+                self.attaches(beside, some)
             if beside == 1000:
                 self.teardown(many, some)
             elif many:
                 self.b.put("networks", "%d removed" % beside, "berth", self.driver("empty", many)["empty"])
+        self.b.berth("rm", "-f", "plug")
+        self.b.berth("network", "rm", "plugged")
 
     def teardown(self, many, some):
         """Starts while all of the others are removed."""
@@ -123,12 +135,36 @@ class Networks:
                 got = self.b.commands(who, some(20), [*argv, network, "bench", "/bin/guest", "exit", "0"])
                 self.b.put("networks", "command line %s" % how, who, got[who])
 
+    def connect_commands(self, some):
+        """The command lines, as an operator has them: an interface more for a container that runs, and gone again."""
+        for who, tool, network in (("podman", self.podman, "bench-more"), ("berth", [self.b.build + "/berth"], "bench-more")):
+            took = {"connect": [], "disconnect": []}
+            sh(*tool, "network", "create", network)
+            for _ in range(some(10)):
+                for verb in took:
+                    begun = time.perf_counter()
+                    sh(*tool, "network", verb, network, "net-a")
+                    took[verb].append((time.perf_counter() - begun) * 1e6)
+            sh(*tool, "network", "rm", network)
+            for verb, figures in took.items():
+                self.b.put("networks", "network " + verb, who, {"n": len(figures), "p50": round(sorted(figures)[len(figures) // 2], 1)})
+
+    # -------------------------------------------------------------- security groups
+
+    def groups(self):
+        """In a network namespace of its own, with a berth-net of its own (bench/groups.py)."""
+        out = sh("unshare", "-n", "python3", os.path.dirname(os.path.abspath(__file__)) + "/groups.py", self.b.build)
+        for line in out.splitlines():
+            what, *pairs = line.rsplit(" ", line.count("="))
+            self.b.put("networks", "groups: " + what, "berth", {k: float(v) for k, v in (p.split("=") for p in pairs)})
+
     def traffic(self, rounds, some):
         sides = {"berth": self.berth_nodes(), "podman": self.podman_nodes()}
         for _ in range(rounds):
             for who, nodes in sides.items():
                 self.traffic_of(who, nodes)
             self.podman_starts(some)
+            self.connect_commands(some)
         self.b.berth("rm", "-f", "net-a", "net-b")
         sh(*self.podman, "rm", "-f", "-t", "0", "net-a", "net-b")
         sh(*self.podman, "network", "rm", "bench-net")
@@ -136,3 +172,4 @@ class Networks:
     def run(self, rounds, some):
         self.traffic(rounds, some)
         self.density(rounds, some)
+        self.groups()
