@@ -4,6 +4,7 @@
 #include "base/own.h"
 
 #include <errno.h>
+#include <linux/fib_rules.h>
 #include <linux/if_link.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
@@ -499,7 +500,7 @@ static struct nlmsghdr *route_request(struct nl *nl, uint16_t type, uint16_t fla
 
 	m->rtm_family = family_of(r->to.len ? r->to.len : r->gateway.len);
 	m->rtm_dst_len = (uint8_t)(r->to.len ? r->prefix : 0);
-	m->rtm_table = RT_TABLE_MAIN;
+	m->rtm_table = r->table ? RT_TABLE_UNSPEC : RT_TABLE_MAIN;
 	m->rtm_protocol = r->protocol ? r->protocol : RTPROT_STATIC;
 	m->rtm_type = r->index ? RTN_UNICAST : RTN_UNREACHABLE;
 	m->rtm_scope = r->index && !r->gateway.len ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
@@ -513,6 +514,10 @@ static struct nlmsghdr *route_request(struct nl *nl, uint16_t type, uint16_t fla
 		mnl_attr_put(h, RTA_PREFSRC, r->source.len, r->source.byte);
 	if (r->index)
 		mnl_attr_put_u32(h, RTA_OIF, (uint32_t)r->index);
+	if (r->metric)
+		mnl_attr_put_u32(h, RTA_PRIORITY, r->metric);
+	if (r->table)
+		mnl_attr_put_u32(h, RTA_TABLE, r->table);
 	return h;
 }
 
@@ -528,6 +533,43 @@ int route_del(struct nl *nl, const struct route *r, struct err *e)
 	int result = nl_talk(nl, route_request(nl, RTM_DELROUTE, 0, r), NULL, NULL);
 
 	return result < 0 && result != -ESRCH ? err_set(e, -result, "network", "remove a route") : 0;
+}
+
+#define RULE_PRIORITY 1000u /* before those of the main table */
+
+static int rule_change(struct nl *nl, uint16_t type, uint16_t flags, const struct ip *from, uint32_t table)
+{
+	struct nlmsghdr *h = nl_request(nl, type, flags);
+	struct fib_rule_hdr *m = mnl_nlmsg_put_extra_header(h, sizeof *m);
+
+	m->family = family_of(from->len);
+	m->src_len = (uint8_t)(from->len * 8);
+	m->action = FR_ACT_TO_TBL;
+	mnl_attr_put(h, FRA_SRC, from->len, from->byte);
+	mnl_attr_put_u32(h, FRA_PRIORITY, RULE_PRIORITY);
+	if (table)
+		mnl_attr_put_u32(h, FRA_TABLE, table);
+	return nl_talk(nl, h, NULL, NULL);
+}
+
+/* A kernel that has one table only does without. */
+static bool no_rules(int r)
+{
+	return r == -EOPNOTSUPP || r == -EAFNOSUPPORT;
+}
+
+int rule_put(struct nl *nl, const struct ip *from, uint32_t table, struct err *e)
+{
+	int r = rule_change(nl, RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, from, table);
+
+	return r < 0 && r != -EEXIST && !no_rules(r) ? err_set(e, -r, "network", "make a rule for an address") : 0;
+}
+
+int rule_del(struct nl *nl, const struct ip *from, struct err *e)
+{
+	int r = rule_change(nl, RTM_DELRULE, 0, from, 0);
+
+	return r < 0 && r != -ENOENT && !no_rules(r) ? err_set(e, -r, "network", "remove the rule of an address") : 0;
 }
 
 struct route_walk {

@@ -58,6 +58,30 @@ int port_pair_make(struct nl *host, struct nl *inside, int ns_fd, const Net__Por
 	return r < 0 ? r : link_pair_add(host, p->host_link, p->link, ns_fd, p->mac.data, p->mtu, master, e);
 }
 
+/* Whose source is an address of another interface is dropped by the guard, and measured by that one's groups: so answers, and what is sent from the
+ * address of an interface, leave by that interface, whatever the first one's routes say. */
+int port_answers(struct nl *inside, int index, const Net__Port *p, const struct ip *ip, const struct ip *gateway,
+		 bool on_link, struct err *e)
+{
+	const Net__Subnet *s = port_subnet(p, ip->len);
+	struct route way = {.index = index, .table = PORT_TABLE + (uint32_t)index};
+	int r = 0;
+
+	if (p->default_route || !s)
+		return 0;
+	if (on_link) {
+		way.to = ip_of(&s->network);
+		way.prefix = s->prefix;
+		r = route_put(inside, &way, e);
+	}
+	if (r == 0 && gateway->len) {
+		way.to.len = 0;
+		way.gateway = *gateway;
+		r = route_put(inside, &way, e);
+	}
+	return r < 0 ? r : rule_put(inside, ip, way.table, e);
+}
+
 static int address_inside(struct nl *inside, int index, const Net__Port *p, const struct ip *ip, bool gateway,
 			  struct err *e)
 {
@@ -65,11 +89,12 @@ static int address_inside(struct nl *inside, int index, const Net__Port *p, cons
 	int r = address_put(inside, index, ip, s ? s->prefix : ip_bits(ip), e);
 	struct route way = {.to = {.len = ip->len}, .index = index};
 
-	if (r < 0 || !s || !p->default_route)
+	if (r < 0 || !s)
 		return r;
 	if (gateway)
 		way.gateway = ip_of(&s->gateway);
-	return route_put(inside, &way, e);
+	return p->default_route ? route_put(inside, &way, e)
+				: port_answers(inside, index, p, ip, &way.gateway, true, e);
 }
 
 int port_inside(struct nl *inside, const Net__Port *p, bool gateway, struct err *e)

@@ -15,5 +15,10 @@ int port_loopback_let(const char *link, struct err *e);
 const Net__Subnet *port_subnet(const Net__Port *p, unsigned len);
 /* Both ends, the host's a port of the bridge `master` (0: of none); what an earlier berth-net had begun is finished. */
 int port_pair_make(struct nl *host, struct nl *inside, int ns_fd, const Net__Port *p, int master, struct err *e);
+#define PORT_TABLE  100000u /* and the number of the link: routes for what has its addresses */
+#define PORT_METRIC 2000u   /* and the number of the link: behind the first interface's, of 0 (IPv6: 1024) */
+/* Of an interface that is not the first: answers leave by it. gateway: len 0 = none; on_link: the subnet is reached directly. */
+int port_answers(struct nl *inside, int index, const Net__Port *p, const struct ip *ip, const struct ip *gateway,
+		 bool on_link, struct err *e);
 /* Up and with its addresses, in a network whose others are reached directly. gateway false: so is everything else. */
 int port_inside(struct nl *inside, const Net__Port *p, bool gateway, struct err *e);

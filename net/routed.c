@@ -103,9 +103,12 @@ static int inside_address(struct nl *inside, int index, const Net__Port *p, cons
 	way.gateway = ip->len == 16 ? link_local : ip_of(&s->gateway);
 	way.to = ip_of(&s->network);
 	way.prefix = s->prefix;
+	way.metric = p->default_route ? 0 : PORT_METRIC + (uint32_t)index; /* another may be in the same network */
 	r = route_put(inside, &way, e);
+	if (r < 0 || !p->default_route)
+		return r < 0 ? r : port_answers(inside, index, p, ip, &way.gateway, false, e);
 	way.to.len = 0;
-	return r < 0 || !p->default_route ? r : route_put(inside, &way, e);
+	return route_put(inside, &way, e);
 }
 
 static int host_address(struct nl *host, int index, const Net__Port *p, const struct ip *ip, struct err *e)

@@ -8,6 +8,7 @@
 #include "net/floating.h"
 #include "net/group.h"
 #include "net/link.h"
+#include "net/port.h"
 #include "net/rate.h"
 #include "net/routed.h"
 #include "net/sound.h"
@@ -191,9 +192,14 @@ static int interface_del(struct worker *w, const Net__Port *p, int pidfd, struct
 	if (r < 0 || pidfd < 0)
 		return r;
 	r = work_visit(w, pidfd, &inside, &ns_fd, NULL, e);
-	if (r == 0)
+	if (r == 0) {
 		r = link_del(&inside, p->link, e);
-	else if (e->code == ESRCH) /* it has ended, and its namespace will */
+		for (size_t i = 0; i < p->n_addresses && r == 0; i++) {
+			struct ip ip = ip_of(&p->addresses[i]);
+
+			r = rule_del(&inside, &ip, e);
+		}
+	} else if (e->code == ESRCH) /* it has ended, and its namespace will */
 		r = 0;
 	nl_close(&inside);
 	return r;

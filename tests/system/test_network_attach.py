@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import time
 
 import pytest
@@ -309,6 +310,34 @@ def test_what_cannot_be_connected_is_refused_and_changes_nothing(host, nets):
     assert [x["link"] for x in lb] == ["eth1"]
     c = host.detached("--network", "red", "--network", "blue:link=eth0", "--", "sleep", "1000")
     assert [x["link"] for x in leases(host, c)] == ["eth1", "eth0"]
+
+
+def test_answers_leave_by_the_interface_that_was_asked_also_of_several_in_one_network(host, nets, outside):
+    host.berth("network", "create", "-d", "bridge", "--subnet", "10.89.0.0/24", "--subnet", "fd00:89::/64", "wire")
+    others = {name: node(host, network=name)[0] for name in ("default", "red", "wire")}
+    a, _ = node(host)
+    for network in ("red", "default", "red", "wire", "wire", "default"):
+        connect(host, network, a)
+
+    def answers():
+        for l in leases(host, a):
+            reach(host, others[l["network"]], *l["addresses"])
+            for ip in l["addresses"]:
+                eventually(lambda: subprocess.run(["ping", "-c", "1", "-W", "2", ip], capture_output=True).returncode == 0, "%s from the host" % ip)
+    answers()
+    first, second = leases(host, a)[:2]
+    host.berth("floating-ip", "pool-create", "--range", "192.0.2.96/27", "--link", "out0", "four")
+    for l in (first, second):       # … and what comes from outside
+        ip = host.berth("floating-ip", "allocate").text
+        host.berth("floating-ip", "associate", ip, "%s:%s" % (a, l["link"]))
+        eventually(lambda: outside.pings(ip), "%s leads to %s" % (ip, l["link"]))
+    for what in ("default:eth0", "eth3", "eth4"):
+        disconnect(host, what, a)
+        answers()
+    rules = sh(*words(host, a), "ip", "rule", "show", "pref", "1000").splitlines()      # … and none of those that have gone
+    assert {x.split()[2] for x in rules} == {l["addresses"][0] for l in leases(host, a)}
+    host.berth("restart", "-t", "0", a)
+    answers()
 
 
 @pytest.mark.native
