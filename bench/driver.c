@@ -372,7 +372,8 @@ static void bench_connects(const char *name, long count)
 
 		env.has_id = 1;
 		env.id = ++id;
-		env.body_case = i % 2 ? BERTH__ENVELOPE__BODY_NETWORK_DISCONNECT : BERTH__ENVELOPE__BODY_NETWORK_CONNECT;
+		env.body_case =
+			i % 2 ? BERTH__ENVELOPE__BODY_NETWORK_DISCONNECT : BERTH__ENVELOPE__BODY_NETWORK_CONNECT;
 		if (i % 2)
 			env.network_disconnect = &disconnect;
 		else
