@@ -12,6 +12,7 @@ import time
 
 BESIDE = (0, 1, 100, 1000, 5000)
 SECONDS = 3
+PINGS = ("no groups", "1 group, 2 rules, 2 members", "1 group, 2 rules, 10,000 members", "1 group, 100 rules, 10,000 members")
 
 
 def missing():
@@ -45,7 +46,7 @@ class Networks:
 
     def attaches(self, beside, some):
         """To a container that runs, and from it again; nothing else is started or ended."""
-        got = self.driver("connects", "plug", some(100), network="plugged")
+        got = self.driver("connects", "plug", some(40), network="plugged")
         self.b.put("networks", "attach, beside %d" % beside, "berth", got["attach"])
         self.b.put("networks", "detach, beside %d" % beside, "berth", got["detach"])
         self.b.put("networks", "attached and detached, beside %d" % beside, "berth", got["pairs"])
@@ -55,7 +56,7 @@ class Networks:
         self.b.berth("network", "create", "--subnet", "10.206.0.0/24", "plugged")
         self.b.berth("run", "-d", "--name", "plug", "--network", "default", "bench", "/bin/guest", "sleep")
         for beside in BESIDE:
-            many = some(beside) if beside else 0
+            many = some(beside) if beside > 1 else beside
             if many:
                 got = self.driver("fill", many, 20)
                 self.b.put("networks", "%d attached" % beside, "berth", got["fill"])
@@ -132,14 +133,15 @@ class Networks:
     def podman_starts(self, some):
         for who, argv in (("podman", [*self.podman, "run", "--rm", "--pids-limit=-1", "--cgroups=disabled", "--network"]), ("berth", [self.b.build + "/berth", "run", "--rm", "--network"])):
             for how, network in (("with a network", "bench-net" if who == "podman" else "default"), ("without", "none")):
-                got = self.b.commands(who, some(20), [*argv, network, "bench", "/bin/guest", "exit", "0"])
+                got = self.b.commands(who, some(12), [*argv, network, "bench", "/bin/guest", "exit", "0"])
                 self.b.put("networks", "command line %s" % how, who, got[who])
 
     def connect_commands(self, some):
         """The command lines, as an operator has them: an interface more for a container that runs, and gone again."""
-        for who, tool, network in (("podman", self.podman, "bench-more"), ("berth", [self.b.build + "/berth"], "bench-more")):
+        network = "bench-more"
+        for who, tool in (("podman", self.podman), ("berth", [self.b.build + "/berth"])):
             took = {"connect": [], "disconnect": []}
-            sh(*tool, "network", "create", network)
+            sh(*tool, "network", "create", "--subnet", "10.205.%d.0/24" % (who == "podman"), network)
             for _ in range(some(10)):
                 for verb in took:
                     begun = time.perf_counter()
@@ -147,7 +149,7 @@ class Networks:
                     took[verb].append((time.perf_counter() - begun) * 1e6)
             sh(*tool, "network", "rm", network)
             for verb, figures in took.items():
-                self.b.put("networks", "network " + verb, who, {"n": len(figures), "p50": round(sorted(figures)[len(figures) // 2], 1)})
+                self.b.put("networks", "network " + verb, who, {"n": len(figures), "p50": round(sorted(figures)[len(figures) // 2], 1), "p99": round(max(figures), 1)})
 
     # -------------------------------------------------------------- security groups
 
@@ -164,7 +166,7 @@ class Networks:
             for who, nodes in sides.items():
                 self.traffic_of(who, nodes)
             self.podman_starts(some)
-            self.connect_commands(some)
+        self.connect_commands(some)
         self.b.berth("rm", "-f", "net-a", "net-b")
         sh(*self.podman, "rm", "-f", "-t", "0", "net-a", "net-b")
         sh(*self.podman, "network", "rm", "bench-net")

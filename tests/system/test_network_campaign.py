@@ -234,12 +234,11 @@ def campaign(host, seed, operations=None, seconds=None):
     as_made_anew(host)
     host.restart()
     as_leased(host)
-    host.remove_all()
     with host.client() as client:
         for name in GROUPS:     # they may name each other
             for rule in client.request("security_group_inspect", {"name": name})[0]["groups"][0].get("rules", []):
                 client.request("security_group_rule_remove", {"name": name, "rule": rule["uuid"]})
-    host.berth("security-group", "rm", *GROUPS)
+    host.remove_all()
     for name in [*NETWORKS, *["camp-own%d" % i for i in range(3)]]:
         host.berth("network", "rm", name, code=None)
     assert "camp-" not in host.berth("network", "ls").out
