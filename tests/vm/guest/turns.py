@@ -1,6 +1,7 @@
 """A pytest plugin: tests are taken in pieces, of a few of one file, from a queue that other machines take from too. Who runs them all
 agrees on what the pieces are; which is the next, the host says, on a serial port (tests/vm/run)."""
 
+import collections
 import itertools
 
 import pytest
@@ -27,8 +28,13 @@ def turns(all_pieces):
             yield from all_pieces[int(text)]
 
 
+took = collections.defaultdict(lambda: collections.Counter())
+
+
 def pytest_runtest_logreport(report):
     """A failure is told at once: who knows whether this machine comes to an end."""
+    took[report.fspath][report.when] += report.duration
+    took[report.fspath]["tests"] += report.when == "call"
     if report.failed:
         print("\n".join(["", "--- %s (%s)" % (report.nodeid, report.when), report.longreprtext, *("- %s\n%s" % s for s in report.sections)]), flush=True)
 
@@ -36,6 +42,10 @@ def pytest_runtest_logreport(report):
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session):
     session.config.option.tbstyle = "no"    # not once more
+    for path, t in took.items():
+        print("\nBERTH-VM-TOOK %d %s: %d tests; %d s in setups, %d s in calls, %d s in teardowns" % (
+            sum(t[w] for w in ("setup", "call", "teardown")), path, t["tests"], t["setup"], t["call"], t["teardown"]), end="", flush=True)
+    print()
 
 
 @pytest.hookimpl(tryfirst=True)
