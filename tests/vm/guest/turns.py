@@ -10,10 +10,11 @@ PORT, PIECE = "/dev/ttyS2", 8
 
 
 def pieces(items):
-    """The files with most tests first: what is left at the end should be short."""
-    files = [list(tests) for _, tests in itertools.groupby(items, lambda i: i.path)]
+    """Tests that may take long each for itself, then the files with most tests: what is left at the end should be short."""
+    slow = [i for i in items if getattr(i.function, "limit_s", 0)]
+    files = [list(tests) for _, tests in itertools.groupby((i for i in items if i not in slow), lambda i: i.path)]
     files.sort(key=len, reverse=True)
-    return [tests[at:at + PIECE] for tests in files for at in range(0, len(tests), PIECE)]
+    return [[i] for i in slow] + [tests[at:at + PIECE] for tests in files for at in range(0, len(tests), PIECE)]
 
 
 def turns(all_pieces):
