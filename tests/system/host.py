@@ -333,9 +333,12 @@ class Host:
             for network in c.request("network_list", {"all_projects": True})[0].get("networks", []):
                 if network["meta"]["name"] not in ("default", "host", "none"):
                     c.request("network_remove", {"name": network["meta"]["uuid"]})
-            for group in c.request("security_group_list", {"all_projects": True})[0].get("groups", []):
-                if group["meta"]["name"] != "default":
-                    c.request("security_group_remove", {"name": group["meta"]["uuid"]})
+            groups = [g for g in c.request("security_group_list", {"all_projects": True})[0].get("groups", []) if g["meta"]["name"] != "default"]
+            for group in groups:        # by whose rules others are held
+                for rule in [r for r in group.get("rules", []) if r.get("remote_group")]:
+                    c.request("security_group_rule_remove", {"name": group["meta"]["uuid"], "rule": rule["uuid"]})
+            for group in groups:
+                c.request("security_group_remove", {"name": group["meta"]["uuid"]})
             for token in c.request("token_list")[0].get("tokens", []):
                 c.request("token_revoke", {"id": token["id"]})
 
