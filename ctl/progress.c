@@ -20,8 +20,8 @@
 
 void progress_init(struct progress *p, bool quiet, bool json)
 {
-	*p = (struct progress){.kind = json	   ? PROGRESS_JSON
-				       : quiet	   ? PROGRESS_NONE
+	*p = (struct progress){.kind = quiet	   ? PROGRESS_NONE
+				       : json	   ? PROGRESS_JSON
 				       : isatty(2) ? PROGRESS_BARS
 						   : PROGRESS_LINES};
 }

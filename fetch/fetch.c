@@ -110,6 +110,7 @@ void place_failed(struct task *t, bool unreachable, int code, const char *fmt, .
 {
 	const struct brief *s = t->desk->s;
 	const struct place *p = place_of(t);
+	struct counter *c = counter_of(t);
 	unsigned next = t->place + 1;
 	char text[300], line[400];
 	va_list ap;
@@ -117,7 +118,7 @@ void place_failed(struct task *t, bool unreachable, int code, const char *fmt, .
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
-	counter_of(t)->unreachable = unreachable;
+	c->unreachable = unreachable;
 	while (next < s->n_places && s->place[next].last_resort && !unreachable)
 		next++;
 	snprintf(line, sizeof line, "%.100s: %.280s", p->host, text);
@@ -125,7 +126,10 @@ void place_failed(struct task *t, bool unreachable, int code, const char *fmt, .
 		task_end(t, FETCH_FAILED, code, line);
 		return;
 	}
-	said(t, "%s; trying %s%s", line, s->place[next].last_resort ? "without TLS: " : "", s->place[next].host);
+	if (strcmp(c->left_for, line) != 0) /* once, and not for each layer */
+		said(t, "%s; trying %s%s", line, s->place[next].last_resort ? "without TLS: " : "",
+		     s->place[next].host);
+	memcpy(c->left_for, line, sizeof c->left_for);
 	upload_leave(t);
 	t->place = next;
 	t->tries = t->auths = 0;

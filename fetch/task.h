@@ -27,6 +27,7 @@ struct counter { /* of one place: what we know of it */
 	bool asking;	     /* for a token */
 	bool heard;	     /* it has answered */
 	bool unreachable;
+	char left_for[400]; /* why the last task did; "": none has */
 	char token_error[300];
 	bool token_may_come; /* the error may pass */
 	uint32_t token_after_s;

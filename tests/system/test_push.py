@@ -481,6 +481,36 @@ def test_pieces_to_dockers_registry(host, bad, plain, imported):
     sh("skopeo", "copy", "-q", "--src-tls-verify=false", "docker://%s/w/made:1" % plain.host, "dir:%s" % os.path.join(DIR, "push/w"))
 
 
+def test_trouble_with_tls_is_said_once_and_quiet_is_quiet(host, bad, imported):
+    """Each layer meets the same trouble. Whoever wants no progress wants none as JSON either."""
+    import socket
+    import threading
+    imported(layers=3)
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen(20)
+
+        def alert():
+            while True:
+                try:
+                    c, _ = s.accept()
+                    with c:
+                        c.recv(1000)
+                        c.sendall(b"\x15\x03\x01\x00\x02\x02\x28")
+                except OSError:
+                    return
+        threading.Thread(target=alert, daemon=True).start()
+        name = "localhost:%d/a/b:1" % s.getsockname()[1]
+        r = host.berth("push", "--tls-verify=false", "local/made:1", name, code=1)
+        assert r.err.count("handshake failure") == r.err.count("trying without TLS") == 1, r
+        r = host.berth("push", "-q", "--format", "json", "local/made:1", name, code=1)
+        assert r.out == "" and len(r.err.splitlines()) == 1, r
+        s.shutdown(socket.SHUT_RDWR)
+    assert len(host.berth("push", "-q", "--format", "json", "local/made:1", bad.host + "/quiet/b:1").lines) == 1
+    pulled = host.berth("pull", "-q", "--format", "json", bad.add(image(layers=3), "quiet/c")).lines
+    assert len(pulled) == 1 and json.loads(pulled[0])["names"]
+
+
 def test_damage_in_the_store_is_not_blamed_on_the_registry(host, bad, imported):
     img = imported()
     layer = json.loads(img.blobs[img.manifest["digest"]])["layers"][-1]["digest"]
