@@ -134,6 +134,14 @@ void *request_new(Berth__Envelope__BodyCase body_case, const char *ref)
 	return m;
 }
 
+/* What was done, if it says so. */
+static const char *done_text(const Berth__Envelope *reply, const char *ref)
+{
+	const Berth__Done *done = reply->body_case == BERTH__ENVELOPE__BODY_DONE ? reply->done : NULL;
+
+	return done && done->text && *done->text ? done->text : ref;
+}
+
 int app_each(struct app *app, Berth__Envelope__BodyCase body_case, void (*fill)(void *body, const void *opts),
 	     const void *opts, char **refs, unsigned n)
 {
@@ -157,7 +165,7 @@ int app_each(struct app *app, Berth__Envelope__BodyCase body_case, void (*fill)(
 		if (ask_error(&asks[i]))
 			status = app_refused(app, ask_error(&asks[i]), NULL);
 		else if (asks[i].reply)
-			puts(refs[i]);
+			puts(done_text(asks[i].reply, refs[i]));
 		protobuf_c_message_free_unpacked((ProtobufCMessage *)asks[i].env.hello, NULL);
 		ask_fini(&asks[i]);
 	}

@@ -131,6 +131,16 @@ void reply_done(struct supervisor *sv, struct parked p, const char *uuid)
 	answer(sv, p, &env, NULL, 0);
 }
 
+void reply_said(struct supervisor *sv, struct parked p, const char *uuid, const char *text)
+{
+	Berth__Envelope env;
+	Berth__Done done;
+
+	done_fill(sv, &env, &done, uuid);
+	done.text = (char *)(uintptr_t)text; /* only packed */
+	answer(sv, p, &env, NULL, 0);
+}
+
 void reply_begun(struct supervisor *sv, struct parked p, const char *uuid)
 {
 	Berth__Envelope env;

@@ -54,6 +54,7 @@ void reply_store_full(struct supervisor *sv, struct parked p);
 /* With step and errno. */
 void reply_err(struct supervisor *sv, struct parked p, Berth__Error__Code code, const struct err *e);
 void reply_done(struct supervisor *sv, struct parked p, const char *uuid);
+void reply_said(struct supervisor *sv, struct parked p, const char *uuid, const char *text); /* NULL: nothing more */
 /* The terminal answer to a request with `accept`, while its action goes on: a later reply only ends the action. reply_begun says Done. */
 void reply_accepted(struct supervisor *sv, struct parked p, Berth__Envelope *body);
 void reply_begun(struct supervisor *sv, struct parked p, const char *uuid);

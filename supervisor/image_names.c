@@ -1,6 +1,7 @@
 /* supervisor/image_names.c - tag and rm: names of images that are here, given, moved and taken. */
 #include "supervisor/image_own.h"
 
+#include "base/buf.h"
 #include "base/own.h"
 #include "image/reference.h"
 #include "supervisor/audit.h"
@@ -14,6 +15,7 @@
 #include <string.h>
 
 #define USERS_NAMED 3u
+#define SAID_MAX    (64u << 10)
 
 /* A request that waits for its turn, and then for the disk. */
 struct naming {
@@ -23,6 +25,7 @@ struct naming {
 	char name[REFERENCE_SIZE]; /* tag: to give; rm: to take, "" = the whole image */
 	bool force;
 	uint64_t if_revision; /* 0: any */
+	struct buf said;      /* rm: what becomes of it, in lines */
 	bool answered;
 };
 
@@ -51,9 +54,15 @@ static struct image *naming_image(struct naming *nm)
 	return im;
 }
 
+static void naming_free(struct naming *nm)
+{
+	buf_fini(&nm->said);
+	free(nm);
+}
+
 static void naming_drop(struct image_edit *ed)
 {
-	free(container_of(ed, struct naming, edit));
+	naming_free(container_of(ed, struct naming, edit));
 }
 
 static void naming_begin(struct request *rq, const struct image *im, const char *name, bool force,
@@ -67,6 +76,7 @@ static void naming_begin(struct request *rq, const struct image *im, const char 
 	}
 	nm->parked = rq->parked;
 	nm->force = force;
+	buf_init(&nm->said, SAID_MAX);
 	nm->if_revision = rq->env->has_if_revision ? rq->env->if_revision : 0;
 	snprintf(nm->uuid, sizeof nm->uuid, "%s", im->obj->meta->uuid);
 	snprintf(nm->name, sizeof nm->name, "%s", name);
@@ -113,7 +123,7 @@ static void tag_done(struct image_edit *ed, int result)
 		image_edit_refuse(ed->sv, nm->parked, result);
 	else if (!nm->answered && n)
 		image_reply_one(ed->sv, nm->parked, image_of(n)->obj);
-	free(nm);
+	naming_free(nm);
 }
 
 void on_image_tag(struct request *rq)
@@ -192,6 +202,12 @@ static bool image_may_go(struct naming *nm, const Berth__Image *obj, const char 
 	return false;
 }
 
+/* Docker's words. */
+static void say(struct naming *nm, const char *what, const char *of)
+{
+	buf_printf(&nm->said, "%s%s%s", nm->said.len ? "\n" : "", what, of);
+}
+
 static int rm_make(struct image_edit *ed)
 {
 	struct naming *nm = container_of(ed, struct naming, edit);
@@ -205,8 +221,13 @@ static int rm_make(struct image_edit *ed)
 	}
 	if (!image_may_go(nm, im->obj, *nm->name ? nm->name : NULL))
 		return -ECANCELED;
-	if (*nm->name && im->obj->n_names > 1)
+	if (*nm->name && im->obj->n_names > 1) {
+		say(nm, "Untagged: ", nm->name);
 		return image_edit_drop_name(ed, im, nm->name);
+	}
+	for (size_t i = 0; i < im->obj->n_names; i++)
+		say(nm, "Untagged: ", im->obj->names[i]);
+	say(nm, "Deleted: ", im->obj->image_id);
 	return image_edit_remove(ed, im);
 }
 
@@ -217,8 +238,8 @@ static void rm_done(struct image_edit *ed, int result)
 	if (result < 0 && !nm->answered)
 		image_edit_refuse(ed->sv, nm->parked, result);
 	else if (!nm->answered)
-		reply_done(ed->sv, nm->parked, nm->uuid);
-	free(nm);
+		reply_said(ed->sv, nm->parked, nm->uuid, nm->said.failed ? NULL : nm->said.data);
+	naming_free(nm);
 }
 
 void on_image_remove(struct request *rq)

@@ -75,11 +75,14 @@ def test_a_tag_is_another_name_and_both_go_one_by_one(host, shelf):
     assert host.berth("image", "ls", "-q", "-f", "reference=second").text == ""
     assert host.berth("image", "ls", "-q", "-f", "reference=second:*").text == one.id
     host.refused("rmi", one.id[7:19], text="3 names .*second")
-    host.berth("rmi", "one", "reg.example:5000/a/b")        # several at once, of one image
+    r = host.berth("rmi", "one", "reg.example:5000/a/b")    # several at once, of one image
+    assert r.lines == ["Untagged: " + NAME % "one", "Untagged: reg.example:5000/a/b:latest"]
     assert names(host, one.id) == ["docker.io/library/second:v2"]
     host.restart()
     assert names(host, one.id) == ["docker.io/library/second:v2"]
-    host.berth("rmi", "second:v2")
+    host.berth("tag", "second:v2", "third")
+    r = host.berth("image", "rm", "-f", one.id)
+    assert r.lines == ["Untagged: docker.io/library/second:v2", "Untagged: docker.io/library/third:latest", "Deleted: " + one.id]
     assert names(host, one.id) is None
 
 
