@@ -29,10 +29,10 @@ struct network {
 	unsigned n_subnets;
 	bool stored;
 	bool removing;
-	bool trying;	    /* whether it can be made: it is nobody's yet */
-	bool updating;	    /* its next row is on its way */
-	bool names_changed; /* of those in it, who have no berth-dns to ask (hosts.h) */
-	struct parked creation;
+	bool trying;	      /* whether it can be made: it is nobody's yet */
+	bool updating;	      /* its next row is on its way */
+	bool names_changed;   /* of those in it, who have no berth-dns to ask (hosts.h) */
+	struct parked parked; /* who made it, and who removes it */
 };
 
 int networks_open(struct supervisor *sv,

@@ -53,21 +53,14 @@ static Berth__Network *fixed_seen(const struct request *rq, const char *ref)
 
 /* ---------------------------------------------------------------- create */
 
-static struct network *network_by_uuid(struct supervisor *sv, const char *uuid)
-{
-	struct table_node *node = table_find(&sv->networks, uuid);
-
-	return node ? container_of(node, struct network, node) : NULL;
-}
-
 /* It is found by others while its row is on its way; who asked for it hears when it is on disk. */
 static void on_stored(void *arg, int result)
 {
 	struct network *n = arg;
 	struct supervisor *sv = n->sv;
-	struct parked p = n->creation;
+	struct parked p = n->parked;
 
-	n->creation = (struct parked){0};
+	n->parked = (struct parked){0};
 	if (result < 0) {
 		reply_error(sv, p, BERTH__ERROR__CODE__EXHAUSTED, NULL, "the network could not be stored: %s",
 			    strerror(-result));
@@ -106,7 +99,7 @@ static void netd_tell(struct supervisor *sv, const struct network *n, bool put)
 static int network_store(struct network *n)
 {
 	struct supervisor *sv = n->sv;
-	struct parked p = n->creation;
+	struct parked p = n->parked;
 	int r = store_put(sv->store, STORE_NETWORK, n->obj->meta, &n->obj->base, false, on_stored, n);
 
 	if (r < 0) {
@@ -120,7 +113,7 @@ static void on_tried(void *arg, const struct err *e)
 {
 	struct network *n = arg;
 	struct supervisor *sv = n->sv;
-	struct parked p = n->creation;
+	struct parked p = n->parked;
 
 	n->trying = false;
 	if (e) {
@@ -137,7 +130,7 @@ static void network_try(struct network *n)
 {
 	Net__NetMessage m = NET__NET_MESSAGE__INIT;
 	Net__NetworkPut body = NET__NETWORK_PUT__INIT;
-	struct parked p = n->creation;
+	struct parked p = n->parked;
 	struct arena a = ARENA_INIT;
 	struct err e;
 	int r;
@@ -226,7 +219,7 @@ void on_network_create(struct request *rq)
 		return;
 	}
 	request_audit(rq, "network", n->obj->meta);
-	n->creation = rq->parked;
+	n->parked = rq->parked;
 	if (strcmp(n->obj->driver, DRIVER_DEFAULT) != 0)
 		network_try(n);
 	else if (network_store(n) == 0)
@@ -317,28 +310,24 @@ void on_network_inspect(struct request *rq)
 
 /* ---------------------------------------------------------------- remove */
 
-struct removal {
-	struct supervisor *sv;
-	struct parked parked;
-	char uuid[UUID_SIZE];
-};
-
 static void on_removed(void *arg, int result)
 {
-	struct removal *w = arg;
-	struct network *n = network_by_uuid(w->sv, w->uuid);
+	struct network *n = arg;
+	struct supervisor *sv = n->sv;
+	struct parked parked = n->parked;
+	char uuid[UUID_SIZE];
 
-	if (n && result < 0) {
+	if (result < 0) {
 		n->removing = false;
-		reply_error(w->sv, w->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL,
-			    "network %s could not be removed: %s", n->obj->meta->name, strerror(-result));
-	} else if (n) {
-		watch_publish(w->sv, "network", "remove", n->obj->meta, NULL, NULL);
-		netd_tell(w->sv, n, false);
-		network_free(w->sv, n);
-		reply_done(w->sv, w->parked, w->uuid);
+		reply_error(sv, parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "network %s could not be removed: %s",
+			    n->obj->meta->name, strerror(-result));
+		return;
 	}
-	free(w);
+	memcpy(uuid, n->node.uuid, sizeof uuid);
+	watch_publish(sv, "network", "remove", n->obj->meta, NULL, NULL);
+	netd_tell(sv, n, false);
+	network_free(sv, n); /* and berth-dns has heard of it before anybody else */
+	reply_done(sv, parked, uuid);
 }
 
 void on_network_remove(struct request *rq)
@@ -347,7 +336,6 @@ void on_network_remove(struct request *rq)
 	const Berth__Network *fixed = fixed_seen(rq, rq->env->network_remove->name);
 	struct network *n = fixed ? NULL : request_network(rq, rq->env->network_remove->name);
 	const struct net_holder *user = n ? network_user(sv, n) : NULL;
-	struct removal *w;
 
 	if (fixed)
 		reply_error(sv, rq->parked, BERTH__ERROR__CODE__CONFLICT, "name", "the network %s is always there",
@@ -371,16 +359,13 @@ void on_network_remove(struct request *rq)
 			    net_stored_of(user).meta->name);
 		return;
 	}
-	w = n->stored ? calloc(1, sizeof *w) : NULL;
-	if (w) {
-		w->sv = sv;
-		w->parked = rq->parked;
-		memcpy(w->uuid, n->node.uuid, sizeof w->uuid);
-	}
-	if (!w || store_delete(sv->store, STORE_NETWORK, w->uuid, on_removed, w) < 0) {
-		free(w);
-		reply_store_full(sv, rq->parked);
+	if (!n->stored) {
+		reply_error(sv, rq->parked, BERTH__ERROR__CODE__CONFLICT, NULL, "network %s is just being made",
+			    n->obj->meta->name);
 		return;
 	}
-	n->removing = true;
+	n->parked = rq->parked;
+	n->removing = store_delete(sv->store, STORE_NETWORK, n->node.uuid, on_removed, n) >= 0;
+	if (!n->removing)
+		reply_store_full(sv, rq->parked);
 }

@@ -26,8 +26,8 @@ struct security_group {
 	struct supervisor *sv;
 	Berth__SecurityGroup *obj; /* owned */
 	bool stored, removing;
-	bool told; /* the berth-net that runs has it: somebody is in it, or was */
-	struct parked creation;
+	bool told;	      /* the berth-net that runs has it: somebody is in it, or was */
+	struct parked parked; /* who made it, and who removes it */
 };
 
 int security_groups_open(struct supervisor *sv, struct err *e);

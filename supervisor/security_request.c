@@ -39,9 +39,9 @@ static void on_created(void *arg, int result)
 {
 	struct security_group *g = arg;
 	struct supervisor *sv = g->sv;
-	struct parked p = g->creation;
+	struct parked p = g->parked;
 
-	g->creation = (struct parked){0};
+	g->parked = (struct parked){0};
 	if (result < 0) {
 		reply_error(sv, p, BERTH__ERROR__CODE__EXHAUSTED, NULL, "the security group could not be stored: %s",
 			    strerror(-result));
@@ -120,9 +120,9 @@ void on_security_group_create(struct request *rq)
 		return;
 	}
 	request_audit(rq, "security_group", g->obj->meta);
-	g->creation = rq->parked;
+	g->parked = rq->parked;
 	if (store_put(sv->store, STORE_SECURITY_GROUP, g->obj->meta, &g->obj->base, false, on_created, g) < 0) {
-		g->creation = (struct parked){0};
+		g->parked = (struct parked){0};
 		security_group_free(g);
 		reply_store_full(sv, rq->parked);
 	}
@@ -211,29 +211,22 @@ void on_security_group_inspect(struct request *rq)
 
 /* ---------------------------------------------------------------- remove */
 
-struct removal {
-	struct supervisor *sv;
-	struct parked parked;
-	char uuid[UUID_SIZE];
-};
-
 static void on_removed(void *arg, int result)
 {
-	struct removal *w = arg;
-	struct security_group *g = security_group_by_uuid(w->sv, w->uuid);
+	struct security_group *g = arg;
+	struct supervisor *sv = g->sv;
 
-	if (g && result < 0) {
+	if (result < 0) {
 		g->removing = false;
-		reply_error(w->sv, w->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL,
+		reply_error(sv, g->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL,
 			    "security group %s could not be removed: %s", g->obj->meta->name, strerror(-result));
-	} else if (g) {
-		watch_publish(w->sv, "security_group", "remove", g->obj->meta, NULL, NULL);
-		security_policies_tidy(w->sv, true);
-		security_group_gone(g);
-		security_group_free(g);
-		reply_done(w->sv, w->parked, w->uuid);
+		return;
 	}
-	free(w);
+	watch_publish(sv, "security_group", "remove", g->obj->meta, NULL, NULL);
+	security_policies_tidy(sv, true);
+	security_group_gone(g);
+	reply_done(sv, g->parked, g->node.uuid);
+	security_group_free(g);
 }
 
 /* Of another one: its own go with it. */
@@ -280,7 +273,6 @@ void on_security_group_remove(struct request *rq)
 {
 	struct supervisor *sv = rq->sv;
 	struct security_group *g = security_group_asked(rq, rq->env->security_group_remove->name);
-	struct removal *w;
 	char users[600];
 
 	if (!g)
@@ -296,16 +288,13 @@ void on_security_group_remove(struct request *rq)
 			    g->obj->meta->name, users);
 		return;
 	}
-	w = g->stored ? calloc(1, sizeof *w) : NULL;
-	if (w) {
-		w->sv = sv;
-		w->parked = rq->parked;
-		memcpy(w->uuid, g->node.uuid, sizeof w->uuid);
-	}
-	if (!w || store_delete(sv->store, STORE_SECURITY_GROUP, w->uuid, on_removed, w) < 0) {
-		free(w);
-		reply_store_full(sv, rq->parked);
+	if (!g->stored) {
+		reply_error(sv, rq->parked, BERTH__ERROR__CODE__CONFLICT, NULL, "security group %s is just being made",
+			    g->obj->meta->name);
 		return;
 	}
-	g->removing = true;
+	g->parked = rq->parked;
+	g->removing = store_delete(sv->store, STORE_SECURITY_GROUP, g->node.uuid, on_removed, g) >= 0;
+	if (!g->removing)
+		reply_store_full(sv, rq->parked);
 }
