@@ -19,7 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 struct upgrade {
@@ -272,11 +271,7 @@ int upgrade_takeover(char **argv, const char *text, int *ret_listen_fd, uint32_t
 	*ret_generation = generation;
 	if (exe_fd < 0) {
 		log_warn("the upgrade did not come up: this is the old berthd again");
-		/* What goes over an exec: its deadline, which is none of ours, and what it was at when it crashed. We have no
-		 * children yet that anybody waits for. */
-		alarm(0);
-		while (waitpid(-1, NULL, WNOHANG) > 0) {
-		}
+		alarm(0); /* its deadline, which is none of ours, goes over an exec; so do its children: reaper_reap */
 		return 0;
 	}
 	/* The way back is prepared now: the socket must survive the exec once more, and the handler may not allocate. */

@@ -3,8 +3,6 @@
 
 #include "supervisor/upgrade.h"
 
-#include <sys/wait.h>
-
 static void go_back(void)
 {
 	char takeover[64];
@@ -28,24 +26,10 @@ static void its_deadline_is_lifted(void **state)
 	assert_int_equal(alarm(0), 0);
 }
 
-static void its_children_are_reaped(void **state)
-{
-	pid_t pid = fork();
-
-	if (!pid)
-		_exit(0);
-	assert_true(pid > 0);
-	assert_int_equal(waitid(P_PID, (id_t)pid, &(siginfo_t){0}, WEXITED | WNOWAIT), 0);
-	go_back();
-	assert_int_equal(waitpid(pid, NULL, WNOHANG), -1);
-	assert_int_equal(errno, ECHILD);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(its_deadline_is_lifted),
-		cmocka_unit_test(its_children_are_reaped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
