@@ -20,3 +20,6 @@ void rebuild_storing(struct container *c);
 void rebuild_stored(struct container *c, int result);
 /* The rootfs before this one, if it is still there. */
 void rebuild_discard(struct container *c);
+/* Between its two files. What is in force and what is wanted change places. */
+void rebuild_exchange(Berth__Container *obj, Berth__Rebuild *rb);
+void rebuild_end(struct container *c); /* whatever came of it */

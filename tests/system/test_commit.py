@@ -274,7 +274,7 @@ def test_a_container_whose_image_was_removed_by_force_can_be_committed(host, bas
     host.berth("run", "--name", name, base, "true")
     host.berth("commit", "-c", "LABEL of=%s" % name, name, "gone:1")       # a manifest and a config that nobody else has
     user = host.name()
-    host.berth("run", "--name", user, "gone:1", "sh", "-c", "echo x > /x")
+    host.berth("run", "--name", user, "gone:1", "sh", "-c", "ls /x; echo x > /x")
     manifest = image_of(host, "gone:1")["manifest_digest"]
     host.berth("image", "rm", "-f", "gone:1")
     host.berth("image", "prune", "-f")
@@ -285,6 +285,10 @@ def test_a_container_whose_image_was_removed_by_force_can_be_committed(host, bas
     assert json.loads(blob(host, manifest))["layers"]
     host.berth("commit", user, new)
     assert host.berth("run", "--rm", new, "cat", "/x").text == "x"
+    host.berth("rebuild", user)
+    host.refused("rebuild", user, "gone:1", text="no image")
+    host.berth("start", user)
+    assert host.berth("wait", user).text == "0" and host.berth("logs", user).err.count("/x: No such file") == 2
     host.berth("rm", user)
     host.berth("image", "rm", "-f", new)
     eventually(lambda: host.berth("image", "prune", "-f") and not os.path.exists(os.path.join(host.state, "images/blobs/sha256", manifest.split(":")[1])),
