@@ -575,7 +575,7 @@ int rule_del(struct nl *nl, const struct ip *from, struct err *e)
 struct route_walk {
 	uint8_t protocol;
 	int index;
-	void (*fn)(void *arg, const struct ip *to);
+	void (*fn)(void *arg, const struct ip *to, unsigned prefix);
 	void *arg;
 };
 
@@ -596,13 +596,15 @@ static int tell_route(const struct nlmsghdr *h, void *arg)
 			index = (int)mnl_attr_get_u32(a);
 		}
 	}
+	if (m->rtm_type == RTN_UNREACHABLE)
+		index = 0;
 	if (to.len && m->rtm_protocol == w->protocol && m->rtm_table == RT_TABLE_MAIN && index == w->index)
-		w->fn(w->arg, &to);
+		w->fn(w->arg, &to, m->rtm_dst_len);
 	return MNL_CB_OK;
 }
 
-int route_each(struct nl *nl, int index, uint8_t protocol, void (*fn)(void *arg, const struct ip *to), void *arg,
-	       struct err *e)
+int route_each(struct nl *nl, int index, uint8_t protocol, void (*fn)(void *arg, const struct ip *to, unsigned prefix),
+	       void *arg, struct err *e)
 {
 	struct route_walk w = {protocol, index, fn, arg};
 	int r = 0, on = 1, off = 0;

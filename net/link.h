@@ -75,9 +75,9 @@ int route_del(struct nl *nl, const struct route *r, struct err *e);
 /* What is sent from the address asks this table first. */
 int rule_put(struct nl *nl, const struct ip *from, uint32_t table, struct err *e);
 int rule_del(struct nl *nl, const struct ip *from, struct err *e);
-/* Each of the main table by this link that has the protocol. */
-int route_each(struct nl *nl, int index, uint8_t protocol, void (*fn)(void *arg, const struct ip *to), void *arg,
-	       struct err *e);
+/* Each of the main table by this link (0: unreachable) that has the protocol. */
+int route_each(struct nl *nl, int index, uint8_t protocol, void (*fn)(void *arg, const struct ip *to, unsigned prefix),
+	       void *arg, struct err *e);
 
 /* Addresses for which the host answers on a link though they are not its own; those that we have put. */
 int proxy_put(struct nl *nl, int index, const struct ip *ip, struct err *e);

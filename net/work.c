@@ -8,6 +8,7 @@
 #include "net/floating.h"
 #include "net/group.h"
 #include "net/link.h"
+#include "net/pools.h"
 #include "net/port.h"
 #include "net/rate.h"
 #include "net/routed.h"
@@ -62,6 +63,8 @@ static int do_state(struct worker *w, const Net__State *s, struct err *e)
 	for (size_t i = 0; i < s->n_groups; i++)
 		if (!group_is_sound(s->groups[i], e))
 			return -EINVAL;
+	if (!pools_are_sound(s->pools, s->n_pools))
+		return err_set(e, EINVAL, "network", "not pools of floating IPs");
 	/* The rules first: nothing passes that they would not let. */
 	r = table_make(w->table, s, e);
 	w->lost = w->forwards = false;
@@ -264,6 +267,10 @@ int work_do(struct worker *w, const Net__NetMessage *m, int fd, struct err *e)
 					     : err_set(e, EINVAL, "network", "not a policy");
 	case NET__NET_MESSAGE__BODY_POLICY_DELETE:
 		return table_policy_del(w->table, m->policy_delete->key, e);
+	case NET__NET_MESSAGE__BODY_POOLS_PUT:
+		return pools_are_sound(m->pools_put->pools, m->pools_put->n_pools)
+			       ? pools_put(&w->host, m->pools_put->pools, m->pools_put->n_pools, e)
+			       : err_set(e, EINVAL, "network", "not pools of floating IPs");
 	default:
 		return err_set(e, EPROTO, "network", "a message that this berth-net does not know");
 	}

@@ -235,6 +235,38 @@ struct address range_next(const struct range *r, const struct address *a)
 	return next;
 }
 
+/* The last address of the prefix whose first is a; false: a is in the middle of it. */
+static bool spans(const struct address *a, unsigned prefix, struct address *ret)
+{
+	*ret = *a;
+	for (unsigned bit = prefix; bit < a->len * 8; bit++) {
+		uint8_t mask = (uint8_t)(0x80 >> bit % 8);
+
+		if (a->byte[bit / 8] & mask)
+			return false;
+		ret->byte[bit / 8] |= mask;
+	}
+	return true;
+}
+
+bool range_prefix(const struct range *r, struct address *at, struct subnet *ret)
+{
+	struct address last = {.len = 0}, wider;
+
+	if (!at->len)
+		*at = r->first;
+	else if (address_is(at, &r->first)) /* behind the last it is this one again */
+		return false;
+	ret->first = last = *at;
+	ret->prefix = at->len * 8;
+	while (ret->prefix && spans(at, ret->prefix - 1, &wider) && memcmp(wider.byte, r->last.byte, wider.len) <= 0) {
+		ret->prefix--;
+		last = wider;
+	}
+	*at = range_next(r, &last);
+	return true;
+}
+
 uint64_t range_size(const struct range *r)
 {
 	uint64_t first = 0, last = 0;

@@ -48,7 +48,9 @@ int range_parse(const char *text, struct range *ret, struct err *e);
 bool range_has(const struct range *r, const struct address *a);
 bool range_meets(const struct range *r, const struct subnet *s);
 struct address range_next(const struct range *r, const struct address *a); /* as subnet_next */
-uint64_t range_size(const struct range *r);				   /* at most UINT64_MAX */
+/* The range in prefixes: the next one begins at *at, which goes behind it; false: that was the last. at->len 0: the first. */
+bool range_prefix(const struct range *r, struct address *at, struct subnet *ret);
+uint64_t range_size(const struct range *r); /* at most UINT64_MAX */
 
 /* How many there are, at most UINT64_MAX. */
 uint64_t subnet_size(const struct subnet *s);

@@ -170,6 +170,7 @@ int floating_pool_new(struct supervisor *sv, Berth__FloatingIpPool *obj, struct 
 
 void floating_pool_free(struct floating_pool *p)
 {
+	netd_forget(p->sv, p);
 	table_del(&p->sv->floating_pools, &p->node);
 	berth__floating_ip_pool__free_unpacked(p->obj, NULL);
 	free(p);
@@ -457,6 +458,8 @@ int floating_open(struct supervisor *sv, struct err *e)
 	list_each (node, &sv->floating_ips.all, link)
 		if (ip_of(node)->obj->target_uuid && !floating_holder(ip_of(node), &i))
 			forget(ip_of(node));
+	if (r == 0)
+		floating_pools_wake(sv);
 	return r;
 }
 

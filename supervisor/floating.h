@@ -9,6 +9,7 @@
 #include "supervisor/arena.h"
 #include "supervisor/client.h"
 #include "supervisor/net_holder.h"
+#include "supervisor/netd.h"
 #include "supervisor/supervisor.h"
 
 struct floating_pool {
@@ -54,6 +55,11 @@ int floating_pool_check(struct supervisor *sv, Berth__FloatingIpPool *obj, struc
 const struct floating_pool *floating_pool_in(struct supervisor *sv, const struct subnet *s);
 /* The next of the pool that nobody has; or `want`, if it can be had. */
 int floating_choose(struct floating_pool *p, const char *want, struct address *ret, struct err *e);
+/* Of those pools that are routed to the host: prefixes in the arena, for berth-net. */
+Net__Subnet **floating_pools_message(const struct supervisor *sv, size_t *ret_n, struct arena *a);
+/* They have changed; done may be NULL. */
+void floating_pools_tell(struct supervisor *sv, netd_done *done, void *arg);
+void floating_pools_wake(struct supervisor *sv); /* at start, if there are any */
 unsigned floating_used(const struct floating_pool *p);
 
 /* Where it leads: who has the interface, and which of his leases it is; NULL: nowhere. */

@@ -1,6 +1,7 @@
 /* supervisor/floating_pool_request.c - requests about pools of floating IPs. */
 #include "supervisor/floating.h"
 
+#include "base/log.h"
 #include "base/own.h"
 #include "proto/envelope.h"
 #include "supervisor/audit.h"
@@ -40,21 +41,34 @@ static void reply_pools(struct supervisor *sv, struct parked p, struct floating_
 	reply(sv, p, &env, NULL, 0);
 }
 
-static void on_pool_stored(void *arg, int result)
+static void on_pool_told(void *arg, const struct err *e)
 {
 	struct floating_pool *p = arg;
 	struct parked parked = p->parked;
 
 	p->parked = (struct parked){0};
+	p->stored = true;
+	if (e) /* the next berth-net hears of it first of all */
+		log_err(e, "the pool %s of floating IPs", p->obj->meta->name);
+	watch_publish(p->sv, "floating-ip-pool", "create", p->obj->meta, NULL, NULL);
+	reply_pools(p->sv, parked, &p, 1);
+}
+
+static void on_pool_stored(void *arg, int result)
+{
+	struct floating_pool *p = arg;
+	struct parked parked = p->parked;
+
 	if (result < 0) {
 		reply_error(p->sv, parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "the pool could not be stored: %s",
 			    strerror(-result));
 		floating_pool_free(p);
 		return;
 	}
-	p->stored = true;
-	watch_publish(p->sv, "floating-ip-pool", "create", p->obj->meta, NULL, NULL);
-	reply_pools(p->sv, parked, &p, 1);
+	if (p->obj->link)
+		on_pool_told(p, NULL);
+	else
+		floating_pools_tell(p->sv, on_pool_told, p);
 }
 
 static Berth__FloatingIpPool *pool_object(struct request *rq, const char *name)
@@ -159,6 +173,8 @@ static void on_pool_removed(void *arg, int result)
 		return;
 	}
 	watch_publish(p->sv, "floating-ip-pool", "remove", p->obj->meta, NULL, NULL);
+	if (!p->obj->link)
+		floating_pools_tell(p->sv, NULL, NULL);
 	reply_done(p->sv, parked, p->node.uuid);
 	floating_pool_free(p);
 }
@@ -181,8 +197,13 @@ void on_floating_ip_pool_remove(struct request *rq)
 			    p->obj->meta->name);
 		return;
 	}
+	if (!p->stored) {
+		reply_error(sv, rq->parked, BERTH__ERROR__CODE__CONFLICT, "name", "the pool %s is just being made",
+			    p->obj->meta->name);
+		return;
+	}
 	p->parked = rq->parked;
-	p->removing = p->stored && store_delete(sv->store, STORE_FLOATING_POOL, p->node.uuid, on_pool_removed, p) >= 0;
+	p->removing = store_delete(sv->store, STORE_FLOATING_POOL, p->node.uuid, on_pool_removed, p) >= 0;
 	if (!p->removing)
 		reply_store_full(sv, rq->parked);
 }

@@ -151,5 +151,6 @@ Net__State *networks_state(struct supervisor *sv, struct arena *a)
 			if (!net_stored_of(h).leases[i]->leaving)
 				s->ports[s->n_ports++] = network_port(h, i, a);
 	security_groups_state(sv, s, a);
+	s->pools = floating_pools_message(sv, &s->n_pools, a);
 	return a->failed ? NULL : s;
 }

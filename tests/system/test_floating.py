@@ -181,6 +181,44 @@ def test_it_ends_with_its_interface_and_leads_to_no_later_one_of_that_name(host,
     fip(host, "disassociate", FOUR)
 
 
+def test_what_is_routed_to_the_host_and_leads_to_nobody_is_unreachable_and_does_not_go_back(host, outside):  # noqa: F811
+    for family, pool in (("-4", "198.51.100.3-198.51.100.17"), ("-6", "2001:db8:1::3-2001:db8:1::11")):
+        fip(host, "pool-create", "--range", pool, "routed%s" % family)
+        sh(*outside.words(), "ip", family, "route", "add", pool.split("-")[0].rstrip("3") + ("0/27" if family == "-4" else "/123"), "via",
+           "192.0.2.1" if family == "-4" else "2001:db8::1")
+    eventually(lambda: outside.pings("2001:db8::1"), "IPv6 outside")
+    name, _ = node(host)
+
+    # Whoever has no better way takes the default route: back to where it came from.
+    sh("ip", "route", "add", "default", "via", "192.0.2.2")
+    sh("ip", "-6", "route", "add", "default", "via", "2001:db8::2")
+
+    def nowhere(ip):
+        return subprocess.run(["ip", "route", "get", ip], capture_output=True).returncode != 0
+
+    def says_so(ip):
+        return "nreachable" in subprocess.run([*outside.words(), "ping", "-c", "1", "-W", "2", ip], capture_output=True, text=True).stdout
+    for ip, before, behind in (("198.51.100.9", "198.51.100.2", "198.51.100.18"), ("2001:db8:1::9", "2001:db8:1::2", "2001:db8:1::12")):
+        assert nowhere(ip) and not nowhere(before) and not nowhere(behind)
+        eventually(lambda: says_so(ip), "the asker is told")
+        fip(host, "allocate", "--ip", ip)
+        assert nowhere(ip)
+        fip(host, "associate", ip, name)
+        assert outside.pings(ip)
+        host.restart()
+        assert outside.pings(ip)
+        fip(host, "disassociate", ip)
+        assert nowhere(ip)
+        sh("ip", "route", "flush", "proto", "190")
+        sh("ip", "-6", "route", "flush", "proto", "190")
+        sh("nft", "flush", "ruleset")       # … and it is told everything again
+        eventually(lambda: nowhere(ip), "it is made anew")
+        fip(host, "release", ip)
+    fip(host, "pool-rm", "routed-4")
+    fip(host, "pool-rm", "routed-6")
+    eventually(lambda: "proto 190" not in sh("ip", "route") + sh("ip", "-6", "route"), "gone with the pools")
+
+
 @pytest.mark.native
 def test_a_pod_has_one_too(host, outside, pools):  # noqa: F811
     host.berth("pod", "create", "--name", "shop", "--network", "default")

@@ -135,6 +135,35 @@ static void next_goes_through_all_and_begins_again(void **state)
 	assert_true(subnet_size(&s) == UINT64_MAX);
 }
 
+static void a_range_is_made_of_prefixes(void **state)
+{
+	static const struct {
+		const char *range, *prefixes;
+	} rows[] = {
+		{"203.0.113.0/28", "203.0.113.0/28 "},
+		{"203.0.113.7", "203.0.113.7/32 "},
+		{"203.0.113.3-203.0.113.17", "203.0.113.3/32 203.0.113.4/30 203.0.113.8/29 203.0.113.16/31 "},
+		{"203.0.113.255-203.0.114.0", "203.0.113.255/32 203.0.114.0/32 "},
+		{"223.255.255.254-223.255.255.255", "223.255.255.254/31 "},
+		{"2001:db8::1-2001:db8::4", "2001:db8::1/128 2001:db8::2/127 2001:db8::4/128 "},
+		{"2001:db8::/64", "2001:db8::/64 "},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		char text[ADDRESS_TEXT], got[400] = "";
+		struct address at = {.len = 0};
+		struct range r;
+		struct subnet s;
+		struct err e;
+
+		assert_int_equal(range_parse(rows[i].range, &r, &e), 0);
+		while (range_prefix(&r, &at, &s))
+			snprintf(got + strlen(got), sizeof got - strlen(got), "%s/%u ", address_text(&s.first, text),
+				 s.prefix);
+		assert_string_equal(got, rows[i].prefixes);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -142,6 +171,7 @@ int main(void)
 		cmocka_unit_test(subnets_that_cannot_be_are_refused_with_the_reason),
 		cmocka_unit_test(what_lies_in_it_and_what_may_be_somebodys),
 		cmocka_unit_test(overlaps),
+		cmocka_unit_test(a_range_is_made_of_prefixes),
 		cmocka_unit_test(next_goes_through_all_and_begins_again),
 	};
 

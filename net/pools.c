@@ -1,0 +1,68 @@
+/* net/pools.c - see net/pools.h */
+#include "net/pools.h"
+
+#include "net/port.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define POOL_METRIC  0x7fffffffu
+#define GONE_AT_ONCE 256u
+
+bool pools_are_sound(Net__Subnet *const *pools, size_t n)
+{
+	bool sound = true;
+
+	for (size_t i = 0; i < n; i++)
+		sound = sound && (pools[i]->network.len == 4 || pools[i]->network.len == 16) &&
+			pools[i]->prefix <= pools[i]->network.len * 8;
+	return sound;
+}
+
+static struct route nobody(const struct ip *ip, unsigned prefix)
+{
+	return (struct route){.to = *ip, .prefix = prefix, .protocol = ROUTE_FLOATING, .metric = POOL_METRIC};
+}
+
+struct left {
+	Net__Subnet *const *pools;
+	size_t n_pools;
+	struct route *gone;
+	size_t n;
+};
+
+static void note(void *arg, const struct ip *ip, unsigned prefix)
+{
+	struct left *l = arg;
+
+	for (size_t i = 0; i < l->n_pools; i++)
+		if (l->pools[i]->network.len == ip->len && l->pools[i]->prefix == prefix &&
+		    !memcmp(l->pools[i]->network.data, ip->byte, ip->len))
+			return;
+	if (l->n < GONE_AT_ONCE)
+		l->gone[l->n++] = nobody(ip, prefix);
+}
+
+int pools_put(struct nl *host, Net__Subnet *const *pools, size_t n, struct err *e)
+{
+	struct left l = {.pools = pools, .n_pools = n, .gone = calloc(GONE_AT_ONCE, sizeof *l.gone)};
+	int r = 0;
+
+	if (!l.gone)
+		return err_set(e, ENOMEM, "network", "no memory");
+	do {
+		l.n = 0;
+		r = route_each(host, 0, ROUTE_FLOATING, note, &l, e);
+		for (size_t i = 0; i < l.n && r == 0; i++)
+			r = route_del(host, &l.gone[i], e);
+	} while (r == 0 && l.n == GONE_AT_ONCE);
+	for (size_t i = 0; i < n && r == 0; i++) {
+		struct ip ip = ip_of(&pools[i]->network);
+		struct route way = nobody(&ip, pools[i]->prefix);
+
+		r = route_put(host, &way, e);
+	}
+	free(l.gone);
+	return r;
+}

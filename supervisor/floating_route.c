@@ -1,0 +1,85 @@
+/* supervisor/floating_route.c - pools of floating IPs that others route to the host: berth-net makes unreachable what of them leads to nobody. */
+#include "supervisor/floating.h"
+
+#include "base/log.h"
+#include "supervisor/netd.h"
+#include "supervisor/set.h"
+
+#include <errno.h>
+#include <string.h>
+
+static const struct floating_pool *pool_of(const struct table_node *n)
+{
+	return container_of(n, struct floating_pool, node);
+}
+
+static bool is_routed(const struct floating_pool *p)
+{
+	return !p->obj->link && !p->removing;
+}
+
+static Net__Subnet *prefix_message(const struct subnet *s, struct arena *a)
+{
+	Net__Subnet *m = arena_alloc(a, sizeof *m);
+	uint8_t *bytes = arena_alloc(a, sizeof s->first.byte);
+
+	if (!m || !bytes)
+		return NULL;
+	memcpy(bytes, s->first.byte, s->first.len);
+	net__subnet__init(m);
+	SET(m, network, ((ProtobufCBinaryData){s->first.len, bytes}));
+	SET(m, prefix, s->prefix);
+	return m;
+}
+
+/* list NULL: they are counted. */
+static size_t prefixes(const struct supervisor *sv, Net__Subnet **list, struct arena *a)
+{
+	const struct table_node *node;
+	struct subnet s;
+	size_t n = 0;
+
+	list_each (node, &sv->floating_pools.all, link) {
+		struct address at = {.len = 0};
+
+		while (is_routed(pool_of(node)) && range_prefix(&pool_of(node)->range, &at, &s)) {
+			if (list)
+				list[n] = prefix_message(&s, a);
+			n++;
+		}
+	}
+	return n;
+}
+
+Net__Subnet **floating_pools_message(const struct supervisor *sv, size_t *ret_n, struct arena *a)
+{
+	Net__Subnet **list = arena_alloc(a, (prefixes(sv, NULL, NULL) + 1) * sizeof *list);
+
+	*ret_n = list ? prefixes(sv, list, a) : 0;
+	return a->failed ? NULL : list;
+}
+
+void floating_pools_tell(struct supervisor *sv, netd_done *done, void *arg)
+{
+	Net__NetMessage m = NET__NET_MESSAGE__INIT;
+	Net__PoolsPut body = NET__POOLS_PUT__INIT;
+	struct arena a = ARENA_INIT;
+	struct err e;
+	int r;
+
+	body.pools = floating_pools_message(sv, &body.n_pools, &a);
+	m.body_case = NET__NET_MESSAGE__BODY_POOLS_PUT;
+	m.pools_put = &body;
+	r = body.pools ? netd_ask(sv, &m, -1, done, arg, &e) : err_set(&e, ENOMEM, "network", "no memory");
+	arena_fini(&a);
+	if (r < 0 && done)
+		done(arg, &e);
+	else if (r < 0)
+		log_err(&e, "pools of floating IPs");
+}
+
+void floating_pools_wake(struct supervisor *sv)
+{
+	if (prefixes(sv, NULL, NULL))
+		floating_pools_tell(sv, NULL, NULL);
+}
