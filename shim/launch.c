@@ -265,6 +265,7 @@ void launch_start(struct shim *s, int plan_fd, int cgroup_fd, int pod_fd, int se
 		close_fd(&session_fd);
 	} else {
 		run_reset(s, incarnation);
+		next_launched(s);
 		snprintf(s->run.request_id, sizeof s->run.request_id, "%s",
 			 plan.launch && plan.launch->request_id ? plan.launch->request_id : "");
 		log_about(s->run.request_id);
@@ -281,6 +282,8 @@ void launch_start(struct shim *s, int plan_fd, int cgroup_fd, int pod_fd, int se
 			run_failed(s);
 		}
 	}
+	if (r == 0)
+		next_keep(s, plan.launch, &plan_fd);
 	plan_close(&plan);
 	close_fd(&plan_fd);
 	close_fd(&pod_fd);
@@ -341,7 +344,7 @@ static void take_network(struct shim *s, int fds[2])
 	fds[0] = -1;
 }
 
-static void take_root(struct shim *s, const struct sync_record *rec, int fds[2])
+void launch_take_root(struct shim *s, const struct sync_record *rec, int fds[2])
 {
 	int old = s->root_fd;
 
@@ -383,7 +386,9 @@ static void take(struct shim *s, const struct sync_record *rec, int fds[2])
 		run_skip(s, &rec->err);
 		break;
 	case SYNC_ROOT:
-		take_root(s, rec, fds);
+		launch_take_root(s, rec, fds);
+		break;
+	case SYNC_READY: /* of one that was given its plan before it was */
 		break;
 	case SYNC_NET:
 		take_network(s, fds);

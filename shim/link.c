@@ -86,6 +86,7 @@ static void on_signal(struct shim *s, const Shim__ShimMessage *m, struct wire_fd
 	/* One for an earlier incarnation must not hit this one. */
 	if (sig->incarnation != s->run.incarnation || s->run.pidfd < 0)
 		return;
+	s->run.signalled = true;
 	if (sys_pidfd_send_signal(s->run.pidfd, sig->signal) < 0 && errno != ESRCH)
 		log_warn("signal %d: %s", sig->signal, strerror(errno));
 }

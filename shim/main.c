@@ -173,6 +173,7 @@ void shim_leave(struct shim *s)
 {
 	s->leaving = true;
 	run_kill(s);
+	next_leave(s);
 	/* Otherwise the end of the container's process is the end. */
 	if (s->run.state != SHIM__SHIM_STATE__SHIM_RUNNING && s->run.state != SHIM__SHIM_STATE__SHIM_LAUNCHING)
 		loop_stop(&s->loop, 0);
@@ -228,6 +229,7 @@ static int setup(struct shim *s, const char *path, const char *uuid)
 	s->user_fd = s->net_fd = s->mounts_fd = s->volumes_fd = s->root_fd = s->pid_ns_fd = s->link.fd =
 		s->link.listen_fd = -1;
 	s->standby = STANDBY_NULL;
+	s->next = NEXT_NULL;
 	list_init(&s->execs);
 	list_init(&s->dead_execs);
 	list_init(&s->attaches);

@@ -10,7 +10,7 @@
 
 #include <stdbool.h>
 
-#define SHIM_VERSION	    3 /* of the shim protocol; shim.proto has the history */
+#define SHIM_VERSION	    4 /* of the shim protocol; shim.proto has the history */
 #define SHIM_VERSION_OLDEST 1
 #define PLAN_MAX	    (4u << 20)
 #define PLAN_STEPS_MAX	    512

@@ -86,28 +86,12 @@ static int clone_maker(struct shim *s, const Shim__LaunchPlan *l, struct child *
 	return r;
 }
 
-static int clone_standby(struct shim *s, const Shim__LaunchPlan *l, int cgroup_fd, struct child *c, struct err *e)
+static int make_standby(struct shim *s, const Shim__LaunchPlan *l, int cgroup_fd, struct child *c, struct err *e)
 {
-	struct standby *b = &s->standby;
-	AUTO_FD group = openat(cgroup_fd, "main", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	int sync[2], r;
+	int r = standby_clone(s, l, cgroup_fd, c, e);
 
-	if (group < 0)
-		return err_set(e, errno, "cgroup", "open the group `main`");
-	r = sync_open(sync);
-	if (r < 0)
-		return err_set(e, r, "setup", "make the sync socket");
-	b->sync_fd = sync[0];
-	b->progress = c->progress;
-	c->sync_fd = sync[1];
-	c->process = l->process;
-	c->uuid = s->uuid;
-	r = shim_clone(s, launch_clone_flags(l, c), group, -1, &b->pidfd);
 	if (r == 0)
-		child_stand_by(c);
-	close(sync[1]);
-	b->pid = r < 0 ? 0 : r;
-	r = r < 0 ? err_set(e, r, "clone", "make a process") : hear(s, l, sync[0], e);
+		r = hear(s, l, s->standby.sync_fd, e);
 	/* It died, or something is missing that a launch will do without and say so: what it has made is kept all the same. */
 	if (r != HEARD_READY)
 		standby_drop(s);
@@ -125,11 +109,11 @@ static int make_mounts(struct shim *s, const Shim__PreparePlan *p, int cgroup_fd
 	l.n_steps = p->n_steps;
 	c.plan = p->stand_by ? p->stand_by : &l;
 	c.net_fd = s->net_fd;
+	if (p->stand_by)
+		return make_standby(s, p->stand_by, cgroup_fd, &c, e);
 	c.progress = progress_new();
 	if (!c.progress)
 		return err_set(e, errno, "setup", "memory for the launch");
-	if (p->stand_by)
-		return clone_standby(s, p->stand_by, cgroup_fd, &c, e);
 	r = clone_maker(s, &l, &c, e);
 	progress_free(c.progress);
 	return r;

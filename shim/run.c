@@ -389,6 +389,7 @@ void run_reaped(struct shim *s, int code, int signal, bool core_dumped)
 	take_end(run, code, signal, core_dumped);
 	run->finished_at = wall_ns();
 	run->ended = true;
+	next_begin(s);
 	run_kill(s);
 	if (read_oom(run, &kills))
 		run->oom_kills = kills;

@@ -23,8 +23,9 @@ struct run {
 	int64_t started_at, finished_at;
 	int pid; /* of the container's first process; 0: none, or reaped */
 	int pidfd;
-	int cgroup_fd; /* of the incarnation's group */
-	int mounts_fd; /* its mount namespace, whose end must not delay the news of its own; -1 */
+	int cgroup_fd;	/* of the incarnation's group */
+	int mounts_fd;	/* its mount namespace, whose end must not delay the news of its own; -1 */
+	bool signalled; /* by berthd */
 	bool tty, held, userns, pid_host, pid_shared;
 	bool own_mounts; /* nothing of the host's is mounted in it */
 	bool stdin_open, stdin_once, stdin_taken;

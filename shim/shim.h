@@ -7,6 +7,7 @@
 #include "shim/exec.h"
 #include "shim/link.h"
 #include "shim/logger.h"
+#include "shim/next.h"
 #include "shim/run.h"
 #include "shim/standby.h"
 
@@ -34,6 +35,7 @@ struct shim {
 	bool net_ahead;	     /* net_fd was made before there was a plan */
 	struct ahead ahead;  /* so were these */
 	struct standby standby;
+	struct next next;
 	int mounts_fd; /* mount namespace of an incarnation that has ended, to be let go; -1 */
 	struct timer mounts;
 	int volumes_fd; /* mount namespace of volumes, which lives as long as somebody has it open; -1 */

@@ -99,7 +99,7 @@ struct container {
 	struct net_holder net;	   /* its interfaces, unless it is in a pod that has them */
 	struct pod *pod;	   /* lives at least as long as we are in its list */
 	struct shimlink *shim;	   /* owned; NULL when there is no shim */
-	struct prepared *prepared; /* owned: what came with the shim, for its first launch (spare.h); else NULL */
+	struct prepared *prepared; /* owned: what its next launch will find in its shim (spare.h); NULL: nothing */
 	/* obj->pull: its image is not here, and it is Creating, or has come to nothing and would begin with that again */
 	struct image_wait image;
 	struct fill *fill;  /* the job that fills one of its volumes; fill.c's */

@@ -31,8 +31,9 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#define DEVICES_MAX	 1024 /* of a privileged container: every node of the host's /dev */
-#define DEVICE_RULES_MAX 256
+#define DEVICES_MAX	  1024 /* of a privileged container: every node of the host's /dev */
+#define DEVICE_RULES_MAX  256
+#define NEXT_FAILURES_MAX 3 /* in a row: the retry after more of them is far away */
 
 /* ---------------------------------------------------------------- facts */
 
@@ -353,19 +354,18 @@ static int group_make(struct container *c, const struct plan_facts *f, int *ret_
 	AUTO_FD group_fd = -1;
 	AUTO_FD main_fd = -1;
 	char name[UUID_SIZE + 24];
-	bool ahead = c->prepared;
 	int r = pod_group_open(c->pod, &pod_fd, e);
 
 	if (r < 0)
 		return r;
 	snprintf(name, sizeof name, "%s.%llu", c->node.uuid, (unsigned long long)c->obj->status->incarnation);
-	/* The one that came with the shim, unless others have removed it: it was empty. */
-	r = ahead ? cg_open(pod_fd, name, &group_fd) : -ENOENT;
-	if (r == -ENOENT)
-		r = cg_make(pod_fd, name, &group_fd, e);
+	/* The shim may have made it, with a spare's or at the end of the life before; nothing else is in it. */
+	r = cg_make(pod_fd, name, &group_fd, e);
+	if (r == -EEXIST)
+		r = cg_open(pod_fd, name, &group_fd);
 	if (!r)
 		r = cg_make(group_fd, "main", &main_fd, e);
-	if (r == -EEXIST && ahead)
+	if (r == -EEXIST)
 		r = 0;
 	if (!r)
 		r = group_limits(c->sv, c->obj->spec->resources, group_fd, e);
@@ -499,10 +499,30 @@ static bool plan_wants_volumes(const struct plan_facts *f)
 static bool is_prepared(const struct prepared *prepared, const Shim__LaunchPlan *plan, struct arena *a)
 {
 	const Shim__LaunchPlan *p = plan_beginning(plan, a);
-	size_t len = p ? shim__launch_plan__get_packed_size(p) : 0;
-	uint8_t *data = p && len == prepared->len ? arena_alloc(a, len) : NULL;
 
-	return data && shim__launch_plan__pack(p, data) == len && !memcmp(data, prepared->data, len);
+	return p && prepared_is(prepared, p);
+}
+
+/* Will it be started again without delay, with the same beginning? A limit would be set on a group that is not empty. */
+static bool stands_by_next(const struct container *c)
+{
+	const Berth__ContainerSpec *spec = c->obj->spec;
+
+	return spec->restart && spec->restart->kind != BERTH__RESTART_POLICY__KIND__NO &&
+	       c->history.failures <= NEXT_FAILURES_MAX && plan_can_begin(spec) && !launch_limits_any(spec->resources);
+}
+
+/* What the next launch will find. Without memory it finds nothing, and says so to nobody. */
+static struct prepared *prepare_next(struct container *c, Shim__LaunchPlan *plan, struct arena *a)
+{
+	struct prepared *next = stands_by_next(c) ? calloc(1, sizeof *next) : NULL;
+	const Shim__LaunchPlan *p = next ? plan_beginning(plan, a) : NULL;
+
+	if (p && prepared_note(next, p) == 0)
+		SET(plan, stand_by_next, true);
+	else
+		free(take_ptr(next));
+	return next;
 }
 
 static int container_plan(struct container *c, bool hold, int *ret_plan_fd, int *ret_group_fd, bool *ret_wants_volumes,
@@ -524,6 +544,8 @@ static int container_plan(struct container *c, bool hold, int *ret_plan_fd, int 
 	if (!r && c->prepared && is_prepared(c->prepared, plan, &a))
 		SET(plan, as_prepared, true);
 	free(take_ptr(c->prepared));
+	if (!r)
+		c->prepared = prepare_next(c, plan, &a);
 	if (!r)
 		r = launch_pack(&plan->base, "berth-plan", ret_plan_fd, e);
 	if (!r) {

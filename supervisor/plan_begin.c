@@ -26,8 +26,8 @@ Shim__LaunchPlan *plan_beginning(const Shim__LaunchPlan *whole, struct arena *a)
 	if (!p || !process)
 		return NULL;
 	*p = *whole;
-	p->has_incarnation = p->has_hold_before_exec = p->has_log_max_bytes = p->has_log_max_files = p->has_timeout_ms =
-		0;
+	p->has_incarnation = p->has_hold_before_exec = p->has_as_prepared = p->has_stand_by_next =
+		p->has_log_max_bytes = p->has_log_max_files = p->has_timeout_ms = 0;
 	p->request_id = p->exit_record = p->log_dir = NULL;
 	shim__process_plan__init(process);
 	process->rlimits = whole->process->rlimits;

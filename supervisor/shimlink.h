@@ -7,7 +7,7 @@
 #include "proto/shim.pb-c.h"
 #include "supervisor/supervisor.h"
 
-#define SHIM_VERSION 3 /* of the shim protocol; shim.proto has the history */
+#define SHIM_VERSION 4 /* of the shim protocol; shim.proto has the history */
 #define SHIM_OLDEST  1
 
 struct shimlink;

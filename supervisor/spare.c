@@ -16,6 +16,7 @@
 #include "supervisor/store.h"
 
 #include <errno.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -199,12 +200,39 @@ static int prepare_facts(struct spare *p, const Berth__ContainerSpec *spec, stru
 	return a->failed ? -ENOMEM : 0;
 }
 
+/* ---------------------------------------------------------------- what is begun */
+
+static int beginning_digest(const Shim__LaunchPlan *beginning, uint8_t digest[32])
+{
+	size_t len = shim__launch_plan__get_packed_size(beginning);
+	AUTO_FREE uint8_t *data = malloc(len ? len : 1);
+
+	if (!data)
+		return -ENOMEM;
+	shim__launch_plan__pack(beginning, data);
+	return EVP_Digest(data, len, digest, NULL, EVP_sha256(), NULL) == 1 ? 0 : -ENOMEM;
+}
+
+int prepared_note(struct prepared *p, const Shim__LaunchPlan *beginning)
+{
+	int r = beginning_digest(beginning, p->begun);
+
+	p->stands_by = r == 0;
+	return r;
+}
+
+bool prepared_is(const struct prepared *p, const Shim__LaunchPlan *beginning)
+{
+	uint8_t digest[sizeof p->begun];
+
+	return p->stands_by && beginning_digest(beginning, digest) == 0 && !memcmp(digest, p->begun, sizeof digest);
+}
+
 /* A launch that is begun, and what of it is remembered. */
 static int prepare_beginning(struct spare *p, const struct plan_facts *f, struct arena *a, Shim__PreparePlan *plan,
 			     struct err *e)
 {
 	Shim__LaunchPlan *whole;
-	size_t len;
 	int r = plan_make(f, a, &whole, e);
 
 	if (r < 0)
@@ -212,15 +240,9 @@ static int prepare_beginning(struct spare *p, const struct plan_facts *f, struct
 	plan->stand_by = plan_beginning(whole, a);
 	if (!plan->stand_by)
 		return -ENOMEM;
-	len = shim__launch_plan__get_packed_size(plan->stand_by);
-	free(p->prepared);
-	p->prepared = malloc(sizeof *p->prepared + len);
-	if (!p->prepared)
-		return -ENOMEM;
-	p->prepared->len = shim__launch_plan__pack(plan->stand_by, p->prepared->data);
 	plan->staging_dir = NULL;
 	plan->n_steps = 0;
-	return 0;
+	return prepared_note(p->prepared, plan->stand_by);
 }
 
 static int prepare_plan(struct spare *p, const Berth__ContainerSpec *spec, struct arena *a, Shim__PreparePlan **ret,
@@ -507,7 +529,7 @@ static struct spare *spare_best(struct spares *s, const struct kind *kind, bool 
 	list_each (p, &s->all, link) {
 		if (!p->ready || !kind_same(&p->kind, kind) || !shimlink_lives(p->shim))
 			continue;
-		if ((p->prepared->len != 0) == begins)
+		if (p->prepared->stands_by == begins)
 			return p;
 		best = best ? best : p;
 	}

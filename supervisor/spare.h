@@ -9,11 +9,14 @@
 #include "proto/berth.pb-c.h"
 #include "supervisor/shimlink.h"
 
-/* What a spare brings along besides itself: the group `<uuid>.1` with `main`, and perhaps a process that stands by in there. */
+/* What is there for a launch before it: the group `<uuid>.<n>` with `main`, and perhaps a process that stands by in there. */
 struct prepared {
-	size_t len;	/* 0: no process */
-	uint8_t data[]; /* what it has begun: a plan_beginning(), packed */
+	bool stands_by;
+	uint8_t begun[32]; /* what it has begun: SHA-256 of a plan_beginning(), packed */
 };
+
+int prepared_note(struct prepared *p, const Shim__LaunchPlan *beginning); /* stands_by; negative errno */
+bool prepared_is(const struct prepared *p, const Shim__LaunchPlan *beginning);
 
 int spares_open(struct supervisor *sv, struct err *e);
 void spares_close(struct supervisor *sv); /* ends them all; nothing is left of them */

@@ -431,6 +431,17 @@ MUTATIONS = [
              [body("spares_let_layers_go")],
              {"test_layers_that_were_imported_anew_are_not_those_of_the_spare": "expected exit 0"}),
 
+    # ------------------------------------------------------------ the next life
+    Mutation("next life: nobody stands by",
+             [body("is_likely", "return false;")],
+             {"test_the_next_life_goes_on_with_a_process_that_was_made_while_the_end_was_told": "somebody stands by"}),
+    Mutation("next life: who stands by does so for ever",
+             [body("on_nobody_asks")],
+             {"test_a_next_life_that_nobody_asks_for_does_not_wait_for_long": "it has ended"}),
+    Mutation("next life: what was made for it is left",
+             [body("next_leave")],
+             {"test_who_ends_for_good_leaves_nothing_of_a_next_life": "no groups"}),
+
     # ------------------------------------------------------------ mounts that outlive their container for a moment
     Mutation("mounts: those of a life that is over are kept",
              [body("on_mounts")],

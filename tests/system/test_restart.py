@@ -1,11 +1,13 @@
 """Restart policies: who is started again, when, and that inspect says why."""
 
 import os
+import signal
 import time
 
 import pytest
 
-from host import SLOW, eventually
+from conftest import private_host
+from host import SLOW, eventually, processes
 
 
 @pytest.mark.parametrize("policy, code, state, runs", [
@@ -63,6 +65,97 @@ def test_what_the_host_may_want_back_is_free_when_the_end_is_known(host, flags):
     name = host.detached(*flags, "--", "sleep", "600")
     host.berth("exec", name, "true")        # the shim has done all that it does at a start
     assert mounts_held(host.status(name)["shim_pid"]) == set()
+
+
+def running_again(host, name, incarnation=2):
+    def runs():
+        s = host.status(name)
+        return s["incarnation"] >= incarnation and s["state"].endswith("RUNNING") and s
+    return eventually(runs, "its next life")
+
+
+def groups_of(host, uuid):
+    return {d for d in os.listdir("%s/shared/%s" % (host.cgroup_dir, uuid)) if d.startswith(uuid)}
+
+
+def next_process(host, box, number):
+    """Who stands by in the group of the life `number`; None."""
+    try:
+        with open("%s/shared/%s/%s.%d/main/cgroup.procs" % (host.cgroup_dir, box["meta"]["uuid"], box["meta"]["uuid"], number)) as f:
+            return int((f.read().split() or [0])[0]) or None
+    except FileNotFoundError:
+        return None
+
+
+def ended_unheard(host, *flags):
+    """A container whose program was killed while berthd cannot hear of it, and who stands by for its next life."""
+    box = host.inspect(host.detached(*(flags or ("--restart", "always")), "--", "sleep", "600"))
+    os.kill(host.daemon.pid, signal.SIGSTOP)
+    os.kill(box["status"]["pid"], 9)
+    return box, eventually(lambda: next_process(host, box, 2), "somebody stands by")
+
+
+def test_the_next_life_goes_on_with_a_process_that_was_made_while_the_end_was_told():
+    with private_host() as host:
+        for _ in range(8):          # on a busy machine it may be dropped before berthd goes on: it waits for a second
+            box, began = ended_unheard(host)
+            os.kill(host.daemon.pid, signal.SIGCONT)
+            now = running_again(host, box["meta"]["uuid"])
+            assert now["incarnation"] == 2 and groups_of(host, box["meta"]["uuid"]) >= {box["meta"]["uuid"] + ".2"}
+            if now["pid"] == began:
+                return
+        pytest.fail("the next life is that of another process each time")
+
+
+def test_a_next_life_that_nobody_asks_for_does_not_wait_for_long():
+    with private_host() as host:
+        box, began = ended_unheard(host)
+        eventually(lambda: began not in processes(), "it has ended", 20)
+        os.kill(host.daemon.pid, signal.SIGCONT)
+        assert running_again(host, box["meta"]["uuid"])["pid"] != began
+
+
+def test_berthd_dies_while_somebody_stands_by_for_a_next_life():
+    with private_host() as host:
+        box, began = ended_unheard(host)
+        uuid = box["meta"]["uuid"]
+        host.restart()
+        now = running_again(host, uuid)
+        eventually(lambda: groups_of(host, uuid) == {"%s.%d" % (uuid, now["incarnation"])}, lambda: "one group: %r" % groups_of(host, uuid))
+        eventually(lambda: now["pid"] == began or began not in processes(), "who stood by has ended")
+        assert now["restart_count"] == 1 and host.berth("exec", uuid, "hostname").text == uuid.replace("-", "")[:12]
+
+
+def test_a_shim_dies_while_somebody_stands_by_for_a_next_life():
+    with private_host() as host:
+        box, began = ended_unheard(host)
+        os.kill(box["status"]["shim_pid"], 9)
+        os.kill(host.daemon.pid, signal.SIGCONT)
+        now = running_again(host, box["meta"]["uuid"])
+        eventually(lambda: began not in processes(), "who stood by has ended")
+        assert now["shim_pid"] != box["status"]["shim_pid"] and now["pid"] != began
+
+
+@pytest.mark.parametrize("how", ["by itself", "stopped"])
+def test_who_ends_for_good_leaves_nothing_of_a_next_life(host, how):
+    name = host.detached("--restart", "on-failure" if how == "by itself" else "always", "--", *(["true"] if how == "by itself" else ["sleep", "600"]))
+    if how == "stopped":
+        host.berth("stop", "-t", "0", name)
+    host.wait_state(name, "exited" if how == "by itself" else "stopped")
+    eventually(lambda: groups_of(host, host.inspect(name)["meta"]["uuid"]) == set(), "no groups")
+    assert host.status(name)["incarnation"] == 1
+
+
+def test_the_next_life_finds_what_the_first_one_found(host):
+    look = ("cd /dev; ls -ln . pts shm | sed 's/ [A-Z][a-z][a-z] .* / /'; sed 's/^[^ ]* \\([^ ]*\\) \\([^ ]*\\) .*/\\1 \\2/' /proc/mounts | sort; cat /etc/hosts; hostname; "
+            "ls /sys /sys/class/net; stat -c '%a %u %g' / /dev /dev/shm /etc/hosts; grep -E 'id|Cap|Sec|NoNew|Groups|SigB|SigI|SigC' /proc/1/status; ls /proc/1/fd; "
+            "cat /proc/1/oom_score_adj /proc/1/limits /proc/1/cgroup; echo left > /dev/shm/left; echo end; exec sleep 600")
+    name = host.detached("--restart", "always", "--", "sh", "-c", look)
+    first = eventually(lambda: (lambda l: l if l[-1:] == ["end"] else None)(host.berth("logs", name).lines), "what it finds")
+    os.kill(host.status(name)["pid"], 9)
+    running_again(host, name)
+    both = eventually(lambda: (lambda l: l if l.count("end") == 2 else None)(host.berth("logs", name).lines), "what the next one finds")
+    assert both[len(first):] == first
 
 
 def test_always_starts_again_after_success_too(host):
