@@ -75,7 +75,7 @@ JOB_OBJS    := $(call objects,$(JOB_DIRS)) $(GEN_OBJS)
 FETCH_OBJS  := $(call objects,$(FETCH_DIRS)) $(NAME_OBJS) $(B)/o/image/space.o $(GEN_OBJS)
 NET_OBJS    := $(call objects,$(NET_DIRS)) $(GEN_OBJS)
 DNS_OBJS    := $(call objects,$(DNS_DIRS)) $(GEN_OBJS)
-CTL_OBJS    := $(call objects,$(CTL_DIRS)) $(NAME_OBJS) $(GEN_OBJS)
+CTL_OBJS    := $(call objects,$(CTL_DIRS)) $(NAME_OBJS) $(B)/o/gen/berth.pb-c.o
 GATEWAY_OBJS := $(call objects,$(GATEWAY_DIRS)) $(GEN_OBJS)
 SHIM_OBJS   := $(SHIM_FILES:%.c=$(B)/m/%.o) $(B)/m/gen/shim.pb-c.o
 
@@ -100,9 +100,11 @@ $(B)/berth-dns: $(DNS_OBJS)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(call pc,--libs,$(DNS_PKGS)) -lresolv
 
+# Started for each command: a tenth of its start is looking for and linking libraries, so two that are small come along.
+CTL_A := $(foreach a,libjansson libprotobuf-c,$(shell gcc -print-file-name=$(a).a))
 $(B)/berth: $(CTL_OBJS)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(call pc,--libs,$(CTL_PKGS))
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(call pc,--libs,smartcols) $(CTL_A)
 
 $(B)/berth-gateway: $(GATEWAY_OBJS)
 	$(call say,LINK,$@)

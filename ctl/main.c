@@ -8,7 +8,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -384,7 +383,6 @@ int main(int argc, char **argv)
 	struct app app = {.client = CLIENT_NULL};
 	int status;
 
-	setlocale(LC_CTYPE, ""); /* widths of characters in tables */
 	status = tool_run(&app, argc, argv);
 	client_close(&app.client);
 	if (fflush(stdout) || ferror(stdout)) {

@@ -6,6 +6,7 @@
 #include "ctl/mem.h"
 
 #include <libsmartcols/libsmartcols.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,8 @@ struct table *table_new(const struct column *columns, size_t n, bool no_trunc)
 {
 	struct table *t = mem_zero(sizeof *t);
 
+	/* Widths of characters. Four files are read for it: who prints no table has no use for them. */
+	setlocale(LC_CTYPE, "");
 	t->scols = scols_new_table();
 	if (!t->scols)
 		abort(); /* out of memory */
