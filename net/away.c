@@ -125,6 +125,7 @@ int away_hold(struct away *a, uint32_t key, const Net__Uplink *u, int ns_fd, int
 {
 	AUTO_FD fd = ns_fd;
 	struct nic *x = nic_find(a, key);
+	int r;
 
 	if (!x)
 		x = nic_put(a, key, u); /* an earlier berth-net has moved it */
@@ -133,7 +134,12 @@ int away_hold(struct away *a, uint32_t key, const Net__Uplink *u, int ns_fd, int
 	close_fd(&x->ns_fd);
 	x->ns_fd = take_fd(&fd);
 	x->index = index;
-	return 0;
+	if (!x->uplink->nic)
+		return 0;
+	x->uplink->nic->has_index = 1;
+	x->uplink->nic->index = (uint32_t)index;
+	r = a->ops.seen(a->ops.arg, key, x->uplink->nic);
+	return r < 0 ? err_set(e, -r, "network", "tell of the NIC %s", u->parent) : 0;
 }
 
 /* ---------------------------------------------------------------- and back */

@@ -104,6 +104,17 @@ int link_get(struct nl *nl, const char *name, struct link *ret)
 	return r < 0 ? r : ret->index > 0 ? 0 : -ENODEV;
 }
 
+int link_at(struct nl *nl, int index, struct link *ret)
+{
+	struct nlmsghdr *h;
+	int r;
+
+	*ret = (struct link){0};
+	link_request(nl, RTM_GETLINK, 0, &h)->ifi_index = index;
+	r = nl_talk(nl, h, take_link, ret);
+	return r < 0 ? r : ret->index > 0 ? 0 : -ENODEV;
+}
+
 int link_pair_add(struct nl *nl, const char *host, const char *inside, int ns_fd, const uint8_t mac[6], uint32_t mtu,
 		  int master, struct err *e)
 {

@@ -24,6 +24,7 @@ struct link {
 
 int link_index(struct nl *nl, const char *name); /* or negative errno: -ENODEV */
 int link_get(struct nl *nl, const char *name, struct link *ret);
+int link_at(struct nl *nl, int index, struct link *ret);
 /* A pair, the second end of which is born in the namespace: moving it there later costs 16 ms. -EEXIST: host is there. Neither is up: a
  * peer born up fails with ENOTCONN. master: the bridge that the host's end is a port of, 0 = none. */
 int link_pair_add(struct nl *nl, const char *host, const char *inside, int ns_fd, const uint8_t mac[6], uint32_t mtu,

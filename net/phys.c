@@ -63,6 +63,22 @@ int phys_find(struct nl *host, const Net__Uplink *u, struct link *ret, struct er
 	return -ENODEV;
 }
 
+int phys_inside(struct nl *inside, const Net__Port *p)
+{
+	const Net__Nic *nic = p->uplink->nic;
+	struct link l = {0};
+	struct search s = {nic, &l};
+	struct err e;
+
+	if (!nic || !nic->away)
+		return link_index(inside, p->link);
+	if (is_hardware(nic) && link_each_whole(inside, search_look, &s, &e) == 0 && l.index)
+		return l.index;
+	if (nic->index && link_at(inside, (int)nic->index, &l) == 0)
+		return l.index;
+	return link_index(inside, p->link);
+}
+
 /* ---------------------------------------------------------------- there */
 
 /* What the host itself uses it does not lose by an order for a container. */

@@ -14,6 +14,8 @@ int phys_network_del(struct nl *host, const Net__Network *n, struct err *e);
 int phys_attach(struct nl *host, struct nl *inside, int ns_fd, const Net__Port *p, struct err *e);
 /* At the host, under whatever name: by its name, or by what cannot be changed. -ENODEV. */
 int phys_find(struct nl *host, const Net__Uplink *u, struct link *ret, struct err *e);
+/* In a pod's namespace, under whatever name it has there now: its index. -ENODEV. */
+int phys_inside(struct nl *inside, const Net__Port *p);
 /* From a namespace in which it has this index. */
 int phys_return(struct nl *inside, int index, int home_fd, const Net__Uplink *u, struct err *e);
 /* At the host: name, MAC, MTU and state as they were. -ENODEV: it is not here. */

@@ -8,6 +8,7 @@
 #include "net/floating.h"
 #include "net/group.h"
 #include "net/link.h"
+#include "net/phys.h"
 #include "net/pools.h"
 #include "net/port.h"
 #include "net/rate.h"
@@ -114,17 +115,20 @@ int work_visit(struct worker *w, int pidfd, struct nl *inside, int *ret_ns_fd, i
 	return r;
 }
 
-/* A NIC that an earlier berth-net has moved in is there already. */
+/* A NIC that an earlier berth-net has moved in is there already. Whose it is may have given it another name: then it is held, and left as it is. */
 static int attach_phys(struct worker *w, const Net__Port *p, struct nl *inside, int *ns_fd, struct err *e)
 {
-	int r = link_index(inside, p->link) > 0 ? 0 : away_look(w->away, p->network_key, p->uplink, true, e);
+	int index = phys_inside(inside, p);
+	bool renamed = index > 0 && index != link_index(inside, p->link);
+	int r = index > 0 ? 0 : away_look(w->away, p->network_key, p->uplink, true, e);
 	struct err ignored;
 
-	if (r == 0)
+	if (r == 0 && !renamed)
 		r = net_driver_of(p->uplink)->attach(&w->host, inside, *ns_fd, p, e);
-	if (link_index(inside, p->link) > 0) {
-		int held = away_hold(w->away, p->network_key, p->uplink, take_fd(ns_fd), link_index(inside, p->link),
-				     r < 0 ? &ignored : e);
+	if (index <= 0)
+		index = link_index(inside, p->link);
+	if (index > 0) {
+		int held = away_hold(w->away, p->network_key, p->uplink, take_fd(ns_fd), index, r < 0 ? &ignored : e);
 
 		return r < 0 ? r : held;
 	}
@@ -146,6 +150,8 @@ static void claim(struct worker *w, const Net__Port *p, struct nl *inside, int p
 		r = uplink_parent(&w->host, p->uplink, &l, &e);
 	} else {
 		r = link_get(inside, p->link, &l);
+		if (r == -ENODEV) /* a NIC that has another name by now */
+			return;
 		if (r < 0)
 			err_set(&e, -r, "network", "find the link %s", p->link);
 	}

@@ -2,8 +2,9 @@
  *
  * A lease that comes is stored first, as `coming`: a berthd that dies then makes its interface when it is back, or that is made with the
  * next start. Only then berth-net is asked; what it cannot do is taken out of the row again. One that goes is stored as `leaving`, then
- * the interface is removed, and then it is no lease any more: until the kernel has forgotten an address nobody else gets it. Where the
- * default route has to move, the next interface is `coming` again: what is there of it is found. */
+ * the interface is removed, and then it is no lease any more: until the kernel has forgotten an address nobody else gets it. What cannot
+ * be removed is tried again until its holder ends. Where the default route has to move, the next interface is `coming` again: what is
+ * there of it is found. */
 #include "supervisor/net_change.h"
 
 #include "base/log.h"
@@ -38,7 +39,12 @@ struct net_change {
 	struct err failure;	/* why */
 	Berth__NetworkAsk *ask; /* owned: of one that leaves, until it has */
 	char text[40];		/* of the interface */
+	struct timer again;	/* of one that leaves, and that berth-net could not take out */
+	uint64_t wait_ns;
 };
+
+#define AGAIN_FIRST_NS (500 * NS_PER_MS)
+#define AGAIN_MOST_NS  (60 * NS_PER_S)
 
 /* ---------------------------------------------------------------- its lease */
 
@@ -114,6 +120,7 @@ static void lease_gone(struct net_holder *h, size_t i)
 static void change_free(struct net_change *k)
 {
 	netd_forget(k->h->sv, k);
+	timer_del(&k->again);
 	list_del(&k->link);
 	if (k->ask)
 		berth__network_ask__free_unpacked(k->ask, NULL);
@@ -256,6 +263,30 @@ static void on_first_again(void *arg, const struct err *e)
 	change_end(k, e);
 }
 
+static void change_go(struct net_change *k);
+
+static void on_again(struct timer *t)
+{
+	struct net_change *k = container_of(t, struct net_change, again);
+	AUTO_FD pidfd = k->h->kind->open(k->h);
+
+	if (pidfd >= 0 || !k->h->asked)
+		change_go(k);
+	else /* between two lives of its program, in one namespace */
+		timer_in(&k->h->sv->loop, &k->again, k->wait_ns, on_again);
+}
+
+/* The lease stays, so that nobody else gets its addresses while the interface may be there; as long as its holder lives. */
+static void detach_again(struct net_change *k, const struct err *why)
+{
+	struct err told = *why;
+
+	k->wait_ns = !k->wait_ns ? AGAIN_FIRST_NS : k->wait_ns > AGAIN_MOST_NS / 2 ? AGAIN_MOST_NS : k->wait_ns * 2;
+	err_wrap(&told, "%s is there still, and will be taken out as soon as that can be done", k->text);
+	change_answer(k, &told);
+	timer_in(&k->h->sv->loop, &k->again, k->wait_ns, on_again);
+}
+
 static void on_detached(void *arg, const struct err *e)
 {
 	struct net_change *k = arg;
@@ -264,8 +295,10 @@ static void on_detached(void *arg, const struct err *e)
 	AUTO_FD pidfd = -1;
 	struct err why;
 
-	if (e) /* the next berth-net removes what nobody has any more, before anything else */
-		log_err(e, "take %s from %s %s", k->text, k->h->kind->noun, net_stored_of(k->h).meta->name);
+	if (e) {
+		detach_again(k, e);
+		return;
+	}
 	if (i < net_stored_of(k->h).n_leases)
 		lease_gone(k->h, i);
 	s = net_stored_of(k->h);
@@ -523,12 +556,27 @@ void net_changes_settle(struct net_holder *h)
 
 	list_each (k, &h->changes, link) {
 		h->ready = h->ready && k->leaves;
-		if (!k->storing) /* … those go on by themselves, and find nothing running */
+		if (!k->storing && !timer_armed(&k->again)) /* … those go on by themselves, and find nothing running */
 			change_end(k, NULL);
 	}
 	for (size_t i = net_stored_of(h).n_leases; i-- > 0;)
 		if (net_stored_of(h).leases[i]->leaving && !lease_is_changing(h, net_stored_of(h).leases[i]->id))
 			lease_gone(h, i);
+}
+
+void net_changes_down(struct net_holder *h)
+{
+	struct net_change *k;
+
+	list_each (k, &h->changes, link) {
+		size_t i = lease_at(h, k->lease);
+
+		if (!timer_armed(&k->again))
+			continue;
+		change_end(k, NULL);
+		if (i < net_stored_of(h).n_leases)
+			lease_gone(h, i);
+	}
 }
 
 void net_changes_drop(struct net_holder *h)

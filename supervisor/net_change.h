@@ -19,4 +19,6 @@ void net_changes_came(struct net_holder *h);
 /* Nothing runs in the namespace any more: what is under way is left to the next start. */
 void net_changes_settle(struct net_holder *h);
 /* He is no more. */
+/* The namespace is gone, and with it what could not be taken out. */
+void net_changes_down(struct net_holder *h);
 void net_changes_drop(struct net_holder *h);

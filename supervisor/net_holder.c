@@ -129,6 +129,7 @@ void net_holder_down(struct net_holder *h)
 			log_err(&e, "%s %s", h->kind->noun, net_stored_of(h).meta->uuid);
 		arena_fini(&a);
 	}
+	net_changes_down(h);
 	h->asked = h->ready = false;
 	dnsd_holder(h);
 }

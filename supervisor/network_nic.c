@@ -55,6 +55,8 @@ void network_nic_seen(struct supervisor *sv, uint32_t key, const Net__Nic *seen)
 	SET(nic, mtu, seen->mtu);
 	SET(nic, up, seen->up);
 	SET(nic, away, seen->away);
+	nic->has_index = seen->has_index;
+	nic->index = seen->index;
 	/* One that is made is stored when it is. */
 	if (n->stored && store_put(sv->store, STORE_NETWORK, n->obj->meta, &n->obj->base, false, on_stored, NULL) < 0)
 		on_stored(NULL, -ENOBUFS);
@@ -84,5 +86,7 @@ Net__Nic *network_nic(const struct network *n, struct arena *a)
 	SET(nic, mtu, from->mtu);
 	SET(nic, up, from->up);
 	SET(nic, away, from->away);
+	nic->has_index = from->has_index;
+	nic->index = from->index;
 	return nic;
 }

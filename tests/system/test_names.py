@@ -517,6 +517,20 @@ def test_berth_dns_killed_is_started_again_and_knows_everything(host, image):
         eventually(lambda: finds(host, a, b) == sorted(other), "names are found again")
 
 
+def test_a_gateways_port_that_another_program_has_is_said_and_listened_on_when_it_is_free(host, image):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.setsockopt(socket.SOL_IP, 15, 1)      # IP_FREEBIND
+        s.bind(("10.87.0.1", 53))
+        host.berth("network", "create", "--subnet", "10.87.0.0/24", "red")
+        a, _ = run(host, image, network="red")      # it runs, without names
+        b, other = run(host, image, network="red")
+        eventually(lambda: "nobody hears its containers' questions at 10.87.0.1, port 53" in host.log(), "it says so")
+        c, _ = run(host, image)
+        d, there = run(host, image)
+        assert finds(host, c, d) == sorted(there), "the other networks' are not disturbed"
+    eventually(lambda: finds(host, a, b) == other, "names are found")
+
+
 @pytest.mark.native
 def test_a_berth_dns_that_cannot_live_is_started_again_with_pauses(tmp_path):
     starts = tmp_path / "starts"

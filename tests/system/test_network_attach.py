@@ -419,6 +419,29 @@ def test_without_berth_net_starts_and_connects_fail_clearly_and_leave_nothing(tm
         h.berth("pod", "rm", "-f", "p")
 
 
+@pytest.mark.parametrize("ends", [False, True])
+def test_what_berth_net_could_not_take_out_is_nobody_elses_and_goes_later(host, nets, ends):
+    a, _ = node(host)
+    connect(host, "red", a, "--ip", "10.86.0.7")
+    pid = net_pid(host)
+    program = os.readlink("/proc/%d/exe" % pid)
+    try:
+        os.chmod(program, 0o644)        # no other one can be started
+        os.kill(pid, signal.SIGKILL)
+        host.refused("network", "disconnect", "red", a, text="eth1 is there still, and will be taken out")
+        assert set(links(host, a)) == {"eth0", "eth1"} and leases(host, a)[1]["leaving"]
+        host.refused("run", "--network", "red:ip=10.86.0.7", "busybox", "true", text="10.86.0.7 is container %s's" % a, code=125)
+        if ends:
+            host.berth("stop", "-t", "0", a)
+            eventually(lambda: [x["link"] for x in leases(host, a)] == ["eth0"], lambda: "gone with its holder: %r" % leases(host, a))
+    finally:
+        os.chmod(program, 0o755)
+    eventually(lambda: [x["link"] for x in leases(host, a)] == ["eth0"], lambda: "it goes: %r" % leases(host, a))
+    assert ends or set(links(host, a)) == {"eth0"}
+    b, _ = node(host, network="red:ip=10.86.0.7")
+    reach(host, b, "10.86.0.1")
+
+
 # ---------------------------------------------------------------- killed in the middle of it
 
 @pytest.mark.native

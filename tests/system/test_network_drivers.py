@@ -432,6 +432,28 @@ def test_phys_nic_comes_back_from_a_container_that_has_outlived_berthd_and_berth
     host.refused("run", "--network", "nic:mac=02:00:00:00:00:01", "busybox", "true", text="fixed MAC; drivers that can: routed, bridge, macvlan", code=125)
 
 
+@pytest.mark.parametrize("killed", ["shim", "berth-net and shim", "berthd and program"])
+def test_phys_nic_that_was_renamed_in_its_container_comes_back_whoever_is_killed(host, wire, killed):
+    host.berth("network", "create", "-d", "phys", "-o", "parent=wire0", *LAN, "nic")
+    before = nic()
+    a, _ = node(host, network="nic")
+    netns(host, a, "ip", "link", "set", "eth0", "down")
+    netns(host, a, "ip", "link", "set", "eth0", "name", "mine", "address", "02:00:00:00:00:07")
+    netns(host, a, "ip", "link", "set", "mine", "up")
+    status = host.status(a)
+    if "berth-net" in killed:
+        os.kill(net_pid(host), signal.SIGKILL)
+        eventually(lambda: held(host, a), "the next one holds its namespace")
+    if "berthd" in killed:
+        host.restart()
+        eventually(lambda: held(host, a), "the next one's holds its namespace")
+    os.kill(status["shim_pid" if "shim" in killed else "pid"], signal.SIGKILL)
+    eventually(lambda: nic() == before, lambda: "it is back: %r" % (nic(),))
+    host.berth("rm", "-f", a)
+    b, _ = node(host, network="nic")
+    eventually(lambda: pings(host, b, "10.94.0.1"), "and can be had again")
+
+
 def test_phys_nic_is_connected_to_a_running_container_and_disconnected(host, wire):
     host.berth("network", "create", "-d", "phys", "-o", "parent=wire0", *LAN, "nic")
     before = nic()
