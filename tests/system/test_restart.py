@@ -52,12 +52,13 @@ def test_the_mounts_of_a_life_that_is_over_are_let_go(host):
     name = host.detached("--restart", "always", "--", "sleep", "600")
     first = host.status(name)
     own = os.readlink("/proc/%d/ns/mnt" % first["pid"])
-    eventually(lambda: mounts_held(first["shim_pid"]) == {own}, "the shim holds them")
-    os.kill(first["pid"], 9)
-    s = eventually(lambda: (lambda s: s if s["incarnation"] == 2 and s["state"].endswith("RUNNING") else None)(host.status(name)), "second run")
-    next_ = os.readlink("/proc/%d/ns/mnt" % s["pid"])
-    assert next_ != own
-    eventually(lambda: mounts_held(s["shim_pid"]) == {next_}, lambda: "they are gone: %r" % mounts_held(s["shim_pid"]))
+    with open("/proc/%d/ns/mnt" % first["pid"]):        # while it is there nothing else gets its number
+        eventually(lambda: mounts_held(first["shim_pid"]) == {own}, "the shim holds them")
+        os.kill(first["pid"], 9)
+        s = eventually(lambda: (lambda s: s if s["incarnation"] == 2 and s["state"].endswith("RUNNING") else None)(host.status(name)), "second run")
+        next_ = os.readlink("/proc/%d/ns/mnt" % s["pid"])
+        assert next_ != own
+        eventually(lambda: mounts_held(s["shim_pid"]) == {next_}, lambda: "they are gone: %r" % mounts_held(s["shim_pid"]))
 
 
 @pytest.mark.parametrize("flags", [["-v", "/tmp:/host"], ["--privileged"]], ids=["bind", "privileged"])
