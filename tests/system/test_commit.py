@@ -109,6 +109,7 @@ def test_what_a_container_has_changed_is_what_its_image_shows(host, base):
     assert [a["result"] for a in action] == ["ok"] and action[0]["object_kind"] == "container"
 
 
+@pytest.mark.native
 def test_a_commit_on_a_commit(host, base):
     name = changed(host, base)
     host.berth("commit", name, "first")
@@ -119,6 +120,7 @@ def test_a_commit_on_a_commit(host, base):
     assert len(image_of(host, "second")["layers"]) == 4
 
 
+@pytest.mark.native
 def test_changes_are_done_to_the_config(host, base):
     name = host.name()
     host.berth("run", "--name", name, "-e", "MINE=1", "-l", "own=label", "-w", "/tmp", base, "true")
@@ -134,6 +136,7 @@ def test_changes_are_done_to_the_config(host, base):
     assert host.berth("run", "--rm", "configured").out == "1 1 and more /tmp/sub\n"
 
 
+@pytest.mark.native
 def test_what_cannot_be_done_is_refused_and_changes_nothing(host, base):
     name = host.detached("sleep", "1000")
     before = host.berth("image", "ls", "-q").out
@@ -193,6 +196,7 @@ def events(host, name):
                 return seen
 
 
+@pytest.mark.native
 def test_a_berthd_that_dies_in_the_middle_leaves_it_running_and_no_image(host, base):
     """The job is stopped while the container is frozen; then berthd is killed."""
     name = host.detached("sh", "-c", "dd if=/dev/urandom of=/big bs=1M count=200 2>/dev/null; touch /done; exec sleep 1000")
@@ -211,6 +215,7 @@ def test_a_berthd_that_dies_in_the_middle_leaves_it_running_and_no_image(host, b
     assert host.berth("run", "--rm", "whole", "stat", "-c", "%s", "/big").text == str(200 << 20)
 
 
+@pytest.mark.native
 def test_who_goes_away_or_removes_it_ends_the_commit(host, base):
     name = host.detached("sh", "-c", "dd if=/dev/urandom of=/big bs=1M count=200 2>/dev/null; touch /done; exec sleep 1000")
     eventually(lambda: host.berth("exec", name, "ls", "/done", code=None).code == 0, "it has written", 60)
@@ -268,6 +273,7 @@ def test_podman_runs_it(host, base, tmp_path):
             shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.mark.native
 def test_a_container_whose_image_was_removed_by_force_can_be_committed(host, base):
     """As long as the container is there, so are the blobs that its layers came from; not longer."""
     name, new = host.name(), "kept-" + host.name()

@@ -215,6 +215,7 @@ def test_running_paused_ended_created_and_read_only(host):
         copy_in(c, closed, "/tmp", tar_of(("x", b"x")))
 
 
+@pytest.mark.native
 def test_a_container_that_waits_to_be_started_again_sees_what_was_copied(host):
     """Its shim keeps the overlay, which would not show what was written below it."""
     name = host.detached("--restart", "always", "--", "sh", "-c", "cat /told && exec sleep 1000; exit 1")
@@ -342,6 +343,7 @@ def test_attributes_survive_both_ways(host, tmp_path):
         assert os.getxattr(tmp_path / "kept" / "f", "user.x") == b"y"
 
 
+@pytest.mark.native
 def test_archives_through_pipes(host, tmp_path):
     """- both ways, compressed too, from one container into another; and who looks on knows who copied in."""
     one, two = host.detached("sleep", "1000"), host.detached("sleep", "1000")
@@ -450,6 +452,7 @@ HOSTILE_TARS = [
 ]
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("case", HOSTILE_TARS, ids=lambda c: c[0].replace(" ", "-"))
 def test_hostile_archives_are_refused(host, tmp_path, case):
     """By the container's end, and by ours."""
@@ -508,6 +511,7 @@ def test_what_a_container_made_up_stays_what_it_may_be_outside(host, tmp_path):
     assert "security.capability" not in os.listxattr(tmp_path / "good" / "cap")
 
 
+@pytest.mark.native
 def test_odd_files_neither_hang_nor_hurt(host, tmp_path):
     """Pipes, sockets, devices, files of the kernel, one that grows: copied as what they are, left out, or refused, at once."""
     name = host.detached("sh", "-c", "mkdir /o; cd /o; mkfifo pipe; mknod zero c 1 5; mknod disk b 8 0; echo x > f; chmod 4755 f; ln -s /dev/zero z; "
@@ -540,17 +544,20 @@ def test_odd_files_neither_hang_nor_hurt(host, tmp_path):
         assert "written" in host.berth("exec", name, "cat", "/etc/hosts").out
 
 
+@pytest.mark.native
 def test_a_device_asked_for_by_its_name_is_a_failure(host, tmp_path):
     host.refused("cp", host.detached("sleep", "1000") + ":/dev/null", tmp_path, text="1 left out")
     assert not os.listdir(tmp_path)
 
 
+@pytest.mark.native
 def test_an_archive_that_cannot_be_written_says_why(host):
     with open("/dev/full", "wb") as full:
         p = host.popen("cp", host.detached("sleep", "1000") + ":/etc", "-", stdout=full, stderr=subprocess.PIPE)
         assert p.communicate(timeout=30)[1].strip().endswith(b"the archive: No space left on device") and p.returncode == 1
 
 
+@pytest.mark.native
 def test_who_asks_and_with_what(host):
     """A pipe or a stream socket, or nothing is done; a container with more than a member may have is not a member's to look into."""
     name = host.detached("sleep", "1000")
@@ -575,6 +582,7 @@ def test_who_asks_and_with_what(host):
             copy_in(m, wide, "/etc-of-host", tar_of(("planted", b"x")))
 
 
+@pytest.mark.native
 def test_a_client_that_is_killed_leaves_nothing(host, tmp_path):
     """Neither a job nor a mount; what was copied until then stays. The same when its archive never ends."""
     name = host.berth("create", "busybox", "true").out.strip()
@@ -608,6 +616,7 @@ def test_a_client_that_is_killed_leaves_nothing(host, tmp_path):
         assert stat(c, name, "/root/first")["size"] == 1
 
 
+@pytest.mark.native
 def test_berthd_ends_while_something_is_copied(host):
     """Whoever copies is told, and the next berthd finds nothing of it."""
     name = host.berth("create", "busybox", "true").out.strip()

@@ -11,6 +11,8 @@ import pytest
 
 from host import SLOW, eventually, processes
 
+pytestmark = pytest.mark.native
+
 
 def all_commands(host):
     return [l[2:].split("  ")[0].strip() for l in host.berth("help").lines if l.startswith("  ") and l[2] != "-" and not l.startswith("   ")]

@@ -128,6 +128,7 @@ def test_named_volume_is_made_kept_shared_and_removed(host):
     assert "data" not in host.berth("volume", "ls").out
 
 
+@pytest.mark.native
 def test_a_volume_asked_for_twice_is_made_once(host):
     assert host.berth("volume", "create", "v", "v", "v").lines == ["v"] * 3
     assert host.berth("volume", "create", "v").lines == ["v"]
@@ -136,6 +137,7 @@ def test_a_volume_asked_for_twice_is_made_once(host):
     assert sorted(host.berth("volume", "ls", "-q").lines) == sorted(["v", made])
 
 
+@pytest.mark.native
 def test_inspect_of_a_volume_takes_its_name_for_no_other(host):
     host.berth("volume", "create", "data-old", "data")
     name = host.detached("-v", "data:/v", "--", "sleep", "600")
@@ -152,6 +154,7 @@ def test_tmpfs_has_its_size_mode_and_flags(host):
     assert "No space left" in r.err
 
 
+@pytest.mark.native
 def test_tmpfs_is_empty_again_after_a_restart(host):
     name = host.detached("--tmpfs", "/t", "--", "sh", "-c", "ls /t | wc -l; touch /t/x; exec sleep 600")
     host.wait_log(name, "0\n")
@@ -181,6 +184,7 @@ def test_layers_are_stacked_with_whiteouts_and_opaque_folders(host, tmp_path):
     host.berth("image", "rm", "layered")
 
 
+@pytest.mark.native
 def test_docker_archive_is_imported_too(host, tmp_path):
     from conftest import busybox_image
     image = busybox_image("from-docker:v1", config={"Entrypoint": ["/bin/echo", "entry"], "Cmd": ["cmd"], "WorkingDir": "/tmp", "User": "alice",
@@ -194,6 +198,7 @@ def test_docker_archive_is_imported_too(host, tmp_path):
     host.berth("image", "rm", "from-docker:v1")
 
 
+@pytest.mark.native
 def test_image_in_use_is_not_removed(host, tmp_path):
     from conftest import busybox_image
     host.berth("image", "import", busybox_image("used", {"Cmd": ["true"], "Env": ["PATH=/bin"]}).write_layout(str(tmp_path / "l")))
@@ -203,6 +208,7 @@ def test_image_in_use_is_not_removed(host, tmp_path):
     host.berth("image", "rm", "used")
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("make, text", [
     (lambda d: (d / "x").write_bytes(b"not a tar"), "(?i)tar|archive|image|recogni|layout"),
     (lambda d: None, "(?i)index|layout|empty|image"),
@@ -214,6 +220,7 @@ def test_what_is_no_image_is_refused(host, tmp_path, make, text):
     host.refused("image", "import", d / "x" if (d / "x").exists() else d, text=text)
 
 
+@pytest.mark.native
 def test_corrupt_layer_is_refused_by_digest_and_leaves_nothing(host, tmp_path):
     from conftest import busybox_image
     from oci import layer
@@ -228,6 +235,7 @@ def test_corrupt_layer_is_refused_by_digest_and_leaves_nothing(host, tmp_path):
     assert "corrupt" not in host.berth("image", "ls").out
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("entry", ["../escape", "/abs/escape", "a/../../escape"])
 def test_layer_that_wants_out_of_its_folder_does_not_get_out(host, tmp_path, entry):
     from conftest import busybox_image
@@ -241,11 +249,13 @@ def test_layer_that_wants_out_of_its_folder_does_not_get_out(host, tmp_path, ent
         host.berth("image", "rm", "evil")
 
 
+@pytest.mark.native
 def test_etc_hosts_hostname_and_resolv_conf_are_there(host):
     r = host.run_("--hostname", "box", "--", "sh", "-c", "cat /etc/hostname; grep -c localhost /etc/hosts; grep -c box /etc/hosts; test -e /etc/resolv.conf && echo resolv")
     assert r.lines[0] == "box" and int(r.lines[1]) >= 1 and r.lines[3:] == ["resolv"] or r.lines[0] == "box"
 
 
+@pytest.mark.native
 def test_container_folder_is_gone_after_rm(host):
     name = host.detached("sh", "-c", "mkdir -p /root/a/b; head -c 1000000 /dev/zero > /root/a/b/c; exec sleep 600")
     uuid = host.inspect(name)["meta"]["uuid"]

@@ -32,6 +32,7 @@ def test_what_runs_runs_again_on_a_new_root_with_all_that_is_its_own(host, base)
     assert host.state_of(name) == "running" and host.status(name)["incarnation"] == 3
 
 
+@pytest.mark.native
 def test_what_had_ended_stays_ended_and_starts_on_the_new_root(host, base):
     name = host.name()
     host.berth("run", "--name", name, "busybox", "sh", "-c", "test ! -e /x || exit 3; touch /x")
@@ -43,6 +44,7 @@ def test_what_had_ended_stays_ended_and_starts_on_the_new_root(host, base):
     assert host.berth("run", "--rm", "of-the-second-root", "ls", "/x").text == "/x"
 
 
+@pytest.mark.native
 def test_the_images_config_counts_where_nothing_was_said(host, base):
     name = host.name()
     host.berth("run", "--name", name, "-l", "mine=1", base, "true")
@@ -60,6 +62,7 @@ def test_the_images_config_counts_where_nothing_was_said(host, base):
     assert spec["command"] == ["true"] and spec["user"] == "bob" and "NEW=mine" in spec["env"] and "NEW=1" not in spec["env"]
 
 
+@pytest.mark.native
 def test_what_cannot_be_rebuilt_is_refused_and_goes_on(host, base):
     name = host.detached("sleep", "1000")
     host.refused("rebuild", name, "nosuchimage", text="no image")
@@ -67,6 +70,7 @@ def test_what_cannot_be_rebuilt_is_refused_and_goes_on(host, base):
     assert host.state_of(name) == "running" and host.status(name)["incarnation"] == 1 and uppers(host, name) == ["upper", "work"]
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("after_ms", [20, 60, 120, 200, 400])
 def test_a_berthd_that_dies_leaves_the_old_or_the_new(host, base, after_ms):
     import time
@@ -85,6 +89,7 @@ def test_a_berthd_that_dies_leaves_the_old_or_the_new(host, base, after_ms):
     eventually(lambda: len(uppers(host, name)) == 2, lambda: "one root is left: %r" % uppers(host, name))
 
 
+@pytest.mark.native
 def test_nothing_is_stopped_before_it_is_on_disk_what_it_is_stopped_for():
     from conftest import private_host
     from test_pains import disk
@@ -109,6 +114,7 @@ def test_nothing_is_stopped_before_it_is_on_disk_what_it_is_stopped_for():
         assert host.state_of(name) == "running" and host.status(name)["incarnation"] == 2
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("after_ms", [0, 30, 150])
 def test_who_asks_again_after_a_crash_hears_of_the_one_rebuild(host, base, after_ms):
     import time
@@ -123,6 +129,7 @@ def test_who_asks_again_after_a_crash_hears_of_the_one_rebuild(host, base, after
     assert host.status(name)["incarnation"] == 2 and uppers(host, name)[0] == "upper.1", "and not of two"
 
 
+@pytest.mark.native
 def test_what_was_said_is_kept_also_where_the_image_says_the_same(host, base):
     name, plain, own = host.name(), host.name(), host.name()
     host.berth("run", "--name", name, base, "true")

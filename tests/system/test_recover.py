@@ -64,6 +64,7 @@ def test_groups_that_others_removed_are_made_again(host):
         host.run_("true")
 
 
+@pytest.mark.native
 def test_the_whole_tree_that_others_removed_is_made_again():
     config = os.path.join(os.environ["BERTH_TEST_DIR"], "no-spares.conf")
     with open(config, "w") as f:
@@ -103,6 +104,7 @@ def test_exit_during_the_gap_is_followed_by_the_policy(host, gate):
     assert s["restart_count"] == 1 and s["incarnation"] == 2
 
 
+@pytest.mark.native
 def test_log_lines_of_the_gap_are_not_lost(host):
     name = host.detached("guest", "counter", "2")
     host.wait_log(name, "10 ")
@@ -187,6 +189,7 @@ def test_stop_that_was_under_way_is_finished(host):
     assert all(a.get("finished_at") for a in host.actions(name)), host.actions(name)
 
 
+@pytest.mark.native
 def test_backoff_goes_on_after_berthds_death(host):
     name = host.detached("--restart", "always", "--", "guest", "exit", "2")
     eventually(lambda: host.status(name).get("restart_count", 0) >= 3, "some restarts")
@@ -227,6 +230,7 @@ def test_pods_are_taken_back_with_their_namespaces(host):
     assert host.berth("exec", b, "readlink", "/proc/self/ns/net").text == net
 
 
+@pytest.mark.native
 def test_what_is_created_but_not_started_stays_so(host):
     host.berth("create", "--name", "c", "busybox", "true")
     host.restart()
@@ -235,6 +239,7 @@ def test_what_is_created_but_not_started_stays_so(host):
     host.wait_state("c", "exited")
 
 
+@pytest.mark.native
 def test_ended_containers_keep_their_exit_and_logs(host):
     name = host.detached("sh", "-c", "echo kept; exit 12")
     host.wait_state(name, "exited")
@@ -244,6 +249,7 @@ def test_ended_containers_keep_their_exit_and_logs(host):
     assert host.berth("logs", name).out == "kept\n"
 
 
+@pytest.mark.native
 def test_update_and_rename_are_remembered(host):
     name = host.detached("sleep", "600")
     host.berth("update", "--restart", "always", name)
@@ -279,6 +285,7 @@ def test_kill_9_in_the_middle_of_creates_makes_each_exactly_once(host):
     assert all_asked, "not one of 32 was asked"
 
 
+@pytest.mark.native
 def test_what_was_acknowledged_is_there_after_kill_9(host):
     random.seed(4)
     for i in range(4):
@@ -295,6 +302,7 @@ def test_what_was_acknowledged_is_there_after_kill_9(host):
             host.wait_state(uuid, "running")
 
 
+@pytest.mark.native
 def test_kill_9_in_the_middle_of_removals_leaves_nothing_half_removed(host):
     names = [host.detached("sleep", "600") for _ in range(12)]
     ps = [host.popen("rm", "-f", n) for n in names]
@@ -304,6 +312,7 @@ def test_kill_9_in_the_middle_of_removals_leaves_nothing_half_removed(host):
     assert sorted(c["meta"]["name"] for c in host.list()) == sorted(left)
 
 
+@pytest.mark.native
 def test_old_jobs_are_ended_by_the_next_berthd(host):
     name = host.detached("sleep", "600")
     p = host.popen("logs", "-f", name)
@@ -314,6 +323,7 @@ def test_old_jobs_are_ended_by_the_next_berthd(host):
     p.communicate()
 
 
+@pytest.mark.native
 def test_second_berthd_on_one_state_folder_refuses_and_disturbs_nothing(host):
     name = host.detached("sleep", "600")
     p = subprocess.run(host.argv(), capture_output=True, timeout=20 * SLOW, text=True)
@@ -326,6 +336,7 @@ def test_second_berthd_on_one_state_folder_refuses_and_disturbs_nothing(host):
     assert host.berth("exec", name, "echo", "well").text == "well"
 
 
+@pytest.mark.native
 def test_a_newer_state_is_refused_and_left_alone():
     import sqlite3
     with private_host() as host:
@@ -426,6 +437,7 @@ def test_upgrade_takes_the_new_binary_and_keeps_shims_of_the_old():
         assert (after["pid"], after["shim_pid"]) == (before["pid"], before["shim_pid"])
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("broken", ["no program", "dies at once", "cannot read the state"])
 def test_upgrade_to_a_broken_binary_falls_back_to_the_old_one(broken):
     folder = os.path.join(os.environ["BERTH_TEST_DIR"], "programs")
@@ -474,6 +486,7 @@ def upgraded_in_vain(change=lambda program: program):
         assert host.status(name) == before and host.berth("exec", name, "echo", "well").text == "well"
 
 
+@pytest.mark.native
 def test_a_new_berthd_that_cannot_start_gives_way_to_the_old_one():
     def broken(program):
         assert program.count(b"%s/boot_id\0") == 1
@@ -482,6 +495,7 @@ def test_a_new_berthd_that_cannot_start_gives_way_to_the_old_one():
         host.popen("upgrade").communicate(timeout=20 * SLOW)
 
 
+@pytest.mark.native
 def test_a_new_berthd_that_crashes_before_it_is_ready_gives_way_to_the_old_one():
     with upgraded_in_vain() as host:
         shim = host.status(host.detached("sleep", "600"))["shim_pid"]
@@ -510,6 +524,7 @@ def test_children_that_berthd_did_not_start_are_reaped():
             assert host.ask("info")["pid"] == host.daemon.pid
 
 
+@pytest.mark.native
 def test_an_upgrade_with_settings_that_are_wrong_by_now_is_refused(tmp_path):
     config = tmp_path / "berthd.conf"
     config.write_text("spare_shims = 0\n")
@@ -565,6 +580,7 @@ def test_pain_7_the_backoff_is_not_forgotten_with_berthd(host):
     assert delay >= 80 * 2 ** (s["incarnation"] - 2), s
 
 
+@pytest.mark.native
 def test_an_orderly_end_in_the_middle_of_removals_is_one():
     with private_host() as host:
         for _ in range(4):

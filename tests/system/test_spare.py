@@ -44,6 +44,7 @@ def test_all_starts_at_once_find_a_shim(host):
     assert [p.communicate(timeout=60)[0].decode().strip() for p in tools] == [str(i) for i in range(12)]
 
 
+@pytest.mark.native
 def test_spares_die_with_berthd_and_leave_nothing(host):
     spares = ready(host)
     host.restart()
@@ -53,6 +54,7 @@ def test_spares_die_with_berthd_and_leave_nothing(host):
     host.assert_clean(trash=False)
 
 
+@pytest.mark.native
 def test_a_spare_that_dies_is_replaced_and_leaves_nothing(host):
     spares = ready(host)
     for pid in spares.values():
@@ -67,6 +69,7 @@ def test_a_spare_that_dies_is_replaced_and_leaves_nothing(host):
         assert not os.path.exists("%s/shims/%s" % (host.run, uuid))
 
 
+@pytest.mark.native
 def test_an_orderly_end_takes_the_spares_along():
     host = host_new()
     try:
@@ -79,6 +82,7 @@ def test_an_orderly_end_takes_the_spares_along():
         host.destroy()
 
 
+@pytest.mark.native
 def test_an_upgrade_leaves_no_spare_of_the_old_behind(host):
     spares = ready(host)
     host.berth("upgrade")
@@ -87,6 +91,7 @@ def test_an_upgrade_leaves_no_spare_of_the_old_behind(host):
     host.fds_at_start = None
 
 
+@pytest.mark.native
 def test_a_spare_is_of_the_image_that_was_started_last(host):
     folder = os.path.join(DIR, "state", "other-layout")
     busybox_image("other", more=()).write_layout(folder)
@@ -103,6 +108,7 @@ def test_a_spare_is_of_the_image_that_was_started_last(host):
         shutil.rmtree(folder)
 
 
+@pytest.mark.native
 def test_layers_that_were_imported_anew_are_not_those_of_the_spare():
     """The spare holds an overlay of folders that are gone; its upper layer is mounted once more, over the new ones."""
     folder = os.path.join(DIR, "state", "busybox-layout")
@@ -115,6 +121,7 @@ def test_layers_that_were_imported_anew_are_not_those_of_the_spare():
             assert host.run_("echo", "well").text == "well"
 
 
+@pytest.mark.native
 def test_only_a_container_that_goes_with_its_end_is_not_synced(host):
     name = host.detached("sleep", "600")
 
@@ -169,6 +176,7 @@ def test_a_start_that_wants_it_otherwise_makes_its_own_process(flags, look, says
         host.berth("kill", box["meta"]["uuid"])
 
 
+@pytest.mark.native
 def test_who_cannot_go_on_with_it_leaves_it_to_others():
     with private_host() as host:
         ready(host, "--rm")
@@ -180,6 +188,7 @@ def test_who_cannot_go_on_with_it_leaves_it_to_others():
         host.berth("kill", box["meta"]["uuid"])
 
 
+@pytest.mark.native
 def test_one_that_stood_by_and_died_is_made_anew(host):
     began = standing_by(host, ready(host, "--rm"))
     for pid in began.values():

@@ -29,6 +29,7 @@ def in_state(host, state):
     return name
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("state, verb, text", [
     ("exited", "pause", "cannot pause: container is Exited"),
     ("created", "pause", "cannot pause: container is Created"),
@@ -47,6 +48,7 @@ def test_a_verb_out_of_place_is_refused_and_says_the_state(host, state, verb, te
     assert host.state_of(name) == state
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("state, text", [("exited", "cannot exec: container is Exited"), ("paused", "cannot exec: container is Paused")])
 def test_exec_out_of_place_is_refused(host, state, text):
     name = in_state(host, state)
@@ -55,6 +57,7 @@ def test_exec_out_of_place_is_refused(host, state, text):
     host.berth("rm", "-f", name)
 
 
+@pytest.mark.native
 def test_start_of_a_running_container_and_stop_of_an_ended_one_are_no_errors_or_clear_ones(host):
     name = in_state(host, "running")
     pid = host.status(name)["pid"]
@@ -105,6 +108,7 @@ def test_stop_kills_what_ignores_term_at_the_deadline(host):
     assert host.status(name)["last_exit"]["signal"] == 9
 
 
+@pytest.mark.native
 def test_stop_timeout_of_the_spec_is_used(host):
     name = host.detached("--stop-timeout", "1", "--", "guest", "ignore-term")
     host.wait_log(name, "ignoring")
@@ -113,6 +117,7 @@ def test_stop_timeout_of_the_spec_is_used(host):
     assert 0.95 <= time.monotonic() - start < 1 + 1.5 * SLOW
 
 
+@pytest.mark.native
 def test_a_second_stop_with_a_shorter_deadline_shortens_it(host):
     name = host.detached("guest", "ignore-term")
     host.wait_log(name, "ignoring")
@@ -149,6 +154,7 @@ def test_kill_sends_the_signal_that_was_asked_for(host):
     assert host.state_of(name) == "running"
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("signal", ["NOPE", "0", "65", "-1", ""])
 def test_wrong_signal_is_refused_and_nothing_is_sent(host, signal):
     name = in_state(host, "running")
@@ -213,6 +219,7 @@ def test_rm_force_of_a_paused_container_works(host):
     assert host.list() == []
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("paused", [False, True])
 def test_rm_stop_lets_the_program_end_by_itself(host, paused):
     name = host.detached("-v", "work:/work", "--", "sh", "-c", "trap 'echo said > /work/goodbye; exit 0' TERM; echo up; while :; do sleep 0.05; done")
@@ -224,6 +231,7 @@ def test_rm_stop_lets_the_program_end_by_itself(host, paused):
     assert host.run_("-v", "work:/work", "--", "cat", "/work/goodbye").text == "said"
 
 
+@pytest.mark.native
 def test_rm_stop_kills_at_the_deadline_and_is_deleting_until_then(host):
     name = host.detached("--stop-timeout", "2", "--", "guest", "ignore-term")
     p = host.popen("rm", "--stop", name)
@@ -233,6 +241,7 @@ def test_rm_stop_kills_at_the_deadline_and_is_deleting_until_then(host):
     assert host.list() == []
 
 
+@pytest.mark.native
 def test_rm_force_does_not_wait_for_an_rm_stop(host):
     name = host.detached("--stop-timeout", "60", "--", "guest", "ignore-term")
     p = host.popen("rm", "--stop", name)
@@ -241,6 +250,7 @@ def test_rm_force_does_not_wait_for_an_rm_stop(host):
     assert p.wait(10 * SLOW) == 0
 
 
+@pytest.mark.native
 def test_berthd_that_died_during_an_rm_stop_finishes_the_removal(host):
     """At once, or, if the kill was before the commit, when the tool has asked again and the stop's time is over."""
     name = host.detached("--stop-timeout", "3", "--", "guest", "ignore-term")
@@ -259,17 +269,20 @@ def test_kill_of_a_paused_container_is_not_lost(host):
 
 # ---------------------------------------------------------------- wait
 
+@pytest.mark.native
 def test_wait_gives_the_exit_code_of_a_running_and_of_an_ended_container(host):
     name = host.detached("sh", "-c", "sleep 0.3; exit 9")
     assert host.berth("wait", name).text == "9"
     assert host.berth("wait", name).text == "9"
 
 
+@pytest.mark.native
 def test_wait_for_several_prints_each(host):
     names = [host.detached("guest", "exit", n) for n in (1, 2, 3)]
     assert host.berth("wait", *names).lines == ["1", "2", "3"]
 
 
+@pytest.mark.native
 def test_wait_for_the_removal(host):
     name = host.detached("--rm", "--", "sh", "-c", "sleep 0.2; exit 6")
     with host.client() as c:
@@ -278,6 +291,7 @@ def test_wait_for_the_removal(host):
     assert host.list() == []
 
 
+@pytest.mark.native
 def test_a_container_that_goes_with_its_end_waits_for_no_disk():
     """Its row says that it goes: should a crash leave it, it goes again. Who asks for a removal waits for the disk."""
     with disk(128) as d, private_host(state=d.path + "/state") as host:
@@ -299,6 +313,7 @@ def test_a_container_that_goes_with_its_end_waits_for_no_disk():
         eventually(lambda: set(os.listdir(host.state + "/containers")) <= set(host.spares()), "nothing is left on disk")
 
 
+@pytest.mark.native
 def test_wait_is_answered_when_the_container_is_removed_under_it(host):
     name = host.detached("sleep", "60")
     p = host.popen("wait", name)
@@ -308,6 +323,7 @@ def test_wait_is_answered_when_the_container_is_removed_under_it(host):
     assert p.returncode is not None
 
 
+@pytest.mark.native
 def test_wait_with_a_deadline_times_out_and_leaves_the_container_alone(host):
     name = in_state(host, "running")
     with host.client() as c:
@@ -318,6 +334,7 @@ def test_wait_with_a_deadline_times_out_and_leaves_the_container_alone(host):
 
 # ---------------------------------------------------------------- inspect, ps
 
+@pytest.mark.native
 def test_inspect_shows_spec_status_and_what_is_in_force(host):
     name = host.detached("-e", "A=1", "--restart", "on-failure:4", "--", "sleep", "60")
     shown = host.berth("inspect", name).json()
@@ -331,11 +348,13 @@ def test_inspect_shows_spec_status_and_what_is_in_force(host):
     assert c["spec"]["stop_timeout_s"] == 10 and c["spec"]["log"]["max_files"] >= 2
 
 
+@pytest.mark.native
 def test_inspect_format_picks_one_field(host):
     name = in_state(host, "running")
     assert host.berth("inspect", "--format", ".status.pid", name).text == str(host.status(name)["pid"])
 
 
+@pytest.mark.native
 def test_exit_record_tells_code_times_and_reason(host):
     name = host.detached("guest", "exit", "77")
     e = host.wait_state(name, "exited")["last_exit"]
@@ -345,6 +364,7 @@ def test_exit_record_tells_code_times_and_reason(host):
     assert e["code"] == 137 and "KILL" in e["reason"] or e["signal"] == 9
 
 
+@pytest.mark.native
 def test_ps_shows_running_ones_and_all_with_a(host):
     up, down = in_state(host, "running"), in_state(host, "exited")
     out = host.berth("ps").out
@@ -356,6 +376,7 @@ def test_ps_shows_running_ones_and_all_with_a(host):
     assert len(host.berth("ps", "-aq").lines) == 2
 
 
+@pytest.mark.native
 def test_ps_pages_through_many(host):
     with host.client() as c:
         ids = [c.request("container_create", {"spec": {"image": "busybox"}})[0]["container"]["meta"]["id"] for _ in range(30)]

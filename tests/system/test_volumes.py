@@ -52,6 +52,7 @@ def beside(host):
     return [n for n in os.listdir(host.state + "/volumes") if "." in n]
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("flags", [["-v", "data:/srv/www"], ["-v", "data:/www"], ["-v", "data:/srv/www:ro"], ["--mount", "src=data,dst=/srv/www"]])
 def test_a_new_volume_has_what_the_image_has_there(host, www, flags):
     host.berth("run", "--rm", *flags, www, "true")
@@ -59,10 +60,12 @@ def test_a_new_volume_has_what_the_image_has_there(host, www, flags):
     assert beside(host) == []
 
 
+@pytest.mark.native
 def test_a_volume_without_a_name_is_filled_too(host, www):
     assert host.berth("run", "--rm", "-v", "/srv/www", www, "cat", "/srv/www/index").text == "top"
 
 
+@pytest.mark.native
 def test_a_volume_is_filled_once_and_only_if_it_is_empty(host, www):
     host.run_("-v", "mine:/v", "--", "touch", "/v/mine")
     host.berth("run", "--rm", "-v", "mine:/srv/www", www, "true")
@@ -76,6 +79,7 @@ def test_a_volume_is_filled_once_and_only_if_it_is_empty(host, www):
     assert names(host, "data") == ["a"]             # a new one finds it empty, as with Docker
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("flags", [["-v", "data:/srv/www:nocopy"], ["-v", "data:/srv/www:ro,nocopy"],
                                    ["--mount", "type=volume,src=data,dst=/srv/www,volume-nocopy"],
                                    ["-v", "data:/not/there"], ["-v", "data:/etc/passwd/x"], ["-v", "data:/var/x"]])
@@ -84,6 +88,7 @@ def test_what_is_not_there_or_not_wanted_fills_nothing(host, www, flags):
     assert names(host, "data") == [] and beside(host) == []
 
 
+@pytest.mark.native
 def test_a_link_of_the_image_leads_into_the_image(host, www):
     host.berth("run", "--rm", "-v", "data:/out", www, "true")
     assert "mark" in names(host, "data")            # its own /etc, not the host's
@@ -95,6 +100,7 @@ def test_a_volume_that_runs_elsewhere_empty_is_filled_under_it(host, www):
     assert host.berth("exec", name, "sh", "-c", LOOK).out == CONTENT
 
 
+@pytest.mark.native
 def test_containers_started_together_fill_a_volume_once(host, www):
     runs = [host.popen("run", "--rm", "-v", "data:/srv/www", www, "sh", "-c", "cd /srv/www && ls | wc -l") for _ in range(8)]
     assert [p.communicate(timeout=60 * SLOW)[0].strip() for p in runs] == [b"6"] * 8
@@ -192,6 +198,7 @@ def test_kill_9_of_berthd_during_a_fill_leaves_a_whole_volume(host, big):
     assert beside(host) == [] and len(names(host, "data")) == FILES
 
 
+@pytest.mark.native
 def test_stop_and_removal_during_a_fill_end_it(host, big):
     filling = Filling(host, big)
     host.berth("stop", "c", timeout=5)
@@ -207,6 +214,7 @@ def test_stop_and_removal_during_a_fill_end_it(host, big):
     assert beside(host) == []
 
 
+@pytest.mark.native
 def test_a_fill_that_died_before_or_after_its_commit_is_undone_or_finished(host, www):
     for name in ("before", "after", "used"):
         host.berth("volume", "create", name)
@@ -228,6 +236,7 @@ def test_a_fill_that_died_before_or_after_its_commit_is_undone_or_finished(host,
     assert open(paths["used"] + "/one").read().startswith("moved already")
 
 
+@pytest.mark.native
 def test_folders_of_no_volume_are_removed_at_start(host):
     host.kill()
     stray = host.state + "/volumes/0f0f0f0f-0000-4000-8000-000000000000"
