@@ -23,9 +23,8 @@
 
 #define START_NS (20 * NS_PER_MS) /* a start may take, before spares are made beside it */
 #define AFTER_NS (3 * NS_PER_MS)  /* from the report of a start, unless the next one has begun */
-#define HURRY_NS                                                                                                       \
-	(NS_PER_MS / 10) /* … when few are left: who starts one after the other without rest finds one each time */
-#define NEXT_NS (1 * NS_PER_MS) /* from one spare to the next */
+#define HURRY_NS (NS_PER_MS / 10) /* … when few are left: starts without rest find one each time */
+#define NEXT_NS	 (1 * NS_PER_MS)  /* from one spare to the next */
 
 #define END_WAIT_MS 100 /* for the groups of one */
 
