@@ -16,10 +16,28 @@ from proto import Refused
 from test_names import addresses_in, ask, packet
 from test_networks import addresses, net_pid, node, outside, sh, table     # noqa: F401 (outside is a fixture)
 
+# A packet of SCTP with one chunk, INIT (1) or INIT ACK (2), of which connection tracking believes the checksum too (CRC32c, RFC 9260).
+SCTP = r"""
+def crc32c(data):
+    c = 0xffffffff
+    for x in data:
+        c ^= x
+        for _ in range(8):
+            c = c >> 1 ^ 0x82f63b78 * (c & 1)
+    return c ^ 0xffffffff
+
+def sctp(source, port, tag, chunk):
+    cookie = b"\0\x07\0\x08cook" * (chunk == 2)
+    body = struct.pack("!BBHIIHHI", chunk, 0, 20 + len(cookie), source or 1, 65536, 1, 1, 1) + cookie
+    head = struct.pack("!HHI", source, port, tag)
+    return head + struct.pack("<I", crc32c(head + bytes(4) + body)) + body
+"""
+
 # Runs in the network namespace of the one that is asked: TCP, UDP and a protocol that nobody has, on IPv4 and IPv6.
 SERVER = r"""
-import select, socket, sys
-PORTS, ODD = (1000, 2000, 9), 253
+import select, socket, struct, sys
+""" + SCTP + r"""
+PORTS, ODD, SCTP = (1000, 2000, 9), 253, 132
 socks = {}
 for family in (socket.AF_INET, socket.AF_INET6):
     for port in PORTS:
@@ -33,6 +51,7 @@ for family in (socket.AF_INET, socket.AF_INET6):
         t.listen(100)
         socks[t], socks[u] = "tcp", "udp"
     socks[socket.socket(family, socket.SOCK_RAW, ODD)] = "odd"
+    socks[socket.socket(family, socket.SOCK_RAW, SCTP)] = "sctp"    # no kernel needs to know it: one packet, INIT, and one back, INIT ACK
 print("up", flush=True)
 while True:
     for s in select.select(list(socks), [], [])[0]:
@@ -45,8 +64,16 @@ while True:
             c.close()
             continue
         data, who = s.recvfrom(2000)
-        if socks[s] == "odd" and s.family == socket.AF_INET:
+        if socks[s] in ("odd", "sctp") and s.family == socket.AF_INET:
             data = data[20:]
+        if socks[s] == "sctp" and len(data) >= 32 and data[12] == 1:
+            data = sctp(int.from_bytes(data[2:4], "big"), int.from_bytes(data[:2], "big"), int.from_bytes(data[16:20], "big"), 2)
+            try:
+                s.sendto(data, (who[0], 0))
+            except OSError:
+                pass
+        if socks[s] == "sctp":
+            continue
         if socks[s] == "odd" and not data.startswith(b"ask"):
             continue
         try:
@@ -59,6 +86,7 @@ while True:
 # for those that are to pass it waits, and then for one that always does and was sent last, by the same processor, so that the others were there before.
 CLIENT = r"""
 import json, os, select, socket, struct, sys, time
+""" + SCTP + r"""
 os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[0]})
 ADDRESS = {4: sys.argv[1], 6: sys.argv[2]}
 FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
@@ -74,7 +102,7 @@ class Probe:
         global ident
         ident = ident % 60000 + 1
         self.family, self.protocol, self.port, self.id, self.passed = family, protocol, port, ident, False
-        kind, number = {"tcp": (socket.SOCK_STREAM, 0), "udp": (socket.SOCK_DGRAM, 0), "odd": (socket.SOCK_RAW, 253),
+        kind, number = {"tcp": (socket.SOCK_STREAM, 0), "udp": (socket.SOCK_DGRAM, 0), "odd": (socket.SOCK_RAW, 253), "sctp": (socket.SOCK_RAW, 132),
                         "icmp": (socket.SOCK_RAW, 1 if family == 4 else 58)}[protocol]
         self.s = socket.socket(FAMILY[family], kind, number)
         self.s.setblocking(False)
@@ -92,6 +120,8 @@ class Probe:
             data = struct.pack("!BBHHH", self.port, 0, 0, self.id, 1) + b"\0" * 12
             if self.family == 4:
                 data = data[:2] + struct.pack("!H", checksum(data)) + data[4:]
+        elif self.protocol == "sctp":
+            data = sctp(self.id, self.port, 0, 1)
         try:
             if self.protocol == "udp":
                 self.s.send(data)
@@ -111,6 +141,9 @@ class Probe:
                     self.passed |= data == b"echoask %d" % self.id
                 elif self.protocol == "odd":
                     self.passed |= data.endswith(b"echoask %d" % self.id)
+                elif self.protocol == "sctp":
+                    data = data[20:] if self.family == 4 else data
+                    self.passed |= data[12] == 2 and struct.unpack("!HH", data[:4]) == (self.port, self.id)
                 else:
                     data = data[20:] if self.family == 4 else data
                     answer = {8: 0, 13: 14, 128: 129}[self.port]
@@ -200,8 +233,8 @@ def ungroup(host, *names):
 
 # ---------------------------------------------------------------- the matrix
 
-PROBES = [(4, "tcp", 1000), (4, "tcp", 2000), (4, "udp", 1000), (4, "udp", 2000), (4, "icmp", 8), (4, "icmp", 13), (4, "odd", 0),
-          (6, "tcp", 1000), (6, "tcp", 2000), (6, "udp", 1000), (6, "udp", 2000), (6, "icmp", 128), (6, "odd", 0)]
+PROBES = [(4, "tcp", 1000), (4, "tcp", 2000), (4, "udp", 1000), (4, "udp", 2000), (4, "icmp", 8), (4, "icmp", 13), (4, "odd", 0), (4, "sctp", 1000), (4, "sctp", 2000),
+          (6, "tcp", 1000), (6, "tcp", 2000), (6, "udp", 1000), (6, "udp", 2000), (6, "icmp", 128), (6, "odd", 0), (6, "sctp", 1000), (6, "sctp", 2000)]
 
 # What of a rule is about the protocol: and the probes that it means.
 PROTOCOLS = {
@@ -211,7 +244,8 @@ PROTOCOLS = {
     "icmp": ({"protocol": "icmp"}, lambda f, p, n: p == "icmp" and f == 4),
     "icmpv6": ({"protocol": "icmpv6"}, lambda f, p, n: p == "icmp" and f == 6),
     "253": ({"protocol": "253"}, lambda f, p, n: p == "odd"),
-    "sctp": ({"protocol": "sctp"}, lambda f, p, n: False),
+    "sctp": ({"protocol": "sctp"}, lambda f, p, n: p == "sctp"),
+    "sctp range": ({"protocol": "sctp", "port_min": 1001, "port_max": 2000}, lambda f, p, n: p == "sctp" and n == 2000),
     "tcp port": ({"protocol": "tcp", "port_min": 1000}, lambda f, p, n: p == "tcp" and n == 1000),
     "tcp range": ({"protocol": "tcp", "port_min": 1001, "port_max": 2000}, lambda f, p, n: p == "tcp" and n == 2000),
     "tcp all ports": ({"protocol": "tcp", "port_min": 1, "port_max": 65535}, lambda f, p, n: p == "tcp"),
