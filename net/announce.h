@@ -3,7 +3,7 @@
  * knows grows old. */
 #pragma once
 
-#include "net/link.h"
+#include "net/ip.h"
 
 /* A packet socket of the namespace that we are in, which hears nothing. -1: this process may not. */
 int announce_open(void);

@@ -1,6 +1,8 @@
 /* net/bridge.c - see net/bridge.h */
 #include "net/bridge.h"
 
+#include "net/address.h"
+#include "net/link.h"
 #include "net/port.h"
 #include "net/uplink.h"
 

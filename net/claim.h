@@ -4,6 +4,7 @@
 #pragma once
 
 #include "net/driver.h"
+#include "net/ip.h"
 #include "net/link.h"
 #include "proto/net.pb-c.h"
 

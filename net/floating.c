@@ -3,9 +3,12 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "net/address.h"
 #include "net/announce.h"
 #include "net/flows.h"
+#include "net/link.h"
 #include "net/pools.h"
+#include "net/route.h"
 #include "net/routed.h"
 
 #include <errno.h>

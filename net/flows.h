@@ -1,7 +1,7 @@
 /* net/flows.h - connections that the kernel tracks: those by an address that now means something else end, others are not touched. */
 #pragma once
 
-#include "net/link.h"
+#include "net/ip.h"
 
 /* What goes to the address or leaves by it. Linear in all connections that there are. */
 int flows_end(const struct ip *ip, struct err *e);

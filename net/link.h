@@ -1,16 +1,10 @@
-/* net/link.h - links, addresses and routes, one request each. Families follow from the length of an address: 4 or 16 bytes, network order.
- * What is there already is no error. Negative errno with e filled. */
+/* net/link.h - links, one request each. What is there already is no error. Negative errno with e filled. */
 #pragma once
 
 #include "net/nl.h"
 
 #include <stdbool.h>
 #include <stddef.h>
-
-struct ip {
-	uint8_t byte[16];
-	unsigned len; /* 4, 16; 0 = none */
-};
 
 struct link {
 	int index, master;
@@ -55,32 +49,3 @@ int link_each(struct nl *nl, void (*fn)(void *arg, const char *name, uint32_t gr
 
 /* Every link, whole. */
 int link_each_whole(struct nl *nl, void (*fn)(void *arg, const struct link *l), void *arg, struct err *e);
-
-/* Whether it has one of more than the link itself; or negative errno. */
-int address_any(struct nl *nl, int index);
-int address_put(struct nl *nl, int index, const struct ip *ip, unsigned prefix, struct err *e);
-int address_del(struct nl *nl, int index, const struct ip *ip, unsigned prefix, struct err *e);
-
-struct route {
-	struct ip to; /* len 0: the default, of the family of `gateway` */
-	unsigned prefix;
-	struct ip gateway, source; /* either may have len 0 */
-	int index;		   /* 0: unreachable, so that what nobody has goes nowhere else */
-	uint8_t protocol;	   /* who has made it: 0 as others do, or ROUTE_FLOATING */
-	uint32_t metric;	   /* of several to the same, the least counts */
-	uint32_t table;		   /* 0: main */
-};
-#define ROUTE_FLOATING 190 /* of floating IPs: nobody else's (rtnetlink.h), so that ours are found again */
-int route_put(struct nl *nl, const struct route *r, struct err *e);
-int route_del(struct nl *nl, const struct route *r, struct err *e);
-/* What is sent from the address asks this table first. */
-int rule_put(struct nl *nl, const struct ip *from, uint32_t table, struct err *e);
-int rule_del(struct nl *nl, const struct ip *from, struct err *e);
-/* Each of the main table by this link (0: unreachable) that has the protocol. */
-int route_each(struct nl *nl, int index, uint8_t protocol, void (*fn)(void *arg, const struct ip *to, unsigned prefix),
-	       void *arg, struct err *e);
-
-/* Addresses for which the host answers on a link though they are not its own; those that we have put. */
-int proxy_put(struct nl *nl, int index, const struct ip *ip, struct err *e);
-int proxy_del(struct nl *nl, int index, const struct ip *ip, struct err *e);
-int proxy_each(struct nl *nl, void (*fn)(void *arg, const struct ip *ip, int index), void *arg, struct err *e);

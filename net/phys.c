@@ -1,6 +1,7 @@
 /* net/phys.c - see net/phys.h */
 #include "net/phys.h"
 
+#include "net/address.h"
 #include "net/port.h"
 #include "net/uplink.h"
 

@@ -1,7 +1,9 @@
 /* net/pools.c - see net/pools.h */
 #include "net/pools.h"
 
+#include "net/link.h"
 #include "net/port.h"
+#include "net/route.h"
 
 #include <errno.h>
 #include <stdlib.h>

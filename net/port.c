@@ -2,6 +2,8 @@
 #include "net/port.h"
 
 #include "base/file.h"
+#include "net/address.h"
+#include "net/route.h"
 
 #include <errno.h>
 #include <fcntl.h>

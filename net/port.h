@@ -1,6 +1,7 @@
 /* net/port.h - what the drivers have in common of a port: a pair of links, or addresses and routes inside. */
 #pragma once
 
+#include "net/ip.h"
 #include "net/link.h"
 #include "proto/net.pb-c.h"
 

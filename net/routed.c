@@ -2,7 +2,10 @@
 #include "net/routed.h"
 
 #include "base/file.h"
+#include "net/address.h"
+#include "net/link.h"
 #include "net/port.h"
+#include "net/route.h"
 
 #include <dirent.h>
 #include <errno.h>

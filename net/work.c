@@ -12,6 +12,7 @@
 #include "net/pools.h"
 #include "net/port.h"
 #include "net/rate.h"
+#include "net/route.h"
 #include "net/routed.h"
 #include "net/sound.h"
 #include "net/sweep.h"

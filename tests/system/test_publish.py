@@ -9,6 +9,7 @@ import pytest
 from conftest import busybox_image
 from host import DIR, eventually
 from test_networks import SERVER, addresses, ask, inside, node, outside, sh  # noqa: F401 (a fixture)
+from test_security_groups import SCTP
 
 SERVE_MANY = ("import socket, sys, threading\nss = [socket.create_server(('::', int(p)), family=socket.AF_INET6, dualstack_ipv6=True) for p in sys.argv[1:]]\n"
               "def serve(s):\n while True:\n  c, _ = s.accept(); c.sendall(b'%d' % s.getsockname()[1]); c.close()\n"
@@ -54,6 +55,45 @@ def test_ranges_lead_port_by_port_and_nowhere_beside_on_v4_and_v6(host, outside)
         for before in ((), outside.words(), ["nsenter", "-t", str(host.status(name)["pid"]), "-n"]):    # the last is the container itself
             assert ask("192.0.2.1", 7002, 1, before) == "82"
     assert "132 . 9000" in re.sub(r"\bsctp\b", "132", sh("nft", "list", "map", "inet", "berth", "to4"))
+
+
+def test_a_published_port_of_sctp_is_reached_from_outside(host, outside):  # noqa: F811
+    name, _ = node(host, "-p", "9000:1000/sctp")
+    program = SCTP + """
+import os, socket, struct, sys
+listens, ip = sys.argv[1:]
+six = ":" in ip
+s = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_RAW, 132)
+s.settimeout(1)
+print("up", flush=True)
+for i in range(20):
+    if listens == "no":
+        s.sendto(sctp(4711, 9000, 0, 1), (ip, 0))
+    try:
+        data, who = s.recvfrom(2000)
+    except TimeoutError:
+        continue
+    data = data if six else data[20:]
+    source, port = struct.unpack("!HH", data[:4])
+    if data[12] == 1 and listens == "yes":
+        s.sendto(sctp(port, source, int.from_bytes(data[16:20], "big"), 2), (who[0], 0))
+    if data[12] == 1:
+        print("asked at", port, flush=True)
+    if data[12] == 2:
+        print("answered by", who[0], source, flush=True)
+        break
+"""
+    for ip in ("192.0.2.1", "2001:db8::1"):
+        eventually(lambda: outside.pings(ip), "outside")
+        words = ["timeout", "60", "python3", "-c", program]
+        listener = subprocess.Popen(["nsenter", "-t", str(host.status(name)["pid"]), "-n", *words, "yes", ip], stdout=subprocess.PIPE, text=True)
+        try:
+            assert listener.stdout.readline() == "up\n"
+            assert outside.do(*words, "no", ip).splitlines()[-1] == "answered by %s 9000" % ip
+            assert listener.stdout.readline() == "asked at 1000\n"
+        finally:
+            listener.terminate()
+            listener.communicate()
 
 
 @pytest.mark.native

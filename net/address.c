@@ -1,0 +1,130 @@
+/* net/address.c - see net/address.h */
+#include "net/address.h"
+
+#include "net/route.h"
+
+#include <errno.h>
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+
+struct address_look {
+	uint32_t index;
+	bool found;
+};
+
+static int look_address(const struct nlmsghdr *h, void *arg)
+{
+	const struct ifaddrmsg *a = mnl_nlmsg_get_payload(h);
+	struct address_look *look = arg;
+
+	look->found |= a->ifa_index == look->index && a->ifa_scope < RT_SCOPE_LINK;
+	return MNL_CB_OK;
+}
+
+int address_any(struct nl *nl, int index)
+{
+	struct address_look look = {.index = (uint32_t)index};
+	struct nlmsghdr *h = nl_request(nl, RTM_GETADDR, NLM_F_DUMP);
+	int r;
+
+	mnl_nlmsg_put_extra_header(h, sizeof(struct ifaddrmsg));
+	r = nl_talk(nl, h, look_address, &look);
+	return r < 0 ? r : look.found;
+}
+
+static int address_change(struct nl *nl, uint16_t type, uint16_t flags, int index, const struct ip *ip, unsigned prefix)
+{
+	struct nlmsghdr *h;
+	struct ifaddrmsg *a = ip_request(nl, type, flags, ip->len, sizeof *a, &h);
+
+	a->ifa_prefixlen = (uint8_t)prefix;
+	a->ifa_index = (uint32_t)index;
+	/* Nobody else can have it, and a second of waiting would be longer than the start. */
+	a->ifa_flags = ip->len == 16 ? IFA_F_NODAD : 0;
+	if (ip->len == 16 && ip->byte[0] == 0xfe && (ip->byte[1] & 0xc0) == 0x80)
+		a->ifa_scope = RT_SCOPE_LINK;
+	ip_put(h, IFA_LOCAL, ip);
+	ip_put(h, IFA_ADDRESS, ip);
+	return nl_talk(nl, h, NULL, NULL);
+}
+
+int address_put(struct nl *nl, int index, const struct ip *ip, unsigned prefix, struct err *e)
+{
+	int r = address_change(nl, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, index, ip, prefix);
+
+	return r < 0 && r != -EEXIST
+		       ? err_set(e, -r, "network", "give link %d its IPv%c address", index, ip->len == 16 ? '6' : '4')
+		       : 0;
+}
+
+int address_del(struct nl *nl, int index, const struct ip *ip, unsigned prefix, struct err *e)
+{
+	int r = address_change(nl, RTM_DELADDR, 0, index, ip, prefix);
+
+	return r < 0 && r != -EADDRNOTAVAIL ? err_set(e, -r, "network", "take an address from link %d", index) : 0;
+}
+
+/* ---------------------------------------------------------------- addresses that are answered for */
+
+static int proxy_change(struct nl *nl, uint16_t type, uint16_t flags, int index, const struct ip *ip)
+{
+	struct nlmsghdr *h;
+	struct ndmsg *m = ip_request(nl, type, flags, ip->len, sizeof *m, &h);
+
+	m->ndm_flags = NTF_PROXY;
+	m->ndm_ifindex = index;
+	ip_put(h, NDA_DST, ip);
+	if (type == RTM_NEWNEIGH)
+		mnl_attr_put_u8(h, NDA_PROTOCOL, ROUTE_FLOATING);
+	return nl_talk(nl, h, NULL, NULL);
+}
+
+int proxy_put(struct nl *nl, int index, const struct ip *ip, struct err *e)
+{
+	int r = proxy_change(nl, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, index, ip);
+
+	return r < 0 && r != -EEXIST ? err_set(e, -r, "network", "answer for an address on link %d", index) : 0;
+}
+
+int proxy_del(struct nl *nl, int index, const struct ip *ip, struct err *e)
+{
+	int r = proxy_change(nl, RTM_DELNEIGH, 0, index, ip);
+
+	return r < 0 && r != -ENOENT && r != -ENODEV
+		       ? err_set(e, -r, "network", "answer no longer for an address on link %d", index)
+		       : 0;
+}
+
+struct proxy_walk {
+	void (*fn)(void *arg, const struct ip *ip, int index);
+	void *arg;
+};
+
+static int tell_proxy(const struct nlmsghdr *h, void *arg)
+{
+	const struct ndmsg *m = mnl_nlmsg_get_payload(h);
+	struct proxy_walk *w = arg;
+	const struct nlattr *a;
+	struct ip ip = {.len = 0};
+	bool ours = false;
+
+	mnl_attr_for_each(a, h, sizeof *m)
+	{
+		if (mnl_attr_get_type(a) == NDA_DST)
+			(void)ip_take(a, &ip);
+		else if (mnl_attr_get_type(a) == NDA_PROTOCOL)
+			ours = mnl_attr_get_u8(a) == ROUTE_FLOATING;
+	}
+	if (ours && ip.len && m->ndm_ifindex > 0)
+		w->fn(w->arg, &ip, m->ndm_ifindex);
+	return MNL_CB_OK;
+}
+
+int proxy_each(struct nl *nl, void (*fn)(void *arg, const struct ip *ip, int index), void *arg, struct err *e)
+{
+	struct proxy_walk w = {fn, arg};
+	int r = ip_dump(nl, RTM_GETNEIGH, &(struct ndmsg){.ndm_flags = NTF_PROXY}, sizeof(struct ndmsg), tell_proxy,
+			&w);
+
+	return r < 0 ? err_set(e, -r, "network", "list the addresses that are answered for") : 0;
+}

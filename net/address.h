@@ -1,0 +1,15 @@
+/* net/address.h - addresses of links, and those for which the host answers though they are not its own, one request each. What is there already, or is gone,
+ * is no error. Negative errno with e filled. */
+#pragma once
+
+#include "net/ip.h"
+
+/* Whether it has one of more than the link itself; or negative errno. */
+int address_any(struct nl *nl, int index);
+int address_put(struct nl *nl, int index, const struct ip *ip, unsigned prefix, struct err *e);
+int address_del(struct nl *nl, int index, const struct ip *ip, unsigned prefix, struct err *e);
+
+/* Addresses for which the host answers on a link though they are not its own; those that we have put. */
+int proxy_put(struct nl *nl, int index, const struct ip *ip, struct err *e);
+int proxy_del(struct nl *nl, int index, const struct ip *ip, struct err *e);
+int proxy_each(struct nl *nl, void (*fn)(void *arg, const struct ip *ip, int index), void *arg, struct err *e);
