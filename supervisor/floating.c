@@ -135,7 +135,7 @@ int floating_pool_check(struct supervisor *sv, Berth__FloatingIpPool *obj, struc
 			       address_text(&own, text), link);
 	if (!obj->link || !obj->link[0]) {
 		set_null(&obj->link);
-		return 0;
+		return floating_pool_can_be_routed(&range, e);
 	}
 	if (!strncmp(obj->link, "bt", 2) || !strcmp(obj->link, "berth0") || !strcmp(obj->link, "lo"))
 		return err_set(e, EINVAL, "spec.link", "nobody outside is reached by %.20s", obj->link);

@@ -55,6 +55,8 @@ int floating_pool_check(struct supervisor *sv, Berth__FloatingIpPool *obj, struc
 const struct floating_pool *floating_pool_in(struct supervisor *sv, const struct subnet *s);
 /* The next of the pool that nobody has; or `want`, if it can be had. */
 int floating_choose(struct floating_pool *p, const char *want, struct address *ret, struct err *e);
+/* A range that others may route to the host, and that is unreachable there while it leads to nobody: e->step is spec.range. */
+int floating_pool_can_be_routed(const struct range *range, struct err *e);
 /* Of those pools that are routed to the host: prefixes in the arena, for berth-net. */
 Net__Subnet **floating_pools_message(const struct supervisor *sv, size_t *ret_n, struct arena *a);
 /* They have changed; done may be NULL. */

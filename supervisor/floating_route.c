@@ -6,6 +6,10 @@
 #include "supervisor/set.h"
 
 #include <errno.h>
+#include <ifaddrs.h>
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 static const struct floating_pool *pool_of(const struct table_node *n)
@@ -13,9 +17,58 @@ static const struct floating_pool *pool_of(const struct table_node *n)
 	return container_of(n, struct floating_pool, node);
 }
 
+static unsigned bits_of(const uint8_t *mask, unsigned len)
+{
+	unsigned n = 0;
+
+	while (n < len * 8 && mask[n / 8] & 0x80 >> n % 8)
+		n++;
+	return n;
+}
+
+/* Nobody routes to the host what is on a wire of its own; and others there, perhaps its gateway, are to be reached. */
+static bool on_wire(const struct range *range)
+{
+	struct ifaddrs *all = NULL;
+	bool found = false;
+
+	if (getifaddrs(&all) < 0)
+		return true;
+	for (const struct ifaddrs *i = all; i && !found; i = i->ifa_next) {
+		int family = i->ifa_addr && i->ifa_netmask ? i->ifa_addr->sa_family : AF_UNSPEC;
+		size_t at = family == AF_INET6 ? offsetof(struct sockaddr_in6, sin6_addr)
+					       : offsetof(struct sockaddr_in, sin_addr);
+		struct subnet s = {.first = {.len = family == AF_INET6 ? 16 : 4}};
+
+		if (family != AF_INET && family != AF_INET6)
+			continue;
+		const uint8_t *mask = (const uint8_t *)i->ifa_netmask + at;
+		s.prefix = bits_of(mask, s.first.len);
+		for (unsigned k = 0; k < s.first.len; k++)
+			s.first.byte[k] = ((const uint8_t *)i->ifa_addr + at)[k] & mask[k];
+		found = range_meets(range, &s);
+	}
+	freeifaddrs(all);
+	return found;
+}
+
+#define ROUTED_FOUR_MAX 65536u
+
+int floating_pool_can_be_routed(const struct range *range, struct err *e)
+{
+	bool small = range->first.len == 4 ? range_size(range) <= ROUTED_FOUR_MAX
+					   : !memcmp(range->first.byte, range->last.byte, 8);
+
+	return small ? 0
+		     : err_set(e, EINVAL, "spec.range",
+			       "without a link a pool is routed to the host, which has no other way to it then: "
+			       "at most %u IPv4 addresses, or those of one IPv6 /64",
+			       ROUTED_FOUR_MAX);
+}
+
 static bool is_routed(const struct floating_pool *p)
 {
-	return !p->obj->link && !p->removing;
+	return !p->obj->link && !p->removing && !on_wire(&p->range);
 }
 
 static Net__Subnet *prefix_message(const struct subnet *s, struct arena *a)
@@ -32,8 +85,8 @@ static Net__Subnet *prefix_message(const struct subnet *s, struct arena *a)
 	return m;
 }
 
-/* list NULL: they are counted. */
-static size_t prefixes(const struct supervisor *sv, Net__Subnet **list, struct arena *a)
+/* Up to max of them; list NULL: they are counted. (What is on a wire may change in between.) */
+static size_t prefixes(const struct supervisor *sv, Net__Subnet **list, size_t max, struct arena *a)
 {
 	const struct table_node *node;
 	struct subnet s;
@@ -42,7 +95,9 @@ static size_t prefixes(const struct supervisor *sv, Net__Subnet **list, struct a
 	list_each (node, &sv->floating_pools.all, link) {
 		struct address at = {.len = 0};
 
-		while (is_routed(pool_of(node)) && range_prefix(&pool_of(node)->range, &at, &s)) {
+		if (!is_routed(pool_of(node)))
+			continue;
+		while (n < max && range_prefix(&pool_of(node)->range, &at, &s)) {
 			if (list)
 				list[n] = prefix_message(&s, a);
 			n++;
@@ -53,9 +108,10 @@ static size_t prefixes(const struct supervisor *sv, Net__Subnet **list, struct a
 
 Net__Subnet **floating_pools_message(const struct supervisor *sv, size_t *ret_n, struct arena *a)
 {
-	Net__Subnet **list = arena_alloc(a, (prefixes(sv, NULL, NULL) + 1) * sizeof *list);
+	size_t n = prefixes(sv, NULL, SIZE_MAX, NULL);
+	Net__Subnet **list = arena_alloc(a, (n + 1) * sizeof *list);
 
-	*ret_n = list ? prefixes(sv, list, a) : 0;
+	*ret_n = list ? prefixes(sv, list, n, a) : 0;
 	return a->failed ? NULL : list;
 }
 
@@ -80,6 +136,6 @@ void floating_pools_tell(struct supervisor *sv, netd_done *done, void *arg)
 
 void floating_pools_wake(struct supervisor *sv)
 {
-	if (prefixes(sv, NULL, NULL))
+	if (prefixes(sv, NULL, 1, NULL))
 		floating_pools_tell(sv, NULL, NULL);
 }

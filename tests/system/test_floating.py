@@ -214,6 +214,13 @@ def test_what_is_routed_to_the_host_and_leads_to_nobody_is_unreachable_and_does_
         sh("nft", "flush", "ruleset")       # … and it is told everything again
         eventually(lambda: nowhere(ip), "it is made anew")
         fip(host, "release", ip)
+    # The gateway is on that wire: whoever says no link does not lose it.
+    fip(host, "pool-create", "--range", "192.0.2.0-192.0.2.0", "wire")
+    fip(host, "pool-create", "--range", "192.0.2.2", "gateway")
+    assert not nowhere("192.0.2.2") and outside.pings("192.0.2.1")
+    for much in ("198.18.0.0-198.20.0.0", "2001:db8:2::/63"):
+        host.refused("floating-ip", "pool-create", "--range", much, "much", text="at most 65536 IPv4 addresses, or those of one IPv6 /64", code=2)
+    fip(host, "pool-rm", "wire", "gateway")
     fip(host, "pool-rm", "routed-4")
     fip(host, "pool-rm", "routed-6")
     eventually(lambda: "proto 190" not in sh("ip", "route") + sh("ip", "-6", "route"), "gone with the pools")
