@@ -265,6 +265,7 @@ static int setup(struct shim *s, const char *path, const char *uuid)
 int main(int argc, char **argv)
 {
 	static struct shim shim;
+	static_assert(sizeof shim <= 5168, "with the rest of our data, two pages: see size(1)");
 	const char *name = argc ? argv[0] : "";
 	int r;
 

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define GROUP_MAX   72
 #define PATIENCE_MS 1000 /* a process costs memory, and a retry may be far */
 
 void next_keep(struct shim *s, const Shim__LaunchPlan *l, int *plan_fd)
@@ -20,6 +21,12 @@ void next_keep(struct shim *s, const Shim__LaunchPlan *l, int *plan_fd)
 	close_fd(&s->next.plan_fd);
 	if (l->stand_by_next)
 		s->next.plan_fd = take_fd(plan_fd);
+}
+
+static void group_names(const struct shim *s, char group[GROUP_MAX], char main_name[GROUP_MAX])
+{
+	snprintf(group, GROUP_MAX, "%.40s.%llu", s->uuid, (unsigned long long)s->next.number);
+	snprintf(main_name, GROUP_MAX, "%.40s.%llu/main", s->uuid, (unsigned long long)s->next.number);
 }
 
 /* Who was sent a signal has been asked to end, most likely. */
@@ -31,15 +38,14 @@ static bool is_likely(const struct shim *s)
 static void make_group(struct shim *s)
 {
 	struct next *n = &s->next;
-	char main_name[sizeof n->group + 8];
+	char group[GROUP_MAX], main_name[GROUP_MAX];
 
+	n->number = s->run.incarnation + 1;
+	group_names(s, group, main_name);
 	close_fd(&n->groups_fd);
 	n->groups_fd = openat(s->run.cgroup_fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	snprintf(n->group, sizeof n->group, "%.40s.%llu", s->uuid, (unsigned long long)s->run.incarnation + 1);
-	snprintf(main_name, sizeof main_name, "%s/main", n->group);
 	/* Not told of the end yet, berthd knows of no group of that name. */
-	if (n->groups_fd >= 0 &&
-	    (mkdirat(n->groups_fd, n->group, 0755) < 0 || mkdirat(n->groups_fd, main_name, 0755) < 0))
+	if (n->groups_fd >= 0 && (mkdirat(n->groups_fd, group, 0755) < 0 || mkdirat(n->groups_fd, main_name, 0755) < 0))
 		close_fd(&n->groups_fd);
 }
 
@@ -52,8 +58,10 @@ static int begin(struct shim *s, struct plan *plan, struct err *e)
 {
 	const Shim__LaunchPlan *l;
 	struct child c = CHILD_NULL;
-	AUTO_FD group = openat(s->next.groups_fd, s->next.group, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	char name[GROUP_MAX], main_name[GROUP_MAX];
 
+	group_names(s, name, main_name);
+	AUTO_FD group = openat(s->next.groups_fd, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	TRY(plan_open_launch(plan, s->next.plan_fd, s->uuid, e));
 	l = plan->launch;
 	c.plan = l;
@@ -94,15 +102,15 @@ void next_launched(struct shim *s)
 void next_leave(struct shim *s)
 {
 	struct next *n = &s->next;
-	char main_name[sizeof n->group + 8];
+	char group[GROUP_MAX], main_name[GROUP_MAX];
 
 	timer_del(&n->patience);
 	standby_end(s);
 	if (n->groups_fd < 0)
 		return;
 	/* What is not empty yet berthd removes with the container's. */
-	snprintf(main_name, sizeof main_name, "%s/main", n->group);
+	group_names(s, group, main_name);
 	(void)unlinkat(n->groups_fd, main_name, AT_REMOVEDIR);
-	(void)unlinkat(n->groups_fd, n->group, AT_REMOVEDIR);
+	(void)unlinkat(n->groups_fd, group, AT_REMOVEDIR);
 	close_fd(&n->groups_fd);
 }

@@ -15,7 +15,7 @@ struct shim;
 struct next {
 	int plan_fd;	       /* sealed: of the life that is; -1 */
 	int groups_fd;	       /* where the next one's group was made, until that is berthd's, -1 */
-	char group[64];	       /* its name there */
+	uint64_t number;       /* its own: `<uuid>.<number>` */
 	struct timer patience; /* for the launch */
 };
 
