@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
+#include <string.h>
+#include <sys/socket.h>
 
 struct address_look {
 	uint32_t index;
@@ -30,6 +32,39 @@ int address_any(struct nl *nl, int index)
 	mnl_nlmsg_put_extra_header(h, sizeof(struct ifaddrmsg));
 	r = nl_talk(nl, h, look_address, &look);
 	return r < 0 ? r : look.found;
+}
+
+struct address_search {
+	uint32_t index;
+	const struct ip *ip;
+	bool found;
+};
+
+static int search_address(const struct nlmsghdr *h, void *arg)
+{
+	const struct ifaddrmsg *m = mnl_nlmsg_get_payload(h);
+	struct address_search *s = arg;
+	const struct nlattr *a;
+	struct ip ip;
+
+	mnl_attr_for_each(a, h, sizeof *m)
+	{
+		uint16_t type = mnl_attr_get_type(a);
+
+		/* Of a link with a peer IFA_ADDRESS is the other end's. */
+		if (m->ifa_index == s->index && type == (m->ifa_family == AF_INET ? IFA_LOCAL : IFA_ADDRESS) &&
+		    ip_take(a, &ip))
+			s->found |= ip.len == s->ip->len && !memcmp(ip.byte, s->ip->byte, ip.len);
+	}
+	return MNL_CB_OK;
+}
+
+int address_is_on(struct nl *nl, int index, const struct ip *ip)
+{
+	struct address_search s = {(uint32_t)index, ip, false};
+	int r = ip_dump(nl, RTM_GETADDR, &(struct ifaddrmsg){0}, sizeof(struct ifaddrmsg), search_address, &s);
+
+	return r < 0 ? r : s.found;
 }
 
 static int address_change(struct nl *nl, uint16_t type, uint16_t flags, int index, const struct ip *ip, unsigned prefix)

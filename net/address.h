@@ -6,6 +6,8 @@
 
 /* Whether it has one of more than the link itself; or negative errno. */
 int address_any(struct nl *nl, int index);
+/* Whether the link has this one; or negative errno. */
+int address_is_on(struct nl *nl, int index, const struct ip *ip);
 int address_put(struct nl *nl, int index, const struct ip *ip, unsigned prefix, struct err *e);
 int address_del(struct nl *nl, int index, const struct ip *ip, unsigned prefix, struct err *e);
 

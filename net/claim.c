@@ -161,20 +161,33 @@ static struct claimed *claimed_of(struct claim *x, const struct ip *ip)
 	return NULL;
 }
 
+static int claim_found(struct claims *c, const struct claim *x, struct claimed *a, const uint8_t mac[6])
+{
+	if (!a || a->duplicate)
+		return 0;
+	a->duplicate = true;
+	return c->ops.duplicate(c->ops.arg, x->host_link, &a->ip, mac);
+}
+
+int claim_taken(struct claims *c, const char *host_link, const struct ip *ip, const uint8_t mac[6])
+{
+	struct claim *x;
+
+	list_each (x, &c->all, link)
+		if (!strcmp(x->host_link, host_link))
+			return claim_found(c, x, claimed_of(x, ip), mac);
+	return 0;
+}
+
 static int claim_hear(struct claims *c, struct claim *x)
 {
 	struct ip ip;
 	uint8_t mac[6];
 	int r = 0;
 
-	while (r == 0 && announce_next(x->fd, &ip, mac)) {
-		struct claimed *a = memcmp(mac, x->mac, sizeof mac) ? claimed_of(x, &ip) : NULL;
-
-		if (!a || a->duplicate)
-			continue;
-		a->duplicate = true;
-		r = c->ops.duplicate(c->ops.arg, x->host_link, &ip, mac);
-	}
+	while (r == 0 && announce_next(x->fd, &ip, mac))
+		if (memcmp(mac, x->mac, sizeof mac) != 0)
+			r = claim_found(c, x, claimed_of(x, &ip), mac);
 	return r;
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/own.h"
+#include "net/address.h"
 #include "net/announce.h"
 #include "net/driver.h"
 #include "net/floating.h"
@@ -137,6 +138,23 @@ static int attach_phys(struct worker *w, const Net__Port *p, struct nl *inside, 
 	return r;
 }
 
+/* The host itself may have one of them on the link that these lead to: they hear nothing of each other there. */
+static void claim_of_host(struct worker *w, const Net__Port *p)
+{
+	const Net__Uplink *u = p->uplink;
+	struct link l;
+
+	if (!u || (u->driver != NET__DRIVER__MACVLAN && u->driver != NET__DRIVER__IPVLAN) ||
+	    link_get(&w->host, u->parent, &l) < 0)
+		return;
+	for (size_t i = 0; i < p->n_addresses; i++) {
+		struct ip ip = ip_of(&p->addresses[i]);
+
+		if (address_is_on(&w->host, l.index, &ip) == 1)
+			(void)claim_taken(w->claims, p->host_link, &ip, l.mac);
+	}
+}
+
 /* Its neighbours are asked and told. Takes packet_fd, of its namespace. What is wrong is no reason not to start. */
 static void claim(struct worker *w, const Net__Port *p, struct nl *inside, int packet_fd)
 {
@@ -160,6 +178,8 @@ static void claim(struct worker *w, const Net__Port *p, struct nl *inside, int p
 		r = err_set(&e, EPERM, "network", "no packet socket");
 	if (r == 0)
 		r = claim_begin(w->claims, p, take_fd(&fd), l.index, l.mac, &e);
+	if (r == 0)
+		claim_of_host(w, p);
 	if (r < 0)
 		log_err(&e, "who else has the addresses of %s", p->host_link);
 }

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from host import eventually
-from test_network_drivers import LAN, needs, wire     # noqa: F401 (a fixture)
+from test_network_drivers import LAN, held, needs, wire     # noqa: F401 (a fixture)
 from test_networks import addresses, node, outside, pings, sh     # noqa: F401 (a fixture)
 
 DRIVERS = ["bridge", "macvlan", "ipvlan", "phys"]
@@ -93,11 +93,25 @@ def test_an_address_that_another_machine_has_is_told_behind_the_start_and_never_
         heard.end()
     host.restart()
     assert duplicates(host, a) == [(THEIRS[0], lan.mac)]
+    if "away" in host.berth("network", "inspect", "lan").out:      # a veth that is a NIC ends with a namespace that nobody holds
+        eventually(lambda: held(host, a), "the next berth-net holds its namespace")
     lan.do("ip", "addr", "del", THEIRS[0] + "/24", "dev", "lan0")       # he has gone: asked again with the next start
     has(lan, THEIRS[1])
     host.berth("stop", "-t", "0", a)
     host.berth("start", a)
     eventually(lambda: duplicates(host, a) == [(THEIRS[1], lan.mac)], lambda: host.inspect(a)["networks"])
+
+
+@pytest.mark.parametrize("lan", DRIVERS[:3], indirect=True)
+def test_an_address_that_the_host_has_on_that_link_is_told_too(host, lan):
+    parent = host.berth("network", "inspect", "lan").json()[0]["parent"]
+    sh("ip", "addr", "add", THEIRS[0] + "/24", "dev", parent)
+    try:
+        a, _ = node(host, network="lan:ip=%s,ip=%s" % THEIRS)
+        mac = lambda: json.loads(sh("ip", "-j", "link", "show", parent))[0]["address"]     # a bridge's may be another one with each port
+        eventually(lambda: duplicates(host, a) == [(THEIRS[0], mac())], lambda: host.inspect(a)["networks"])
+    finally:
+        sh("ip", "addr", "flush", "dev", parent)
 
 
 @pytest.mark.parametrize("lan", DRIVERS[:3], indirect=True)     # the NIC that phys moves loses its carrier, and the neighbour his entries
