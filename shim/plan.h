@@ -5,16 +5,14 @@
 #pragma once
 
 #include "base/err.h"
-#include "proto/shim.pb-c.h"
+#include "proto/shim.h"
 #include "shim/arena.h"
 
 #include <stdbool.h>
 
-#define SHIM_VERSION	    4 /* of the shim protocol; shim.proto has the history */
-#define SHIM_VERSION_OLDEST 1
-#define PLAN_MAX	    (4u << 20)
-#define PLAN_STEPS_MAX	    512
-#define PLAN_TIMEOUT_MS	    30000
+#define PLAN_MAX	(4u << 20)
+#define PLAN_STEPS_MAX	512
+#define PLAN_TIMEOUT_MS 30000
 
 struct plan {
 	struct arena arena;

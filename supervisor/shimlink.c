@@ -73,7 +73,7 @@ static int link_hello(struct shimlink *s, const Shim__ShimMessage *m, struct wir
 	AUTO_FD volumes = role_fd(m, fds, SHIM__FD_ROLE__FD_VOLUMES);
 	const Shim__ShimHello *h = m->hello;
 
-	if (h->oldest > SHIM_VERSION || h->version < SHIM_OLDEST)
+	if (h->oldest > SHIM_VERSION || h->version < SHIM_VERSION_OLDEST)
 		return -EPROTONOSUPPORT;
 	if (h->shim_pid != s->pid || (h->uuid && h->uuid[0] && strcmp(h->uuid, s->uuid)))
 		return -EPROTO;

@@ -4,11 +4,8 @@
 #pragma once
 
 #include "proto/peer.h"
-#include "proto/shim.pb-c.h"
+#include "proto/shim.h"
 #include "supervisor/supervisor.h"
-
-#define SHIM_VERSION 4 /* of the shim protocol; shim.proto has the history */
-#define SHIM_OLDEST  1
 
 struct shimlink;
 

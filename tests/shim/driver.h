@@ -5,7 +5,7 @@
 #pragma once
 
 #include "proto/session.h"
-#include "proto/shim.pb-c.h"
+#include "proto/shim.h"
 #include "proto/wire.h"
 #include "tests/unit/unit.h"
 

@@ -109,8 +109,8 @@ static void what_a_plan_may_not_say(void **state)
 
 	shim_spawn(&s);
 	PLAN(&p, &s, "true");
-	p.p.version = 4;
-	refuse(&s, &p, "version 4");
+	p.p.version = SHIM_VERSION + 1;
+	refuse(&s, &p, "launch plan of version");
 	PLAN(&p, &s, "true");
 	plan_step(&p, SHIM__STEP__STAGE__INSIDE, SHIM__STEP__WHAT__NOT_SET);
 	refuse(&s, &p, "does not know");
