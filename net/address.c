@@ -67,6 +67,32 @@ int address_is_on(struct nl *nl, int index, const struct ip *ip)
 	return r < 0 ? r : s.found;
 }
 
+struct address_walk {
+	void (*fn)(void *arg, const struct ip *ip, unsigned prefix);
+	void *arg;
+};
+
+static int tell_address(const struct nlmsghdr *h, void *arg)
+{
+	const struct ifaddrmsg *m = mnl_nlmsg_get_payload(h);
+	const struct address_walk *w = arg;
+	const struct nlattr *a;
+	struct ip ip;
+
+	mnl_attr_for_each(a, h, sizeof *m) if (mnl_attr_get_type(a) == IFA_ADDRESS &&
+					       ip_take(a, &ip)) /* of a link with a peer: his end, and its prefix */
+		w->fn(w->arg, &ip, m->ifa_prefixlen);
+	return MNL_CB_OK;
+}
+
+int address_each(struct nl *nl, void (*fn)(void *arg, const struct ip *ip, unsigned prefix), void *arg, struct err *e)
+{
+	struct address_walk w = {fn, arg};
+	int r = ip_dump(nl, RTM_GETADDR, &(struct ifaddrmsg){0}, sizeof(struct ifaddrmsg), tell_address, &w);
+
+	return r < 0 ? err_set(e, -r, "network", "list the addresses of the host") : 0;
+}
+
 static int address_change(struct nl *nl, uint16_t type, uint16_t flags, int index, const struct ip *ip, unsigned prefix)
 {
 	struct nlmsghdr *h;
@@ -74,7 +100,7 @@ static int address_change(struct nl *nl, uint16_t type, uint16_t flags, int inde
 
 	a->ifa_prefixlen = (uint8_t)prefix;
 	a->ifa_index = (uint32_t)index;
-	/* Nobody else can have it, and a second of waiting would be longer than the start. */
+	/* Until the kernel had asked, for a second, it could not be used; on wires with others net/claim.c asks meanwhile. */
 	a->ifa_flags = ip->len == 16 ? IFA_F_NODAD : 0;
 	if (ip->len == 16 && ip->byte[0] == 0xfe && (ip->byte[1] & 0xc0) == 0x80)
 		a->ifa_scope = RT_SCOPE_LINK;

@@ -202,7 +202,7 @@ static bool arp_take(const struct arp_frame *f, size_t len, struct ip *ip, uint8
 	return true;
 }
 
-bool announce_next(int fd, struct ip *ip, uint8_t mac[6])
+bool announce_next(int fd, struct ip *ip, uint8_t mac[6], unsigned *left)
 {
 	union {
 		struct ether_header ether;
@@ -212,7 +212,8 @@ bool announce_next(int fd, struct ip *ip, uint8_t mac[6])
 	} f;
 	ssize_t n;
 
-	while ((n = recv(fd, &f, sizeof f, MSG_DONTWAIT)) >= 0 || errno == EINTR || errno == ENETDOWN) {
+	while (*left && ((n = recv(fd, &f, sizeof f, MSG_DONTWAIT)) >= 0 || errno == EINTR || errno == ENETDOWN)) {
+		--*left;
 		if (n < (ssize_t)sizeof f.ether)
 			continue;
 		if (f.ether.ether_type == htons(ETH_P_ARP) ? arp_take(&f.arp, (size_t)n, ip, mac)

@@ -23,6 +23,7 @@
 
 #define ADDRESSES     4u
 #define EVENTS	      16
+#define HEARD_AT_ONCE 64u /* frames of a claim */
 #define CARRIER_MS    200u
 #define CARRIER_TRIES 150u /* 30 s */
 
@@ -85,11 +86,14 @@ void claim_end(struct claims *c, const char *host_link)
 
 /* ---------------------------------------------------------------- a step */
 
-static bool has_carrier(const struct claim *x)
+/* 1, 0, or -1: the link has gone. */
+static int carrier(const struct claim *x)
 {
 	struct ifreq q = {.ifr_ifindex = x->index};
 
-	return ioctl(x->fd, SIOCGIFNAME, &q) == 0 && ioctl(x->fd, SIOCGIFFLAGS, &q) == 0 && q.ifr_flags & IFF_RUNNING;
+	if (ioctl(x->fd, SIOCGIFNAME, &q) < 0 || ioctl(x->fd, SIOCGIFFLAGS, &q) < 0)
+		return -1;
+	return (q.ifr_flags & IFF_RUNNING) != 0;
 }
 
 static void step_do(const struct claim *x, bool ask)
@@ -107,12 +111,13 @@ static void step_do(const struct claim *x, bool ask)
 static void claim_step(struct claims *c, struct claim *x)
 {
 	const struct step *s = &steps[x->step];
+	int up = x->step ? 1 : carrier(x);
 
-	if (s->what == END || x->tries == CARRIER_TRIES) {
+	if (s->what == END || x->tries == CARRIER_TRIES || up < 0) {
 		claim_free(c, x);
 		return;
 	}
-	if (!x->step && !has_carrier(x)) {
+	if (!up) {
 		x->tries++;
 		x->due_ns = now_ns() + CARRIER_MS * NS_PER_MS;
 		return;
@@ -179,13 +184,15 @@ int claim_taken(struct claims *c, const char *host_link, const struct ip *ip, co
 	return 0;
 }
 
+/* Whoever is on the wire can send more than is heard: some, and then others have their turn. */
 static int claim_hear(struct claims *c, struct claim *x)
 {
-	struct ip ip;
+	unsigned left = HEARD_AT_ONCE;
 	uint8_t mac[6];
+	struct ip ip;
 	int r = 0;
 
-	while (r == 0 && announce_next(x->fd, &ip, mac))
+	while (r == 0 && announce_next(x->fd, &ip, mac, &left))
 		if (memcmp(mac, x->mac, sizeof mac) != 0)
 			r = claim_found(c, x, claimed_of(x, &ip), mac);
 	return r;

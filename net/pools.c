@@ -1,6 +1,7 @@
 /* net/pools.c - see net/pools.h */
 #include "net/pools.h"
 
+#include "net/address.h"
 #include "net/link.h"
 #include "net/port.h"
 #include "net/route.h"
@@ -27,12 +28,33 @@ static struct route nobody(const struct ip *ip, unsigned prefix)
 	return (struct route){.to = *ip, .prefix = prefix, .protocol = ROUTE_FLOATING, .metric = POOL_METRIC};
 }
 
+static bool bits_are_equal(const uint8_t *a, const uint8_t *b, unsigned n)
+{
+	unsigned rest = n % 8;
+
+	return !memcmp(a, b, n / 8) && (!rest || !((a[n / 8] ^ b[n / 8]) >> (8 - rest)));
+}
+
 struct left {
-	Net__Subnet *const *pools;
+	Net__Subnet **pools;
 	size_t n_pools;
 	struct route *gone;
 	size_t n;
 };
+
+/* Nobody routes to the host what is on a wire of its own; and others there, perhaps its gateway, are to be reached. */
+static void drop_wire(void *arg, const struct ip *ip, unsigned prefix)
+{
+	struct left *l = arg;
+
+	for (size_t i = l->n_pools; i-- > 0;) {
+		struct ip pool = ip_of(&l->pools[i]->network);
+		unsigned bits = prefix < l->pools[i]->prefix ? prefix : l->pools[i]->prefix;
+
+		if (pool.len == ip->len && bits_are_equal(pool.byte, ip->byte, bits))
+			l->pools[i] = l->pools[--l->n_pools];
+	}
+}
 
 static void note(void *arg, const struct ip *ip, unsigned prefix)
 {
@@ -48,23 +70,28 @@ static void note(void *arg, const struct ip *ip, unsigned prefix)
 
 int pools_put(struct nl *host, Net__Subnet *const *pools, size_t n, struct err *e)
 {
-	struct left l = {.pools = pools, .n_pools = n, .gone = calloc(GONE_AT_ONCE, sizeof *l.gone)};
-	int r = 0;
+	struct left l = {
+		.pools = calloc(n + 1, sizeof *l.pools), .n_pools = n, .gone = calloc(GONE_AT_ONCE, sizeof *l.gone)};
+	int r = l.pools && l.gone ? 0 : err_set(e, ENOMEM, "network", "no memory");
 
-	if (!l.gone)
-		return err_set(e, ENOMEM, "network", "no memory");
+	for (size_t i = 0; i < n && r == 0; i++)
+		l.pools[i] = pools[i];
+	if (r == 0 && n)
+		r = address_each(host, drop_wire, &l, e);
 	do {
 		l.n = 0;
-		r = route_each(host, 0, ROUTE_FLOATING, note, &l, e);
+		if (r == 0)
+			r = route_each(host, 0, ROUTE_FLOATING, note, &l, e);
 		for (size_t i = 0; i < l.n && r == 0; i++)
 			r = route_del(host, &l.gone[i], e);
 	} while (r == 0 && l.n == GONE_AT_ONCE);
-	for (size_t i = 0; i < n && r == 0; i++) {
-		struct ip ip = ip_of(&pools[i]->network);
-		struct route way = nobody(&ip, pools[i]->prefix);
+	for (size_t i = 0; i < l.n_pools && r == 0; i++) {
+		struct ip ip = ip_of(&l.pools[i]->network);
+		struct route way = nobody(&ip, l.pools[i]->prefix);
 
 		r = route_put(host, &way, e);
 	}
+	free(l.pools);
 	free(l.gone);
 	return r;
 }

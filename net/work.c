@@ -143,9 +143,10 @@ static void claim_of_host(struct worker *w, const Net__Port *p)
 {
 	const Net__Uplink *u = p->uplink;
 	struct link l;
+	struct err e;
 
 	if (!u || (u->driver != NET__DRIVER__MACVLAN && u->driver != NET__DRIVER__IPVLAN) ||
-	    link_get(&w->host, u->parent, &l) < 0)
+	    uplink_parent(&w->host, u, &l, &e) < 0)
 		return;
 	for (size_t i = 0; i < p->n_addresses; i++) {
 		struct ip ip = ip_of(&p->addresses[i]);
@@ -195,6 +196,8 @@ static int do_attach(struct worker *w, const Net__Port *p, int pidfd, struct err
 		r = err_set(e, EINVAL, "network", "no process came with the port");
 	if (r == 0)
 		r = work_visit(w, pidfd, &inside, &ns_fd, wire == WIRE_INSIDE ? &packet_fd : NULL, e);
+	if (r == 0) /* one of its last life would hold the namespace of that, and what is in it */
+		claim_end(w->claims, p->host_link);
 	if (r == 0)
 		r = table_port_add(w->table, p, e);
 	if (r == 0)

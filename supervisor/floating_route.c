@@ -1,4 +1,5 @@
-/* supervisor/floating_route.c - pools of floating IPs that others route to the host: berth-net makes unreachable what of them leads to nobody. */
+/* supervisor/floating_route.c - pools of floating IPs that others route to the host: berth-net makes unreachable what of them leads to
+ * nobody, and is not on a wire of the host. */
 #include "supervisor/floating.h"
 
 #include "base/log.h"
@@ -6,8 +7,6 @@
 #include "supervisor/set.h"
 
 #include <errno.h>
-#include <ifaddrs.h>
-#include <netinet/in.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -15,41 +14,6 @@
 static const struct floating_pool *pool_of(const struct table_node *n)
 {
 	return container_of(n, struct floating_pool, node);
-}
-
-static unsigned bits_of(const uint8_t *mask, unsigned len)
-{
-	unsigned n = 0;
-
-	while (n < len * 8 && mask[n / 8] & 0x80 >> n % 8)
-		n++;
-	return n;
-}
-
-/* Nobody routes to the host what is on a wire of its own; and others there, perhaps its gateway, are to be reached. */
-static bool on_wire(const struct range *range)
-{
-	struct ifaddrs *all = NULL;
-	bool found = false;
-
-	if (getifaddrs(&all) < 0)
-		return true;
-	for (const struct ifaddrs *i = all; i && !found; i = i->ifa_next) {
-		int family = i->ifa_addr && i->ifa_netmask ? i->ifa_addr->sa_family : AF_UNSPEC;
-		size_t at = family == AF_INET6 ? offsetof(struct sockaddr_in6, sin6_addr)
-					       : offsetof(struct sockaddr_in, sin_addr);
-		struct subnet s = {.first = {.len = family == AF_INET6 ? 16 : 4}};
-
-		if (family != AF_INET && family != AF_INET6)
-			continue;
-		const uint8_t *mask = (const uint8_t *)i->ifa_netmask + at;
-		s.prefix = bits_of(mask, s.first.len);
-		for (unsigned k = 0; k < s.first.len; k++)
-			s.first.byte[k] = ((const uint8_t *)i->ifa_addr + at)[k] & mask[k];
-		found = range_meets(range, &s);
-	}
-	freeifaddrs(all);
-	return found;
 }
 
 #define ROUTED_FOUR_MAX 65536u
@@ -68,7 +32,7 @@ int floating_pool_can_be_routed(const struct range *range, struct err *e)
 
 static bool is_routed(const struct floating_pool *p)
 {
-	return !p->obj->link && !p->removing && !on_wire(&p->range);
+	return !p->obj->link && !p->removing;
 }
 
 static Net__Subnet *prefix_message(const struct subnet *s, struct arena *a)
@@ -85,7 +49,7 @@ static Net__Subnet *prefix_message(const struct subnet *s, struct arena *a)
 	return m;
 }
 
-/* Up to max of them; list NULL: they are counted. (What is on a wire may change in between.) */
+/* Up to max of them; list NULL: they are counted. */
 static size_t prefixes(const struct supervisor *sv, Net__Subnet **list, size_t max, struct arena *a)
 {
 	const struct table_node *node;
