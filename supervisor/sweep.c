@@ -46,16 +46,21 @@ static int sweep_group(const char *name, void *arg)
 	}
 	if (n) {
 		struct container *c = container_of(n, struct container, node);
-		uint64_t number;
+		uint64_t number, now = c->obj->status->incarnation;
+		bool shim = c->shim && !c->bye_sent;
 
-		if (!str_to_u64(dot + 1, &number) && number == c->obj->status->incarnation &&
-		    ((c->shim && !c->bye_sent) || container_has_process(c))) {
+		/* … or that of its next life, which its shim makes at the end of this one: perhaps it has ended, and we do not know yet. */
+		if (!str_to_u64(dot + 1, &number) &&
+		    (number == now ? shim || container_has_process(c) : shim && number == now + 1)) {
 			sw->kept++;
 			return 0;
 		}
 		/* A number that was used is not used again, though its row was never written. */
-		if (!str_to_u64(dot + 1, &number) && number > c->obj->status->incarnation && !container_has_process(c))
+		if (!str_to_u64(dot + 1, &number) && number > now && !shim) {
+			container_group_path(c, path, sizeof path);
+			cg_bury(&sv->graveyard, sv->cg.root_fd, path);
 			SET(c->obj->status, incarnation, number);
+		}
 	} else if (str_starts(name, "holder.") && (n = table_find(&sv->pods, sw->pod))) {
 		struct pod *p = container_of(n, struct pod, node);
 		uint64_t number;

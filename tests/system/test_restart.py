@@ -127,6 +127,21 @@ def test_berthd_dies_while_somebody_stands_by_for_a_next_life():
         assert now["restart_count"] == 1 and host.berth("exec", uuid, "hostname").text == uuid.replace("-", "")[:12]
 
 
+def test_a_berthd_that_comes_before_it_hears_of_the_end_leaves_the_next_life_its_group():
+    with private_host() as host:
+        box, _ = ended_unheard(host)
+        uuid = box["meta"]["uuid"]
+        os.kill(box["status"]["shim_pid"], signal.SIGSTOP)      # what it has to tell comes after the sweep
+        try:
+            host.restart()
+            assert uuid + ".2" in groups_of(host, uuid) and host.status(uuid)["incarnation"] == 1
+        finally:
+            os.kill(box["status"]["shim_pid"], signal.SIGCONT)
+        now = running_again(host, uuid)
+        assert now["incarnation"] == 2 and now["restart_count"] == 1
+        assert host.berth("exec", uuid, "hostname").text == uuid.replace("-", "")[:12]
+
+
 def test_a_shim_dies_while_somebody_stands_by_for_a_next_life():
     with private_host() as host:
         box, began = ended_unheard(host)
