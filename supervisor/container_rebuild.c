@@ -202,8 +202,10 @@ state container_rebuild_begin(struct container *c)
 {
 	const Berth__ContainerStatus *st = c->obj->status;
 
-	/* It waits to run, or ran when it was asked for and has ended since, perhaps while no berthd was there to see how. */
-	if (container_state(c) != S(STOPPING) && !st->stop_requested && (st->desired_running || c->obj->rebuild->start))
+	/* It waits to run, or ran when it was asked for and has ended since, perhaps while no berthd was there to see how; or somebody
+	 * else has restarted it meanwhile. */
+	if (c->start_after || (container_state(c) != S(STOPPING) && !st->stop_requested &&
+			       (st->desired_running || c->obj->rebuild->start)))
 		owe_restarted(c);
 	timer_del(&c->timer);
 	SET(c->obj->status, desired_running, c->start_after);

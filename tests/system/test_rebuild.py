@@ -114,6 +114,31 @@ def test_nothing_is_stopped_before_it_is_on_disk_what_it_is_stopped_for():
         assert host.state_of(name) == "running" and host.status(name)["incarnation"] == 2
 
 
+def test_who_asked_for_a_rebuild_hears_of_it_when_somebody_restarts_it_meanwhile():
+    from conftest import private_host
+    from test_pains import disk
+    with disk(256) as d, private_host(state=d.path + "/state") as host:
+        name = host.detached("sh", "-c", "trap 'echo asked to end' TERM; echo up; while :; do sleep 1000 & wait; done")
+        host.wait_log(name, "up")
+        host.settled()
+        pid = host.status(name)["pid"]
+        with host.client() as one, host.client() as other:
+            d.freeze()
+            try:
+                rebuild = one.ask("container_rebuild", {"ref": name})
+                one.request("info")         # it has been taken, and waits for the disk
+                restart = other.ask("container_restart", {"ref": name, "timeout_s": 1000})
+                other.request("info")
+                assert host.state_of(name) == "stopping"
+            finally:
+                d.thaw()
+            host.settled()
+            os.kill(pid, signal.SIGKILL)
+            one.answer(rebuild)
+            other.answer(restart)
+        assert host.state_of(name) == "running" and host.status(name)["incarnation"] == 2 and not host.inspect(name).get("rebuild")
+
+
 @pytest.mark.native
 @pytest.mark.parametrize("after_ms", [0, 30, 150])
 def test_who_asks_again_after_a_crash_hears_of_the_one_rebuild(host, base, after_ms):
