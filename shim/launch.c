@@ -183,7 +183,10 @@ static int clone_child(struct shim *s, const Shim__LaunchPlan *l, struct child *
 
 static int begin_child(struct shim *s, const Shim__LaunchPlan *l, int plan_fd, struct child *c, struct err *e)
 {
-	if (l->as_prepared && standby_take(s, plan_fd, c->io))
+	/* Made for another life, it is in that one's group: of a launch that never reached us. (0: a spare's, for the first.) */
+	bool of_this = !s->next.number || s->next.number == s->run.incarnation;
+
+	if (l->as_prepared && of_this && standby_take(s, plan_fd, c->io))
 		return watch_child(s, l, e);
 	standby_drop(s);
 	return clone_child(s, l, c, e);

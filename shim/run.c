@@ -274,6 +274,7 @@ void run_failed(struct shim *s)
 	struct session_exit how = {.code = exit_code_of(&run->failure), .failed = 1};
 
 	run_kill(s);
+	standby_drop(s); /* it failed before it came to that */
 	/* The network namespace of a launch that failed may be half made; the next one starts with a new one. */
 	if (run->net_made)
 		close_fd(&s->net_fd);

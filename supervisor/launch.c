@@ -577,6 +577,7 @@ int launch_container(struct container *c, bool hold, struct err *e)
 				wants_volumes ? c->sv->volume_ns_fd : -1, c->session_fd, e);
 	close_fd(&c->session_fd);
 	if (r < 0) {
+		free(take_ptr(c->prepared)); /* of a plan that the shim has not got */
 		container_group_path(c, path, sizeof path);
 		cg_bury(&c->sv->graveyard, c->sv->cg.root_fd, path);
 	}

@@ -513,6 +513,34 @@ static void held_before_exec_until_released(void **state)
 	shim_stop(&s);
 }
 
+/* berthd counts a life whose plan it could not send. */
+static void who_stands_by_for_a_life_that_never_came_is_not_given_the_next_ones_plan(void **state)
+{
+	struct shim s;
+	struct plan p;
+	char name[64];
+
+	shim_spawn(&s);
+	PLAN(&p, &s, "true");
+	p.p.has_stand_by_next = p.p.stand_by_next = 1;
+	assert_int_equal(shim_run(&s, &p)->code, 0);
+	snprintf(name, sizeof name, "%.36s.2/main", s.uuid);
+	assert_int_equal(faccessat(driver.cgroup_fd, name, F_OK, 0), 0);
+	s.incarnation++;
+	PLAN(&p, &s, "sleep", "600");
+	p.p.has_as_prepared = p.p.as_prepared = 1;
+	shim_launch(&s, &p, -1, -1);
+	shim__shim_message__free_unpacked(shim_expect(&s, SHIM__SHIM_MESSAGE__BODY_RUNNING), NULL);
+	assert_int_equal(process_in(&s, "main"), 1);
+	shim_signal(&s, SIGKILL, 3);
+	shim__shim_message__free_unpacked(shim_expect(&s, SHIM__SHIM_MESSAGE__BODY_EXITED), NULL);
+	for (int i = 0; i < WAIT_MS && unlinkat(driver.cgroup_fd, name, AT_REMOVEDIR) < 0; i++)
+		usleep(1000);
+	*strchr(name, '/') = 0;
+	assert_int_equal(unlinkat(driver.cgroup_fd, name, AT_REMOVEDIR), 0);
+	shim_stop(&s);
+}
+
 static void an_init_reaps_forwards_and_tells_the_true_end(void **state)
 {
 	struct shim s;
@@ -631,6 +659,7 @@ int main(void)
 		cmocka_unit_test(berthd_may_come_and_go),
 		cmocka_unit_test(a_launch_that_hangs_is_killed_and_named),
 		cmocka_unit_test(held_before_exec_until_released),
+		cmocka_unit_test(who_stands_by_for_a_life_that_never_came_is_not_given_the_next_ones_plan),
 		cmocka_unit_test(an_init_reaps_forwards_and_tells_the_true_end),
 		cmocka_unit_test(a_shim_short_of_descriptors_lives_on),
 		cmocka_unit_test(a_killed_shim_takes_its_container_along),
