@@ -64,7 +64,6 @@ int damaged_replace(struct image_store *s, const char *path, const char *chain_i
 	if (renameat2(s->dir_fd, old, s->dir_fd, layer, RENAME_EXCHANGE) < 0 &&
 	    (errno != ENOENT || renameat(s->dir_fd, old, s->dir_fd, layer) < 0))
 		return err_set(e, errno, "damaged", "%s", layer);
-	damaged_forget(s, DAMAGED_LAYER, chain_id);
 	return 0;
 }
 

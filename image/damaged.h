@@ -15,7 +15,8 @@ enum damaged_kind { DAMAGED_BLOB, DAMAGED_LAYER };
 int damaged_note(struct image_store *s, enum damaged_kind kind, const char *digest, struct err *e);
 void damaged_forget(struct image_store *s, enum damaged_kind kind, const char *digest);
 bool damaged_is(struct image_store *s, enum damaged_kind kind, const char *digest);
-/* The folder at path, on the disk, becomes the layer in place of the one that is marked. Where that went is for damaged_sweep to know. */
+/* The folder at path, on the disk, becomes the layer in place of the one that is marked; the mark is the caller's to take away, when `layers`
+ * is on the disk too. Where the old one went is for damaged_sweep to know. */
 int damaged_replace(struct image_store *s, const char *path, const char *chain_id, struct err *e);
 /* Marks of what is not there any more, and replaced layers that are not used. */
 int damaged_sweep(struct image_store *s, bool (*used)(void *arg, const char *chain_hex), void *arg, struct err *e);

@@ -94,12 +94,13 @@ static int folder_end(struct image_store *s, int fd, const char *tmp, const char
 {
 	char path[96];
 	AUTO_FD layers = openat(s->dir_fd, "layers", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool damaged = damaged_is(s, DAMAGED_LAYER, chain_id);
 
 	layer_path(path, "layers", chain_id, "");
 	/* One syncfs instead of an fsync for each of thousands of files. */
 	if (syncfs(fd) < 0)
 		return err_set(e, errno, "layer", "syncfs");
-	if (damaged_is(s, DAMAGED_LAYER, chain_id)) {
+	if (damaged) {
 		int r = damaged_replace(s, tmp, chain_id, e);
 
 		if (r < 0)
@@ -108,6 +109,8 @@ static int folder_end(struct image_store *s, int fd, const char *tmp, const char
 		return err_set(e, errno, "layer", "%s", path);
 	if (layers < 0 || fsync(layers) < 0)
 		return err_set(e, errno, "layer", "fsync of layers");
+	if (damaged)
+		damaged_forget(s, DAMAGED_LAYER, chain_id);
 	return 0;
 }
 

@@ -175,6 +175,12 @@ static void mark(struct verify *v, enum damaged_kind kind, const char *digest, b
 		(void)damaged_note(v->store, kind, digest, NULL);
 }
 
+/* Of an error when it was read: what else there is (descriptors, say) may be short for us, and says nothing of the blob. */
+static bool is_of_the_disk(int r)
+{
+	return r == -EIO || r == -EBADMSG || r == -EUCLEAN;
+}
+
 /* size: what the manifest says, UINT64_MAX: nothing does. 0 when it is sound, 1 when not (now or when it was looked at before). */
 static int blob_verify(struct verify *v, const char *digest, uint64_t size, struct err *e)
 {
@@ -212,7 +218,7 @@ static int blob_verify(struct verify *v, const char *digest, uint64_t size, stru
 		mark(v, DAMAGED_BLOB, digest, true);
 		return 0;
 	}
-	if (r != -ENOENT)
+	if (r == 0 || is_of_the_disk(r))
 		mark(v, DAMAGED_BLOB, digest, false);
 	return 1;
 }
