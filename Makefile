@@ -101,7 +101,7 @@ $(B)/berth-dns: $(DNS_OBJS)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(call pc,--libs,$(DNS_PKGS)) -lresolv
 
 # Started for each command: a tenth of its start is looking for and linking libraries, so two that are small come along.
-CTL_A := $(foreach a,libjansson libprotobuf-c,$(shell gcc -print-file-name=$(a).a))
+CTL_A := $(foreach a,libjansson libprotobuf-c,$(shell $(CC) -print-file-name=$(a).a))
 $(B)/berth: $(CTL_OBJS)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(call pc,--libs,smartcols) $(CTL_A)
