@@ -199,6 +199,14 @@ int away_return(struct away *a, uint32_t key, const Net__Uplink *u, struct err *
 	return r < 0 ? r : 0;
 }
 
+void away_forget(struct away *a, uint32_t key)
+{
+	struct nic *x = nic_find(a, key);
+
+	if (x && x->ns_fd < 0 && !nic_is_hardware(x->uplink->nic))
+		nic_free(x);
+}
+
 /* It is at the host, but not as itself: berthd died before it knew that it went. */
 static bool is_stray(struct away *a, const Net__Uplink *u)
 {

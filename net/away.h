@@ -26,6 +26,8 @@ int away_look(struct away *a, uint32_t key, const Net__Uplink *u, bool goes, str
 int away_hold(struct away *a, uint32_t key, const Net__Uplink *u, int ns_fd, int index, struct err *e);
 /* The pod has it no more. What cannot be given back at once is, as soon as the kernel has it. */
 int away_return(struct away *a, uint32_t key, const Net__Uplink *u, struct err *e);
+/* Its network is gone. What is no hardware is looked for no longer: whatever gets its name is another. */
+void away_forget(struct away *a, uint32_t key);
 /* What a State says: with a pod, or not. */
 void away_begin(struct away *a, const Net__State *s);
 /* When away_again wants to be called (now_ns), 0: no need. */

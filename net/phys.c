@@ -29,7 +29,7 @@ struct search {
 	struct link *found;
 };
 
-static bool is_hardware(const Net__Nic *nic)
+bool nic_is_hardware(const Net__Nic *nic)
 {
 	return nic && nic->device && nic->has_permanent;
 }
@@ -54,10 +54,10 @@ int phys_find(struct nl *host, const Net__Uplink *u, struct link *ret, struct er
 	int r = link_get(host, u->parent, ret);
 
 	/* Another one may have got its name meanwhile. */
-	if (r == 0 && (!is_hardware(u->nic) || is_it(u->nic, ret)))
+	if (r == 0 && (!nic_is_hardware(u->nic) || is_it(u->nic, ret)))
 		return 0;
 	*ret = (struct link){0};
-	r = is_hardware(u->nic) ? link_each_whole(host, search_look, &s, e) : 0;
+	r = nic_is_hardware(u->nic) ? link_each_whole(host, search_look, &s, e) : 0;
 	if (r < 0 || ret->index)
 		return r;
 	err_set(e, ENOENT, PARENT_FIELD, "there is no NIC %s", u->parent);
@@ -73,7 +73,7 @@ int phys_inside(struct nl *inside, const Net__Port *p)
 
 	if (!nic || !nic->away)
 		return link_index(inside, p->link);
-	if (is_hardware(nic) && link_each_whole(inside, search_look, &s, &e) == 0 && l.index)
+	if (nic_is_hardware(nic) && link_each_whole(inside, search_look, &s, &e) == 0 && l.index)
 		return l.index;
 	if (nic->index && link_at(inside, (int)nic->index, &l) == 0)
 		return l.index;

@@ -8,6 +8,8 @@
 
 /* What it is now. The message points into `of`. */
 void nic_of(Net__Nic *nic, struct link *of, bool away);
+/* It can be told from another of its name. */
+bool nic_is_hardware(const Net__Nic *nic);
 
 int phys_network_put(struct nl *host, const Net__Network *n, struct err *e);
 int phys_network_del(struct nl *host, const Net__Network *n, struct err *e);

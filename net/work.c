@@ -97,6 +97,8 @@ static int do_network_delete(struct worker *w, const Net__Network *n, struct err
 {
 	int r = network_is_sound(n, e) ? table_network_del(w->table, n, e) : -EINVAL;
 
+	if (r == 0 && is_phys(n->uplink))
+		away_forget(w->away, n->key);
 	return r < 0 ? r : net_driver_of(n->uplink)->network_del(&w->host, n, e);
 }
 

@@ -450,6 +450,20 @@ def test_phys_nic_that_was_renamed_in_its_container_comes_back_whoever_is_killed
     eventually(lambda: pings(host, b, "10.94.0.1"), "and can be had again")
 
 
+@pytest.mark.native
+def test_another_nic_of_the_name_of_one_that_never_came_back_stays_what_it_is(host, wire):
+    host.berth("network", "create", "-d", "phys", "-o", "parent=wire0", *LAN, "nic")
+    a, _ = node(host, network="nic")
+    wire.do("ip", "link", "del", "lan0")        # no hardware, and gone for good
+    host.berth("rm", "-f", a)
+    host.berth("network", "rm", "nic")
+    sh("ip", "link", "add", "wire0", "mtu", "1300", "address", "02:00:00:00:00:77", "type", "veth", "peer", "name", "lan0", "netns", str(wire.process.pid))
+    end = time.monotonic() + 2                  # it was looked for after 50 ms, 100 ms, 200 ms …
+    while time.monotonic() < end:
+        assert nic() == (1300, False, "02:00:00:00:00:77")
+        time.sleep(0.05)
+
+
 def test_phys_nic_is_connected_to_a_running_container_and_disconnected(host, wire):
     host.berth("network", "create", "-d", "phys", "-o", "parent=wire0", *LAN, "nic")
     before = nic()
