@@ -110,10 +110,15 @@ static int enter(void *arg, int ns_fd, struct nl *inside, struct err *e)
 	return work_visit(arg, ns_fd, inside, &same, NULL, e);
 }
 
-/* Milliseconds until the earlier of two moments, -1: there is none. */
-static int wait_ms(uint64_t a, uint64_t b)
+static uint64_t earlier(uint64_t a, uint64_t b)
 {
-	uint64_t due = a && (!b || a < b) ? a : b, now = now_ns();
+	return a && (!b || a < b) ? a : b;
+}
+
+/* Milliseconds until the moment, -1: there is none. */
+static int wait_ms(uint64_t due)
+{
+	uint64_t now = now_ns();
 
 	return !due ? -1 : due <= now ? 0 : (int)((due - now + NS_PER_MS - 1) / NS_PER_MS);
 }
@@ -124,11 +129,13 @@ static bool wait_for(struct worker *w)
 			     {.fd = table_fd(w->table), .events = POLLIN},
 			     {.fd = claims_fd(w->claims), .events = POLLIN},
 			     {.fd = table_refused_fd(w->table), .events = POLLIN}};
-	int n = poll(p, ARRAY_SIZE(p), wait_ms(away_due(w->away), claims_due(w->claims)));
+	int n = poll(p, ARRAY_SIZE(p),
+		     wait_ms(earlier(gone_due(w->gone), earlier(away_due(w->away), claims_due(w->claims)))));
 
 	if (n < 0)
 		return errno == EINTR;
 	away_again(w->away);
+	gone_go_on(w->gone);
 	if (p[3].revents)
 		table_refused(w->table);
 	return claims_go_on(w->claims) == 0 && (!p[1].revents || table_look(w) == 0);
@@ -184,6 +191,8 @@ static int open_all(struct worker *w, struct err *e)
 	r = nl_open(&w->host, e);
 	if (r == 0)
 		r = table_open(&w->table, e);
+	if (r == 0)
+		r = gone_open(&w->gone, &w->host, e);
 	if (r == 0)
 		r = away_open(&w->away, &w->host, w->home_fd,
 			      &(struct away_ops){.seen = nic_seen, .enter = enter, .arg = w}, e);

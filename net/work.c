@@ -71,6 +71,7 @@ static int do_state(struct worker *w, const Net__State *s, struct err *e)
 	/* The rules first: nothing passes that they would not let. */
 	r = table_make(w->table, s, e);
 	w->lost = w->forwards = false;
+	gone_forget(w->gone, NULL); /* the sweep takes along what nobody has */
 	if (r == 0)
 		r = links_sweep(&w->host, s, e);
 	for (size_t i = 0; i < s->n_networks && r == 0; i++)
@@ -198,6 +199,8 @@ static int do_attach(struct worker *w, const Net__Port *p, int pidfd, struct err
 		r = err_set(e, EINVAL, "network", "no process came with the port");
 	if (r == 0)
 		r = work_visit(w, pidfd, &inside, &ns_fd, wire == WIRE_INSIDE ? &packet_fd : NULL, e);
+	if (r == 0)
+		gone_forget(w->gone, p->host_link);
 	if (r == 0) /* one of its last life would hold the namespace of that, and what is in it */
 		claim_end(w->claims, p->host_link);
 	if (r == 0)
@@ -255,6 +258,8 @@ static int do_detach(struct worker *w, const Net__Detach *d, int pidfd, struct e
 		r = floating_change(&w->host, w->announce_fd, p, NULL, e);
 	if (r == 0 && is_phys(p->uplink))
 		return away_return(w->away, p->network_key, p->uplink, e);
+	if (r == 0 && !d->remove)
+		gone_add(w->gone, p->host_link);
 	return r < 0 || !d->remove ? r : interface_del(w, p, pidfd, e);
 }
 

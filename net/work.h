@@ -4,6 +4,7 @@
 
 #include "net/away.h"
 #include "net/claim.h"
+#include "net/gone.h"
 #include "net/nl.h"
 #include "net/table.h"
 #include "proto/net.pb-c.h"
@@ -15,6 +16,7 @@ struct worker {
 	bool lost;   /* the table; berthd knows */
 	struct away *away;
 	struct claims *claims;
+	struct gone *gone;
 	bool forwards; /* the host does, for networks of which it is the gateway */
 	int announce_fd;
 };

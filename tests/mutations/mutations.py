@@ -501,6 +501,9 @@ MUTATIONS = [
              [body("repeat_note")],
              {"test_what_was_done_is_answered_and_not_done_again": "EXISTS|CONFLICT|assert",
               "test_an_interface_that_was_on_its_way_is_waited_for": "assert"}),
+    Mutation("links: what a connection keeps alive is left to the kernel",
+             [body("net/gone/gone_go_on")],
+             {"test_the_link_of_one_that_ended_goes_though_a_connection_still_has_something_to_send": "gone"}),
 
     # ------------------------------------------------------------ drivers of networks
     Mutation("drivers: what a port of a bridge sends is not looked at",

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 
@@ -405,3 +406,19 @@ def test_a_flushed_table_is_made_again_with_the_next_change(host):
     b, lb = node(host)
     assert la[0]["host_link"] in table() and lb[0]["host_link"] in table()
     assert pings(host, a, addresses(lb)[0])
+
+
+@pytest.mark.native
+def test_the_link_of_one_that_ended_goes_though_a_connection_still_has_something_to_send(host):
+    """Nobody reads what it sent: the kernel keeps the namespace, and would keep the link, for minutes to send it."""
+    a, (lease,) = node(host)
+    with socket.create_server(("", 0)) as server:
+        p = inside(host, a, "import socket, time\ns = socket.create_connection(('10.209.0.1', %d))\ns.setblocking(False)\ntry:\n"
+                            "  while True: s.send(b'x' * 65536)\nexcept BlockingIOError: print('full', flush=True); time.sleep(1000)\n" % server.getsockname()[1])
+        c, _ = server.accept()
+        with c:
+            assert p.stdout.readline() == "full\n" and lease["host_link"] in sh("ip", "link")
+            p.terminate()
+            p.wait()
+            host.berth("rm", "-f", a)
+            eventually(lambda: lease["host_link"] not in sh("ip", "link"), "gone")
