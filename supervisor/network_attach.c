@@ -84,11 +84,18 @@ void on_network_disconnect(struct request *rq)
 		reply_err(rq->sv, rq->parked, error_code_of(&e), &e);
 }
 
+/* It has a revision of its own since, of having been done: whatever was asked for with if_revision. */
 bool network_change_repeated(struct request *rq, const char *id)
 {
+	const Berth__Envelope *asked = rq->env;
+	Berth__Envelope env = *asked;
 	bool leaves = rq->env->body_case == BERTH__ENVELOPE__BODY_NETWORK_DISCONNECT;
 	const char *ref = leaves ? rq->env->network_disconnect->ref : rq->env->network_connect->ref;
-	struct net_holder *h = request_holder(rq, ref ? ref : "");
+	struct net_holder *h;
 
+	env.has_if_revision = 0;
+	rq->env = &env;
+	h = request_holder(rq, ref ? ref : "");
+	rq->env = asked;
 	return !h || net_change_repeated(h, id, leaves, rq->parked);
 }

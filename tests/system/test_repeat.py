@@ -132,6 +132,19 @@ def test_what_was_done_is_answered_and_not_done_again(host, crash, body):
     assert host.ask(body, fields, client_token=token) == again      # from now on from what is stored
 
 
+@pytest.mark.parametrize("body", ["network_connect", "network_disconnect"])
+def test_what_was_done_has_raised_the_revision_that_it_was_asked_for(host, crash, body):
+    fields = REQUESTS[body](host)
+    more = {"client_token": "revision-" + body, "if_revision": host.inspect("c")["meta"]["revision"]}
+    first = host.ask(body, fields, **more)
+    before = everything(host)
+    assert crash() > 0
+    assert host.ask(body, fields, **more).get("text") == first["text"]
+    assert everything(host) == before
+    with pytest.raises(Exception, match="at revision"):
+        host.ask(body, fields, **{**more, "client_token": "stale-" + body})
+
+
 def test_an_interface_that_was_on_its_way_is_waited_for(host):
     """berth-net stands still while berthd dies: nobody made the interface yet, and the answer comes when the next one has."""
     fields = red(host)
