@@ -12,13 +12,13 @@
 
 #define DRIVER(noun) noun##_network_put, noun##_network_del, noun##_attach
 
-static const struct net_driver routed = {true, WIRE_NONE, DRIVER(routed)};
-static const struct net_driver bridge = {true, WIRE_INSIDE, DRIVER(bridge)};
-static const struct net_driver ports = {false, WIRE_INSIDE, DRIVER(bridge)};
-static const struct net_driver phys = {false, WIRE_INSIDE, DRIVER(phys)};
-static const struct net_driver macvlan = {false, WIRE_INSIDE, DRIVER(upper)};
-static const struct net_driver ipvlan = {false, WIRE_PARENT, DRIVER(upper)};
-static const struct net_driver ipvlan_layer3 = {false, WIRE_NONE, DRIVER(upper)};
+static const struct net_driver routed = {true, true, WIRE_NONE, DRIVER(routed)};
+static const struct net_driver bridge = {true, true, WIRE_INSIDE, DRIVER(bridge)};
+static const struct net_driver ports = {false, true, WIRE_INSIDE, DRIVER(bridge)};
+static const struct net_driver phys = {false, false, WIRE_INSIDE, DRIVER(phys)};
+static const struct net_driver macvlan = {false, false, WIRE_INSIDE, DRIVER(upper)};
+static const struct net_driver ipvlan = {false, false, WIRE_PARENT, DRIVER(upper)};
+static const struct net_driver ipvlan_layer3 = {false, false, WIRE_NONE, DRIVER(upper)};
 
 const struct net_driver *net_driver_of(const Net__Uplink *u)
 {

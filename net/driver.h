@@ -12,6 +12,7 @@ enum wire { WIRE_NONE, WIRE_INSIDE, WIRE_PARENT };
 
 struct net_driver {
 	bool gateway; /* the host is it, and forwards */
+	bool pair;    /* what is removed at the host takes the pod's end along */
 	enum wire wire;
 	int (*network_put)(struct nl *host, const Net__Network *n, struct err *e);
 	int (*network_del)(struct nl *host, const Net__Network *n, struct err *e);

@@ -188,12 +188,34 @@ static void claim(struct worker *w, const Net__Port *p, struct nl *inside, int p
 		log_err(&e, "who else has the addresses of %s", p->host_link);
 }
 
+static int inside_del(struct nl *inside, const Net__Port *p, struct err *e)
+{
+	int r = link_del(inside, p->link, e);
+
+	for (size_t i = 0; i < p->n_addresses && r == 0; i++) {
+		struct ip ip = ip_of(&p->addresses[i]);
+
+		r = rule_del(inside, &ip, e);
+	}
+	return r;
+}
+
+/* What was made of one that cannot be. A link that was there is not touched: whose it is may have made it himself. */
+static void take_back(struct nl *inside, const Net__Port *p)
+{
+	struct err e;
+
+	if (inside_del(inside, p, &e) < 0)
+		log_err(&e, "take back what was made for %s", p->host_link);
+}
+
 static int do_attach(struct worker *w, const Net__Port *p, int pidfd, struct err *e)
 {
 	static struct nl inside;
 	AUTO_FD ns_fd = -1;
 	int packet_fd = -1, r = port_is_sound(p, e) ? 0 : -EINVAL;
 	enum wire wire = r == 0 ? net_driver_of(p->uplink)->wire : WIRE_NONE;
+	bool is_new;
 
 	if (r == 0 && pidfd < 0)
 		r = err_set(e, EINVAL, "network", "no process came with the port");
@@ -203,6 +225,7 @@ static int do_attach(struct worker *w, const Net__Port *p, int pidfd, struct err
 		gone_forget(w->gone, p->host_link);
 	if (r == 0) /* one of its last life would hold the namespace of that, and what is in it */
 		claim_end(w->claims, p->host_link);
+	is_new = r == 0 && link_index(&inside, p->link) == -ENODEV;
 	if (r == 0)
 		r = table_port_add(w->table, p, e);
 	if (r == 0)
@@ -211,6 +234,8 @@ static int do_attach(struct worker *w, const Net__Port *p, int pidfd, struct err
 	if (r == 0 && wire != WIRE_NONE)
 		claim(w, p, &inside, take_fd(&packet_fd));
 	close_fd(&packet_fd);
+	if (r < 0 && is_new && !is_phys(p->uplink) && !net_driver_of(p->uplink)->pair)
+		take_back(&inside, p);
 	nl_close(&inside);
 	if (r == 0 && (p->rate_in || p->rate_out))
 		r = rate_put(&w->host, p, e);
@@ -220,7 +245,8 @@ static int do_attach(struct worker *w, const Net__Port *p, int pidfd, struct err
 	return r;
 }
 
-/* The namespace stays. Where the host's end takes the other along there is nothing left to be removed inside. */
+/* The namespace stays, also when the process that leads to it has ended: berthd knows whether another one will come in it. Where the
+ * host's end takes the other along there is nothing left to be removed inside. */
 static int interface_del(struct worker *w, const Net__Port *p, int pidfd, struct err *e)
 {
 	static struct nl inside;
@@ -230,14 +256,9 @@ static int interface_del(struct worker *w, const Net__Port *p, int pidfd, struct
 	if (r < 0 || pidfd < 0)
 		return r;
 	r = work_visit(w, pidfd, &inside, &ns_fd, NULL, e);
-	if (r == 0) {
-		r = link_del(&inside, p->link, e);
-		for (size_t i = 0; i < p->n_addresses && r == 0; i++) {
-			struct ip ip = ip_of(&p->addresses[i]);
-
-			r = rule_del(&inside, &ip, e);
-		}
-	} else if (e->code == ESRCH) /* it has ended, and its namespace will */
+	if (r == 0)
+		r = inside_del(&inside, p, e);
+	else if (e->code == ESRCH && net_driver_of(p->uplink)->pair) /* it has ended */
 		r = 0;
 	nl_close(&inside);
 	return r;

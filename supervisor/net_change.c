@@ -115,6 +115,18 @@ static void lease_gone(struct net_holder *h, size_t i)
 	h->kind->touch(h);
 }
 
+/* Its link is in the namespace alone: nothing at the host takes it along. */
+static bool lease_is_inside(const struct net_holder *h, size_t i)
+{
+	struct arena a = ARENA_INIT;
+	const Net__Port *p = network_port(h, i, &a);
+	bool inside = p && p->uplink &&
+		      (p->uplink->driver == NET__DRIVER__MACVLAN || p->uplink->driver == NET__DRIVER__IPVLAN);
+
+	arena_fini(&a);
+	return inside;
+}
+
 /* ---------------------------------------------------------------- its end */
 
 static void change_free(struct net_change *k)
@@ -267,13 +279,15 @@ static void change_go(struct net_change *k);
 
 static void on_again(struct timer *t)
 {
-	struct net_change *k = container_of(t, struct net_change, again);
-	AUTO_FD pidfd = k->h->kind->open(k->h);
+	change_go(container_of(t, struct net_change, again));
+}
 
-	if (pidfd >= 0 || !k->h->asked)
-		change_go(k);
-	else /* between two lives of its program, in one namespace */
-		timer_in(&k->h->sv->loop, &k->again, k->wait_ns, on_again);
+/* Between two lives of its program: its namespace is kept, and nothing leads there. */
+static void detach_wait(struct net_change *k)
+{
+	if (!k->wait_ns)
+		k->wait_ns = AGAIN_FIRST_NS;
+	timer_in(&k->h->sv->loop, &k->again, k->wait_ns, on_again);
 }
 
 /* The lease stays, so that nobody else gets its addresses while the interface may be there; as long as its holder lives. */
@@ -295,8 +309,11 @@ static void on_detached(void *arg, const struct err *e)
 	AUTO_FD pidfd = -1;
 	struct err why;
 
-	if (e) {
-		detach_again(k, e);
+	if (e && k->h->asked) {
+		if (e->code == ESRCH)
+			detach_wait(k);
+		else
+			detach_again(k, e);
 		return;
 	}
 	if (i < net_stored_of(k->h).n_leases)
@@ -317,6 +334,10 @@ static void change_go(struct net_change *k)
 	struct err e;
 	int r;
 
+	if (k->leaves && k->h->asked && pidfd < 0 && lease_is_inside(k->h, i)) {
+		detach_wait(k);
+		return;
+	}
 	if (k->leaves) {
 		dnsd_holder(k->h);
 		r = k->h->asked ? change_ask(k, i, false, pidfd, on_detached, &e) : 0;
@@ -555,8 +576,11 @@ void net_changes_settle(struct net_holder *h)
 	struct net_change *k;
 
 	list_each (k, &h->changes, link) {
+		bool goes = k->leaves && lease_at(h, k->lease) < net_stored_of(h).n_leases;
+
 		h->ready = h->ready && k->leaves;
-		if (!k->storing && !timer_armed(&k->again)) /* … those go on by themselves, and find nothing running */
+		/* Those go on by themselves, and find nothing running. What goes is there until berth-net says that it is not. */
+		if (!k->storing && !timer_armed(&k->again) && !goes)
 			change_end(k, NULL);
 	}
 	for (size_t i = net_stored_of(h).n_leases; i-- > 0;)

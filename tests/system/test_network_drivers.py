@@ -272,6 +272,68 @@ def test_macvlan_containers_start_again_at_once_with_their_macs(host, wire):
     assert pings(host, a, "10.94.0.1") and host.inspect(a)["networks"] == la
 
 
+@pytest.mark.parametrize("when", ["between two lives", "as one ends"])
+def test_macvlan_interface_that_is_disconnected_where_nothing_runs_is_not_in_the_next_life(host, wire, tmp_path, when):
+    """The shim keeps the namespace, and nothing leads there until the program is started again: so long the lease is nobody else's."""
+    needs("macvlan")
+    host.berth("network", "create", "-d", "macvlan", "-o", "parent=wire0", *LAN, "lan")
+    go = tmp_path / "go"
+    go.touch()
+    tmp_path.chmod(0o755)
+    a, (first, second) = node(host, "--network", "lan:ip=10.94.0.7", "--restart", "always", "-v", "%s:/x" % tmp_path,
+                              command=("sh", "-c", "test -e /x/go && exec sleep 1000; exit 1"))
+    pid, shim, net = host.status(a)["pid"], host.status(a)["shim_pid"], net_pid(host)
+    go.unlink()
+
+    def end():
+        os.kill(pid, signal.SIGKILL)
+        host.wait_state(a, "backoff", seconds=20)
+        os.kill(shim, signal.SIGSTOP)       # no next one for now
+    if when == "between two lives":
+        end()
+    with host.client() as c:
+        if when == "as one ends":
+            os.kill(net, signal.SIGSTOP)
+        try:
+            asked = c.ask("network_disconnect", {"ref": a, "network": "lan"})
+            eventually(lambda: any(x.get("leaving") for x in host.inspect(a)["networks"]), "it is begun")
+            host.berth("volume", "create", "after")     # what is stored in order: so the row before is, and berth-net is asked
+            if when == "as one ends":
+                end()
+        finally:
+            os.kill(net, signal.SIGCONT)
+        host.refused("run", "--network", "lan:ip=10.94.0.7", "busybox", "true", text="10.94.0.7 is container %s's" % a, code=125)
+        go.touch()
+        os.kill(shim, signal.SIGCONT)
+        assert c.answer(asked)[0].get("done", {}).get("text") == second["link"]
+    host.wait_state(a, "running", seconds=20)
+    assert host.inspect(a)["networks"] == [first]
+    assert [x["ifname"] for x in json.loads(netns(host, a, "ip", "-j", "link"))] == ["lo", first["link"]]
+
+
+def test_macvlan_interface_that_was_disconnected_between_two_lives_goes_with_the_last(host, wire, tmp_path):
+    needs("macvlan")
+    host.berth("network", "create", "-d", "macvlan", "-o", "parent=wire0", *LAN, "lan")
+    a, (first, _) = node(host, "--network", "lan", "--restart", "always", command=("false",))
+    host.wait_state(a, "backoff", seconds=20)
+    p = host.popen("network", "disconnect", "lan", a)
+    eventually(lambda: len(host.inspect(a)["networks"]) == 1 or host.inspect(a)["networks"][1].get("leaving"), "it is begun")
+    host.berth("stop", "-t", "0", a)
+    assert p.communicate(timeout=30)[0].strip() == b"eth1" and p.returncode == 0
+    assert host.inspect(a)["networks"] == [first]
+    assert host.berth("network", "disconnect", "default", a).text == "eth0"
+
+
+def test_macvlan_connect_that_the_kernel_refuses_leaves_nothing(host, wire):
+    needs("macvlan")
+    host.berth("network", "create", "-d", "macvlan", "-o", "parent=wire0", *LAN, "lan")
+    a, was = node(host)
+    netns(host, a, "sh", "-c", "echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6")       # the link is made, and its address is not
+    host.refused("network", "connect", "lan", a, text="its IPv6 address", code=None)
+    assert host.inspect(a)["networks"] == was
+    eventually(lambda: [x["ifname"] for x in json.loads(netns(host, a, "ip", "-j", "link"))] == ["lo", "eth0"], "taken back")
+
+
 def test_macvlan_passthru_is_the_parents_own_address_and_has_it_alone(host, wire):
     needs("macvlan")
     host.berth("network", "create", "-d", "macvlan", "-o", "parent=wire0", "-o", "mode=passthru", *LAN, "lan")
