@@ -43,6 +43,7 @@ struct netd {
 	struct supervisor *sv;
 	struct worker worker;
 	struct list calls;
+	struct list *holds; /* where calls go while a State is being told; NULL: to the others */
 	uint64_t next_id;
 	unsigned failures;   /* in a row */
 	bool wanted, sent;   /* it was asked for something; the first call is with it */
@@ -242,13 +243,14 @@ static int on_record(struct worker *w, const void *data, size_t len)
 
 /* ---------------------------------------------------------------- what it is told */
 
-/* Everything that should be, before whatever else there is. */
+/* Everything that should be, and what has to be held of it, before whatever else there is: that may be to let go of it again. */
 static int tell_all(struct worker *w, struct err *e)
 {
 	struct netd *d = container_of(w, struct netd, worker);
 	Net__NetMessage m = NET__NET_MESSAGE__INIT;
 	struct arena a = ARENA_INIT;
 	struct call *k = NULL;
+	struct list holds;
 
 	m.body_case = NET__NET_MESSAGE__BODY_STATE;
 	m.state = networks_state(d->sv, &a);
@@ -258,8 +260,17 @@ static int tell_all(struct worker *w, struct err *e)
 	if (!k)
 		return err_set(e, ENOMEM, "network", "no memory to tell berth-net what should be");
 	k->is_state = true;
-	list_push_front(&d->calls, &k->link);
+	list_init(&holds);
+	d->holds = &holds;
 	net_holders_hold(d->sv);
+	d->holds = NULL;
+	list_push_front(&holds, &k->link);
+	while (!list_empty(&holds)) {
+		struct list *last = holds.prev;
+
+		list_del(last);
+		list_push_front(&d->calls, last);
+	}
 	calls_go_on(d);
 	return 0;
 }
@@ -286,7 +297,9 @@ int netd_ask(struct supervisor *sv, const Net__NetMessage *m, int fd, netd_done 
 		return err_set(e, ENOMEM, "network", "no memory for a call of berth-net");
 	k->done = done;
 	k->arg = arg;
-	list_push(&d->calls, &k->link);
+	list_push(d->holds ? d->holds : &d->calls, &k->link);
+	if (d->holds)
+		return 0;
 	if (d->sent || d->worker.told) {
 		calls_go_on(d);
 		return 0;

@@ -535,3 +535,21 @@ def test_phys_nic_is_connected_to_a_running_container_and_disconnected(host, wir
     host.berth("network", "disconnect", "nic", a)
     eventually(lambda: nic() == before, lambda: "it is back: %r" % (nic(),))
     assert pings(host, a, "10.209.0.1")
+
+
+def test_phys_nic_that_is_leaving_when_berth_net_is_killed_is_not_held_after_it_has(host, wire):
+    host.berth("network", "create", "-d", "phys", "-o", "parent=wire0", *LAN, "nic")
+    before = nic()
+    a, _ = node(host)
+    host.berth("network", "connect", "nic", a)
+    pid = net_pid(host)
+    with host.client() as c:
+        os.kill(pid, signal.SIGSTOP)
+        asked = c.ask("network_disconnect", {"ref": a, "network": "nic"})
+        eventually(lambda: any(x.get("leaving") for x in host.inspect(a)["networks"]), "it is begun")
+        host.berth("volume", "create", "after")     # what is stored in order: so the row before is, and berth-net is asked
+        os.kill(pid, signal.SIGKILL)
+        assert c.answer(asked)[0].get("done", {}).get("text") == "eth1"
+    host.berth("network", "create", "--subnet", "10.97.0.0/24", "after")        # what is asked in order: so berth-net has done all that was
+    eventually(lambda: nic() == before, lambda: "it is back: %r" % (nic(),))
+    assert not held(host, a)
