@@ -322,9 +322,10 @@ def test_bodies_have_a_ceiling_together(host):
         request = head("POST", "/v1/containers", g.admin.token, Content_Type="application/json", Content_Length=1 << 20)
         conns = [stack.enter_context(Raw(g.port)).send(request + most) for _ in range(40)]
         eventually(lambda: metrics(g)["memory_bytes"] > 12 << 20, "many are under way")
-        assert g.admin.get("").status == 200
+        assert g.admin.get("").status == 200 and metrics(g)["memory_bytes"] <= 16 << 20
         statuses = [c.send(" ").answer()[0] for c in conns]
-        assert set(statuses) == {400, 503} and 10 <= statuses.count(400) <= 20, statuses
+        # How many: what was still on its way finds the room of those that are answered by then.
+        assert set(statuses) == {400, 503} and statuses.count(400) >= 10, statuses
         assert metrics(g)["memory_bytes"] < 1 << 20
 
 
