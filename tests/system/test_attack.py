@@ -154,7 +154,7 @@ def test_a_member_that_starts_is_not_seen_before_it_is_one(host):
     assert int(report[1]) > 0 and report[2] == "0", report[0]
 
 
-@pytest.mark.parametrize("flags", [(), ("--cap-add", "SYS_PTRACE")], ids=["default", "SYS_PTRACE"])
+@pytest.mark.parametrize("flags", [pytest.param((), marks=pytest.mark.native), ("--cap-add", "SYS_PTRACE")], ids=["default", "SYS_PTRACE"])
 def test_an_exec_is_one_of_the_container_from_the_first_moment_it_is_seen(host, flags):
     name = host.detached(*flags, "--", "guest", "ambush", str(int(1500 * SLOW)), host.state)
     host.wait_log(name, "ready")

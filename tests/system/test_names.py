@@ -283,6 +283,7 @@ def test_other_names_are_asked_of_the_networks_servers_by_udp_and_tcp_and_forged
     assert upstream.seen[-1][4] == opt      # EDNS goes through as it came
 
 
+@pytest.mark.native
 def test_a_server_that_is_mute_is_followed_by_the_next_and_names_of_containers_do_not_wait_for_either(host, image, upstream):
     host.berth("network", "create", "--subnet", "10.86.0.0/24", "--dns", "127.77.0.99", "--dns", upstream.address, "out")
     a, mine = run(host, image, network="out")
@@ -517,6 +518,7 @@ def test_berth_dns_killed_is_started_again_and_knows_everything(host, image):
         eventually(lambda: finds(host, a, b) == sorted(other), "names are found again")
 
 
+@pytest.mark.native
 def test_a_gateways_port_that_another_program_has_is_said_and_listened_on_when_it_is_free(host, image):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         s.setsockopt(socket.SOL_IP, 15, 1)      # IP_FREEBIND

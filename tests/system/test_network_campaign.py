@@ -249,7 +249,7 @@ def campaign(host, seed, operations=None, seconds=None):
 def test_attach_detach_and_kill_at_random_leave_nothing_without_an_owner(host):
     seed = int(os.environ.get("BERTH_SEED") or time.time())
     print("seed %d" % seed)
-    c = campaign(host, seed, seconds=15 * (3 if IN_VM else 1))
+    c = campaign(host, seed, seconds=15 * (2 if IN_VM else 1))
     print(c.counts)
 
 
