@@ -1,4 +1,4 @@
-/* net/closer.h - closes descriptors in a thread of its own: of a packet socket the kernel first waits until no processor looks at it any more, 8 to 24 ms
+/* net/closer.h - closes descriptors in threads of its own, which wait side by side: of a packet socket the kernel first waits until no processor looks at it any more, 8 to 24 ms
  * in which somebody else's interface could be made. */
 #pragma once
 

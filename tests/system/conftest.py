@@ -137,7 +137,7 @@ def pytest_runtest_makereport(item, call):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "native: not run in the VM, where a test costs several times as much and all have 12 minutes: what asks "
-                            "no kernel for anything (completion, the model of image layers, the protocols of gateway and registry) or needs "
+                            "no kernel for anything in particular (words of the tool, the model of image layers, the protocols of gateway and registry) or needs "
                             "tools of the host (skopeo, a registry)")
 
 
