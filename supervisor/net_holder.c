@@ -20,6 +20,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* A hold that kills berth-net does not take all networks along. */
+#define HOLD_TRIES 3u
+
 void net_holder_init(struct net_holder *h, struct supervisor *sv, const struct net_holder_kind *kind)
 {
 	h->sv = sv;
@@ -154,6 +157,16 @@ static int namespace_open(int pidfd)
 	return fd >= 0 && syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0) == 0 ? take_fd(&fd) : -1;
 }
 
+static void on_held(void *arg, const struct err *e)
+{
+	struct net_holder *h = arg;
+
+	h->not_held = e ? h->not_held + 1 : 0;
+	if (e)
+		log_err(e, "hold the namespace of %s %s, so that its NIC comes back", h->kind->noun,
+			net_stored_of(h).meta->name);
+}
+
 /* Made already, but berth-net does not know: a NIC that ends with its namespace is taken out first (net/away.h). */
 static void holder_hold(struct net_holder *h)
 {
@@ -173,7 +186,7 @@ static void holder_hold(struct net_holder *h)
 		if (body.port && body.port->uplink && body.port->uplink->driver == NET__DRIVER__PHYS)
 			pidfd = h->kind->open(h);
 		ns_fd = pidfd >= 0 ? namespace_open(pidfd) : -1;
-		if (ns_fd >= 0 && netd_ask(h->sv, &m, ns_fd, NULL, NULL, &e) < 0)
+		if (ns_fd >= 0 && netd_ask(h->sv, &m, ns_fd, on_held, h, &e) < 0)
 			log_err(&e, "%s %s", h->kind->noun, stored.meta->uuid);
 		arena_fini(&a);
 	}
@@ -184,6 +197,6 @@ void net_holders_hold(struct supervisor *sv)
 	struct net_holder *h;
 
 	list_each (h, &sv->net_holders, link)
-		if (h->asked && h->ready)
+		if (h->asked && h->ready && h->not_held < HOLD_TRIES)
 			holder_hold(h);
 }

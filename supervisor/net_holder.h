@@ -55,6 +55,7 @@ struct net_holder {
 	bool asked;	     /* berth-net was told of his interfaces */
 	bool ready;	     /* his namespace has them */
 	unsigned left;	     /* … are being made */
+	unsigned not_held;   /* how often in a row berth-net could not hold his NIC, or died of it */
 };
 
 void net_holder_init(struct net_holder *h, struct supervisor *sv, const struct net_holder_kind *kind);

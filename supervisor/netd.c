@@ -35,6 +35,8 @@ struct call {
 	size_t len;
 	int fd; /* owned */
 	bool is_state, again;
+	bool told;	 /* with each State anew: never asked once more */
+	unsigned deaths; /* … of berth-nets that were doing this */
 	netd_done *done;
 	void *arg;
 };
@@ -45,7 +47,7 @@ struct netd {
 	struct list calls;
 	struct list *holds; /* where calls go while a State is being told; NULL: to the others */
 	uint64_t next_id;
-	unsigned failures;   /* in a row */
+	unsigned failures;   /* in a row, that did not take a State */
 	bool wanted, sent;   /* it was asked for something; the first call is with it */
 	struct timer answer; /* to it */
 	struct timer lost;   /* of the table that is put back later */
@@ -131,27 +133,42 @@ static bool is_wanted(struct worker *w)
 	return container_of(w, struct netd, worker)->wanted;
 }
 
-/* Started again, soon; but the call that it does not survive is not made for ever. */
+/* What is told with each State is told to the next one, as things are then. */
+static void told_end(struct netd *d, const struct call *died_of, const struct err *e)
+{
+	struct call *k;
+
+	while ((k = list_first(&d->calls, struct call, link)) && k->told) {
+		if (k == died_of && k->done)
+			call_end(k, e);
+		else
+			call_free(k);
+	}
+}
+
+/* Started again, soon; but the call that it does not survive is not made for ever. Deaths are counted with the call: that the next one takes a State says
+ * nothing about what killed the last. */
 static void on_failed(struct worker *w, const struct err *e)
 {
 	struct netd *d = container_of(w, struct netd, worker);
-	struct call *first = list_first(&d->calls, struct call, link);
+	struct call *k = d->sent ? list_first(&d->calls, struct call, link) : NULL;
+	struct err told = *e;
 
-	if (first && first->is_state) /* the next one hears what will be so then */
-		call_free(first);
+	err_wrap(&told, "berth-net");
 	d->sent = false;
 	timer_del(&d->answer);
 	timer_del(&d->lost);
-	if (++d->failures < TRIES)
+	if (k && !k->is_state)
+		k->deaths++;
+	else
+		d->failures++;
+	told_end(d, k, &told);
+	k = list_first(&d->calls, struct call, link);
+	if (k && (k->deaths == TRIES || d->failures == TRIES))
+		call_end(k, &told);
+	if (d->failures < TRIES)
 		return;
 	d->failures = 0;
-	first = list_first(&d->calls, struct call, link);
-	if (first) {
-		struct err told = *e;
-
-		err_wrap(&told, "berth-net");
-		call_end(first, &told);
-	}
 	d->wanted = !list_empty(&d->calls);
 }
 
@@ -259,7 +276,7 @@ static int tell_all(struct worker *w, struct err *e)
 	arena_fini(&a);
 	if (!k)
 		return err_set(e, ENOMEM, "network", "no memory to tell berth-net what should be");
-	k->is_state = true;
+	k->is_state = k->told = true;
 	list_init(&holds);
 	d->holds = &holds;
 	net_holders_hold(d->sv);
@@ -297,6 +314,7 @@ int netd_ask(struct supervisor *sv, const Net__NetMessage *m, int fd, netd_done 
 		return err_set(e, ENOMEM, "network", "no memory for a call of berth-net");
 	k->done = done;
 	k->arg = arg;
+	k->told = d->holds != NULL;
 	list_push(d->holds ? d->holds : &d->calls, &k->link);
 	if (d->holds)
 		return 0;

@@ -1,0 +1,68 @@
+"""A berth-net that dies of what the test says: a program that stands between berthd and the real one and hands on records, as they are, but for one."""
+
+import os
+import stat
+
+from host import BIN
+
+PROGRAM = r'''#!/usr/bin/python3
+import os, select, signal, socket, sys
+
+REAL, DEADLY, DEATHS = %(real)r, %(deadly)r, %(deaths)r
+if len(sys.argv) > 1:
+    os.execv(REAL, sys.argv)
+berthd = socket.socket(fileno=3)
+mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+child = os.fork()
+if child == 0:
+    os.dup2(theirs.fileno(), 3)
+    os.closerange(4, 64)
+    os.execv(REAL, ["berth-net"])
+theirs.close()
+
+
+def is_deadly(record):
+    """An Attach (NetMessage.attach, behind the id) in which one of these bytes stands."""
+    at = 1
+    while record[:1] == b"\x08" and record[at] & 0x80:
+        at += 1
+    if record[:1] != b"\x08" or record[at + 1:at + 2] != b"\x6a" or not os.path.exists(DEADLY):
+        return False
+    with open(DEADLY, "rb") as f:
+        return any(word in record for word in f.read().split())
+
+
+while True:
+    for s in select.select([berthd, mine], [], [])[0]:
+        record, fds, _, _ = socket.recv_fds(s, 70000, 4)
+        if s is berthd and is_deadly(record):
+            with open(DEATHS, "a") as f:
+                f.write("x")
+            record = b""
+        if not record:
+            os.kill(child, signal.SIGKILL)
+            sys.exit(1)
+        socket.send_fds(mine if s is berthd else berthd, [record], fds)
+        for fd in fds:
+            os.close(fd)
+'''
+
+
+class Between:
+    """config: for a berthd's --config. Who attaches what has one of deadly's words in it kills berth-net, each time."""
+
+    def __init__(self, folder):
+        self.deadly, self.deaths_path, self.config = str(folder / "deadly"), str(folder / "deaths"), str(folder / "conf")
+        program = str(folder / "berth-net")     # as what is no leftover of a test
+        with open(program, "w") as f:
+            f.write(PROGRAM % {"real": os.path.join(BIN, "berth-net"), "deadly": self.deadly, "deaths": self.deaths_path})
+        os.chmod(program, os.stat(program).st_mode | stat.S_IXUSR)
+        with open(self.config, "w") as f:
+            f.write("net_path = %s\n" % program)
+
+    def kill_at(self, *words):
+        with open(self.deadly, "w") as f:
+            f.write(" ".join(words))
+
+    def deaths(self):
+        return os.path.getsize(self.deaths_path) if os.path.exists(self.deaths_path) else 0
