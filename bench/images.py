@@ -1,9 +1,14 @@
 """The part `images` of bench/run: images pulled from a registry on this host, imported and committed, beside podman and skopeo with umoci.
 
+Each time each tool gets a file system that was just made, in a file behind a loop device, and everything that it writes (store, state,
+temporary files) is there and nowhere else: what making a hundred thousand files costs hangs on what a file system has been through, and
+on one that all share everybody would be slower than who came before. The same once more in memory, where no disk has a part in it.
+
 Processor time is what the kernel charges to the group that a tool runs in (for berth that of berthd, its jobs and the tool), memory
 the highest sum of resident sets in it, looked at every 50 ms. None of the others waits for the disk: what is written is written
 when the kernel likes. berth does, before it says that an image is there; so each is shown also with the `sync` that it then owes."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -19,10 +24,12 @@ import registry  # noqa: E402
 
 PORT = 5055
 DEBIAN_BYTES, DEBIAN_FILE_MAX, SMALL_FILES = 120 << 20, 4 << 20, 50000
+DISK_BYTES = 6 << 30
+KINDS = (("debian", "Debian-sized"), ("small", "many small files"))
 
 
 def sh(*argv, **kw):
-    r = subprocess.run([str(a) for a in argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=600, **kw)
+    r = subprocess.run([str(a) for a in argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=600, **kw)
     if r.returncode:
         raise RuntimeError("%s: %s" % (" ".join(map(str, argv)), r.stderr.strip()[-500:]))
     return r.stdout.strip()
@@ -30,7 +37,7 @@ def sh(*argv, **kw):
 
 # ---------------------------------------------------------------- what is pulled
 
-def tree_debian(folder):
+def tree_debian(folder, scale):
     """As much as Debian's own image, of this host's /usr: files as they come, in an order that has nothing to do with their names."""
     found = []
     for root, _, files in os.walk("/usr"):
@@ -51,10 +58,10 @@ def tree_debian(folder):
             break
 
 
-def tree_small(folder):
+def tree_small(folder, scale):
     random.seed(1)
     words = [bytes(random.choices(b"abcdefghijklmnopqrstuvwxyz", k=random.randint(2, 9))) for _ in range(2000)]
-    for i in range(SMALL_FILES):
+    for i in range(int(SMALL_FILES * min(1, scale))):
         if i % 100 == 0:
             os.makedirs("%s/srv/%03d" % (folder, i // 100))
         with open("%s/srv/%03d/%05d.txt" % (folder, i // 100, i), "wb") as f:
@@ -98,6 +105,40 @@ def layout(tree, out):
     return {"entries": sum(len(d) + len(f) for _, d, f in os.walk(tree)), "bytes": size, "packed": layer["size"]}
 
 
+# ---------------------------------------------------------------- a file system for one tool, once
+
+@contextlib.contextmanager
+def disk(b, where):
+    """The folder of a file system that nobody has used: where "ext4" (with a journal, as mkfs.ext4 makes it) or "memory"."""
+    folder, image = b.dir + "/disk", b.dir + "/disk.ext4"
+    os.makedirs(folder)
+    if where == "memory":
+        sh("mount", "-t", "tmpfs", "none", folder)
+    else:
+        with open(image, "wb") as f:
+            f.truncate(DISK_BYTES)
+        # All of it is made now: a kernel thread that does the rest later would do it beside what is measured.
+        sh("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", image)
+        # Past the page cache of the file system below, or a sync would have everything to write twice. The device goes with the mount.
+        device = sh("losetup", "--find", "--show", "--direct-io=on", image)
+        try:
+            sh("mount", device, folder)
+        finally:
+            sh("losetup", "-d", device)
+        os.unlink(image)
+    try:
+        os.mkdir(folder + "/tmp")
+        yield folder
+    finally:
+        for _ in range(100):        # whoever has just ended may not be gone
+            if subprocess.call(["umount", folder], stderr=subprocess.DEVNULL) == 0:
+                break
+            time.sleep(0.1)
+        else:
+            sh("umount", "-l", folder)
+        os.rmdir(folder)
+
+
 # ---------------------------------------------------------------- measuring
 
 def cpu_us(group):
@@ -135,118 +176,211 @@ class Peak(threading.Thread):
             self.kib = max(self.kib, sum(map(rss_kib, self.groups)))
 
 
-def measure(b, argv, also=None):
-    """Runs it in a group of its own. also: another group whose work is for it. Wall, processor, memory, and what a sync takes after it."""
-    group = "/sys/fs/cgroup/berth-bench-%d-tool" % os.stat(b.dir).st_ino
+def measure(tool, argv):
+    """Runs it in a group of its own. Wall, processor, memory, and what a sync takes after it."""
+    group = "/sys/fs/cgroup/berth-bench-%d-tool" % os.stat(tool.b.dir).st_ino
     os.makedirs(group, exist_ok=True)
-    groups = [group] + ([also] if also else [])
+    groups = [group] + tool.groups
     subprocess.run(["sync"], check=True)
     before = sum(map(cpu_us, groups))
     peak = Peak(groups)
     peak.start()
     begun = time.monotonic()
-    r = subprocess.run([str(a) for a in argv], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=600,
-                       preexec_fn=lambda: open(group + "/cgroup.procs", "w").write("0"))
+    r = subprocess.run([str(a) for a in argv], env=tool.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                       timeout=600, preexec_fn=lambda: open(group + "/cgroup.procs", "w").write("0"))
     took = time.monotonic() - begun
     used = sum(map(cpu_us, groups)) - before
     peak.stop.set()
     peak.join()
-    subprocess.run(["sync", "-f", b.dir], check=True)
-    synced = time.monotonic() - begun
+    synced = time.monotonic()
+    subprocess.run(["sync", "-f", tool.folder], check=True)
+    synced = took + time.monotonic() - synced
     if r.returncode:
         raise RuntimeError("%s: %s" % (" ".join(map(str, argv)), r.stderr.strip()[-500:]))
     return {"s": round(took, 2), "synced_s": round(synced, 2), "cpu_s": round(used / 1e6, 2), "mib": round(peak.kib / 1024)}
 
 
+# ---------------------------------------------------------------- the tools
+
+class Tool:
+    """One tool with all of its files in one folder. `groups`: whose work is for it, beside what is started."""
+
+    def __init__(self, b, folder):
+        self.b, self.folder, self.groups = b, folder, []
+        self.env = dict(os.environ, TMPDIR=folder + "/tmp")
+
+    def end(self):
+        pass
+
+
+class Berth(Tool):
+    name = "berth"
+
+    def __init__(self, b, folder):
+        super().__init__(b, folder)
+        cgroup = "/berth-bench-%d-images" % os.stat(b.dir).st_ino
+        self.groups = ["/sys/fs/cgroup" + cgroup]
+        self.env["BERTH_SOCKET"] = "/run/bi/control.sock"
+        os.makedirs("/run/bi", exist_ok=True)
+        with open(b.dir + "/berthd.log", "ab") as log:
+            self.daemon = subprocess.Popen([b.build + "/berthd", "--state", folder + "/state", "--run", "/run/bi", "--cgroup", cgroup],
+                                           stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        for _ in range(200):
+            if subprocess.run([b.build + "/berth", "ps"], env=self.env, capture_output=True).returncode == 0:
+                return
+            time.sleep(0.02)
+        raise RuntimeError("berthd does not answer")
+
+    def argv(self, *args):
+        return [self.b.build + "/berth", *args]
+
+    def pull(self, ref):
+        return self.argv("pull", "-q", "--tls-verify=false", ref)
+
+    def load(self, archive):
+        return self.argv("image", "import", archive)
+
+    def change(self, source):
+        sh(*self.argv("image", "import", self.b.dir + "/image"), env=self.env)
+        sh(*self.argv("run", "--name", "changed", "-v", source + ":/src:ro", "bench", "cp", "-a", "/src", "/data"), env=self.env)
+
+    def commit(self):
+        return self.argv("commit", "changed", "committed:1")
+
+    def end(self):
+        self.daemon.terminate()
+        self.daemon.wait()
+        for _ in range(100):        # its shims hold what is mounted
+            if not any(pids(self.groups[0])):
+                break
+            for pid in set(pids(self.groups[0])):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, 9)
+            time.sleep(0.05)
+
+
+class Podman(Tool):
+    name = "podman"
+
+    def argv(self, *args):
+        return ["podman", "--root", self.folder + "/root", "--runroot", "/run/podman-images", "--storage-driver", "overlay", "--cgroup-manager", "cgroupfs",
+                *args]
+
+    def pull(self, ref):
+        return self.argv("pull", "-q", "--tls-verify=false", ref)
+
+    def load(self, archive):
+        return self.argv("load", "-q", "-i", archive)
+
+    def change(self, source):
+        sh(*self.argv("load", "-q", "-i", self.b.dir + "/archive.tar"), env=self.env)
+        sh(*self.argv("run", "--pids-limit=-1", "--network", "none", "--cgroups=disabled", "--name", "changed", "-v", source + ":/src:ro", "bench",
+                      "cp", "-a", "/src", "/data"), env=self.env)
+
+    def commit(self):
+        return self.argv("commit", "-q", "changed", "committed:1")
+
+    def end(self):
+        subprocess.call(self.argv("rm", "-f", "-t", "0", "-a"), env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.call(["umount", "-l", self.folder + "/root/overlay"], stderr=subprocess.DEVNULL)     # it binds this on itself
+        shutil.rmtree("/run/podman-images", ignore_errors=True)
+
+
+class Skopeo(Tool):
+    """With umoci, which unpacks what skopeo has brought."""
+    name = "skopeo"
+
+    def both(self, *source):
+        return ["sh", "-ec", "to=$1; shift; skopeo copy -q \"$@\" oci:$to/o:1; umoci unpack --image $to/o:1 $to/bundle", "sh", self.folder, *source]
+
+    def pull(self, ref):
+        return self.both("--src-tls-verify=false", "docker://" + ref)
+
+    def load(self, archive):
+        return self.both("docker-archive:" + archive)
+
+
+# ---------------------------------------------------------------- the figures
+
 class Images:
-    def __init__(self, b):
-        self.b, self.dir = b, b.dir + "/images"
-        self.group = "/sys/fs/cgroup" + b.cgroup
-        self.peers = [p for p, needs in (("podman", ["podman"]), ("skopeo", ["skopeo", "umoci"])) if all(map(shutil.which, needs))]
+    def __init__(self, b, scale):
+        self.b, self.scale, self.facts = b, scale, {}
+        self.dir = b.dir + "/images"        # trees, archives and the registry
+        self.tools = [Berth] + [t for t, needs in ((Podman, ["podman"]), (Skopeo, ["skopeo", "umoci"])) if all(map(shutil.which, needs))]
+        self.where = ["ext4", "memory"]
         os.makedirs(self.dir)
 
-    def berth(self, *argv):
-        return measure(self.b, [self.b.build + "/berth", *argv], also=self.group)
+    def one(self, tool, where, what, argv_of, before=lambda tool: None, content=None):
+        """One tool once, on a disk of its own."""
+        with disk(self.b, where) as folder:
+            it = tool(self.b, folder)
+            try:
+                before(it)
+                got = measure(it, argv_of(it))
+            finally:
+                it.end()
+        if content:
+            got["mb_s"] = round(content / got["synced_s"] / 1e6)
+        self.b.put("images", what, tool.name, got)
 
-    def peer(self, who, ref):
-        """How it gets an image and unpacks it."""
-        if who == "podman":
-            return [*self.b.podman, "pull", "-q", "--tls-verify=false", ref]
-        return ["sh", "-ec", "skopeo copy -q --src-tls-verify=false docker://%s oci:%s/o:1; umoci unpack --image %s/o:1 %s/bundle"
-                % (ref, self.dir, self.dir, self.dir)]
+    def pulls(self, kind, rounds):
+        ref = "localhost:%d/bench/%s:1" % (PORT, kind)
+        for where in self.where:
+            for _ in range(rounds):
+                for tool in self.tools:
+                    self.one(tool, where, "pull, %s, %s" % (kind, where), lambda it: it.pull(ref))
 
-    def undo(self, who, ref):
-        if who == "berth":
-            self.b.berth("image", "rm", ref)
-            time.sleep(0.2)
-            while any(pids(self.group + "/jobs")):     # the sweep: not beside what is measured next
-                time.sleep(0.1)
-        elif who == "podman":
-            sh(*self.b.podman, "rmi", "-f", ref)
-        else:
-            shutil.rmtree(self.dir + "/o", ignore_errors=True)
-            shutil.rmtree(self.dir + "/bundle", ignore_errors=True)
-
-    def pulls(self, what, ref, rounds):
+    def imports(self, kind, rounds):
+        archive = self.dir + "/archive-%s.tar" % kind
+        sh("skopeo", "copy", "-q", "oci:%s/layout-%s:1" % (self.dir, kind), "docker-archive:%s:bench/%s:1" % (archive, kind))
         for _ in range(rounds):
-            for who in ["berth"] + self.peers:
-                got = self.berth("pull", "-q", "--tls-verify=false", ref) if who == "berth" else measure(self.b, self.peer(who, ref))
-                self.b.put("images", "pull, " + what, who, got)
-                self.undo(who, ref)
+            for tool in self.tools:
+                self.one(tool, self.where[0], "import, " + kind, lambda it: it.load(archive), content=self.facts[kind]["bytes"])
 
-    def imports(self, what, ref, facts, rounds):
-        archive = self.dir + "/archive.tar"
-        if os.path.exists(archive):
-            os.unlink(archive)
-        sh("skopeo", "copy", "-q", "oci:%s/layout-%s:1" % (self.dir, what), "docker-archive:%s:%s" % (archive, ref))
+    def commits(self, kind, rounds):
         for _ in range(rounds):
-            for who in ["berth"] + self.peers:
-                if who == "berth":
-                    got = self.berth("image", "import", archive)
-                elif who == "podman":
-                    got = measure(self.b, [*self.b.podman, "load", "-q", "-i", archive])
-                else:
-                    got = measure(self.b, ["skopeo", "copy", "-q", "docker-archive:" + archive, "oci:%s/o:1" % self.dir])
-                got["mb_s"] = round(facts["bytes"] / got["s"] / 1e6)
-                self.b.put("images", "import, " + what, who, got)
-                self.undo(who, ref)
+            for tool in self.tools:
+                if hasattr(tool, "commit") and (tool is Berth or tool.name in self.b.peers):
+                    self.one(tool, self.where[0], "commit, " + kind, lambda it: it.commit(), lambda it: it.change(self.dir + "/tree-" + kind),
+                             self.facts[kind]["bytes"])
 
-    def commits(self, rounds):
-        if subprocess.run([self.b.build + "/berth", "commit", "--help"], capture_output=True).returncode:
-            self.b.notes.append("berth has no commit yet: left out.")
-            return
-        tree = self.dir + "/tree-debian"
-        tools = {"berth": [self.b.build + "/berth"]}
-        if "podman" in self.peers and "podman" in self.b.peers:
-            tools["podman"] = self.b.podman
-        for who, tool in tools.items():
-            run = self.b.podman_run if who == "podman" else tool + ["run"]
-            sh(*run, "--name", "changed", "-v", tree + ":/src:ro", "bench", "cp", "-a", "/src", "/data")
-        for _ in range(rounds):
-            for who, tool in tools.items():
-                argv = tool + ["commit", *(["-q"] if who == "podman" else []), "changed", "committed:1"]
-                self.b.put("images", "commit", who, measure(self.b, argv, also=self.group if who == "berth" else None))
-                sh(*tool, *(["image", "rm"] if who == "berth" else ["rmi", "-f"]), "committed:1")
-        for tool in tools.values():
-            sh(*tool, "rm", "-f", "changed")
+    def sources(self):
+        for kind, make in (("debian", tree_debian), ("small", tree_small)):
+            tree, out = self.dir + "/tree-" + kind, self.dir + "/layout-" + kind
+            make(tree, self.scale)
+            self.facts[kind] = layout(tree, out)
+            self.b.put("images", "facts, " + kind, "berth", self.facts[kind])
+            sh("skopeo", "copy", "-q", "--dest-tls-verify=false", "oci:%s:1" % out, "docker://localhost:%d/bench/%s:1" % (PORT, kind))
+
+    def disks(self):
+        try:
+            with disk(self.b, "ext4"):
+                pass
+        except RuntimeError as e:
+            self.b.notes.append("images: no file system on a loop device here (%s): all of it in memory." % str(e)[-160:])
+            self.where.remove("ext4")
 
     def run(self, rounds):
+        self.disks()
         registry.loopback_up()
         server = registry.DockerRegistry(self.dir + "/registry", PORT)
+        took = []
+
+        def part(name, fn, *args):
+            at = time.monotonic()
+            fn(*args)
+            took.append("%s %d s" % (name, time.monotonic() - at))
         try:
-            for what, make in (("debian", tree_debian), ("small", tree_small)):
-                tree, out = self.dir + "/tree-" + what, self.dir + "/layout-" + what
-                make(tree)
-                facts = layout(tree, out)
-                ref = "localhost:%d/bench/%s:1" % (PORT, what)
-                self.b.put("images", "facts, " + what, "berth", facts)
-                sh("skopeo", "copy", "-q", "--dest-tls-verify=false", "oci:%s:1" % out, "docker://" + ref)
-                self.pulls(what, ref, rounds)
-                self.imports(what, ref, facts, rounds)
-            self.commits(rounds)
+            part("what is pulled", self.sources)
+            for kind, label in KINDS:
+                part("pulls, " + label, self.pulls, kind, rounds)
+                part("imports, " + label, self.imports, kind, rounds)
+                part("commits, " + label, self.commits, kind, rounds)
         finally:
             server.stop()
+            shutil.rmtree(self.dir, ignore_errors=True)
+        self.b.notes.append("Images took: " + ", ".join(took) + ".")
 
 
 def missing():
-    return [t for t in ("docker-registry", "skopeo", "umoci") if not shutil.which(t)]
+    return [t for t in ("docker-registry", "skopeo", "umoci", "mkfs.ext4", "losetup") if not shutil.which(t)]
