@@ -49,16 +49,26 @@ while True:
 
 
 class Between:
-    """config: for a berthd's --config. Who attaches what has one of deadly's words in it kills berth-net, each time."""
+    """Who attaches what has one of deadly's words in it kills berth-net, each time."""
 
-    def __init__(self, folder):
-        self.deadly, self.deaths_path, self.config = str(folder / "deadly"), str(folder / "deaths"), str(folder / "conf")
-        program = str(folder / "berth-net")     # as what is no leftover of a test
+    def __init__(self, host, folder):
+        self.host, self.deadly, self.deaths_path = host, str(folder / "deadly"), str(folder / "deaths")
+        self.settings = host.options[host.options.index("--config") + 1]
+        program = str(folder / "berth-net")
         with open(program, "w") as f:
             f.write(PROGRAM % {"real": os.path.join(BIN, "berth-net"), "deadly": self.deadly, "deaths": self.deaths_path})
         os.chmod(program, os.stat(program).st_mode | stat.S_IXUSR)
-        with open(self.config, "w") as f:
-            f.write("net_path = %s\n" % program)
+        with open(self.settings) as f:
+            self.before = f.read()
+        self.restart(self.before + "net_path = %s\n" % program)
+
+    def restart(self, settings):
+        with open(self.settings, "w") as f:
+            f.write(settings)
+        self.host.restart()
+
+    def end(self):
+        self.restart(self.before)
 
     def kill_at(self, *words):
         with open(self.deadly, "w") as f:

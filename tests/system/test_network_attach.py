@@ -420,21 +420,26 @@ def test_without_berth_net_starts_and_connects_fail_clearly_and_leave_nothing(tm
         h.berth("pod", "rm", "-f", "p")
 
 
+@pytest.fixture
+def between(host, tmp_path):
+    b = Between(host, tmp_path)
+    yield b
+    b.end()
+
+
 @pytest.mark.native
-def test_a_call_that_kills_berth_net_each_time_fails_after_three_and_the_others_go_on(tmp_path):
-    between = Between(tmp_path)
-    with private_host(options=["--config", between.config]) as h:
-        a, was = node(h)
-        between.kill_at("boom0")
-        for i in range(2):
-            h.refused("network", "connect", "--link", "boom0", "default", a, text="berth-net", timeout=20)
-            assert between.deaths() == 3 * (i + 1)
-        waiting = h.popen("network", "connect", "--link", "boom0", "default", a)
-        assert connect(h, "default", a, "--link", "fine0") == "fine0"
-        assert waiting.wait(20) == 1 and between.deaths() == 9
-        assert [x["link"] for x in leases(h, a)] == ["eth0", "fine0"] and links(h, a) == wanted(leases(h, a))
-        b, _ = node(h)
-        reach(h, a, *addresses(leases(h, b)))
+def test_a_call_that_kills_berth_net_each_time_fails_after_three_and_the_others_go_on(host, between):
+    a, was = node(host)
+    between.kill_at("boom0")
+    for i in range(2):
+        host.refused("network", "connect", "--link", "boom0", "default", a, text="berth-net", timeout=20)
+        assert between.deaths() == 3 * (i + 1)
+    waiting = host.popen("network", "connect", "--link", "boom0", "default", a)
+    assert connect(host, "default", a, "--link", "fine0") == "fine0"
+    assert waiting.wait(20) == 1 and between.deaths() == 9
+    assert [x["link"] for x in leases(host, a)] == ["eth0", "fine0"] and links(host, a) == wanted(leases(host, a))
+    b, _ = node(host)
+    reach(host, a, *addresses(leases(host, b)))
 
 
 @pytest.mark.parametrize("ends", [False, True])
