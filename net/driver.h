@@ -16,7 +16,7 @@ struct net_driver {
 	enum wire wire;
 	int (*network_put)(struct nl *host, const Net__Network *n, struct err *e);
 	int (*network_del)(struct nl *host, const Net__Network *n, struct err *e);
-	/* inside: a socket in the pod's network namespace, which is ns_fd. What an earlier berth-net had begun is finished. */
+	/* inside: a socket in the pod's network namespace, which is ns_fd. What an earlier berth-net had begun is finished. UPPER_TAKEN: not yet. */
 	int (*attach)(struct nl *host, struct nl *inside, int ns_fd, const Net__Port *p, struct err *e);
 };
 

@@ -65,6 +65,12 @@ static int take_link(const struct nlmsghdr *h, void *arg)
 		case IFLA_MASTER:
 			l->master = (int)mnl_attr_get_u32(a);
 			break;
+		case IFLA_LINK:
+			l->lower = (int)mnl_attr_get_u32(a);
+			break;
+		case IFLA_LINK_NETNSID:
+			l->elsewhere = true;
+			break;
 		case IFLA_ADDRESS:
 			take_mac(a, l->mac);
 			break;
@@ -165,6 +171,16 @@ static void birth_data_end(struct birth *b)
 	mnl_attr_nest_end(b->h, b->info);
 }
 
+/* Of a birth: an earlier berth-net may have done the same. lower 0: it lies on nothing. */
+static int birth_result(struct nl *nl, int r, const char *name, const char *kind, int lower, struct err *e)
+{
+	struct link l;
+
+	if (r == -EEXIST && link_get(nl, name, &l) == 0 && !strcmp(l.kind, kind) && l.lower == lower && !l.elsewhere)
+		return 0;
+	return r < 0 ? err_set(e, -r, "network", "make the %s %s", kind, name) : 0;
+}
+
 int link_bridge_add(struct nl *nl, const char *name, const uint8_t mac[6], uint32_t mtu, struct err *e)
 {
 	struct birth b = birth_begin(nl, "bridge", name, mtu);
@@ -176,7 +192,7 @@ int link_bridge_add(struct nl *nl, const char *name, const uint8_t mac[6], uint3
 	/* Else it has the lowest of its ports' addresses, another one each time that ports come and go. */
 	mnl_attr_put(b.h, IFLA_ADDRESS, 6, mac);
 	r = nl_talk(nl, b.h, NULL, NULL);
-	return r < 0 && r != -EEXIST ? err_set(e, -r, "network", "make the bridge %s", name) : 0;
+	return birth_result(nl, r, name, "bridge", 0, e);
 }
 
 int link_vlan_add(struct nl *nl, const char *name, int parent, uint16_t id, uint32_t mtu, struct err *e)
@@ -188,7 +204,8 @@ int link_vlan_add(struct nl *nl, const char *name, int parent, uint16_t id, uint
 	birth_data_end(&b);
 	mnl_attr_put_u32(b.h, IFLA_LINK, (uint32_t)parent);
 	r = nl_talk(nl, b.h, NULL, NULL);
-	return r < 0 && r != -EEXIST ? err_set(e, -r, "network", "make VLAN %u", id) : 0;
+	r = birth_result(nl, r, name, "vlan", parent, e);
+	return r < 0 ? err_wrap(e, "VLAN %u", id) : 0;
 }
 
 static const struct {
@@ -222,7 +239,7 @@ int link_upper_add(struct nl *nl, const char *kind, const char *mode, int parent
 	mnl_attr_put_u32(b.h, IFLA_LINK, (uint32_t)parent);
 	mnl_attr_put_u32(b.h, IFLA_NET_NS_FD, (uint32_t)ns_fd);
 	r = nl_talk(nl, b.h, NULL, NULL);
-	return r < 0 && r != -EEXIST ? err_set(e, -r, "network", "make the %s link %s", kind, inside) : 0;
+	return r < 0 ? err_set(e, -r, "network", "make the %s link %s", kind, inside) : 0;
 }
 
 int link_lone_add(struct nl *nl, const char *name, struct err *e)
@@ -230,7 +247,7 @@ int link_lone_add(struct nl *nl, const char *name, struct err *e)
 	static const char *const kinds[] = {"dummy", "bridge"};
 	int r = -EOPNOTSUPP;
 
-	for (size_t i = 0; i < ARRAY_SIZE(kinds) && r == -EOPNOTSUPP; i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(kinds) && (r == -EOPNOTSUPP || r == -EEXIST); i++) {
 		struct nlattr *info;
 		struct nlmsghdr *h;
 
@@ -239,9 +256,9 @@ int link_lone_add(struct nl *nl, const char *name, struct err *e)
 		info = mnl_attr_nest_start(h, IFLA_LINKINFO);
 		mnl_attr_put_strz(h, IFLA_INFO_KIND, kinds[i]);
 		mnl_attr_nest_end(h, info);
-		r = nl_talk(nl, h, NULL, NULL);
+		r = birth_result(nl, nl_talk(nl, h, NULL, NULL), name, kinds[i], 0, e);
 	}
-	return r < 0 && r != -EEXIST ? err_set(e, -r, "network", "make the link %s", name) : 0;
+	return r;
 }
 
 static int bring_up(struct nl *nl, int index, const uint32_t *group, struct err *e)

@@ -8,6 +8,8 @@
 
 struct link {
 	int index, master;
+	int lower;	/* what it lies on, or its other end; 0 */
+	bool elsewhere; /* … in another namespace */
 	uint32_t mtu;
 	bool up;
 	char name[16], kind[16]; /* "" of hardware */
@@ -23,10 +25,10 @@ int link_at(struct nl *nl, int index, struct link *ret);
  * peer born up fails with ENOTCONN. master: the bridge that the host's end is a port of, 0 = none. */
 int link_pair_add(struct nl *nl, const char *host, const char *inside, int ns_fd, const uint8_t mac[6], uint32_t mtu,
 		  int master, struct err *e);
-/* All that is not there yet: -EEXIST is no error. mtu 0: the kernel's. */
+/* All that is not there yet: one of the kind that is there is no error, anything else of that name is. mtu 0: the kernel's. */
 int link_bridge_add(struct nl *nl, const char *name, const uint8_t mac[6], uint32_t mtu, struct err *e);
 int link_vlan_add(struct nl *nl, const char *name, int parent, uint16_t id, uint32_t mtu, struct err *e);
-/* A macvlan or ipvlan link of a link of the host, born in the namespace under that name. mac NULL: its parent's. */
+/* A macvlan or ipvlan link of a link of the host, born in the namespace under that name, which nothing has there. mac NULL: its parent's. */
 int link_upper_add(struct nl *nl, const char *kind, const char *mode, int parent, const char *inside, int ns_fd,
 		   const uint8_t *mac, uint32_t mtu, struct err *e);
 /* One that leads nowhere, to have addresses: a dummy, or on a kernel without those a bridge without ports. */

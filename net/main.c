@@ -49,13 +49,14 @@ static int answer(uint64_t id, int r, const struct err *e)
 	m.id = id;
 	m.body_case = NET__NET_MESSAGE__BODY_RESULT;
 	m.result = &result;
-	if (r < 0) {
+	if (r) {
 		snprintf(step, sizeof step, "%s", e->step);
 		snprintf(text, sizeof text, "%s", e->text);
 		result.has_sys_errno = 1;
 		result.sys_errno = e->code;
 		result.step = step;
 		result.text = text;
+		result.has_later = result.later = r == WORK_LATER;
 	}
 	return say(&m);
 }

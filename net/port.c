@@ -49,12 +49,24 @@ const Net__Subnet *port_subnet(const Net__Port *p, unsigned len)
 	return NULL;
 }
 
+int port_link_taken(const Net__Port *p, struct err *e)
+{
+	return err_set(e, EEXIST, "network", "there is a link %s already, which is not of this network", p->link);
+}
+
 int port_pair_make(struct nl *host, struct nl *inside, int ns_fd, const Net__Port *p, int master, struct err *e)
 {
 	int r = link_pair_add(host, p->host_link, p->link, ns_fd, p->mac.data, p->mtu, master, e);
+	struct link outer, inner;
 
-	if (r != -EEXIST || link_index(inside, p->link) > 0)
-		return r == -EEXIST ? 0 : r;
+	if (r != -EEXIST)
+		return r;
+	if (link_get(inside, p->link, &inner) == 0) {
+		if (!strcmp(inner.kind, "veth") && inner.elsewhere && link_get(host, p->host_link, &outer) == 0 &&
+		    inner.lower == outer.index)
+			return 0;
+		return port_link_taken(p, e);
+	}
 	/* Its host's end is there, of an earlier life of the pod. */
 	r = link_del(host, p->host_link, e);
 	return r < 0 ? r : link_pair_add(host, p->host_link, p->link, ns_fd, p->mac.data, p->mtu, master, e);

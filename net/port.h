@@ -14,6 +14,8 @@ int port_loopback_let(const char *link, struct err *e);
 
 /* The subnet of its network that has addresses as long, or NULL. */
 const Net__Subnet *port_subnet(const Net__Port *p, unsigned len);
+/* Somebody else's has its name. */
+int port_link_taken(const Net__Port *p, struct err *e);
 /* Both ends, the host's a port of the bridge `master` (0: of none); what an earlier berth-net had begun is finished. */
 int port_pair_make(struct nl *host, struct nl *inside, int ns_fd, const Net__Port *p, int master, struct err *e);
 #define PORT_TABLE  100000u /* and the number of the link: routes for what has its addresses */

@@ -7,11 +7,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
-#define VLAN_LAST  4094u
-#define FREE_NS	   (10 * 1000 * 1000)
-#define FREE_TRIES 500u /* 5 s: while thousands end it takes that long */
+#define VLAN_LAST 4094u
 
 /* "eth0.100": its link and its number. */
 static bool vlan_of(const char *parent, char lower[16], uint32_t *id)
@@ -77,30 +74,40 @@ int upper_network_del(struct nl *host, const Net__Network *n, struct err *e)
 	return link_del(host, n->uplink->link, e);
 }
 
-/* A container that starts again may find its last namespace not taken apart yet, with a link in it that has its MAC (macvlan) or its addresses (ipvlan). */
-static int inside_when_free(struct nl *inside, const Net__Port *p, bool gateway, struct err *e)
+/* 1: an earlier berth-net has made it; 0: nothing has its name. */
+static int upper_is_there(struct nl *inside, const char *kind, const struct link *parent, const Net__Port *p,
+			  struct err *e)
 {
-	int r = port_inside(inside, p, gateway, e);
+	struct link l;
+	int r = link_get(inside, p->link, &l);
 
-	for (unsigned i = 0; r == -EADDRINUSE && i < FREE_TRIES; i++) {
-		nanosleep(&(struct timespec){.tv_nsec = FREE_NS}, NULL);
-		r = port_inside(inside, p, gateway, e);
-	}
-	return r;
+	if (r == -ENODEV)
+		return 0;
+	if (r < 0)
+		return err_set(e, -r, "network", "look for a link %s", p->link);
+	if (!strcmp(l.kind, kind) && l.elsewhere && l.lower == parent->index)
+		return 1;
+	return port_link_taken(p, e);
 }
 
 int upper_attach(struct nl *host, struct nl *inside, int ns_fd, const Net__Port *p, struct err *e)
 {
 	const Net__Uplink *u = p->uplink;
 	bool macvlan = u->driver == NET__DRIVER__MACVLAN;
+	const char *kind = macvlan ? "macvlan" : "ipvlan";
 	struct link parent;
 	int r = vlan_make(host, u, e);
 
 	if (r == 0)
 		r = uplink_parent(host, u, &parent, e);
 	if (r == 0)
-		r = link_upper_add(host, macvlan ? "macvlan" : "ipvlan", u->mode, parent.index, p->link, ns_fd,
-				   p->mac.len ? p->mac.data : NULL, p->mtu, e);
+		r = upper_is_there(inside, kind, &parent, p, e);
+	if (r == 0)
+		r = link_upper_add(host, kind, u->mode, parent.index, p->link, ns_fd, p->mac.len ? p->mac.data : NULL,
+				   p->mtu, e);
+	if (r < 0)
+		return r;
 	/* On layer 3 there are no neighbours to ask: everything goes to the parent. */
-	return r < 0 ? r : inside_when_free(inside, p, macvlan || !strcmp(u->mode, "l2"), e);
+	r = port_inside(inside, p, macvlan || !strcmp(u->mode, "l2"), e);
+	return r == -EADDRINUSE ? UPPER_TAKEN : r;
 }

@@ -209,13 +209,14 @@ static void take_back(struct nl *inside, const Net__Port *p)
 		log_err(&e, "take back what was made for %s", p->host_link);
 }
 
-static int do_attach(struct worker *w, const Net__Port *p, int pidfd, struct err *e)
+static int do_attach(struct worker *w, const Net__Attach *a, int pidfd, struct err *e)
 {
+	const Net__Port *p = a->port;
 	static struct nl inside;
 	AUTO_FD ns_fd = -1;
 	int packet_fd = -1, r = port_is_sound(p, e) ? 0 : -EINVAL;
 	enum wire wire = r == 0 ? net_driver_of(p->uplink)->wire : WIRE_NONE;
-	bool is_new;
+	bool is_new, later;
 
 	if (r == 0 && pidfd < 0)
 		r = err_set(e, EINVAL, "network", "no process came with the port");
@@ -225,18 +226,23 @@ static int do_attach(struct worker *w, const Net__Port *p, int pidfd, struct err
 		gone_forget(w->gone, p->host_link);
 	if (r == 0) /* one of its last life would hold the namespace of that, and what is in it */
 		claim_end(w->claims, p->host_link);
-	is_new = r == 0 && link_index(&inside, p->link) == -ENODEV;
+	is_new = r == 0 && (a->again || link_index(&inside, p->link) == -ENODEV);
 	if (r == 0)
 		r = table_port_add(w->table, p, e);
 	if (r == 0)
 		r = is_phys(p->uplink) ? attach_phys(w, p, &inside, &ns_fd, e)
 				       : net_driver_of(p->uplink)->attach(&w->host, &inside, ns_fd, p, e);
+	later = r == UPPER_TAKEN && is_new && !a->last;
+	if (r == UPPER_TAKEN && !later)
+		r = -(int)e->code;
 	if (r == 0 && wire != WIRE_NONE)
 		claim(w, p, &inside, take_fd(&packet_fd));
 	close_fd(&packet_fd);
 	if (r < 0 && is_new && !is_phys(p->uplink) && !net_driver_of(p->uplink)->pair)
 		take_back(&inside, p);
 	nl_close(&inside);
+	if (later)
+		return WORK_LATER;
 	if (r == 0 && (p->rate_in || p->rate_out))
 		r = rate_put(&w->host, p, e);
 	/* A link that is not there, to announce something on, is no reason not to start. */
@@ -310,7 +316,7 @@ int work_do(struct worker *w, const Net__NetMessage *m, int fd, struct err *e)
 	case NET__NET_MESSAGE__BODY_NETWORK_DELETE:
 		return do_network_delete(w, m->network_delete->network, e);
 	case NET__NET_MESSAGE__BODY_ATTACH:
-		return do_attach(w, m->attach->port, fd, e);
+		return do_attach(w, m->attach, fd, e);
 	case NET__NET_MESSAGE__BODY_DETACH:
 		return do_detach(w, m->detach, fd, e);
 	case NET__NET_MESSAGE__BODY_PORT_UPDATE:

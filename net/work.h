@@ -21,7 +21,8 @@ struct worker {
 	int announce_fd;
 };
 
-/* fd: what came with it, or -1; not consumed. */
+/* fd: what came with it, or -1; not consumed. WORK_LATER: e says what it waits for; others have their turn meanwhile, and it is asked for again. */
+#define WORK_LATER 1
 int work_do(struct worker *w, const Net__NetMessage *m, int fd, struct err *e);
 /* A socket in the namespace of the process or descriptor, and the namespace; if ret_packet_fd, one of announce_open in it. We are back
  * home afterwards, or no more. */

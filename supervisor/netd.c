@@ -1,6 +1,7 @@
 /* supervisor/netd.c - see supervisor/netd.h
  *
- * At most one call is with berth-net at a time: the others wait here, so that after its death it is known which one it died of. */
+ * At most one call is with berth-net at a time: the others wait here, so that after its death it is known which one it died of. One that it cannot
+ * do yet (net/work.h) waits aside, for a while, and is in nobody's way. */
 #include "supervisor/netd.h"
 
 #include "base/file.h"
@@ -11,6 +12,7 @@
 #include "supervisor/duplicate.h"
 #include "supervisor/net_holder.h"
 #include "supervisor/network.h"
+#include "supervisor/set.h"
 #include "supervisor/worker.h"
 
 #include <errno.h>
@@ -27,9 +29,14 @@
 #define LOST_FIRST_NS (100 * NS_PER_MS)
 #define LOST_MOST_NS  (5 * NS_PER_S)
 #define LOST_QUIET_NS (10 * NS_PER_S)
+/* What is about to go takes that long while thousands end. */
+#define LATER_NS       (5 * NS_PER_S)
+#define LATER_FIRST_NS (10 * NS_PER_MS)
+#define LATER_MOST_NS  (200 * NS_PER_MS)
 
 struct call {
-	struct list link; /* netd.calls, in order */
+	struct netd *d;
+	struct list link; /* netd.calls, in order, or netd.later */
 	uint64_t id;
 	void *data; /* owned; packed */
 	size_t len;
@@ -37,6 +44,8 @@ struct call {
 	bool is_state, again;
 	bool told;	 /* with each State anew: never asked once more */
 	unsigned deaths; /* … of berth-nets that were doing this */
+	struct timer later;
+	uint64_t later_until, wait_ns;
 	netd_done *done;
 	void *arg;
 };
@@ -44,7 +53,7 @@ struct call {
 struct netd {
 	struct supervisor *sv;
 	struct worker worker;
-	struct list calls;
+	struct list calls, later;
 	struct list *holds; /* where calls go while a State is being told; NULL: to the others */
 	uint64_t next_id;
 	unsigned failures;   /* in a row, that did not take a State */
@@ -60,6 +69,7 @@ struct netd {
 static void call_free(struct call *k)
 {
 	list_del(&k->link);
+	timer_del(&k->later);
 	close_fd(&k->fd);
 	free(k->data);
 	free(k);
@@ -77,6 +87,19 @@ static void call_end(struct call *k, const struct err *e)
 		log_err(e, "berth-net");
 }
 
+static bool call_pack(struct call *k, const Net__NetMessage *m)
+{
+	size_t len = net__net_message__get_packed_size(m);
+	void *data = malloc(len);
+
+	if (!data)
+		return false;
+	free(k->data);
+	k->data = data;
+	k->len = net__net_message__pack(m, data);
+	return true;
+}
+
 static struct call *call_new(struct netd *d, const Net__NetMessage *m, int fd)
 {
 	struct call *k = calloc(1, sizeof *k);
@@ -86,16 +109,14 @@ static struct call *call_new(struct netd *d, const Net__NetMessage *m, int fd)
 		return NULL;
 	list_init(&k->link);
 	k->fd = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+	k->d = d;
 	k->id = ++d->next_id;
 	numbered.has_id = 1;
 	numbered.id = k->id;
-	k->len = net__net_message__get_packed_size(&numbered);
-	k->data = malloc(k->len);
-	if (!k->data || (fd >= 0 && k->fd < 0)) {
+	if (!call_pack(k, &numbered) || (fd >= 0 && k->fd < 0)) {
 		call_free(k);
 		return NULL;
 	}
-	net__net_message__pack(&numbered, k->data);
 	return k;
 }
 
@@ -124,6 +145,44 @@ static void calls_go_on(struct netd *d)
 	}
 	d->sent = true;
 	timer_in(&d->sv->loop, &d->answer, ANSWER_NS, on_no_answer);
+}
+
+/* ---------------------------------------------------------------- what cannot be done yet */
+
+static void on_later(struct timer *t)
+{
+	struct call *k = container_of(t, struct call, later);
+	struct netd *d = k->d;
+
+	list_del(&k->link);
+	list_push(&d->calls, &k->link);
+	calls_go_on(d);
+}
+
+/* Who waited for it may have gone: then it goes too. */
+static void call_later(struct netd *d, struct call *k, const struct err *e)
+{
+	uint64_t now = now_ns();
+	Net__NetMessage *m = k->done ? message_unpack(&net__net_message__descriptor, k->data, k->len) : NULL;
+	bool packed = false;
+
+	if (!k->later_until)
+		k->later_until = now + LATER_NS;
+	if (m && m->attach) {
+		SET(m->attach, again, 1);
+		SET(m->attach, last, now >= k->later_until);
+		packed = call_pack(k, m);
+	}
+	if (m)
+		net__net_message__free_unpacked(m, NULL);
+	if (!packed) {
+		call_end(k, e);
+		return;
+	}
+	k->wait_ns = !k->wait_ns ? LATER_FIRST_NS : k->wait_ns > LATER_MOST_NS / 2 ? LATER_MOST_NS : k->wait_ns * 2;
+	list_del(&k->link);
+	list_push(&d->later, &k->link);
+	timer_in(&d->sv->loop, &k->later, k->wait_ns, on_later);
 }
 
 /* ---------------------------------------------------------------- its end */
@@ -169,7 +228,7 @@ static void on_failed(struct worker *w, const struct err *e)
 	if (d->failures < TRIES)
 		return;
 	d->failures = 0;
-	d->wanted = !list_empty(&d->calls);
+	d->wanted = !list_empty(&d->calls) || !list_empty(&d->later);
 }
 
 /* ---------------------------------------------------------------- what it says */
@@ -237,7 +296,7 @@ static int on_record(struct worker *w, const void *data, size_t len)
 	x = m->result;
 	if (x->has_sys_errno)
 		err_set(&e, x->sys_errno, x->step ? x->step : "network", "%s", x->text ? x->text : "");
-	bool failed = x->has_sys_errno;
+	bool failed = x->has_sys_errno, later = x->later;
 	net__net_message__free_unpacked(m, NULL);
 	if (failed && first->is_state) {
 		worker_fail(w, &e);
@@ -248,6 +307,8 @@ static int on_record(struct worker *w, const void *data, size_t len)
 	if (failed && !strcmp(e.step, "nftables") && !first->again) {
 		first->again = true;
 		w->told = false;
+	} else if (failed && later) {
+		call_later(d, first, &e);
 	} else {
 		call_end(first, failed ? &e : NULL);
 	}
@@ -338,6 +399,9 @@ void netd_forget(struct supervisor *sv, const void *arg)
 
 	if (!sv->netd)
 		return;
+	list_each (k, &sv->netd->later, link)
+		if (k->arg == arg)
+			call_free(k);
 	list_each (k, &sv->netd->calls, link)
 		if (k->arg == arg) {
 			k->done = NULL;
@@ -349,7 +413,8 @@ bool netd_runs(const struct supervisor *sv)
 {
 	const struct netd *d = sv->netd;
 
-	return d && (d->worker.runs || timer_armed(&d->worker.timer) || !list_empty(&d->calls));
+	return d &&
+	       (d->worker.runs || timer_armed(&d->worker.timer) || !list_empty(&d->calls) || !list_empty(&d->later));
 }
 
 int netd_open(struct supervisor *sv, struct err *e)
@@ -362,6 +427,7 @@ int netd_open(struct supervisor *sv, struct err *e)
 	d->sv = sv;
 	worker_init(&d->worker, &kind, sv, sv->cfg.net_path);
 	list_init(&d->calls);
+	list_init(&d->later);
 	snprintf(path, sizeof path, "%s/net", sv->cfg.run_dir);
 	d->wanted = access(path, F_OK) == 0;
 	if (d->wanted)
@@ -379,7 +445,7 @@ void netd_close(struct supervisor *sv)
 	worker_end(&d->worker);
 	timer_del(&d->answer);
 	timer_del(&d->lost);
-	while ((k = list_first(&d->calls, struct call, link)))
+	while ((k = list_first(&d->calls, struct call, link)) || (k = list_first(&d->later, struct call, link)))
 		call_free(k);
 	free(d);
 	sv->netd = NULL;
