@@ -191,18 +191,29 @@ static int xattrs_set(struct archive_entry *entry, int fd, const char *path, str
 	return 0;
 }
 
-/* In the only order that works: chown takes setuid and capabilities away. */
+/* What it is made with. Nobody else gets at it before it is whole: the folder that it all lies in is 0700. */
+static mode_t mode_first(struct archive_entry *entry)
+{
+	return archive_entry_perm(entry) & 0777;
+}
+
+/* What it has by its making is not set again: each of these is a transaction of the file system's journal, to look is none. In the
+ * only order that works: chown takes setuid and capabilities away. */
 static int fd_attributes(int fd, struct archive_entry *entry, struct err *e)
 {
+	mode_t mode = archive_entry_perm(entry) & 07777;
+	struct stat st;
 	uid_t uid;
 	gid_t gid;
 	int r = owner_of(entry, &uid, &gid, e);
 
 	if (r < 0)
 		return r;
-	if (fchown(fd, uid, gid) < 0)
+	if (fstat(fd, &st) < 0)
+		return err_set(e, errno, "unpack", "look at what was made");
+	if ((st.st_uid != uid || st.st_gid != gid) && fchown(fd, uid, gid) < 0)
 		return err_set(e, errno, "unpack", "owner");
-	if (fchmod(fd, archive_entry_perm(entry) & 07777) < 0)
+	if (((st.st_mode & 07777) != mode || mode & 07000) && fchmod(fd, mode) < 0)
 		return err_set(e, errno, "unpack", "mode");
 	return archive_entry_xattr_count(entry) ? xattrs_set(entry, fd, NULL, e) : 0;
 }
@@ -342,14 +353,14 @@ static int folder_entry(struct unpack *u, const char *name, struct archive_entry
 	bool fresh = !dir || !dir->made, opaque = false;
 	int r;
 
-	if (fresh && mkdirat(u->parent_fd, name, 0700) < 0) {
+	if (fresh && mkdirat(u->parent_fd, name, mode_first(entry)) < 0) {
 		if (errno != EEXIST)
 			return err_set(e, errno, "unpack", "folder");
 		/* A file or whiteout of this layer stood between: the old folder does not shine through the new one. */
 		opaque = merge_lower(&u->merge, u->parent, name, NULL) == MERGE_FOLDER;
 		if ((r = place_clear(u, name, e)) < 0)
 			return r;
-		if (mkdirat(u->parent_fd, name, 0700) < 0)
+		if (mkdirat(u->parent_fd, name, mode_first(entry)) < 0)
 			return err_set(e, errno, "unpack", "folder");
 	}
 	if (fresh && (r = merge_made(&u->merge, u->parent, name, opaque, &dir, e)) < 0)
@@ -418,15 +429,15 @@ static int data_write(struct unpack *u, int fd, struct archive_entry *entry, la_
 	return 0;
 }
 
-static int file_create(struct unpack *u, const char *name, struct err *e)
+static int file_create(struct unpack *u, const char *name, mode_t mode, struct err *e)
 {
 	int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, r;
-	AUTO_FD fd = openat(u->parent_fd, name, flags, 0600);
+	AUTO_FD fd = openat(u->parent_fd, name, flags, mode);
 
 	if (fd < 0 && errno == EEXIST) {
 		if ((r = place_clear(u, name, e)) < 0)
 			return r;
-		fd = openat(u->parent_fd, name, flags, 0600);
+		fd = openat(u->parent_fd, name, flags, mode);
 	}
 	if (fd < 0)
 		return err_set(e, errno, "unpack", "create");
@@ -445,7 +456,7 @@ static int file_entry(struct unpack *u, const char *name, struct archive_entry *
 		return err_set(e, 0, "unpack", "negative size");
 	if (!archive_entry_sparse_count(entry) && (r = space_check(&u->space, (uint64_t)size, e)) < 0)
 		return r;
-	fd = file_create(u, name, e);
+	fd = file_create(u, name, mode_first(entry), e);
 	if (fd < 0)
 		return fd;
 	if ((r = data_write(u, fd, entry, size, e)) < 0 || (r = fd_attributes(fd, entry, e)) < 0)
