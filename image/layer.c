@@ -156,37 +156,32 @@ int layer_make(struct image_store *s, const char *chain_id, const char *diff_id,
 	return fd;
 }
 
+/* Takes dir_fd. */
 static int size_walk(int dir_fd, unsigned depth, uint64_t *bytes, uint64_t *blocks)
 {
-	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	DIR *dir = dir_fd < 0 ? NULL : fdopendir(dir_fd);
 	struct dirent *entry;
 	struct stat st;
+	int r = 0;
 
 	if (!dir) {
 		r = -errno;
-		close_fd(&fd);
+		close_fd(&dir_fd);
 		return r;
 	}
 	while (r == 0 && (entry = readdir(dir))) {
-		AUTO_FD child = -1;
-
 		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
 			continue;
-		if (fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		if (fstatat(dir_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
 			r = -errno;
 			break;
 		}
 		if (S_ISREG(st.st_mode))
 			*bytes += (uint64_t)st.st_size / st.st_nlink;
 		*blocks += (uint64_t)st.st_blocks / (S_ISDIR(st.st_mode) ? 1 : st.st_nlink);
-		if (!S_ISDIR(st.st_mode))
-			continue;
-		child = openat(fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (child < 0)
-			r = -errno;
-		else if (depth < DEPTH_MAX)
-			r = size_walk(child, depth + 1, bytes, blocks);
+		if (S_ISDIR(st.st_mode) && depth < DEPTH_MAX)
+			r = size_walk(openat(dir_fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC),
+				      depth + 1, bytes, blocks);
 	}
 	closedir(dir);
 	return r;
@@ -195,5 +190,5 @@ static int size_walk(int dir_fd, unsigned depth, uint64_t *bytes, uint64_t *bloc
 int layer_size(int fd, uint64_t *bytes, uint64_t *blocks)
 {
 	*bytes = *blocks = 0;
-	return size_walk(fd, 0, bytes, blocks);
+	return size_walk(openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), 0, bytes, blocks);
 }

@@ -100,6 +100,8 @@ int partial_verify(struct partial *p, uint64_t size, struct err *e)
 	}
 	p->have = size;
 	p->whole = true;
+	/* On its way to the disk while it is unpacked, so that partial_keep finds it there. Whether it does is no matter of ours. */
+	(void)sync_file_range(p->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 	return flock(p->fd, LOCK_SH) < 0 ? err_set(e, errno, "partial", "%s", p->digest) : 0;
 }
 

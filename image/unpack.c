@@ -10,11 +10,10 @@
 #include "base/file.h"
 #include "base/own.h"
 #include "base/str.h"
-#include "image/digest.h"
+#include "image/ahead.h"
 #include "image/merge.h"
 #include "image/node.h"
 #include "image/space.h"
-#include "image/stream.h"
 #include "image/tar.h"
 
 #include <archive_entry.h>
@@ -28,44 +27,39 @@
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
-#define READ_SIZE  (256u << 10)
 #define TICK_BYTES (2u << 20)
+#define LARGE	   (1 << 20)
 
 struct unpack {
 	struct merge merge;
 	struct archive *archive;
-	struct stream *stream;
-	struct digest *sum;
+	struct ahead *ahead;
 	struct space space;
 	struct unpack_result result;
 	const struct source_part *from;
-	uint64_t stream_bytes, stream_max, ticked; /* ticked: stream_bytes at the last tick */
-	struct err stream_err; /* of the read callback: more precise than what libarchive makes of it */
+	uint64_t stream_bytes, ticked; /* ticked: stream_bytes at the last tick */
+	struct err stream_err;	       /* of the read callback: more precise than what libarchive makes of it */
 
 	/* The parent of the last entry: mostly the next one's too. Kept only if no symlink led there: then no entry in the
 	 * folder can change where its path leads. */
 	struct merge_dir *parent;
 	int parent_fd;
 	bool parent_kept;
-	unsigned char buf[READ_SIZE];
 };
 
 /* ---------------------------------------------------------------- reading */
 
-static ssize_t stream_next(struct unpack *u)
+static ssize_t stream_next(struct unpack *u, const void **ret)
 {
-	ssize_t n = stream_read(u->stream, u->buf, sizeof u->buf, &u->stream_err);
+	uint64_t taken;
+	ssize_t n = ahead_read(u->ahead, ret, &taken, &u->stream_err);
 
 	if (n <= 0)
 		return n;
 	u->stream_bytes += (uint64_t)n;
-	if (u->stream_bytes > u->stream_max)
-		return err_set(&u->stream_err, ENOSPC, "unpack",
-			       "it unpacks to more than there is room for, or than image_max_size allows");
-	digest_add(u->sum, u->buf, (size_t)n);
 	if (u->from->tick && u->stream_bytes - u->ticked >= TICK_BYTES) {
 		u->ticked = u->stream_bytes;
-		u->from->tick(u->from->tick_arg, stream_taken(u->stream));
+		u->from->tick(u->from->tick_arg, taken);
 	}
 	return n;
 }
@@ -73,14 +67,12 @@ static ssize_t stream_next(struct unpack *u)
 static ssize_t on_read(struct archive *a, void *arg, const void **ret)
 {
 	struct unpack *u = arg;
-	ssize_t n = stream_next(u);
+	ssize_t n = stream_next(u, ret);
 
-	if (n < 0) {
-		archive_set_error(a, EINVAL, "%s", u->stream_err.text);
-		return ARCHIVE_FATAL;
-	}
-	*ret = u->buf;
-	return n;
+	if (n >= 0)
+		return n;
+	archive_set_error(a, EINVAL, "%s", u->stream_err.text);
+	return ARCHIVE_FATAL;
 }
 
 static int archive_failed(struct unpack *u, struct err *e)
@@ -461,7 +453,12 @@ static int file_entry(struct unpack *u, const char *name, struct archive_entry *
 		return fd;
 	if ((r = data_write(u, fd, entry, size, e)) < 0 || (r = fd_attributes(fd, entry, e)) < 0)
 		return r;
-	return futimens(fd, times) < 0 ? err_set(e, errno, "unpack", "times") : 0;
+	if (futimens(fd, times) < 0)
+		return err_set(e, errno, "unpack", "times");
+	/* What is large goes on its way to the disk now: the sync at the end waits for less. Whether it does is no matter of ours. */
+	if (size >= LARGE)
+		(void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+	return 0;
 }
 
 static int symlink_entry(struct unpack *u, const char *name, struct archive_entry *entry, struct err *e)
@@ -670,13 +667,14 @@ static int entries_unpack(struct unpack *u, struct err *e)
 static int diff_id_check(struct unpack *u, const char *diff_id, struct err *e)
 {
 	char found[DIGEST_SIZE];
+	const void *data;
 	ssize_t n;
 
-	while ((n = stream_next(u)) > 0)
+	while ((n = stream_next(u, &data)) > 0)
 		;
 	if (n < 0)
 		return archive_failed(u, e);
-	digest_end(take_ptr(u->sum), found);
+	ahead_digest(u->ahead, found);
 	if (strcmp(found, diff_id))
 		return err_set(e, 0, "unpack",
 			       "its content is %s and not %s: damaged, or the config is of another image", found,
@@ -687,20 +685,18 @@ static int diff_id_check(struct unpack *u, const char *diff_id, struct err *e)
 static int unpack_begin(struct unpack *u, const struct source_part *from, int dir_fd, const int *lower_fd,
 			unsigned n_lower, struct err *e)
 {
+	uint64_t max;
 	int r;
 
 	u->parent_fd = -1;
 	u->from = from;
-	u->sum = digest_new();
-	if (!u->sum)
-		return err_set(e, ENOMEM, "unpack", "digest");
-	if ((r = space_init(&u->space, dir_fd, e)) < 0 || (r = space_free(dir_fd, &u->stream_max, e)) < 0)
+	if ((r = space_init(&u->space, dir_fd, e)) < 0 || (r = space_free(dir_fd, &max, e)) < 0)
 		return r;
-	u->stream_max += SPACE_SLACK;
-	if (from->left && *from->left < u->stream_max)
-		u->stream_max = *from->left;
-	u->stream = stream_open(from->fd, from->offset, from->length, e);
-	if (!u->stream)
+	max += SPACE_SLACK;
+	if (from->left && *from->left < max)
+		max = *from->left;
+	u->ahead = ahead_open(from, max, e);
+	if (!u->ahead)
 		return -EINVAL;
 	return merge_init(&u->merge, dir_fd, lower_fd, n_lower, e);
 }
@@ -727,8 +723,7 @@ int layer_unpack(const struct source_part *from, const char *diff_id, int dir_fd
 	if (from->left)
 		*from->left -= u->stream_bytes < *from->left ? u->stream_bytes : *from->left;
 	archive_read_free(u->archive);
-	stream_close(u->stream);
-	digest_free(u->sum);
+	ahead_close(u->ahead);
 	merge_fini(&u->merge);
 	close_fd(&u->parent_fd);
 	free(u);
