@@ -68,7 +68,7 @@ int address_is_on(struct nl *nl, int index, const struct ip *ip)
 }
 
 struct address_walk {
-	void (*fn)(void *arg, const struct ip *ip, unsigned prefix);
+	void (*fn)(void *arg, const struct ip *ip, unsigned prefix, int index);
 	void *arg;
 };
 
@@ -81,11 +81,12 @@ static int tell_address(const struct nlmsghdr *h, void *arg)
 
 	mnl_attr_for_each(a, h, sizeof *m) if (mnl_attr_get_type(a) == IFA_ADDRESS &&
 					       ip_take(a, &ip)) /* of a link with a peer: his end, and its prefix */
-		w->fn(w->arg, &ip, m->ifa_prefixlen);
+		w->fn(w->arg, &ip, m->ifa_prefixlen, (int)m->ifa_index);
 	return MNL_CB_OK;
 }
 
-int address_each(struct nl *nl, void (*fn)(void *arg, const struct ip *ip, unsigned prefix), void *arg, struct err *e)
+int address_each(struct nl *nl, void (*fn)(void *arg, const struct ip *ip, unsigned prefix, int index), void *arg,
+		 struct err *e)
 {
 	struct address_walk w = {fn, arg};
 	int r = ip_dump(nl, RTM_GETADDR, &(struct ifaddrmsg){0}, sizeof(struct ifaddrmsg), tell_address, &w);

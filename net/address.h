@@ -8,8 +8,9 @@
 int address_any(struct nl *nl, int index);
 /* Whether the link has this one; or negative errno. */
 int address_is_on(struct nl *nl, int index, const struct ip *ip);
-/* Each address of the host with the length of its wire's prefix. */
-int address_each(struct nl *nl, void (*fn)(void *arg, const struct ip *ip, unsigned prefix), void *arg, struct err *e);
+/* Each address of the host with the length of its wire's prefix, and its link. */
+int address_each(struct nl *nl, void (*fn)(void *arg, const struct ip *ip, unsigned prefix, int index), void *arg,
+		 struct err *e);
 int address_put(struct nl *nl, int index, const struct ip *ip, unsigned prefix, struct err *e);
 int address_del(struct nl *nl, int index, const struct ip *ip, unsigned prefix, struct err *e);
 

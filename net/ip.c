@@ -6,6 +6,13 @@
 #include <string.h>
 #include <sys/socket.h>
 
+bool ip_bits_equal(const struct ip *a, const struct ip *b, unsigned n)
+{
+	unsigned rest = n % 8;
+
+	return !memcmp(a->byte, b->byte, n / 8) && (!rest || !((a->byte[n / 8] ^ b->byte[n / 8]) >> (8 - rest)));
+}
+
 void *ip_request(struct nl *nl, uint16_t type, uint16_t flags, unsigned len, size_t size, struct nlmsghdr **ret)
 {
 	struct rtgenmsg *m;

@@ -11,6 +11,8 @@ struct ip {
 	unsigned len;	  /* 4, 16; 0 = none */
 };
 
+bool ip_bits_equal(const struct ip *a, const struct ip *b, unsigned n); /* the first n, of two as long */
+
 /* A request with a header of that size, of the family of an address that long. */
 void *ip_request(struct nl *nl, uint16_t type, uint16_t flags, unsigned len, size_t size, struct nlmsghdr **ret);
 void ip_put(struct nlmsghdr *h, uint16_t type, const struct ip *ip); /* none: nothing */

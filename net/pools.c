@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define POOL_METRIC  0x7fffffffu
 #define GONE_AT_ONCE 256u
 
 bool pools_are_sound(Net__Subnet *const *pools, size_t n)
@@ -25,14 +24,7 @@ bool pools_are_sound(Net__Subnet *const *pools, size_t n)
 
 static struct route nobody(const struct ip *ip, unsigned prefix)
 {
-	return (struct route){.to = *ip, .prefix = prefix, .protocol = ROUTE_FLOATING, .metric = POOL_METRIC};
-}
-
-static bool bits_are_equal(const uint8_t *a, const uint8_t *b, unsigned n)
-{
-	unsigned rest = n % 8;
-
-	return !memcmp(a, b, n / 8) && (!rest || !((a[n / 8] ^ b[n / 8]) >> (8 - rest)));
+	return (struct route){.to = *ip, .prefix = prefix, .protocol = ROUTE_FLOATING, .metric = ROUTE_LAST};
 }
 
 struct left {
@@ -43,7 +35,7 @@ struct left {
 };
 
 /* Nobody routes to the host what is on a wire of its own; and others there, perhaps its gateway, are to be reached. */
-static void drop_wire(void *arg, const struct ip *ip, unsigned prefix)
+static void drop_wire(void *arg, const struct ip *ip, unsigned prefix, int index)
 {
 	struct left *l = arg;
 
@@ -51,7 +43,7 @@ static void drop_wire(void *arg, const struct ip *ip, unsigned prefix)
 		struct ip pool = ip_of(&l->pools[i]->network);
 		unsigned bits = prefix < l->pools[i]->prefix ? prefix : l->pools[i]->prefix;
 
-		if (pool.len == ip->len && bits_are_equal(pool.byte, ip->byte, bits))
+		if (pool.len == ip->len && ip_bits_equal(&pool, ip, bits))
 			l->pools[i] = l->pools[--l->n_pools];
 	}
 }

@@ -80,6 +80,43 @@ int rule_del(struct nl *nl, const struct ip *from, struct err *e)
 	return r < 0 && r != -ENOENT && !no_rules(r) ? err_set(e, -r, "network", "remove the rule of an address") : 0;
 }
 
+static int take_route(const struct nlmsghdr *h, void *arg)
+{
+	const struct rtmsg *m = mnl_nlmsg_get_payload(h);
+	struct route *r = arg;
+	const struct nlattr *a;
+
+	if (m->rtm_table != RT_TABLE_MAIN || m->rtm_type != RTN_UNICAST)
+		return MNL_CB_OK;
+	r->prefix = m->rtm_dst_len;
+	r->protocol = m->rtm_protocol;
+	mnl_attr_for_each(a, h, sizeof *m)
+	{
+		if (mnl_attr_get_type(a) == RTA_DST)
+			(void)ip_take(a, &r->to);
+		else if (mnl_attr_get_type(a) == RTA_GATEWAY)
+			(void)ip_take(a, &r->gateway);
+		else if (mnl_attr_get_type(a) == RTA_VIA) /* of the other family */
+			r->gateway.len = 4;
+		else if (mnl_attr_get_type(a) == RTA_OIF)
+			r->index = (int)mnl_attr_get_u32(a);
+	}
+	return MNL_CB_OK;
+}
+
+int route_find(struct nl *nl, struct route *r)
+{
+	struct nlmsghdr *h;
+	struct rtmsg *m = ip_request(nl, RTM_GETROUTE, 0, r->to.len, sizeof *m, &h);
+	int result;
+
+	m->rtm_dst_len = (uint8_t)(r->to.len * 8);
+	m->rtm_flags = RTM_F_FIB_MATCH;
+	ip_put(h, RTA_DST, &r->to);
+	result = nl_talk(nl, h, take_route, r);
+	return result < 0 ? result : r->index ? 0 : -ESRCH;
+}
+
 struct route_walk {
 	uint8_t protocol;
 	int index;

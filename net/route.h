@@ -9,16 +9,22 @@ struct route {
 	unsigned prefix;
 	struct ip gateway, source; /* either may have len 0 */
 	int index;		   /* 0: unreachable, so that what nobody has goes nowhere else */
-	uint8_t protocol;	   /* who has made it: 0 as others do, or ROUTE_FLOATING */
+	uint8_t protocol;	   /* who has made it: 0 as others do, or one of these */
 	uint32_t metric;	   /* of several to the same, the least counts */
 	uint32_t table;		   /* 0: main */
 };
-#define ROUTE_FLOATING 190 /* of floating IPs: nobody else's (rtnetlink.h), so that ours are found again */
+/* Nobody else's (rtnetlink.h), so that ours are found again. */
+#define ROUTE_FLOATING 190	   /* of floating IPs */
+#define ROUTE_NETWORK  191	   /* of networks */
+#define ROUTE_LAST     0x7fffffffu /* the metric of what is for the rest: whatever route others have, theirs counts */
 int route_put(struct nl *nl, const struct route *r, struct err *e);
 int route_del(struct nl *nl, const struct route *r, struct err *e);
 /* What is sent from the address asks this table first. */
 int rule_put(struct nl *nl, const struct ip *from, uint32_t table, struct err *e);
 int rule_del(struct nl *nl, const struct ip *from, struct err *e);
+/* How the host reaches r->to: prefix, gateway, index and protocol of the route that is taken, and to what it leads. Negative errno: there is none in the main
+ * table. */
+int route_find(struct nl *nl, struct route *r);
 /* Each of the main table by this link (0: unreachable) that has the protocol. */
 int route_each(struct nl *nl, int index, uint8_t protocol, void (*fn)(void *arg, const struct ip *to, unsigned prefix),
 	       void *arg, struct err *e);

@@ -2,6 +2,7 @@
 #include "net/routed.h"
 
 #include "base/file.h"
+#include "base/own.h"
 #include "net/address.h"
 #include "net/link.h"
 #include "net/port.h"
@@ -11,7 +12,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#define LEFT_AT_ONCE 256u
 
 static const struct ip link_local = {.byte = {0xfe, 0x80, [15] = 1}, .len = 16};
 
@@ -52,22 +56,30 @@ int routed_open(struct nl *host, struct err *e)
 	return sysctl_set(v6, "1", e);
 }
 
+/* What nobody has goes nowhere else. The last of all routes: what the host reaches elsewhere is not taken from it. */
+static struct route nobody(const struct ip *ip, unsigned prefix)
+{
+	return (struct route){.to = *ip, .prefix = prefix, .protocol = ROUTE_NETWORK, .metric = ROUTE_LAST};
+}
+
 static int subnet_put(struct nl *host, int index, const Net__Subnet *s, struct err *e)
 {
 	struct ip gateway = ip_of(&s->gateway);
-	struct route nobody = {.to = ip_of(&s->network), .prefix = s->prefix};
+	struct ip network = ip_of(&s->network);
+	struct route way = nobody(&network, s->prefix);
 	int r = address_put(host, index, &gateway, ip_bits(&gateway), e);
 
-	return r < 0 ? r : route_put(host, &nobody, e);
+	return r < 0 ? r : route_put(host, &way, e);
 }
 
 static int subnet_del(struct nl *host, int index, const Net__Subnet *s, struct err *e)
 {
 	struct ip gateway = ip_of(&s->gateway);
-	struct route nobody = {.to = ip_of(&s->network), .prefix = s->prefix};
+	struct ip network = ip_of(&s->network);
+	struct route way = nobody(&network, s->prefix);
 	int r = address_del(host, index, &gateway, ip_bits(&gateway), e);
 
-	return r < 0 ? r : route_del(host, &nobody, e);
+	return r < 0 ? r : route_del(host, &way, e);
 }
 
 static int each_subnet(struct nl *host, const Net__Network *n,
@@ -90,6 +102,77 @@ int routed_network_put(struct nl *host, const Net__Network *n, struct err *e)
 int routed_network_del(struct nl *host, const Net__Network *n, struct err *e)
 {
 	return each_subnet(host, n, subnet_del, e);
+}
+
+struct left {
+	const Net__State *state;
+	int index;
+	struct {
+		struct ip ip;
+		unsigned prefix;
+		bool is_route;
+	} gone[LEFT_AT_ONCE];
+	size_t n;
+};
+
+static bool is_wanted(const Net__State *state, const struct ip *ip, unsigned prefix, bool is_route)
+{
+	for (size_t i = 0; i < state->n_networks; i++)
+		for (size_t k = 0; !state->networks[i]->uplink && k < state->networks[i]->n_subnets; k++) {
+			const Net__Subnet *s = state->networks[i]->subnets[k];
+			struct ip it = ip_of(is_route ? &s->network : &s->gateway);
+
+			if (it.len == ip->len && ip_bits_equal(&it, ip, ip_bits(ip)) &&
+			    (!is_route || prefix == s->prefix))
+				return true;
+		}
+	return false;
+}
+
+static void note(struct left *l, const struct ip *ip, unsigned prefix, bool is_route)
+{
+	if (l->n == LEFT_AT_ONCE || is_wanted(l->state, ip, prefix, is_route))
+		return;
+	l->gone[l->n].ip = *ip;
+	l->gone[l->n].prefix = prefix;
+	l->gone[l->n++].is_route = is_route;
+}
+
+static void note_route(void *arg, const struct ip *ip, unsigned prefix)
+{
+	note(arg, ip, prefix, true);
+}
+
+static void note_address(void *arg, const struct ip *ip, unsigned prefix, int index)
+{
+	const struct left *l = arg;
+
+	if (index == l->index && !ip_bits_equal(ip, &link_local, 10))
+		note(arg, ip, prefix, false);
+}
+
+int routed_sweep(struct nl *host, const Net__State *s, struct err *e)
+{
+	AUTO_FREE struct left *l = calloc(1, sizeof *l);
+	int r;
+
+	if (!l)
+		return err_set(e, ENOMEM, "network", "no memory");
+	l->state = s;
+	l->index = link_index(host, GATEWAY_LINK);
+	do {
+		l->n = 0;
+		r = route_each(host, 0, ROUTE_NETWORK, note_route, l, e);
+		if (r == 0 && l->index > 0)
+			r = address_each(host, note_address, l, e);
+		for (size_t i = 0; i < l->n && r == 0; i++) {
+			struct route way = nobody(&l->gone[i].ip, l->gone[i].prefix);
+
+			r = l->gone[i].is_route ? route_del(host, &way, e)
+						: address_del(host, l->index, &l->gone[i].ip, l->gone[i].prefix, e);
+		}
+	} while (r == 0 && l->n == LEFT_AT_ONCE);
+	return r;
 }
 
 /* ---------------------------------------------------------------- a port */

@@ -11,5 +11,7 @@
 int routed_open(struct nl *host, struct err *e); /* the host forwards, the link of the gateways is there */
 int routed_network_put(struct nl *host, const Net__Network *n, struct err *e);
 int routed_network_del(struct nl *host, const Net__Network *n, struct err *e);
+/* What there is of networks that are not in it. */
+int routed_sweep(struct nl *host, const Net__State *s, struct err *e);
 /* ns_fd: the pod's network namespace; inside: a socket in it. What an earlier berth-net had begun is finished. */
 int routed_attach(struct nl *host, struct nl *inside, int ns_fd, const Net__Port *p, struct err *e);

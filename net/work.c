@@ -9,6 +9,7 @@
 #include "net/floating.h"
 #include "net/group.h"
 #include "net/link.h"
+#include "net/overlap.h"
 #include "net/phys.h"
 #include "net/pools.h"
 #include "net/port.h"
@@ -74,6 +75,8 @@ static int do_state(struct worker *w, const Net__State *s, struct err *e)
 	gone_forget(w->gone, NULL); /* the sweep takes along what nobody has */
 	if (r == 0)
 		r = links_sweep(&w->host, s, e);
+	if (r == 0)
+		r = routed_sweep(&w->host, s, e);
 	for (size_t i = 0; i < s->n_networks && r == 0; i++)
 		r = network_put_again(w, s->networks[i], e);
 	if (r == 0)
@@ -87,8 +90,12 @@ static int do_state(struct worker *w, const Net__State *s, struct err *e)
 
 static int do_network_put(struct worker *w, const Net__Network *n, struct err *e)
 {
-	int r = network_is_sound(n, e) ? table_network_add(w->table, n, e) : -EINVAL;
+	int r = network_is_sound(n, e) ? 0 : -EINVAL;
 
+	if (r == 0 && net_driver_of(n->uplink)->gateway)
+		r = overlap_check(&w->host, n, e);
+	if (r == 0)
+		r = table_network_add(w->table, n, e);
 	if (r == 0)
 		r = network_make(w, n, e);
 	return r == 0 && is_phys(n->uplink) ? away_look(w->away, n->key, n->uplink, false, e) : r;

@@ -96,7 +96,7 @@ static void netd_tell(struct supervisor *sv, const struct network *n, bool put)
 	arena_fini(&a);
 }
 
-static int network_store(struct network *n)
+static void network_store(struct network *n)
 {
 	struct supervisor *sv = n->sv;
 	struct parked p = n->parked;
@@ -106,7 +106,6 @@ static int network_store(struct network *n)
 		network_free(sv, n);
 		reply_store_full(sv, p);
 	}
-	return r;
 }
 
 static void on_tried(void *arg, const struct err *e)
@@ -121,6 +120,8 @@ static void on_tried(void *arg, const struct err *e)
 		network_free(sv, n);
 		reply_err(sv, p, error_code_of(e), e);
 	} else {
+		if (n->missed)
+			netd_tell(sv, n, true);
 		network_store(n); /* what was made for one that is not stored goes with the next State */
 	}
 }
@@ -220,10 +221,7 @@ void on_network_create(struct request *rq)
 	}
 	request_audit(rq, "network", n->obj->meta);
 	n->parked = rq->parked;
-	if (strcmp(n->obj->driver, DRIVER_DEFAULT) != 0)
-		network_try(n);
-	else if (network_store(n) == 0)
-		netd_tell(sv, n, true);
+	network_try(n);
 }
 
 /* ---------------------------------------------------------------- list, inspect */

@@ -141,8 +141,9 @@ Net__State *networks_state(struct supervisor *sv, struct arena *a)
 	if (a->failed)
 		return NULL;
 	list_each (node, &sv->networks.all, link) {
-		const struct network *n = container_of(node, struct network, node);
+		struct network *n = container_of(node, struct network, node);
 
+		n->missed = n->trying;
 		if (!n->trying)
 			s->networks[s->n_networks++] = network_message(n, a);
 	}

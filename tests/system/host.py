@@ -414,9 +414,12 @@ class Host:
     @staticmethod
     def network_leftovers_now():
         run = lambda *words, **kw: subprocess.run(words, capture_output=True, text=True, **kw).stdout
-        lines = (run("ip", "-4", "-o", "-batch", "-", input="link\nneigh show proxy\nroute\n") +
-                 run("ip", "-6", "-o", "-batch", "-", input="neigh show proxy\nroute\n")).splitlines()
-        left = ["link, neighbour or route " + x for x in lines if " proto 190 " in x + " " or re.search(r"^\d+: b[tf]| dev bt", x)]
+        families = [run("ip", family, "-o", "-batch", "-", input=what + "neigh show proxy\nroute\naddr show dev berth0 scope global\n").splitlines()
+                    for family, what in (("-4", "link\n"), ("-6", ""))]
+        left = ["link, neighbour or route " + x for x in sum(families, []) if " proto 190 " in x + " " or re.search(r"^\d+: b[tf]| dev bt", x)]
+        for lines in families:      # of the network `default`
+            for kind in [[x for x in lines if " proto 191 " in x], [x for x in lines if re.search(r"berth0 +inet", x)]]:
+                left += ["of several networks " + x for x in kind if len(kind) > 1]
         parts = [json.loads(run("nft", "-j", "list", "table", family, "berth") or "{}").get("nftables", []) for family in ("inet", "bridge")]
         for part in sum(parts, []):
             s = part.get("set") or part.get("map")

@@ -241,6 +241,52 @@ def test_bad_subnets_are_refused_by_their_flag(host, subnet, text):
 
 
 @pytest.mark.native
+@pytest.mark.parametrize("driver", ["routed", "bridge"])
+def test_what_the_host_itself_has_is_not_given_to_a_network_and_not_taken_from_it(host, outside, driver):
+    def create(*subnets, **kw):
+        return (host.refused if kw else host.berth)("network", "create", "-d", driver, *sum((["--subnet", s] for s in subnets), []), "mine", **kw)
+    host.berth("network", "create", "--subnet", "10.83.0.0/24", "earlier")      # so berth-net has made all there is
+    sh("ip", "route", "add", "10.84.0.0/16", "via", "192.0.2.2")
+    sh("ip", "route", "add", "fd00:84::/64", "via", "2001:db8::2")
+    before = sh("ip", "route"), sh("ip", "-6", "route"), sh("ip", "-br", "addr")
+    for subnet in ("192.0.2.0/24", "192.0.2.128/25", "192.0.0.0/16", "2001:db8::/64", "2001:db8::/120", "10.84.0.0/16", "fd00:84::/64"):
+        create("10.85.0.0/24" if ":" in subnet else "fd00:85::/64", subnet, text=re.escape(subnet) + " overlaps with .*, which the host itself has on out0")
+    assert (sh("ip", "route"), sh("ip", "-6", "route"), sh("ip", "-br", "addr")) == before and outside.pings("192.0.2.1")
+    create("10.84.7.0/24")      # a part of what is far away
+    name, leases = node(host, network="mine")
+    assert pings(host, name, "10.84.7.1") and "10.84.0.0/16 via 192.0.2.2" in sh("ip", "route")
+    host.berth("rm", "-f", name)
+    host.berth("network", "rm", "mine", "earlier")
+    assert (sh("ip", "route", "show", "via", "192.0.2.2"), "10.84.7" in sh("ip", "route") + sh("ip", "addr")) == ("10.84.0.0/16 dev out0 \n", False)
+
+
+@pytest.mark.native
+def test_a_route_that_the_host_gets_later_is_neither_replaced_nor_removed(host, outside):
+    host.berth("network", "create", "--subnet", "10.86.0.0/24", "mine")
+    sh("ip", "route", "add", "10.86.0.0/24", "via", "192.0.2.2")
+    sh("nft", "flush", "ruleset")       # all is made once more
+    eventually(lambda: "table inet berth\n" in sh("nft", "list", "tables"), "it is")
+    name, leases = node(host, network="mine")
+    assert "10.86.0.0/24 via 192.0.2.2" in sh("ip", "route")
+    host.berth("rm", "-f", name)
+    host.berth("network", "rm", "mine")
+    assert "10.86.0.0/24 via 192.0.2.2" in sh("ip", "route")
+
+
+@pytest.mark.native
+def test_routes_and_addresses_of_networks_that_are_no_more_go_with_the_next_state(host):
+    host.run_("--network", "default", "--", "true")
+    sh("ip", "route", "add", "unreachable", "10.87.0.0/24", "proto", "191", "metric", "2147483647")
+    sh("ip", "-6", "route", "add", "unreachable", "fd00:87::/64", "proto", "191", "metric", "2147483647")
+    sh("ip", "addr", "add", "10.87.0.1/32", "dev", "berth0")
+    sh("ip", "addr", "add", "fd00:87::1/128", "dev", "berth0", "nodad")
+    host.restart()
+    host.run_("--network", "default", "--", "true")
+    text = sh("ip", "route") + sh("ip", "-6", "route") + sh("ip", "addr")
+    assert "10.87.0" not in text and "fd00:87:" not in text and "10.209.0.1/32" in text and "unreachable 10.209.0.0/16" in text
+
+
+@pytest.mark.native
 def test_unknown_networks_and_contradictions_are_refused_and_leave_nothing(host):
     host.refused("run", "--network", "nowhere", "busybox", "true", text="there is no network 'nowhere'", code=125)
     host.refused("run", "--network", "host", "--network", "default", "busybox", "true", text="exclude each other", code=125)

@@ -1,0 +1,92 @@
+/* net/overlap.c - see net/overlap.h
+ *
+ * A host that loses its own wire to a network is one that nobody reaches any more; and a container with the address of its router takes
+ * away all that is behind that. */
+#include "net/overlap.h"
+
+#include "net/address.h"
+#include "net/link.h"
+#include "net/port.h"
+#include "net/route.h"
+#include "net/routed.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define PREFIX_TEXT (INET6_ADDRSTRLEN + 4)
+
+static const char *text_of(const struct ip *ip, unsigned prefix, char text[PREFIX_TEXT])
+{
+	struct ip first = *ip;
+	char address[INET6_ADDRSTRLEN];
+
+	for (unsigned i = 0; i < first.len; i++) {
+		unsigned bits = prefix > i * 8 ? prefix - i * 8 : 0;
+
+		first.byte[i] &= bits < 8 ? (uint8_t)(0xff00u >> bits) : 0xffu;
+	}
+	inet_ntop(first.len == 16 ? AF_INET6 : AF_INET, first.byte, address, sizeof address);
+	snprintf(text, PREFIX_TEXT, "%s/%u", address, prefix);
+	return text;
+}
+
+struct search {
+	const Net__Subnet *subnet;
+	int ours[2]; /* what an earlier try of this very network had made is not in its way */
+	struct ip ip;
+	unsigned prefix;
+	int index; /* whose it is; 0: nobody's */
+};
+
+static void look(void *arg, const struct ip *ip, unsigned prefix, int index)
+{
+	struct search *s = arg;
+	struct ip mine = ip_of(&s->subnet->network);
+	unsigned bits = prefix < s->subnet->prefix ? prefix : s->subnet->prefix;
+
+	if (index == s->ours[0] || index == s->ours[1] || ip->len != mine.len || !ip_bits_equal(ip, &mine, bits))
+		return;
+	s->ip = *ip;
+	s->prefix = prefix;
+	s->index = index;
+}
+
+static int clash(struct nl *host, const Net__Network *n, size_t i, struct search *s, struct err *e)
+{
+	char field[48], wanted[PREFIX_TEXT], found[PREFIX_TEXT];
+	struct ip ip = ip_of(&n->subnets[i]->network);
+	struct link l;
+
+	snprintf(field, sizeof field, "spec.subnets[%zu].cidr", i);
+	if (link_at(host, s->index, &l) < 0)
+		snprintf(l.name, sizeof l.name, "another link");
+	return err_set(e, EEXIST, field, "%s overlaps with %s, which the host itself has on %s",
+		       text_of(&ip, n->subnets[i]->prefix, wanted), text_of(&s->ip, s->prefix, found), l.name);
+}
+
+int overlap_check(struct nl *host, const Net__Network *n, struct err *e)
+{
+	int bridge = n->uplink && n->uplink->link ? link_index(host, n->uplink->link) : 0;
+	struct search s = {.ours = {link_index(host, GATEWAY_LINK), bridge}};
+	int r = 0;
+
+	for (size_t i = 0; i < n->n_subnets && r == 0; i++) {
+		struct route way = {.to = ip_of(&n->subnets[i]->gateway)};
+
+		s.subnet = n->subnets[i];
+		r = address_each(host, look, &s, e);
+		if (r == 0 && s.index)
+			return clash(host, n, i, &s, e);
+		/* No error: there may be no way at all. */
+		if (r == 0 && route_find(host, &way) == 0 && way.prefix && way.protocol != ROUTE_NETWORK &&
+		    (way.prefix >= s.subnet->prefix || !way.gateway.len)) {
+			s.ip = way.to;
+			s.prefix = way.prefix;
+			s.index = way.index;
+			return clash(host, n, i, &s, e);
+		}
+	}
+	return r;
+}
