@@ -293,9 +293,14 @@ static int open_root(struct cg_tree *t, int mount_fd, struct err *e)
 	return 0;
 }
 
+/* One that nobody is in is made anew: when the whole tree was ended by cgroup.kill, newer kernels (also 6.1 of Debian 12) go on killing
+ * whoever is born into the groups that it had by CLONE_INTO_CGROUP. */
 static int open_folder(struct cg_tree *t, const char *name, int *ret_fd, struct err *e)
 {
-	int r = cg_open(t->root_fd, name, ret_fd);
+	int r;
+
+	(void)unlinkat(t->root_fd, name, AT_REMOVEDIR);
+	r = cg_open(t->root_fd, name, ret_fd);
 
 	if (r == -ENOENT)
 		return cg_make(t->root_fd, name, ret_fd, e);

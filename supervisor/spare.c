@@ -330,6 +330,8 @@ static void spare_gone(void *owner)
 	/* The next start tries again: its image may be gone, or memory short. */
 	if (retired)
 		refill_in(s, NEXT_NS);
+	else
+		timer_del(&s->timer);
 }
 
 static const struct shimlink_ops spare_ops = {.hello = spare_hello, .message = spare_message, .gone = spare_gone};

@@ -55,6 +55,26 @@ def test_spares_die_with_berthd_and_leave_nothing(host):
 
 
 @pytest.mark.native
+def test_groups_that_were_killed_as_a_whole_are_used_again_and_kill_nobody(tmp_path):
+    with private_host() as host:
+        busybox_image(host)
+        ready(host)
+        with open(host.cgroup_dir + "/cgroup.kill", "w") as f:      # while it runs: what is born in them may be killed from now on
+            f.write("1")
+        eventually(lambda: host.ask("info").get("spare_shims", 0) == 0, "the spares are dead")
+        for _ in range(3):
+            host.berth("run", "--rm", "busybox", "true", code=None)
+            for _ in range(50):
+                host.ask("info")
+        assert host.log().count("a spare shim ended before") < 20
+        host.kill()
+        with open(host.cgroup_dir + "/cgroup.kill", "w") as f:
+            f.write("1")
+        host.start()
+        assert len(ready(host)) == 4
+
+
+@pytest.mark.native
 def test_a_spare_that_dies_is_replaced_and_leaves_nothing(host):
     spares = ready(host)
     for pid in spares.values():
