@@ -72,6 +72,41 @@ int port_pair_make(struct nl *host, struct nl *inside, int ns_fd, const Net__Por
 	return r < 0 ? r : link_pair_add(host, p->host_link, p->link, ns_fd, p->mac.data, p->mtu, master, e);
 }
 
+#define TIDY_AT_ONCE 64u
+
+struct rules {
+	struct {
+		struct ip from;
+		uint32_t table;
+	} v[TIDY_AT_ONCE];
+	size_t n;
+};
+
+static void rules_note(void *arg, const struct ip *from, uint32_t table)
+{
+	struct rules *l = arg;
+
+	if (l->n == TIDY_AT_ONCE || table <= PORT_TABLE)
+		return;
+	l->v[l->n].from = *from;
+	l->v[l->n++].table = table;
+}
+
+/* Those of links that have gone: a link that was taken along by the host's end, between two lives, has left its own. */
+static int rules_tidy(struct nl *inside, struct err *e)
+{
+	static struct rules l;
+	struct link gone;
+	int r;
+
+	l.n = 0;
+	r = rule_each(inside, rules_note, &l, e);
+	for (size_t i = 0; i < l.n && r == 0; i++)
+		if (link_at(inside, (int)(l.v[i].table - PORT_TABLE), &gone) == -ENODEV)
+			r = rule_del(inside, &l.v[i].from, l.v[i].table, e);
+	return r;
+}
+
 /* Whose source is an address of another interface is dropped by the guard, and measured by that one's groups: so answers, and what is sent from the
  * address of an interface, leave by that interface, whatever the first one's routes say. */
 int port_answers(struct nl *inside, int index, const Net__Port *p, const struct ip *ip, const struct ip *gateway,
@@ -83,7 +118,8 @@ int port_answers(struct nl *inside, int index, const Net__Port *p, const struct 
 
 	if (p->default_route || !s)
 		return 0;
-	if (on_link) {
+	r = rules_tidy(inside, e);
+	if (r == 0 && on_link) {
 		way.to = ip_of(&s->network);
 		way.prefix = s->prefix;
 		r = route_put(inside, &way, e);

@@ -73,9 +73,9 @@ int rule_put(struct nl *nl, const struct ip *from, uint32_t table, struct err *e
 	return r < 0 && r != -EEXIST && !no_rules(r) ? err_set(e, -r, "network", "make a rule for an address") : 0;
 }
 
-int rule_del(struct nl *nl, const struct ip *from, struct err *e)
+int rule_del(struct nl *nl, const struct ip *from, uint32_t table, struct err *e)
 {
-	int r = rule_change(nl, RTM_DELRULE, 0, from, 0);
+	int r = rule_change(nl, RTM_DELRULE, 0, from, table);
 
 	return r < 0 && r != -ENOENT && !no_rules(r) ? err_set(e, -r, "network", "remove the rule of an address") : 0;
 }
@@ -115,6 +115,41 @@ int route_find(struct nl *nl, struct route *r)
 	ip_put(h, RTA_DST, &r->to);
 	result = nl_talk(nl, h, take_route, r);
 	return result < 0 ? result : r->index ? 0 : -ESRCH;
+}
+
+struct rule_walk {
+	void (*fn)(void *arg, const struct ip *from, uint32_t table);
+	void *arg;
+};
+
+static int tell_rule(const struct nlmsghdr *h, void *arg)
+{
+	const struct fib_rule_hdr *m = mnl_nlmsg_get_payload(h);
+	const struct rule_walk *w = arg;
+	const struct nlattr *a;
+	struct ip from = {.len = 0};
+	uint32_t table = m->table, priority = 0;
+
+	mnl_attr_for_each(a, h, sizeof *m)
+	{
+		if (mnl_attr_get_type(a) == FRA_SRC)
+			(void)ip_take(a, &from);
+		else if (mnl_attr_get_type(a) == FRA_TABLE)
+			table = mnl_attr_get_u32(a);
+		else if (mnl_attr_get_type(a) == FRA_PRIORITY)
+			priority = mnl_attr_get_u32(a);
+	}
+	if (priority == RULE_PRIORITY && from.len && m->src_len == from.len * 8)
+		w->fn(w->arg, &from, table);
+	return MNL_CB_OK;
+}
+
+int rule_each(struct nl *nl, void (*fn)(void *arg, const struct ip *from, uint32_t table), void *arg, struct err *e)
+{
+	struct rule_walk w = {fn, arg};
+	int r = ip_dump(nl, RTM_GETRULE, &(struct fib_rule_hdr){0}, sizeof(struct fib_rule_hdr), tell_rule, &w);
+
+	return r < 0 && !no_rules(r) ? err_set(e, -r, "network", "list the rules of addresses") : 0;
 }
 
 struct route_walk {

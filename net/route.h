@@ -21,10 +21,12 @@ int route_put(struct nl *nl, const struct route *r, struct err *e);
 int route_del(struct nl *nl, const struct route *r, struct err *e);
 /* What is sent from the address asks this table first. */
 int rule_put(struct nl *nl, const struct ip *from, uint32_t table, struct err *e);
-int rule_del(struct nl *nl, const struct ip *from, struct err *e);
 /* How the host reaches r->to: prefix, gateway, index and protocol of the route that is taken, and to what it leads. Negative errno: there is none in the main
  * table. */
 int route_find(struct nl *nl, struct route *r);
+int rule_del(struct nl *nl, const struct ip *from, uint32_t table, struct err *e); /* 0: the first that there is */
+/* Each that leads from one address. */
+int rule_each(struct nl *nl, void (*fn)(void *arg, const struct ip *from, uint32_t table), void *arg, struct err *e);
 /* Each of the main table by this link (0: unreachable) that has the protocol. */
 int route_each(struct nl *nl, int index, uint8_t protocol, void (*fn)(void *arg, const struct ip *to, unsigned prefix),
 	       void *arg, struct err *e);

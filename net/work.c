@@ -202,7 +202,7 @@ static int inside_del(struct nl *inside, const Net__Port *p, struct err *e)
 	for (size_t i = 0; i < p->n_addresses && r == 0; i++) {
 		struct ip ip = ip_of(&p->addresses[i]);
 
-		r = rule_del(inside, &ip, e);
+		r = rule_del(inside, &ip, 0, e);
 	}
 	return r;
 }

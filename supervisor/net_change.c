@@ -571,6 +571,7 @@ void net_changes_came(struct net_holder *h)
 		}
 }
 
+/* Each lease that leaves has a change, from the request or from net_changes_resume: it goes with that, and not before. */
 void net_changes_settle(struct net_holder *h)
 {
 	struct net_change *k;
@@ -583,9 +584,6 @@ void net_changes_settle(struct net_holder *h)
 		if (!k->storing && !timer_armed(&k->again) && !goes)
 			change_end(k, NULL);
 	}
-	for (size_t i = net_stored_of(h).n_leases; i-- > 0;)
-		if (net_stored_of(h).leases[i]->leaving && !lease_is_changing(h, net_stored_of(h).leases[i]->id))
-			lease_gone(h, i);
 }
 
 void net_changes_down(struct net_holder *h)

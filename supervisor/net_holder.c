@@ -102,6 +102,15 @@ int net_holder_attach(struct net_holder *h, int pidfd, struct err *e)
 	return r;
 }
 
+void net_holder_recover(struct net_holder *h, bool kept)
+{
+	if (kept) {
+		h->asked = net_stored_of(h).n_leases > 0;
+		dnsd_holder(h);
+	}
+	net_changes_resume(h);
+}
+
 void net_holder_runs(struct net_holder *h)
 {
 	h->asked = h->ready = net_stored_of(h).n_leases > 0;

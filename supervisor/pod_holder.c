@@ -113,6 +113,7 @@ static void on_hello(void *owner, const Shim__ShimHello *h, int *pidfd)
 		p->pause_pidfd = take_fd(pidfd);
 		holder_running(p, h->running);
 	} else if (adopting && h->state != SHIM__SHIM_STATE__SHIM_LAUNCHING && !p->bye_sent) {
+		net_holder_recover(&p->net, true);
 		p->bye_sent = true;
 		shimlink_bye(p->holder);
 	}

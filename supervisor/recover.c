@@ -260,6 +260,8 @@ static void settle_all(struct recover *rc)
 		struct container *c = container_of(n, struct container, node);
 
 		rebuild_discard(c);
+		if (!c->shim)
+			net_holder_recover(&c->net, false);
 		if (c->shim)
 			settle_living(c);
 		else if (container_state(c) == S(CREATING) && c->obj->pull)
@@ -269,6 +271,12 @@ static void settle_all(struct recover *rc)
 		else
 			settle_dead(rc, c);
 		rebuild_look(c);
+	}
+	list_each (n, &sv->pods.all, link) {
+		struct pod *p = container_of(n, struct pod, node);
+
+		if (!p->obj->implicit && !p->holder)
+			net_holder_recover(&p->net, false);
 	}
 }
 
