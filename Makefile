@@ -70,7 +70,7 @@ objects      = $(patsubst %.c,$(B)/o/%.o,$(foreach d,$(1),$(wildcard $(d)/*.c)))
 GEN_OBJS    := $(PROTOS:%=$(B)/o/gen/%.pb-c.o)
 # Names of images, and whose credentials are for them.
 NAME_OBJS   := $(B)/o/image/reference.o $(B)/o/image/authfile.o
-BERTHD_OBJS := $(call objects,$(BERTHD_DIRS)) $(B)/o/image/reference.o $(B)/o/image/change.o $(GEN_OBJS) $(B)/o/supervisor/shim_blob.o
+BERTHD_OBJS := $(call objects,$(BERTHD_DIRS)) $(B)/o/image/reference.o $(B)/o/image/change.o $(B)/o/image/words.o $(GEN_OBJS) $(B)/o/supervisor/shim_blob.o
 JOB_OBJS    := $(call objects,$(JOB_DIRS)) $(GEN_OBJS)
 FETCH_OBJS  := $(call objects,$(FETCH_DIRS)) $(NAME_OBJS) $(B)/o/image/space.o $(GEN_OBJS)
 NET_OBJS    := $(call objects,$(NET_DIRS)) $(GEN_OBJS)

@@ -4,233 +4,14 @@
 #include "base/buf.h"
 #include "base/own.h"
 #include "base/str.h"
+#include "image/words.h"
 
 #include <ctype.h>
 #include <errno.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-
-#define LIST_MAX  8192u /* as oci.c takes them */
-#define WORD_MAX  (128u << 10)
-#define BLANKS	  " \t\r\n"
-#define STEP	  "changes"
-#define NO_MEMORY err_set(e, ENOMEM, STEP, "no memory")
-
-struct texts { /* owned strings */
-	char **item;
-	size_t n;
-};
-
-static int texts_add(struct texts *l, const char *text, struct err *e)
-{
-	char **more;
-
-	if (l->n >= LIST_MAX)
-		return err_set(e, EINVAL, STEP, "more than %u entries", LIST_MAX);
-	more = realloc(l->item, (l->n + 1) * sizeof *more);
-	if (!more)
-		return NO_MEMORY;
-	l->item = more;
-	l->item[l->n] = strdup(text);
-	if (!l->item[l->n])
-		return NO_MEMORY;
-	l->n++;
-	return 0;
-}
-
-static void texts_free(struct texts *l)
-{
-	for (size_t i = 0; i < l->n; i++)
-		free(l->item[i]);
-	free(l->item);
-	*l = (struct texts){0};
-}
-
-/* ---------------------------------------------------------------- words */
-
-static const char *env_find(const Berth__ImageConfig *config, const char *name, size_t len)
-{
-	for (size_t i = 0; i < config->n_env; i++)
-		if (!strncmp(config->env[i], name, len) && config->env[i][len] == '=')
-			return config->env[i] + len + 1;
-	return NULL;
-}
-
-static size_t name_length(const char *p)
-{
-	size_t n = 0;
-
-	if (isdigit((unsigned char)*p))
-		return 1;
-	while (isalnum((unsigned char)p[n]) || p[n] == '_')
-		n++;
-	return n;
-}
-
-static const char *expand(const Berth__ImageConfig *config, const char *p, struct buf *out, unsigned depth,
-			  struct err *e);
-
-/* "NAME}", "NAME:-word}" or "NAME:+word}": what stands behind "${". */
-static const char *braces_expand(const Berth__ImageConfig *config, const char *p, struct buf *out, unsigned depth,
-				 struct err *e)
-{
-	size_t len = name_length(p);
-	const char *value = env_find(config, p, len);
-	bool then = !strncmp(p + len, ":+", 2), otherwise = !strncmp(p + len, ":-", 2);
-	struct buf word;
-
-	if (!len || (p[len] != '}' && !then && !otherwise)) {
-		err_set(e, EINVAL, STEP, "\"${%.60s\": not ${NAME}, ${NAME:-word} or ${NAME:+word}", p);
-		return NULL;
-	}
-	if (p[len] == '}') {
-		buf_adds(out, value ? value : "");
-		return p + len + 1;
-	}
-	buf_init(&word, WORD_MAX);
-	for (p += len + 2; p && *p && *p != '}';) {
-		if (*p == '$') {
-			p = expand(config, p, &word, depth + 1, e);
-			continue;
-		}
-		if (*p == '\\' && p[1])
-			p++;
-		buf_addc(&word, *p++);
-	}
-	if (p && *p == '}') {
-		bool set = value && *value;
-
-		buf_adds(out, then == set && word.len ? word.data : otherwise && set ? value : "");
-		p++;
-	} else if (p) {
-		err_set(e, EINVAL, STEP, "a \"${\" without its \"}\"");
-		p = NULL;
-	}
-	buf_fini(&word);
-	return p;
-}
-
-/* p is at a '$'; behind what it stands for, or NULL. */
-static const char *expand(const Berth__ImageConfig *config, const char *p, struct buf *out, unsigned depth,
-			  struct err *e)
-{
-	size_t len = name_length(p + 1);
-	const char *value;
-
-	if (depth > 8) {
-		err_set(e, EINVAL, STEP, "variables within variables");
-		return NULL;
-	}
-	if (p[1] == '{')
-		return braces_expand(config, p + 2, out, depth, e);
-	if (!len) {
-		buf_addc(out, '$');
-		return p + 1;
-	}
-	value = env_find(config, p + 1, len);
-	buf_adds(out, value ? value : "");
-	return p + 1 + len;
-}
-
-/* In quotes, from behind the first one. */
-static const char *quotes_read(const Berth__ImageConfig *config, const char *p, char quote, struct buf *out,
-			       struct err *e)
-{
-	while (p && *p && *p != quote) {
-		if (quote == '"' && *p == '$') {
-			p = expand(config, p, out, 0, e);
-			continue;
-		}
-		if (quote == '"' && *p == '\\' && (p[1] == '"' || p[1] == '$' || p[1] == '\\'))
-			p++;
-		buf_addc(out, *p++);
-	}
-	if (p && !*p) {
-		err_set(e, EINVAL, STEP, "a quote that does not end");
-		return NULL;
-	}
-	return p ? p + 1 : NULL;
-}
-
-/* The word at p, up to a blank that is neither quoted nor escaped (whole: to the end of the text). NULL: e. */
-static const char *word_read(const Berth__ImageConfig *config, const char *p, bool whole, struct buf *out,
-			     struct err *e)
-{
-	while (p && *p && (whole || !strchr(BLANKS, *p))) {
-		if (*p == '\'' || *p == '"') {
-			p = quotes_read(config, p + 1, *p, out, e);
-		} else if (*p == '$') {
-			p = expand(config, p, out, 0, e);
-		} else {
-			if (*p == '\\' && p[1])
-				p++;
-			buf_addc(out, *p++);
-		}
-	}
-	if (p && out->failed) {
-		err_set(e, EINVAL, STEP, "longer than %u bytes", WORD_MAX);
-		return NULL;
-	}
-	return p;
-}
-
-static const char *blanks_skip(const char *p)
-{
-	return p + strspn(p, BLANKS);
-}
-
-static int words_read(const Berth__ImageConfig *config, const char *p, struct texts *ret, struct err *e)
-{
-	int r = 0;
-
-	for (p = blanks_skip(p); !r && *p; p = blanks_skip(p)) {
-		struct buf word;
-
-		buf_init(&word, WORD_MAX);
-		p = word_read(config, p, false, &word, e);
-		r = p ? texts_add(ret, word.len ? word.data : "", e) : -EINVAL;
-		buf_fini(&word);
-		if (!p)
-			break;
-	}
-	return r;
-}
-
-/* The one word that there is to be. */
-static int one_word(const Berth__ImageConfig *config, const char *rest, char **ret, struct err *e)
-{
-	struct texts words = {0};
-	int r = words_read(config, rest, &words, e);
-
-	if (!r && words.n != 1)
-		r = err_set(e, EINVAL, STEP, "it takes one argument, not %zu", words.n);
-	if (!r)
-		*ret = take_ptr(words.item[0]);
-	texts_free(&words);
-	return r;
-}
-
-/* ["a", "b"]; 1: it is none, but may be a command for a shell that begins with a bracket. */
-static int json_read(const char *text, struct texts *ret, struct err *e)
-{
-	json_t *list = *text == '[' ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
-	int r = 0;
-
-	if (!json_is_array(list)) {
-		json_decref(list);
-		return 1;
-	}
-	for (size_t i = 0; !r && i < json_array_size(list); i++) {
-		const char *item = json_string_value(json_array_get(list, i));
-
-		r = item ? texts_add(ret, item, e) : err_set(e, EINVAL, STEP, "entry %zu of the list is no string", i);
-	}
-	json_decref(list);
-	return r;
-}
 
 /* ---------------------------------------------------------------- into the config */
 
@@ -324,7 +105,7 @@ typedef int instruction_fn(struct changes *c, const char *rest, struct err *e);
 static int command_read(const char *rest, struct texts *ret, struct err *e)
 {
 	static const char *const shell[] = {"/bin/sh", "-c"};
-	int r = json_read(rest, ret, e);
+	int r = words_json(rest, ret, e);
 
 	if (r != 1)
 		return r;
@@ -465,7 +246,7 @@ static int change_expose(struct changes *c, const char *rest, struct err *e)
 static int change_volume(struct changes *c, const char *rest, struct err *e)
 {
 	struct texts words = {0};
-	int r = json_read(rest, &words, e);
+	int r = words_json(rest, &words, e);
 
 	if (r == 1)
 		r = words_read(c->config, rest, &words, e);
@@ -483,7 +264,7 @@ static int change_volume(struct changes *c, const char *rest, struct err *e)
 static int change_user(struct changes *c, const char *rest, struct err *e)
 {
 	char *user;
-	int r = one_word(c->config, rest, &user, e);
+	int r = words_one(c->config, rest, &user, e);
 
 	return r < 0 ? r : text_into(user, &c->config->user);
 }
@@ -491,7 +272,7 @@ static int change_user(struct changes *c, const char *rest, struct err *e)
 static int change_signal(struct changes *c, const char *rest, struct err *e)
 {
 	char *name;
-	int signal, r = one_word(c->config, rest, &name, e);
+	int signal, r = words_one(c->config, rest, &name, e);
 
 	if (r < 0)
 		return r;
@@ -553,13 +334,124 @@ static int change_workdir(struct changes *c, const char *rest, struct err *e)
 	return clean ? text_into(clean, &c->config->workdir) : NO_MEMORY;
 }
 
+/* Docker's rule: all that a Dockerfile may say, but for what would lead a build into another one. */
+static int change_on_build(struct changes *c, const char *rest, struct err *e)
+{
+	static const char *const triggers[] = {"ADD",	"ARG",	      "CMD",	     "COPY",   "ENTRYPOINT",
+					       "ENV",	"EXPOSE",     "HEALTHCHECK", "LABEL",  "RUN",
+					       "SHELL", "STOPSIGNAL", "USER",	     "VOLUME", "WORKDIR"};
+	struct texts all = {c->config->on_build, c->config->n_on_build};
+	size_t len = strcspn(rest, BLANKS);
+	bool known = false;
+	int r;
+
+	for (size_t i = 0; i < ARRAY_SIZE(triggers); i++)
+		known |= strlen(triggers[i]) == len && !strncasecmp(triggers[i], rest, len);
+	if (!known)
+		return err_set(e, EINVAL, STEP, "\"%.60s\" is nothing that a build can be told to do", rest);
+	if (!*blanks_skip(rest + len))
+		return err_set(e, EINVAL, STEP, "\"%.60s\" has no argument", rest);
+	r = texts_add(&all, rest, e);
+	c->config->on_build = all.item;
+	c->config->n_on_build = all.n;
+	return r;
+}
+
+static int health_option(Berth__ImageHealthcheck *h, const char *word, struct err *e)
+{
+	const struct {
+		const char *name;
+		uint64_t *value;
+		protobuf_c_boolean *has;
+		uint64_t least;
+	} options[] = {{"--interval=", &h->interval_ns, &h->has_interval_ns, 1000000},
+		       {"--timeout=", &h->timeout_ns, &h->has_timeout_ns, 1000000},
+		       {"--start-period=", &h->start_period_ns, &h->has_start_period_ns, 0}};
+	uint32_t retries;
+
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+		const char *text = word + strlen(options[i].name);
+
+		if (!str_starts(word, options[i].name))
+			continue;
+		if (str_to_duration_ns(text, options[i].value) < 0 || *options[i].value < options[i].least ||
+		    *options[i].value > INT64_MAX)
+			return err_set(e, EINVAL, STEP, "%s\"%.40s\" is no duration as 30s or 1m, of 1ms at least",
+				       options[i].name, text);
+		*options[i].has = true;
+		return 0;
+	}
+	if (!str_starts(word, "--retries="))
+		return err_set(e, EINVAL, STEP,
+			       "\"%.60s\" is not one of --interval=, --timeout=, --start-period= and --retries=", word);
+	if (str_to_u32(word + 10, &retries) < 0 || retries < 1)
+		return err_set(e, EINVAL, STEP, "--retries=\"%.40s\" is not a number from 1 on", word + 10);
+	h->has_retries = true;
+	h->retries = retries;
+	return 0;
+}
+
+/* "NONE", or "CMD" and a command in either form. */
+static int health_test(const char *rest, struct texts *ret, struct err *e)
+{
+	size_t len = strcspn(rest, BLANKS);
+	const char *command = blanks_skip(rest + len);
+	struct texts words = {0};
+	int r;
+
+	if (len == 4 && !strncasecmp(rest, "NONE", 4))
+		return *command ? err_set(e, EINVAL, STEP, "NONE takes no argument") : texts_add(ret, "NONE", e);
+	if (len != 3 || strncasecmp(rest, "CMD", 3) != 0 || !*command)
+		return err_set(e, EINVAL, STEP, "it takes NONE, or CMD and a command");
+	r = words_json(command, &words, e);
+	if (!r && !words.n)
+		r = err_set(e, EINVAL, STEP, "CMD of nothing");
+	if (r >= 0)
+		r = r ? texts_add(ret, "CMD-SHELL", e) < 0 || texts_add(ret, command, e) < 0 ? -ENOMEM : 0
+		      : texts_add(ret, "CMD", e);
+	for (size_t i = 0; !r && i < words.n; i++)
+		r = texts_add(ret, words.item[i], e);
+	texts_free(&words);
+	return r;
+}
+
+static int change_healthcheck(struct changes *c, const char *rest, struct err *e)
+{
+	Berth__ImageHealthcheck *h = malloc(sizeof *h);
+	struct texts test = {0};
+	int r = 0;
+
+	if (!h)
+		return NO_MEMORY;
+	berth__image_healthcheck__init(h);
+	while (!r && str_starts(rest, "--")) {
+		AUTO_FREE char *word = strndup(rest, strcspn(rest, BLANKS));
+
+		r = word ? health_option(h, word, e) : NO_MEMORY;
+		rest = blanks_skip(rest + strcspn(rest, BLANKS));
+	}
+	if (!r)
+		r = health_test(rest, &test, e);
+	h->test = test.item;
+	h->n_test = test.n;
+	if (r < 0) {
+		berth__image_healthcheck__free_unpacked(h, NULL);
+		return r;
+	}
+	if (c->config->healthcheck)
+		berth__image_healthcheck__free_unpacked(c->config->healthcheck, NULL);
+	c->config->healthcheck = h;
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	instruction_fn *fn;
 } instructions[] = {
-	{"CMD", change_command},   {"ENTRYPOINT", change_entrypoint}, {"ENV", change_env},
-	{"EXPOSE", change_expose}, {"LABEL", change_label},	      {"STOPSIGNAL", change_signal},
-	{"USER", change_user},	   {"VOLUME", change_volume},	      {"WORKDIR", change_workdir},
+	{"CMD", change_command},      {"ENTRYPOINT", change_entrypoint},   {"ENV", change_env},
+	{"EXPOSE", change_expose},    {"HEALTHCHECK", change_healthcheck}, {"LABEL", change_label},
+	{"ONBUILD", change_on_build}, {"STOPSIGNAL", change_signal},	   {"USER", change_user},
+	{"VOLUME", change_volume},    {"WORKDIR", change_workdir},
 };
 
 static int unknown(const char *text, struct err *e)

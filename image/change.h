@@ -11,7 +11,6 @@ struct changes {		    /* what is done one after the other to one config */
 	bool command_set;	    /* by one of them: a later ENTRYPOINT leaves it */
 };
 
-/* CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME or WORKDIR as Docker reads it: JSON or shell form, quotes, backslashes,
- * $NAME, ${NAME}, ${NAME:-else} and ${NAME:+then} of the config's own environment. What is not understood is an error and changes
- * nothing; one that is out of memory may have changed a part. */
+/* CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME or WORKDIR as Docker reads it
+ * (image/words.h). What is not understood is an error and changes nothing; one that is out of memory may have changed a part. */
 int change_apply(struct changes *c, const char *text, struct err *e);

@@ -179,6 +179,33 @@ static json_t *child(json_t *object, const char *key, json_t *fresh)
 	return json_object_get(object, key);
 }
 
+/* Those of the image below stay. */
+static void on_build_add(json_t *object, const Berth__ImageConfig *config)
+{
+	for (size_t i = 0; i < config->n_on_build; i++)
+		json_array_append_new(child(object, "OnBuild", json_array()), json_string(config->on_build[i]));
+}
+
+/* Where there is none, that of the image below stays, with whatever somebody has put into it. */
+static void healthcheck_set(json_t *object, const Berth__ImageHealthcheck *h)
+{
+	json_t *health;
+
+	if (!h)
+		return;
+	health = json_object();
+	list_set(health, "Test", h->test, h->n_test);
+	if (h->has_interval_ns)
+		json_object_set_new(health, "Interval", json_integer((json_int_t)h->interval_ns));
+	if (h->has_timeout_ns)
+		json_object_set_new(health, "Timeout", json_integer((json_int_t)h->timeout_ns));
+	if (h->has_start_period_ns)
+		json_object_set_new(health, "StartPeriod", json_integer((json_int_t)h->start_period_ns));
+	if (h->has_retries)
+		json_object_set_new(health, "Retries", json_integer((json_int_t)h->retries));
+	json_object_set_new(object, "Healthcheck", health);
+}
+
 static void run_config_set(json_t *root, const Berth__ImageConfig *config)
 {
 	/* Of the container that a build or a commit before this one used. */
@@ -194,6 +221,8 @@ static void run_config_set(json_t *root, const Berth__ImageConfig *config)
 	set_set(run, "Volumes", config->volumes, config->n_volumes);
 	set_set(run, "ExposedPorts", config->exposed_ports, config->n_exposed_ports);
 	labels_set(run, config);
+	on_build_add(run, config);
+	healthcheck_set(run, config->healthcheck);
 	for (size_t i = 0; i < ARRAY_SIZE(stale); i++)
 		json_object_del(run, stale[i]);
 }

@@ -520,6 +520,7 @@ static int run_config_read(const json_t *root, Berth__ImageConfig *config, struc
 	if ((r = strings_copy(run, "Entrypoint", &config->entrypoint, &config->n_entrypoint, e)) < 0 ||
 	    (r = strings_copy(run, "Cmd", &config->command, &config->n_command, e)) < 0 ||
 	    (r = strings_copy(run, "Env", &config->env, &config->n_env, e)) < 0 ||
+	    (r = strings_copy(run, "OnBuild", &config->on_build, &config->n_on_build, e)) < 0 ||
 	    (r = keys_copy(run, "Volumes", &config->volumes, &config->n_volumes, e)) < 0 ||
 	    (r = keys_copy(run, "ExposedPorts", &config->exposed_ports, &config->n_exposed_ports, e)) < 0 ||
 	    (r = labels_copy(run, config, e)) < 0 || (r = env_check(config, e)) < 0 ||

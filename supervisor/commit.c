@@ -259,6 +259,19 @@ void commits_close(struct supervisor *sv)
 
 /* ---------------------------------------------------------------- the request */
 
+/* What no container changes: of it there is in the config what changes say, and all else stays as the image below has it. */
+static void config_untouched(Berth__ImageConfig *config)
+{
+	for (size_t i = 0; i < config->n_on_build; i++)
+		free(config->on_build[i]);
+	free(config->on_build);
+	config->on_build = NULL;
+	config->n_on_build = 0;
+	if (config->healthcheck)
+		berth__image_healthcheck__free_unpacked(config->healthcheck, NULL);
+	config->healthcheck = NULL;
+}
+
 /* As Docker has it: what the container was made to be is what the image says, and then the changes. */
 static Berth__ImageConfig *config_of(const struct container *c)
 {
@@ -283,6 +296,7 @@ static Berth__ImageConfig *config_of(const struct container *c)
 	set_text(&config->workdir, "%s", spec->workdir ? spec->workdir : "");
 	set_text(&config->user, "%s", spec->user ? spec->user : "");
 	set_text(&config->stop_signal, "%s", spec->stop_signal ? spec->stop_signal : "");
+	config_untouched(config);
 	/* The two lists change places. */
 	Berth__KeyValue **old = config->labels;
 	size_t n_old = config->n_labels;

@@ -387,7 +387,7 @@ _berth_value() {
 	"logout --authfile") echo "file" ;;
 	"commit --message"|"commit -m") echo "-" ;;
 	"commit --author"|"commit -a") echo "-" ;;
-	"commit --change"|"commit -c") echo "CMD ENTRYPOINT ENV EXPOSE LABEL STOPSIGNAL USER VOLUME WORKDIR" ;;
+	"commit --change"|"commit -c") echo "CMD ENTRYPOINT ENV EXPOSE HEALTHCHECK LABEL ONBUILD STOPSIGNAL USER VOLUME WORKDIR" ;;
 	"commit --format") echo "json table" ;;
 	"image import --name"|"image import -t") echo "-" ;;
 	"load --input"|"load -i") echo "file" ;;

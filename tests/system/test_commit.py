@@ -137,10 +137,31 @@ def test_changes_are_done_to_the_config(host, base):
 
 
 @pytest.mark.native
+def test_what_a_container_does_not_change_stays_and_changes_add_to_it(host, base):
+    """ONBUILD and HEALTHCHECK mean nothing to a container: a commit keeps them as they are in the image, also what berth knows nothing of."""
+    first, second, third = host.name(), host.name(), host.name()
+    host.berth("run", "--name", first, base, "true")
+    host.berth("commit", "-c", "ONBUILD RUN echo one", "-c", "HEALTHCHECK --interval=3s --retries=2 CMD [\"true\"]", first, "onbuild:1")
+    health = {"Test": ["CMD", "true"], "Interval": 3 * 10 ** 9, "Retries": 2}
+    run = config_of(host, "onbuild:1")["config"]
+    assert run["OnBuild"] == ["RUN echo one"] and run["Healthcheck"] == health
+    shown = image_of(host, "onbuild:1")["config"]
+    assert shown["on_build"] == ["RUN echo one"] and shown["healthcheck"]["interval_ns"] == 3 * 10 ** 9
+    host.berth("run", "--name", second, "onbuild:1", "true")
+    host.berth("commit", "-c", "onbuild COPY . /src", second, "onbuild:2")
+    run = config_of(host, "onbuild:2")["config"]
+    assert run["OnBuild"] == ["RUN echo one", "COPY . /src"] and run["Healthcheck"] == health
+    host.berth("run", "--name", third, "onbuild:2", "true")
+    host.berth("commit", "-c", "HEALTHCHECK NONE", third, "onbuild:3")
+    run = config_of(host, "onbuild:3")["config"]
+    assert len(run["OnBuild"]) == 2 and run["Healthcheck"] == {"Test": ["NONE"]}
+
+
+@pytest.mark.native
 def test_what_cannot_be_done_is_refused_and_changes_nothing(host, base):
     name = host.detached("sleep", "1000")
     before = host.berth("image", "ls", "-q").out
-    for flags, text in [(["-c", "RUN true"], "RUN"), (["-c", "EXPOSE http"], "not a port"), (["-c", "CMD"], "CMD"), (["-c", "ENV A"], "no value")]:
+    for flags, text in [(["-c", "RUN true"], "RUN"), (["-c", "ONBUILD FROM x"], "ONBUILD"), (["-c", "HEALTHCHECK true"], "NONE, or CMD"), (["-c", "EXPOSE http"], "not a port"), (["-c", "CMD"], "CMD"), (["-c", "ENV A"], "no value")]:
         host.refused("commit", *flags, name, "no:1", text=text, code=2)
     host.refused("commit", name, "UPPER:1", text="UPPER|name", code=2)
     host.refused("commit", name, "a@sha256:" + 64 * "0", text="digest", code=2)

@@ -22,6 +22,15 @@ static void show(const Berth__ImageConfig *c, struct buf *b)
 			buf_printf(b, "%s[%s] ", lists[i].name, lists[i].item[k]);
 	for (size_t i = 0; i < c->n_labels; i++)
 		buf_printf(b, "L[%s=%s] ", c->labels[i]->key, c->labels[i]->value);
+	for (size_t i = 0; i < c->n_on_build; i++)
+		buf_printf(b, "O[%s] ", c->on_build[i]);
+	for (size_t i = 0; c->healthcheck && i < c->healthcheck->n_test; i++)
+		buf_printf(b, "H[%s] ", c->healthcheck->test[i]);
+	if (c->healthcheck)
+		buf_printf(b, "%llu %llu %llu %llu ", (unsigned long long)c->healthcheck->interval_ns,
+			   (unsigned long long)c->healthcheck->timeout_ns,
+			   (unsigned long long)c->healthcheck->start_period_ns,
+			   (unsigned long long)c->healthcheck->retries);
 	if (c->user)
 		buf_printf(b, "U[%s] ", c->user);
 	if (c->workdir)
@@ -99,7 +108,24 @@ static const struct row {
 	{{"STOPSIGNAL SIGUSR1"}, "S[SIGUSR1] "},
 	{{"STOPSIGNAL SIGNONE"}, NULL},
 	{{"RUN true"}, NULL},
-	{{"HEALTHCHECK NONE"}, NULL},
+	{{"ONBUILD RUN make", "onbuild copy . /src  "}, "O[RUN make] O[copy . /src] "},
+	{{"ONBUILD"}, NULL},
+	{{"ONBUILD RUN"}, NULL},
+	{{"ONBUILD ONBUILD RUN true"}, NULL},
+	{{"ONBUILD FROM scratch"}, NULL},
+	{{"ONBUILD MAINTAINER me"}, NULL},
+	{{"HEALTHCHECK NONE"}, "H[NONE] 0 0 0 0 "},
+	{{"HEALTHCHECK --interval=30s --timeout=1m --start-period=500ms --retries=3 CMD [\"a\", \"b c\"]"},
+	 "H[CMD] H[a] H[b c] 30000000000 60000000000 500000000 3 "},
+	{{"HEALTHCHECK CMD [\"a\"]", "HEALTHCHECK cmd curl -f x || exit 1"},
+	 "H[CMD-SHELL] H[curl -f x || exit 1] 0 0 0 0 "},
+	{{"HEALTHCHECK NONE", "HEALTHCHECK NONE x"}, NULL},
+	{{"HEALTHCHECK CMD"}, NULL},
+	{{"HEALTHCHECK CMD []"}, NULL},
+	{{"HEALTHCHECK true"}, NULL},
+	{{"HEALTHCHECK --interval=0 CMD true"}, NULL},
+	{{"HEALTHCHECK --retries=0 CMD true"}, NULL},
+	{{"HEALTHCHECK --every=1s CMD true"}, NULL},
 	{{""}, NULL},
 	{{"ENVX A=b"}, NULL},
 };

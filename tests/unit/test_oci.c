@@ -157,7 +157,7 @@ static void test_a_config_is_read(void **state)
 		"\"Entrypoint\":null,\"Cmd\":[\"sh\",\"-c\"],\"WorkingDir\":\"/"
 		"w\",\"Labels\":{\"k\":\"v\"},\"Volumes\":{\"/d\":{}},"
 		"\"ExposedPorts\":{\"80/"
-		"tcp\":{}},\"StopSignal\":\"SIGINT\",\"Healthcheck\":{\"Test\":[\"CMD\",\"x\"],"
+		"tcp\":{}},\"StopSignal\":\"SIGINT\",\"OnBuild\":[\"RUN make\"],\"Healthcheck\":{\"Test\":[\"CMD\",\"x\"],"
 		"\"Interval\":5,\"Retries\":2}},\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"sha256:" A64 "\"]},"
 		"\"history\":[{}]}";
 	struct oci_image i;
@@ -176,6 +176,7 @@ static void test_a_config_is_read(void **state)
 	assert_string_equal(i.config->volumes[0], "/d");
 	assert_string_equal(i.config->exposed_ports[0], "80/tcp");
 	assert_string_equal(i.config->stop_signal, "SIGINT");
+	assert_string_equal(i.config->on_build[0], "RUN make");
 	assert_int_equal(i.config->healthcheck->n_test, 2);
 	assert_int_equal(i.config->healthcheck->interval_ns, 5);
 	assert_int_equal(i.config->healthcheck->retries, 2);
