@@ -5,7 +5,7 @@
  * the interface is removed, and then it is no lease any more: until the kernel has forgotten an address nobody else gets it. What cannot
  * be removed is tried again until its holder ends. Where the default route has to move, the next interface is `coming` again: what is
  * there of it is found. */
-#include "supervisor/net_change.h"
+#include "supervisor/net_change_own.h"
 
 #include "base/log.h"
 #include "base/own.h"
@@ -14,7 +14,6 @@
 #include "supervisor/dnsd.h"
 #include "supervisor/duplicate.h"
 #include "supervisor/files.h"
-#include "supervisor/floating.h"
 #include "supervisor/netd.h"
 #include "supervisor/network.h"
 #include "supervisor/repeat.h"
@@ -27,38 +26,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct net_change {
-	struct list link; /* net_holder.changes */
-	struct net_holder *h;
-	struct parked parked; /* client 0: nobody asks any more */
-	uint64_t lease;	      /* its id */
-	bool leaves;
-	bool moves;		/* … and it is the first: the next one gets what that had */
-	bool storing;		/* its row is on the way */
-	bool failed;		/* … without it again */
-	struct err failure;	/* why */
-	Berth__NetworkAsk *ask; /* owned: of one that leaves, until it has */
-	char text[40];		/* of the interface */
-	struct timer again;	/* of one that leaves, and that berth-net could not take out */
-	uint64_t wait_ns;
-};
-
 #define AGAIN_FIRST_NS (500 * NS_PER_MS)
 #define AGAIN_MOST_NS  (60 * NS_PER_S)
 
 /* ---------------------------------------------------------------- its lease */
 
-static size_t lease_at(const struct net_holder *h, uint64_t id)
-{
-	const struct net_stored s = net_stored_of(h);
-	size_t i = 0;
-
-	while (i < s.n_leases && s.leases[i]->id != id)
-		i++;
-	return i;
-}
-
-static struct net_change *change_of(const struct net_holder *h, uint64_t lease)
+struct net_change *net_change_of(const struct net_holder *h, uint64_t lease)
 {
 	struct net_change *k;
 
@@ -68,50 +41,9 @@ static struct net_change *change_of(const struct net_holder *h, uint64_t lease)
 	return NULL;
 }
 
-static bool lease_is_changing(const struct net_holder *h, uint64_t id)
-{
-	return change_of(h, id) != NULL;
-}
-
-static size_t ask_at(const struct net_stored *s, size_t lease)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < lease; i++)
-		n += !s->leases[i]->leaving;
-	return n;
-}
-
-static void ask_put(struct net_rows *rows, size_t at, Berth__NetworkAsk *ask)
-{
-	memmove(*rows->asks + at + 1, *rows->asks + at, (*rows->n_asks - at) * sizeof **rows->asks);
-	(*rows->asks)[at] = ask;
-	++*rows->n_asks;
-	set_null(rows->network);
-}
-
-static Berth__NetworkAsk *ask_take(struct net_rows *rows, size_t at)
-{
-	Berth__NetworkAsk *ask = at < *rows->n_asks ? (*rows->asks)[at] : NULL;
-
-	if (!ask)
-		return NULL;
-	memmove(*rows->asks + at, *rows->asks + at + 1, (--*rows->n_asks - at) * sizeof **rows->asks);
-	if (!*rows->n_asks)
-		set_text(rows->network, "none");
-	return ask;
-}
-
-static void lease_drop(struct net_holder *h, size_t i)
-{
-	floating_forget(h->sv, net_stored_of(h).meta->uuid, net_stored_of(h).leases[i]);
-	network_lease_drop(h->kind->rows(h).leases, i);
-	security_policies_tidy(h->sv, false);
-}
-
 static void lease_gone(struct net_holder *h, size_t i)
 {
-	lease_drop(h, i);
+	net_row_drop(h, i);
 	h->kind->touch(h);
 }
 
@@ -129,7 +61,7 @@ static bool lease_is_inside(const struct net_holder *h, size_t i)
 
 /* ---------------------------------------------------------------- its end */
 
-static void change_free(struct net_change *k)
+void net_change_free(struct net_change *k)
 {
 	netd_forget(k->h->sv, k);
 	timer_del(&k->again);
@@ -139,7 +71,7 @@ static void change_free(struct net_change *k)
 	free(k);
 }
 
-static void reply_interface(const struct net_holder *h, struct parked parked, char *link)
+void net_change_reply(const struct net_holder *h, struct parked parked, char *link)
 {
 	Berth__Envelope env = BERTH__ENVELOPE__INIT;
 	Berth__Done done = BERTH__DONE__INIT;
@@ -158,7 +90,7 @@ static void change_answer(struct net_change *k, const struct err *e)
 	if (e)
 		reply_err(k->h->sv, k->parked, error_code_of(e), e);
 	else
-		reply_interface(k->h, k->parked, k->text);
+		net_change_reply(k->h, k->parked, k->text);
 	k->parked = (struct parked){0};
 }
 
@@ -170,14 +102,14 @@ static void change_end(struct net_change *k, const struct err *e)
 	if (!e)
 		watch_publish(k->h->sv, k->h->kind->noun, k->leaves ? "network_disconnect" : "network_connect",
 			      net_stored_of(k->h).meta, NULL, (const char *const[]){"interface", k->text, NULL});
-	change_free(k);
+	net_change_free(k);
 }
 
 /* ---------------------------------------------------------------- steps */
 
 static void on_stored(void *arg, int result);
 
-static int change_store(struct net_change *k, struct err *e)
+int net_change_store(struct net_change *k, struct err *e)
 {
 	char id[64];
 	int r;
@@ -218,7 +150,7 @@ static int change_ask(struct net_change *k, size_t i, bool make, int pidfd, netd
 /* Back to what was: out of the kernel, out of the row, and then who asked hears why. */
 static void change_undo(struct net_change *k, const struct err *why)
 {
-	size_t i = lease_at(k->h, k->lease);
+	size_t i = net_row_at(k->h, k->lease);
 	const struct net_stored s = net_stored_of(k->h);
 	struct net_rows rows = k->h->kind->rows(k->h);
 	struct err e;
@@ -226,19 +158,19 @@ static void change_undo(struct net_change *k, const struct err *why)
 	k->failure = *why;
 	k->failed = true;
 	if (i < s.n_leases && k->leaves) {
-		ask_put(&rows, ask_at(&s, i), take_ptr(k->ask));
+		net_row_ask_put(&rows, net_row_ask_at(&s, i), take_ptr(k->ask));
 		SET(s.leases[i], leaving, 0);
 	} else if (i < s.n_leases) {
-		Berth__NetworkAsk *ask = ask_take(&rows, ask_at(&s, i));
+		Berth__NetworkAsk *ask = net_row_ask_take(&rows, net_row_ask_at(&s, i));
 
 		if (k->h->asked && change_ask(k, i, false, -1, NULL, &e) < 0)
 			log_err(&e, "take an interface back");
 		if (ask)
 			berth__network_ask__free_unpacked(ask, NULL);
-		lease_drop(k->h, i);
+		net_row_drop(k->h, i);
 		dnsd_holder(k->h);
 	}
-	if (change_store(k, &e) < 0) {
+	if (net_change_store(k, &e) < 0) {
 		k->h->kind->touch(k->h);
 		change_end(k, why);
 	}
@@ -247,7 +179,7 @@ static void change_undo(struct net_change *k, const struct err *why)
 static void on_attached(void *arg, const struct err *e)
 {
 	struct net_change *k = arg;
-	size_t i = lease_at(k->h, k->lease);
+	size_t i = net_row_at(k->h, k->lease);
 
 	AUTO_FD pidfd = e ? k->h->kind->open(k->h) : -1;
 
@@ -304,7 +236,7 @@ static void detach_again(struct net_change *k, const struct err *why)
 static void on_detached(void *arg, const struct err *e)
 {
 	struct net_change *k = arg;
-	size_t i = lease_at(k->h, k->lease), first;
+	size_t i = net_row_at(k->h, k->lease), first;
 	struct net_stored s;
 	AUTO_FD pidfd = -1;
 	struct err why;
@@ -329,7 +261,7 @@ static void on_detached(void *arg, const struct err *e)
 
 static void change_go(struct net_change *k)
 {
-	size_t i = lease_at(k->h, k->lease);
+	size_t i = net_row_at(k->h, k->lease);
 	AUTO_FD pidfd = k->h->kind->open(k->h);
 	struct err e;
 	int r;
@@ -375,9 +307,9 @@ static void on_stored(void *arg, int result)
 		change_undo(k, (err_set(&e, -result, "store", "the change could not be stored"), &e));
 }
 
-/* ---------------------------------------------------------------- what is asked for */
+/* ---------------------------------------------------------------- its beginning */
 
-static struct net_change *change_new(struct net_holder *h, const Berth__Lease *l, struct parked parked, bool leaves)
+struct net_change *net_change_new(struct net_holder *h, const Berth__Lease *l, struct parked parked, bool leaves)
 {
 	struct net_change *k = calloc(1, sizeof *k);
 
@@ -392,152 +324,7 @@ static struct net_change *change_new(struct net_holder *h, const Berth__Lease *l
 	return k;
 }
 
-/* What is published leads to the first interface: that has to be one that it can lead to. */
-static int published_by(struct net_holder *h, const Berth__Lease *first, const char *field, struct err *e)
-{
-	const struct net_stored s = net_stored_of(h);
-	struct err why;
-
-	if (!s.n_ports || !first || network_publishes(h->sv, first, &why) == 0)
-		return 0;
-	return err_set(e, EBUSY, field, "%s %s has published ports, and %s would be its first interface: %.300s",
-		       h->kind->noun, s.meta->name, first->link, why.text);
-}
-
-int net_change_connect(struct net_holder *h, const struct principal *who, const Berth__NetworkAsk *ask,
-		       struct parked parked, struct err *e)
-{
-	struct net_rows rows = h->kind->rows(h);
-	Berth__NetworkAsk **asks, *copy;
-	struct net_change *k;
-	struct net_stored s;
-	Berth__Lease *l;
-	int r;
-
-	if (*rows.network && !strcmp(*rows.network, "host"))
-		return err_set(e, EBUSY, "ref", "it has the host's network, and no interfaces of its own");
-	if (*rows.leases.n >= NETWORKS_EACH)
-		return err_set(e, EBUSY, "ref", "it has %zu interfaces, and no more are allowed", *rows.leases.n);
-	asks = realloc(*rows.asks, (*rows.n_asks + 1) * sizeof *asks);
-	if (!asks)
-		return err_set(e, ENOMEM, "", "no memory");
-	*rows.asks = asks;
-	r = network_lease(h->sv, who, "spec", ask, &(struct asks){NULL, 0}, rows.leases, e);
-	if (r < 0)
-		return r;
-	l = (*rows.leases.list)[*rows.leases.n - 1];
-	s = net_stored_of(h);
-	r = s.leases[net_first(&s)] == l ? published_by(h, l, "spec", e) : 0;
-	if (r < 0) {
-		network_lease_drop(rows.leases, *rows.leases.n - 1);
-		return r;
-	}
-	copy = message_copy(&ask->base);
-	k = copy ? change_new(h, l, parked, false) : NULL;
-	if (!k) {
-		if (copy)
-			berth__network_ask__free_unpacked(copy, NULL);
-		network_lease_drop(rows.leases, *rows.leases.n - 1);
-		return err_set(e, ENOMEM, "", "no memory");
-	}
-	SET(l, coming, 1);
-	AUTO_FD pidfd = h->kind->open(h);
-	if (pidfd < 0) /* whoever starts it while the row is on its way makes this one too */
-		h->ready = false;
-	ask_put(&rows, *rows.n_asks, copy);
-	r = change_store(k, e);
-	if (r < 0) {
-		berth__network_ask__free_unpacked(ask_take(&rows, *rows.n_asks - 1), NULL);
-		network_lease_drop(rows.leases, *rows.leases.n - 1);
-		change_free(k);
-	}
-	return r;
-}
-
-/* Its number, or negative errno. */
-static ssize_t lease_called(const struct net_stored *s, const char *what, const char *noun, struct err *e)
-{
-	size_t len = strcspn(what, ":"), n = 0, found = 0;
-	const char *link = what[len] ? what + len + 1 : NULL;
-
-	for (size_t i = 0; i < s->n_leases; i++) {
-		const Berth__Lease *l = s->leases[i];
-		bool named = (!strncmp(l->network, what, len) && !l->network[len]) ||
-			     (!strncmp(l->network_uuid, what, len) && !l->network_uuid[len]);
-
-		if (l->leaving || !named || (link && strcmp(l->link, link) != 0))
-			continue;
-		found = i;
-		n++;
-	}
-	for (size_t i = 0; !n && i < s->n_leases; i++)
-		if (!s->leases[i]->leaving && !strcmp(s->leases[i]->link, what)) {
-			found = i;
-			n++;
-		}
-	if (n > 1)
-		return err_set(e, EBUSY, "network", "it has %zu interfaces in network %s: say which (%s:%s)", n, what,
-			       what, s->leases[found]->link);
-	return n ? (ssize_t)found
-		 : err_set(e, ENOENT, "network", "%s %s has neither a network nor an interface '%.80s'", noun,
-			   s->meta->name, what);
-}
-
-int net_change_disconnect(struct net_holder *h, const char *what, struct parked parked, struct err *e)
-{
-	struct net_stored s = net_stored_of(h);
-	struct net_rows rows = h->kind->rows(h);
-	ssize_t i = lease_called(&s, what, h->kind->noun, e);
-	struct net_change *k;
-	size_t first, next;
-	int r;
-
-	if (i < 0)
-		return (int)i;
-	if (s.leases[i]->coming && lease_is_changing(h, s.leases[i]->id))
-		return err_set(e, EBUSY, "network", "that interface is being made");
-	first = net_first(&s);
-	SET(s.leases[i], leaving, 1);
-	next = net_first(&s);
-	r = first == (size_t)i && next < s.n_leases ? published_by(h, s.leases[next], "network", e) : 0;
-	k = r == 0 ? change_new(h, s.leases[i], parked, true) : NULL;
-	if (!k) {
-		s.leases[i]->leaving = s.leases[i]->has_leaving = false;
-		return r < 0 ? r : err_set(e, ENOMEM, "", "no memory");
-	}
-	k->ask = ask_take(&rows, ask_at(&s, (size_t)i));
-	k->moves = first == (size_t)i;
-	if (k->moves && next < s.n_leases)
-		SET(s.leases[next], coming, 1);
-	r = change_store(k, e);
-	if (r < 0) {
-		SET(s.leases[i], leaving, 0);
-		if (k->ask)
-			ask_put(&rows, ask_at(&s, (size_t)i), take_ptr(k->ask));
-		change_free(k);
-	}
-	return r;
-}
-
 /* ---------------------------------------------------------------- berthd was away; the holder has ended */
-
-bool net_change_repeated(struct net_holder *h, const char *id, bool leaves, struct parked parked)
-{
-	char *link;
-	uint64_t lease = strtoull(id, &link, 10);
-	struct net_change *k = change_of(h, lease);
-	size_t i = lease_at(h, lease);
-	bool there = i < net_stored_of(h).n_leases;
-
-	if (k && k->leaves == leaves && !k->parked.client) {
-		k->parked = parked; /* it was taken up again */
-		return true;
-	}
-	if (there == leaves)
-		return false;
-	reply_interface(h, parked, link + strspn(link, " "));
-	return true;
-}
 
 void net_changes_resume(struct net_holder *h)
 {
@@ -546,14 +333,14 @@ void net_changes_resume(struct net_holder *h)
 	size_t n = 0;
 
 	for (size_t i = 0; ids && i < s.n_leases; i++)
-		if ((s.leases[i]->coming || s.leases[i]->leaving) && !lease_is_changing(h, s.leases[i]->id))
+		if ((s.leases[i]->coming || s.leases[i]->leaving) && !net_change_of(h, s.leases[i]->id))
 			ids[n++] = s.leases[i]->id;
 	for (size_t i = 0; i < n; i++) {
 		const struct net_stored now = net_stored_of(h);
-		size_t at = lease_at(h, ids[i]);
-		struct net_change *k =
-			at < now.n_leases ? change_new(h, now.leases[at], (struct parked){0}, now.leases[at]->leaving)
-					  : NULL;
+		size_t at = net_row_at(h, ids[i]);
+		struct net_change *k = at < now.n_leases ? net_change_new(h, now.leases[at], (struct parked){0},
+									  now.leases[at]->leaving)
+							 : NULL;
 
 		if (k)
 			change_go(k);
@@ -577,7 +364,7 @@ void net_changes_settle(struct net_holder *h)
 	struct net_change *k;
 
 	list_each (k, &h->changes, link) {
-		bool goes = k->leaves && lease_at(h, k->lease) < net_stored_of(h).n_leases;
+		bool goes = k->leaves && net_row_at(h, k->lease) < net_stored_of(h).n_leases;
 
 		h->ready = h->ready && k->leaves;
 		/* Those go on by themselves, and find nothing running. What goes is there until berth-net says that it is not. */
@@ -591,7 +378,7 @@ void net_changes_down(struct net_holder *h)
 	struct net_change *k;
 
 	list_each (k, &h->changes, link) {
-		size_t i = lease_at(h, k->lease);
+		size_t i = net_row_at(h, k->lease);
 
 		if (!timer_armed(&k->again))
 			continue;
@@ -609,6 +396,6 @@ void net_changes_drop(struct net_holder *h)
 	err_set(&e, 0, "ref", "it was removed meanwhile");
 	list_each (k, &h->changes, link) {
 		change_answer(k, &e);
-		change_free(k);
+		net_change_free(k);
 	}
 }

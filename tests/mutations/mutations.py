@@ -292,7 +292,7 @@ MUTATIONS = [
 
     # ------------------------------------------------------------ interfaces that come and go
     Mutation("connect: what the kernel refuses stays in the row",
-             [swap("supervisor/net_change/change_undo", "lease_drop(k->h, i);")],
+             [swap("supervisor/net_change/change_undo", "net_row_drop(k->h, i);")],
              {"test_a_connect_that_the_kernel_refuses_is_taken_back": "assert"}),
     Mutation("connect: to one that has ended it is a failure",
              [swap("supervisor/net_change/on_attached", "e && e->code != ESRCH && pidfd >= 0", "e")],
@@ -319,7 +319,7 @@ MUTATIONS = [
              [swap("netd_ask", "list_push(d->holds ? d->holds : &d->calls, &k->link);", "list_push(&d->calls, &k->link);")],
              {"test_phys_nic_that_is_leaving_when_berth_net_is_killed_is_not_held_after_it_has": "not within"}),
     Mutation("disconnect: published ports go wherever",
-             [body("supervisor/net_change/published_by", "return 0;")],
+             [body("supervisor/net_change_ask/published_by", "return 0;")],
              {"test_published_ports_never_lead_to_a_network_that_cannot_have_them": "expected exit|assert"}),
     Mutation("interfaces: all answers leave by the first one",
              [body("port_answers", "return 0;")],
@@ -343,7 +343,7 @@ MUTATIONS = [
              [first("request_revision_fits", "return true;")],
              {"test_connect_and_disconnect_refuse_a_stale_writer": "assert|KeyError", "test_if_revision_refuses_a_stale_writer": "assert|KeyError"}),
     Mutation("floating IPs: any interface of the name has it",
-             [swap("supervisor/floating/is_lease", "lease ? l->id == lease :"), swap("supervisor/net_change/lease_drop",
+             [swap("supervisor/floating/is_lease", "lease ? l->id == lease :"), swap("supervisor/net_change_row/net_row_drop",
               "floating_forget(h->sv, net_stored_of(h).meta->uuid, net_stored_of(h).leases[i]);")],
              {"test_it_ends_with_its_interface_and_leads_to_no_later_one_of_that_name": "assert"}),
     Mutation("connect: nobody goes on with what a berthd that died had begun",
