@@ -126,6 +126,20 @@ int address_del(struct nl *nl, int index, const struct ip *ip, unsigned prefix, 
 	return r < 0 && r != -EADDRNOTAVAIL ? err_set(e, -r, "network", "take an address from link %d", index) : 0;
 }
 
+int neighbour_put(struct nl *nl, int index, const struct ip *ip, const uint8_t mac[6], bool asked, struct err *e)
+{
+	struct nlmsghdr *h;
+	struct ndmsg *m = ip_request(nl, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, ip->len, sizeof *m, &h);
+	int r;
+
+	m->ndm_ifindex = index;
+	m->ndm_state = asked ? NUD_STALE : NUD_PERMANENT;
+	ip_put(h, NDA_DST, ip);
+	mnl_attr_put(h, NDA_LLADDR, 6, mac);
+	r = nl_talk(nl, h, NULL, NULL);
+	return r < 0 ? err_set(e, -r, "network", "say whose address is at which MAC on link %d", index) : 0;
+}
+
 /* ---------------------------------------------------------------- addresses that are answered for */
 
 static int proxy_change(struct nl *nl, uint16_t type, uint16_t flags, int index, const struct ip *ip)

@@ -79,7 +79,8 @@ int bridge_attach(struct nl *host, struct nl *inside, int ns_fd, const Net__Port
 	const Net__Uplink *u = p->uplink;
 	int master = u->parent ? foreign_find(host, u, e)
 			       : bridge_make(host, u, p->network_key, p->subnets, p->n_subnets, e);
-	int r = master < 0 ? master : port_pair_make(host, inside, ns_fd, p, master, e), outer;
+	struct link_pair pair = {.ns_fd = ns_fd, .master = master};
+	int r = master < 0 ? master : port_pair_make(host, inside, p, &pair, e), outer;
 
 	if (r < 0)
 		return r;

@@ -4,12 +4,15 @@
 #include "base/own.h"
 
 #include <errno.h>
+#include <linux/ethtool.h>
+#include <linux/if.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
+#include <linux/sockios.h>
 #include <linux/veth.h>
-#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 static struct ifinfomsg *link_request(struct nl *nl, uint16_t type, uint16_t flags, struct nlmsghdr **ret)
@@ -18,23 +21,22 @@ static struct ifinfomsg *link_request(struct nl *nl, uint16_t type, uint16_t fla
 	return mnl_nlmsg_put_extra_header(*ret, sizeof(struct ifinfomsg));
 }
 
-static int take_index(const struct nlmsghdr *h, void *arg)
-{
-	const struct ifinfomsg *info = mnl_nlmsg_get_payload(h);
-
-	*(int *)arg = info->ifi_index;
-	return MNL_CB_OK;
-}
-
+/* Not by RTM_GETLINK: the kernel tells by which number its namespace knows the other end's, for which it looks through all that it knows. */
 int link_index(struct nl *nl, const char *name)
 {
-	struct nlmsghdr *h;
-	int index = 0, r;
+	struct ifreq r = {0};
 
-	link_request(nl, RTM_GETLINK, 0, &h);
-	mnl_attr_put_strz(h, IFLA_IFNAME, name);
-	r = nl_talk(nl, h, take_index, &index);
-	return r < 0 ? r : index > 0 ? index : -ENODEV;
+	snprintf(r.ifr_name, sizeof r.ifr_name, "%s", name);
+	return ioctl(mnl_socket_get_fd(nl->sock), SIOCGIFINDEX, &r) < 0 ? -errno : r.ifr_ifindex;
+}
+
+void link_settle(struct nl *nl, const char *name)
+{
+	struct ethtool_value has = {.cmd = ETHTOOL_GLINK};
+	struct ifreq r = {.ifr_data = (void *)&has};
+
+	snprintf(r.ifr_name, sizeof r.ifr_name, "%s", name);
+	(void)ioctl(mnl_socket_get_fd(nl->sock), SIOCETHTOOL, &r); /* what it says does not matter */
 }
 
 static bool take_mac(const struct nlattr *a, uint8_t mac[6])
@@ -114,34 +116,48 @@ int link_at(struct nl *nl, int index, struct link *ret)
 	return r < 0 ? r : ret->index > 0 ? 0 : -ENODEV;
 }
 
-int link_pair_add(struct nl *nl, const char *host, const char *inside, int ns_fd, const uint8_t mac[6], uint32_t mtu,
-		  int master, struct err *e)
+/* A queue for each processor would be for sharing work that the processor which sends does; making them takes half as long as the pair. */
+static void one_queue(struct nlmsghdr *h)
+{
+	mnl_attr_put_u32(h, IFLA_NUM_TX_QUEUES, 1);
+	mnl_attr_put_u32(h, IFLA_NUM_RX_QUEUES, 1);
+}
+
+int link_pair_add(struct nl *nl, const struct link_pair *p, struct err *e)
 {
 	struct nlattr *info, *data, *peer;
 	struct nlmsghdr *h;
 	int r;
 
 	link_request(nl, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &h);
-	mnl_attr_put_strz(h, IFLA_IFNAME, host);
-	if (mtu)
-		mnl_attr_put_u32(h, IFLA_MTU, mtu);
-	if (master)
-		mnl_attr_put_u32(h, IFLA_MASTER, (uint32_t)master);
+	mnl_attr_put_strz(h, IFLA_IFNAME, p->host);
+	one_queue(h);
+	if (p->host_mac)
+		mnl_attr_put(h, IFLA_ADDRESS, 6, p->host_mac);
+	if (p->mtu)
+		mnl_attr_put_u32(h, IFLA_MTU, p->mtu);
+	if (p->group)
+		mnl_attr_put_u32(h, IFLA_GROUP, p->group);
+	if (p->master)
+		mnl_attr_put_u32(h, IFLA_MASTER, (uint32_t)p->master);
+	if (p->dormant)
+		mnl_attr_put_u8(h, IFLA_LINKMODE, IF_LINK_MODE_DORMANT);
 	info = mnl_attr_nest_start(h, IFLA_LINKINFO);
 	mnl_attr_put_strz(h, IFLA_INFO_KIND, "veth");
 	data = mnl_attr_nest_start(h, IFLA_INFO_DATA);
 	peer = mnl_attr_nest_start(h, VETH_INFO_PEER);
 	mnl_nlmsg_put_extra_header(h, sizeof(struct ifinfomsg));
-	mnl_attr_put_strz(h, IFLA_IFNAME, inside);
-	mnl_attr_put(h, IFLA_ADDRESS, 6, mac);
-	if (mtu)
-		mnl_attr_put_u32(h, IFLA_MTU, mtu);
-	mnl_attr_put_u32(h, IFLA_NET_NS_FD, (uint32_t)ns_fd);
+	mnl_attr_put_strz(h, IFLA_IFNAME, p->inside);
+	mnl_attr_put(h, IFLA_ADDRESS, 6, p->mac);
+	one_queue(h);
+	if (p->mtu)
+		mnl_attr_put_u32(h, IFLA_MTU, p->mtu);
+	mnl_attr_put_u32(h, IFLA_NET_NS_FD, (uint32_t)p->ns_fd);
 	mnl_attr_nest_end(h, peer);
 	mnl_attr_nest_end(h, data);
 	mnl_attr_nest_end(h, info);
 	r = nl_talk(nl, h, NULL, NULL);
-	return r < 0 ? err_set(e, -r, "network", "make the pair of links %s and %s", host, inside) : 0;
+	return r < 0 ? err_set(e, -r, "network", "make the pair of links %s and %s", p->host, p->inside) : 0;
 }
 
 /* ---------------------------------------------------------------- other kinds */

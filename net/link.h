@@ -21,10 +21,19 @@ struct link {
 int link_index(struct nl *nl, const char *name); /* or negative errno: -ENODEV */
 int link_get(struct nl *nl, const char *name, struct link *ret);
 int link_at(struct nl *nl, int index, struct link *ret);
-/* A pair, the second end of which is born in the namespace: moving it there later costs 16 ms. -EEXIST: host is there. Neither is up: a
- * peer born up fails with ENOTCONN. master: the bridge that the host's end is a port of, 0 = none. */
-int link_pair_add(struct nl *nl, const char *host, const char *inside, int ns_fd, const uint8_t mac[6], uint32_t mtu,
-		  int master, struct err *e);
+struct link_pair {
+	const char *host, *inside;     /* names */
+	int ns_fd;		       /* the second end is born in there: moving it there later costs 16 ms */
+	const uint8_t *mac, *host_mac; /* host_mac NULL: the kernel's choice */
+	uint32_t mtu;		       /* 0: the kernel's */
+	uint32_t group;		       /* of the host's end */
+	int master;		       /* the bridge that the host's end is a port of; 0: none */
+	bool dormant; /* once up, the host's end is not operational (RFC 2863): packets pass, IPv6 makes itself no addresses */
+};
+/* -EEXIST: the host's is there. Neither is up: a peer born up fails with ENOTCONN. */
+int link_pair_add(struct nl *nl, const struct link_pair *p, struct err *e);
+/* What the kernel does when a link's carrier has come, which it puts off for another thread to do, is done when this returns (from 6.7 on). */
+void link_settle(struct nl *nl, const char *name);
 /* All that is not there yet: one of the kind that is there is no error, anything else of that name is. mtu 0: the kernel's. */
 int link_bridge_add(struct nl *nl, const char *name, const uint8_t mac[6], uint32_t mtu, struct err *e);
 int link_vlan_add(struct nl *nl, const char *name, int parent, uint16_t id, uint32_t mtu, struct err *e);

@@ -54,22 +54,28 @@ int port_link_taken(const Net__Port *p, struct err *e)
 	return err_set(e, EEXIST, "network", "there is a link %s already, which is not of this network", p->link);
 }
 
-int port_pair_make(struct nl *host, struct nl *inside, int ns_fd, const Net__Port *p, int master, struct err *e)
+int port_pair_make(struct nl *host, struct nl *inside, const Net__Port *p, struct link_pair *pair, struct err *e)
 {
-	int r = link_pair_add(host, p->host_link, p->link, ns_fd, p->mac.data, p->mtu, master, e);
 	struct link outer, inner;
+	int r;
 
-	if (r != -EEXIST)
-		return r;
-	if (link_get(inside, p->link, &inner) == 0) {
+	pair->host = p->host_link;
+	pair->inside = p->link;
+	pair->mac = p->mac.data;
+	pair->mtu = p->mtu;
+	pair->group = p->policy;
+	r = link_pair_add(host, pair, e);
+	if (r == -EEXIST && link_get(inside, p->link, &inner) == 0) {
 		if (!strcmp(inner.kind, "veth") && inner.elsewhere && link_get(host, p->host_link, &outer) == 0 &&
 		    inner.lower == outer.index)
 			return 0;
 		return port_link_taken(p, e);
 	}
-	/* Its host's end is there, of an earlier life of the pod. */
-	r = link_del(host, p->host_link, e);
-	return r < 0 ? r : link_pair_add(host, p->host_link, p->link, ns_fd, p->mac.data, p->mtu, master, e);
+	if (r == -EEXIST) { /* its host's end is there, of an earlier life of the pod */
+		r = link_del(host, p->host_link, e);
+		r = r < 0 ? r : link_pair_add(host, pair, e);
+	}
+	return r < 0 ? r : 1;
 }
 
 #define TIDY_AT_ONCE 64u

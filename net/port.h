@@ -16,8 +16,8 @@ int port_loopback_let(const char *link, struct err *e);
 const Net__Subnet *port_subnet(const Net__Port *p, unsigned len);
 /* Somebody else's has its name. */
 int port_link_taken(const Net__Port *p, struct err *e);
-/* Both ends, the host's a port of the bridge `master` (0: of none); what an earlier berth-net had begun is finished. */
-int port_pair_make(struct nl *host, struct nl *inside, int ns_fd, const Net__Port *p, int master, struct err *e);
+/* Both ends: pair says what hangs on the driver, the rest is filled in. 0: an earlier berth-net has made them; 1: they are new. */
+int port_pair_make(struct nl *host, struct nl *inside, const Net__Port *p, struct link_pair *pair, struct err *e);
 #define PORT_TABLE  100000u /* and the number of the link: routes for what has its addresses */
 #define PORT_METRIC 2000u   /* and the number of the link: behind the first interface's, of 0 (IPv6: 1024) */
 /* Of an interface that is not the first: answers leave by it. gateway: len 0 = none; on_link: the subnet is reached directly. */

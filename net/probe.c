@@ -54,8 +54,8 @@ static int veth_make(struct err *e)
 {
 	static const uint8_t mac[6] = {2, 0, 0, 0, 0, 1};
 	int ns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-	int r = ns < 0 ? err_set(e, errno, "network", "open the namespace")
-		       : link_pair_add(&nl, LINK, "eth0", ns, mac, 0, 0, e);
+	const struct link_pair pair = {.host = LINK, .inside = "eth0", .ns_fd = ns, .mac = mac};
+	int r = ns < 0 ? err_set(e, errno, "network", "open the namespace") : link_pair_add(&nl, &pair, e);
 
 	if (ns >= 0)
 		close(ns);

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define LEFT_AT_ONCE 256u
 
@@ -177,8 +178,75 @@ int routed_sweep(struct nl *host, const Net__State *s, struct err *e)
 
 /* ---------------------------------------------------------------- a port */
 
+/* The host's end of a pair has no IPv6 address, and its link is dormant (RFC 2863), so that the kernel gives it none either: with each link
+ * that has some the kernel walks through all IPv6 routes and addresses of the host whenever one comes, goes or changes, which beside 5,000
+ * took 12 ms an attach. So nobody can ask there who is at fe80::1, or where a container is: both ends are told instead, for good. Whoever may
+ * send from any MAC is asked. IPv6 is off at the host's end until its carrier has come, the kernel's last occasion for such a walk. */
+static const uint8_t host_mac[6] = {2, 'b', 'e', 'r', 't', 'h'};
+
+static int ipv6_let(const char *link, const char *name, const char *value, struct err *e)
+{
+	char path[100];
+
+	snprintf(path, sizeof path, "/proc/sys/net/ipv6/conf/%s/%s", link, name);
+	return access(path, F_OK) < 0 && errno == ENOENT ? 0 /* a host without */ : sysctl_set(path, value, e);
+}
+
+/* Its host's end; one that is up already is left as it is. mac: what it has. */
+static int outer_up(struct nl *host, int index, const Net__Port *p, bool is_new, uint8_t mac[6], struct err *e)
+{
+	struct link l = {.up = false};
+	int r;
+
+	memcpy(mac, host_mac, 6);
+	if (!is_new) {
+		r = link_at(host, index, &l);
+		if (r < 0)
+			return err_set(e, -r, "network", "find the link %s", p->host_link);
+		memcpy(mac, l.mac, 6);
+	}
+	r = l.up ? 0 : ipv6_let(p->host_link, "disable_ipv6", "1", e);
+	if (r < 0)
+		return r;
+	return is_new ? link_up(host, index, e) : link_up_in_group(host, index, p->policy, e);
+}
+
+/* When both ends are up. To the kernel a dormant link is one without carrier, which some hosts have no routes by. */
+static int outer_ipv6(struct nl *host, const Net__Port *p, struct err *e)
+{
+	int r;
+
+	link_settle(host, p->host_link);
+	r = ipv6_let(p->host_link, "ignore_routes_with_linkdown", "0", e);
+	return r < 0 ? r : ipv6_let(p->host_link, "disable_ipv6", "0", e);
+}
+
+/* Whoever may have another MAC is asked for it, who may not is not. */
+static int outer_neighbours(struct nl *host, int index, const Net__Port *p, struct err *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < p->n_addresses && r == 0; i++) {
+		struct ip ip = ip_of(&p->addresses[i]);
+
+		if (p->allow_spoofing && ip.len == 16) /* from where it is asked */
+			r = address_put(host, index, &link_local, 64, e);
+		if (r == 0)
+			r = neighbour_put(host, index, &ip, p->mac.data, p->allow_spoofing, e);
+	}
+	return r;
+}
+
+int routed_asked(struct nl *host, const Net__Port *p, struct err *e)
+{
+	int index = link_index(host, p->host_link);
+
+	return index == -ENODEV ? 0 : outer_neighbours(host, index, p, e);
+}
+
 /* Its own network by this interface, whatever other ones it has: an answer from another would come from a foreign address. */
-static int inside_address(struct nl *inside, int index, const Net__Port *p, const struct ip *ip, struct err *e)
+static int inside_address(struct nl *inside, int index, const Net__Port *p, const struct ip *ip,
+			  const uint8_t outer_mac[6], struct err *e)
 {
 	const Net__Subnet *s = port_subnet(p, ip->len);
 	int r = address_put(inside, index, ip, ip_bits(ip), e);
@@ -187,6 +255,10 @@ static int inside_address(struct nl *inside, int index, const Net__Port *p, cons
 	if (r < 0 || !s)
 		return r;
 	way.gateway = ip->len == 16 ? link_local : ip_of(&s->gateway);
+	if (ip->len == 16)
+		r = neighbour_put(inside, index, &link_local, outer_mac, false, e);
+	if (r < 0)
+		return r;
 	way.to = ip_of(&s->network);
 	way.prefix = s->prefix;
 	way.metric = p->default_route ? 0 : PORT_METRIC + (uint32_t)index; /* another may be in the same network */
@@ -209,16 +281,19 @@ static int host_address(struct nl *host, int index, const Net__Port *p, const st
 
 int routed_attach(struct nl *host, struct nl *inside, int ns_fd, const Net__Port *p, struct err *e)
 {
-	int r = port_pair_make(host, inside, ns_fd, p, 0, e), outer, inner;
+	struct link_pair pair = {.ns_fd = ns_fd, .host_mac = host_mac, .dormant = true};
+	int is_new = port_pair_make(host, inside, p, &pair, e), outer, inner, r;
+	bool six = false;
+	uint8_t mac[6];
 
-	if (r < 0)
-		return r;
+	if (is_new < 0)
+		return is_new;
 	outer = link_index(host, p->host_link);
 	inner = link_index(inside, p->link);
 	if (outer < 0 || inner < 0)
 		return err_set(e, ENODEV, "network", "the pair of links %s and %s is gone again", p->host_link,
 			       p->link);
-	r = link_up_in_group(host, outer, p->policy, e);
+	r = outer_up(host, outer, p, is_new, mac, e);
 	if (r == 0 && p->n_published)
 		r = port_loopback_let(p->host_link, e);
 	if (r == 0)
@@ -226,12 +301,17 @@ int routed_attach(struct nl *host, struct nl *inside, int ns_fd, const Net__Port
 	for (size_t i = 0; i < p->n_addresses && r == 0; i++) {
 		struct ip ip = ip_of(&p->addresses[i]);
 
-		if (ip.len == 16)
-			r = address_put(host, outer, &link_local, 64, e);
-		if (r == 0)
-			r = host_address(host, outer, p, &ip, e);
-		if (r == 0)
-			r = inside_address(inside, inner, p, &ip, e);
+		six |= ip.len == 16;
+		r = inside_address(inside, inner, p, &ip, mac, e);
+	}
+	if (r == 0 && six)
+		r = outer_ipv6(host, p, e);
+	if (r == 0)
+		r = outer_neighbours(host, outer, p, e);
+	for (size_t i = 0; i < p->n_addresses && r == 0; i++) {
+		struct ip ip = ip_of(&p->addresses[i]);
+
+		r = host_address(host, outer, p, &ip, e);
 	}
 	return r;
 }

@@ -538,6 +538,13 @@ MUTATIONS = [
              [body("net/gone/gone_go_on")],
              {"test_the_link_of_one_that_ended_goes_though_a_connection_still_has_something_to_send": "gone"}),
 
+    Mutation("links: the kernel gives the host's end IPv6 addresses and routes",
+             [swap("net/routed/routed_attach", ".dormant = true", ".dormant = false")],
+             {"test_an_interface_adds_a_route_and_a_neighbour_of_each_family_to_the_hosts_and_no_address": "assert"}),
+    Mutation("links: who may have another MAC is not asked for it",
+             [swap("net/work/do_port_update", "u->was->allow_spoofing != u->port->allow_spoofing", "false")],
+             {"test_a_foreign_mac_or_address_is_dropped_unless_spoofing_is_allowed": "with another MAC"}),
+
     # ------------------------------------------------------------ drivers of networks
     Mutation("drivers: what a port of a bridge sends is not looked at",
              [swap("net/table/port_elements", "bridge_port_elements(list, p);", "{ Net__Port any = *p; any.allow_spoofing = 1; bridge_port_elements(list, &any); }")],

@@ -156,6 +156,34 @@ def test_interface_addresses_mac_routes_hosts_and_resolv_conf_are_those_of_the_l
     assert "127." not in host.berth("exec", a, "cat", "/etc/resolv.conf").out
 
 
+def test_an_interface_adds_a_route_and_a_neighbour_of_each_family_to_the_hosts_and_no_address(host):
+    """The kernel walks through the host's IPv6 routes and addresses whenever a link comes or goes: more of them, and beside thousands an attach takes
+    ten times as long."""
+    a, (lease,) = node(host)
+    b, _ = node(host)
+    link = lease["host_link"]
+    assert json.loads(sh("ip", "-j", "addr", "show", link))[0]["addr_info"] == []
+    on_it = lambda *words: [x["dst"] for x in json.loads(sh("ip", "-j", *words, "dev", link))]
+    four, six = lease["addresses"]
+    assert on_it("-4", "route", "show", "table", "all") == [four]
+    # What is sent to all on the link has a route of its own where the link is not dormant.
+    assert on_it("-6", "route", "show", "table", "all") == [six]
+    seen = json.loads(sh("ip", "-j", "neigh", "show", "dev", link, "nud", "permanent"))
+    assert sorted((x["dst"], x["lladdr"]) for x in seen) == sorted((x, lease["mac"]) for x in (four, six))
+    for other in lease["addresses"]:
+        assert pings(host, b, other)
+        assert subprocess.run(["ping", "-c", "1", "-W", "1", other], capture_output=True).returncode == 0
+    # The host asks nobody for it, and nobody asks for the gateway: nothing has come to be known meanwhile.
+    assert [x["dst"] for x in json.loads(sh("ip", "-6", "-j", "neigh", "show", "dev", link))] == [six]
+
+
+def test_an_interface_of_ipv4_alone_has_no_ipv6_at_the_host(host):
+    host.berth("network", "create", "--subnet", "10.88.0.0/24", "four")
+    _, (lease,) = node(host, network="four")
+    with open("/proc/sys/net/ipv6/conf/%s/disable_ipv6" % lease["host_link"]) as f:
+        assert f.read() == "1\n"
+
+
 # ---------------------------------------------------------------- leases
 
 def test_address_and_mac_stay_over_restart_stop_start_and_kill_9_of_berthd(host):
