@@ -3,50 +3,16 @@
 berth-net is asked directly, in a network namespace of its own (run it with `unshare -n`), by the messages that berthd would send. Milliseconds and
 microseconds are the best and the middle of several: what else the host does is in neither for long."""
 
-import fcntl
 import os
-import socket
 import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)) + "/../tests/system")
-import proto  # noqa: E402
+from berthnet import BerthNet  # noqa: E402
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-with open(HERE + "/../proto/net.proto") as f:
-    NET = proto.Schema(f.read())
 NETWORK, PINGS = 1, 20000
 MEMBERS = [int(x) for x in os.environ.get("MEMBERS", "1,100,1000,10000").split(",")]
-
-
-class BerthNet:
-    def __init__(self, build):
-        self.sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        os.set_inheritable(theirs.fileno(), True)
-        self.p = subprocess.Popen(["sh", "-c", "exec 3<&%d %s" % (theirs.fileno(), build + "/berth-net")], close_fds=False)
-        theirs.close()
-        self.id = 0
-
-    def ask(self, body, value):
-        self.id += 1
-        data = NET.encode("NetMessage", {"id": self.id, body: value})
-        begin = time.perf_counter()
-        if len(data) > proto.RECORD_MAX:
-            fd = os.memfd_create("state", os.MFD_ALLOW_SEALING)
-            os.write(fd, data)
-            fcntl.fcntl(fd, 1033, 0xf)      # F_ADD_SEALS
-            socket.send_fds(self.sock, [b"!"], [fd])
-            os.close(fd)
-        else:
-            self.sock.send(data)
-        result = NET.decode("NetMessage", self.sock.recv(65536)).get("result", {})
-        assert "sys_errno" not in result, (body, result)
-        return time.perf_counter() - begin
-
-    def end(self):
-        self.sock.close()
-        self.p.wait()
 
 
 def four(i):
@@ -146,7 +112,7 @@ def changes(net, members, groups=1):
 
 def main(build):
     sh("ip link set lo up")
-    net = BerthNet(build)
+    net = BerthNet(build + "/berth-net")
     for members in MEMBERS:
         changes(net, members)
     changes(net, 1000, groups=1000)

@@ -4,8 +4,7 @@
  * 4 us each, text 60 to 100, and text first asks the kernel for the names of all sets and chains that there are. */
 #pragma once
 
-#include "base/buf.h"
-#include "base/err.h"
+#include "net/batch.h"
 
 #include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>
@@ -15,12 +14,22 @@
 #define ELEMENT_SET   32
 #define ELEMENT_PARTS 6
 
-enum part_kind { PART_LINK, PART_MAC, PART_IP, PART_BITS, PART_NUMBER, PART_PROTOCOL, PART_PORT };
+enum part_kind {
+	PART_LINK,
+	PART_MAC,
+	PART_IP,
+	PART_BITS,
+	PART_NUMBER,
+	PART_PROTOCOL,
+	PART_PORT,
+	PART_DIRECTION,
+	PART_JUMP
+};
 
 struct part {
 	enum part_kind kind;
-	uint8_t len; /* of byte: 4 or 16 of an address */
-	uint8_t byte[16];
+	uint8_t len; /* of byte: 4 or 16 of an address, all of it of a chain's name */
+	uint8_t byte[24];
 };
 
 struct element {
@@ -42,6 +51,8 @@ void element_bits(struct element *e,
 void element_number(struct element *e, uint32_t number); /* a mark */
 void element_protocol(struct element *e, uint32_t protocol);
 void element_port(struct element *e, uint32_t port);
+void element_answer(struct element *e, bool is_answer); /* which way of its connection a packet goes */
+void element_jump(struct element *e, const char *chain);
 
 bool element_is(const struct element *a, const struct element *b);
 void element_text(struct buf *b, const struct element *e);
@@ -55,9 +66,7 @@ struct elements {
 void elements_add(struct elements *list, const struct element *e);
 void elements_fini(struct elements *list);
 
-struct element_socket;
-
-int element_socket_open(struct element_socket **ret, struct err *e);
-void element_socket_close(struct element_socket *s);
+/* Into a batch that has more than elements; one that is to be taken away has to be there. */
+void element_put(struct batch *b, const struct element *e, bool add);
 /* One transaction: what goes, where it is there, and what comes. Neither is an error if it is so already. */
-int elements_change(struct element_socket *s, const struct elements *gone, const struct elements *come, struct err *e);
+int elements_change(struct batch_socket *s, const struct elements *gone, const struct elements *come, struct err *e);

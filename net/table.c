@@ -33,7 +33,7 @@ struct table {
 	struct refused *refused; /* NULL: this kernel does not tell */
 	bool made;
 	bool bridges; /* the table of the bridge family is there too: some kernels have it, and few hosts need it */
-	struct element_socket *elements;
+	struct batch_socket *socket;
 };
 
 static const char rules[] =
@@ -165,7 +165,7 @@ int table_open(struct table **ret, struct err *e)
 		table_close(t);
 		return err_set(e, ENOMEM, "nftables", "open libnftables");
 	}
-	if (element_socket_open(&t->elements, e) < 0) {
+	if (batch_socket_open(&t->socket, e) < 0) {
 		table_close(t);
 		return -e->code;
 	}
@@ -178,7 +178,7 @@ void table_close(struct table *t)
 	if (t && t->nft)
 		nft_ctx_free(t->nft);
 	if (t) {
-		element_socket_close(t->elements);
+		batch_socket_close(t->socket);
 		refused_close(t->refused);
 	}
 	free(t);
@@ -436,7 +436,7 @@ int table_port_change(struct table *t, const Net__Port *was, const Net__Port *p,
 	if (p)
 		port_elements(&come, p);
 	others_mute(&t->others);
-	r = elements_change(t->elements, &gone, &come, e);
+	r = elements_change(t->socket, &gone, &come, e);
 	others_unmute(&t->others);
 	elements_fini(&gone);
 	elements_fini(&come);
@@ -455,41 +455,54 @@ int table_port_del(struct table *t, const Net__Port *p, struct err *e)
 
 /* ---------------------------------------------------------------- groups */
 
+/* Takes b. */
+static int change(struct table *t, struct batch *b, const char *what, struct err *e)
+{
+	int r;
+
+	others_mute(&t->others);
+	r = batch_send(b, t->socket, what, e);
+	others_unmute(&t->others);
+	return r;
+}
+
 int table_group_put(struct table *t, const Net__Group *g, struct err *e)
 {
-	struct buf b;
+	struct batch b;
 
-	buf_init(&b, 0);
-	group_sets_text(&b, g);
-	group_rules_text(&b, g);
-	return run(t, &b, false, e);
+	batch_begin(&b);
+	group_put(&b, g);
+	return change(t, &b, "put the rules of a security group", e);
 }
 
 int table_group_del(struct table *t, uint32_t key, struct err *e)
 {
-	struct buf b;
+	struct batch b;
 
-	buf_init(&b, 0);
-	group_gone_text(&b, key);
-	return run(t, &b, false, e);
+	batch_begin(&b);
+	group_del(&b, key);
+	return change(t, &b, "remove a security group", e);
 }
 
 int table_policy_put(struct table *t, const Net__Policy *p, struct err *e)
 {
-	struct buf b;
+	struct batch b;
 
-	buf_init(&b, 0);
-	policy_text(&b, p);
-	return run(t, &b, false, e);
+	batch_begin(&b);
+	policy_put(&b, p);
+	return change(t, &b, "put together the security groups of an interface", e);
 }
 
+/* A State that came in between may have left it out already. */
 int table_policy_del(struct table *t, uint32_t key, struct err *e)
 {
-	struct buf b;
+	struct batch b;
+	int r;
 
-	buf_init(&b, 0);
-	policy_gone_text(&b, key);
-	return run(t, &b, false, e);
+	batch_begin(&b);
+	policy_del(&b, key);
+	r = change(t, &b, "take apart the security groups of an interface", e);
+	return r == -ENOENT ? 0 : r;
 }
 
 /* ---------------------------------------------------------------- everything */
@@ -535,6 +548,8 @@ static int make(struct table *t, const Net__State *s, struct err *e)
 		group_rules_text(&b, s->groups[i]);
 	for (size_t i = 0; i < s->n_policies; i++)
 		policy_text(&b, s->policies[i]);
+	for (size_t i = 0; i < s->n_policies; i++)
+		policy_elements(&list, s->policies[i]);
 	for (size_t i = 0; i < s->n_networks; i++)
 		network_elements(&b, "add", s->networks[i]);
 	for (size_t i = 0; i < s->n_ports; i++)

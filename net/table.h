@@ -1,5 +1,5 @@
 /* net/table.h - the nftables table `inet berth`: rules that never change, the chains of security groups, and sets and maps of which a port
- * is an element. Rules are written by libnftables, elements by net/element.h; each call is one transaction. Nobody else's table is touched. */
+ * is an element. The whole of it is text for libnftables, a change is messages of our own (net/batch.h); each call is one transaction. Nobody else's table is touched. */
 #pragma once
 
 #include "base/err.h"

@@ -58,6 +58,7 @@ dir_objects = $(patsubst %.c,$(1)/o/%.o,$(filter-out %/main.c,$(wildcard $(2)/*.
 	$(if $(filter proto,$(2)),$(PROTOS:%=$(1)/o/gen/%.pb-c.o)) $(if $(filter supervisor,$(2)),$(1)/o/supervisor/no_shim.o)
 
 UNIT_DIRS_net_group := $(LAYER_net)
+UNIT_DIRS_net_batch := $(LAYER_net)
 
 # A reader that is not ours.
 UNIT_PKGS_json := jansson

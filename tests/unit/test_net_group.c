@@ -1,4 +1,4 @@
-/* tests/unit/test_net_group.c - what becomes of a security group in the language of nft(8), and of an element in its two forms. */
+/* tests/unit/test_net_group.c - what becomes of a security group and of an element in the language of nft(8); test_net_batch.c has them as messages. */
 #include "net/element.h"
 #include "net/group.h"
 #include "tests/unit/unit.h"
@@ -58,14 +58,14 @@ static void test_rules_that_differ_in_their_ports_are_one_with_each_port_once(vo
 		r[i].remote_group = rows[i].remote_group;
 	}
 	got = lines_of(list, ARRAY_SIZE(rows), "in");
-	assert_string_equal(got, "meta nfproto ipv4 meta l4proto 6 th dport { 70-81, 443-443, 1000-65535 } accept; "
-				 "meta nfproto ipv4 meta l4proto 17 th dport 53-53 accept; "
+	assert_string_equal(got, "meta nfproto ipv4 meta l4proto 6 th dport { 70-81, 443, 1000-65535 } accept; "
+				 "meta nfproto ipv4 meta l4proto 17 th dport 53 accept; "
 				 "meta nfproto ipv4 meta l4proto 6 accept; "
 				 "ip saddr @g9_4 meta l4proto 6 th dport 1-65535 accept");
 	free(got);
 	got = lines_of(list, 2, "in_answer");
-	assert_string_equal(got, "meta nfproto ipv4 meta l4proto 6 th sport 80-80 accept; "
-				 "meta nfproto ipv4 meta l4proto 17 th sport 53-53 accept");
+	assert_string_equal(got, "meta nfproto ipv4 meta l4proto 6 th sport 80 accept; "
+				 "meta nfproto ipv4 meta l4proto 17 th sport 53 accept");
 	free(got);
 }
 
@@ -85,8 +85,8 @@ static void test_a_rule_is_written_for_what_comes_and_turned_round_for_what_answ
 		{0, 6, 0, 0, 0, -1, -1, 0, 0, 0, "meta nfproto ipv6 accept", "meta nfproto ipv6 accept"},
 		{0, 0, 6, 80, 90, -1, -1, 0, 0, 0, "meta l4proto 6 th dport 80-90 accept",
 		 "meta l4proto 6 th sport 80-90 accept"},
-		{0, 4, 17, 53, 53, -1, -1, 4, 8, 0, "ip saddr 10.0.0.0/8 meta l4proto 17 th dport 53-53 accept",
-		 "ip daddr 10.0.0.0/8 meta l4proto 17 th sport 53-53 accept"},
+		{0, 4, 17, 53, 53, -1, -1, 4, 8, 0, "ip saddr 10.0.0.0/8 meta l4proto 17 th dport 53 accept",
+		 "ip daddr 10.0.0.0/8 meta l4proto 17 th sport 53 accept"},
 		{1, 6, 0, 0, 0, -1, -1, 16, 32, 0, "ip6 daddr 2001:db8::/32 accept", "ip6 saddr 2001:db8::/32 accept"},
 		{0, 0, 0, 0, 0, -1, -1, 0, 0, 9, "ip saddr @g9_4 accept; ip6 saddr @g9_6 accept",
 		 "ip daddr @g9_4 accept; ip6 daddr @g9_6 accept"},
@@ -197,6 +197,14 @@ static void test_elements_are_equal_by_all_of_their_parts(void **state)
 	buf_init(&text, 0);
 	element_text(&text, &a);
 	assert_string_equal(text.data, "10.0.0.1 . 6 . 8080 : 10.0.0.2 . 80");
+	buf_reset(&text);
+	element_in(&b, "enter");
+	element_number(&b, 5);
+	element_answer(&b, true);
+	element_gives(&b);
+	element_jump(&b, "g4294967295_out_answer");
+	element_text(&text, &b);
+	assert_string_equal(text.data, "5 . reply : jump g4294967295_out_answer");
 	buf_reset(&text);
 	element_in(&b, "own4");
 	element_link(&b, "bt1");
