@@ -12,45 +12,73 @@
 #include <sys/socket.h>
 
 struct search {
-	const struct ip *ip;
+	const struct ip *ip; /* that a connection goes to, either way; or NULL: one of these datagrams' */
+	struct flow *flows;
+	size_t n;
 	struct buf found; /* an attribute CTA_TUPLE_ORIG after the other, each with its padding */
 };
 
-static int take_destination(const struct nlattr *a, void *arg)
-{
-	const struct nlattr **ret = arg;
-	unsigned type = mnl_attr_get_type(a);
+/* ---------------------------------------------------------------- what a connection is called */
 
-	if (type == CTA_IP_V4_DST || type == CTA_IP_V6_DST)
-		*ret = a;
-	return MNL_CB_OK;
+static const struct nlattr *part_of(const struct nlattr *nest, unsigned type)
+{
+	const struct nlattr *a;
+
+	mnl_attr_for_each_nested(a, nest) if (mnl_attr_get_type(a) == type) return a;
+	return NULL;
+}
+
+static bool has(const struct nlattr *tuple, unsigned four, unsigned six, const struct ip *ip)
+{
+	const struct nlattr *ips = part_of(tuple, CTA_TUPLE_IP);
+	const struct nlattr *a = ips ? part_of(ips, ip->len == 16 ? six : four) : NULL;
+
+	return a && mnl_attr_get_payload_len(a) == ip->len && !memcmp(mnl_attr_get_payload(a), ip->byte, ip->len);
 }
 
 static bool goes_to(const struct nlattr *tuple, const struct ip *ip)
 {
-	const struct nlattr *a, *to = NULL;
+	return has(tuple, CTA_IP_V4_DST, CTA_IP_V6_DST, ip);
+}
 
-	mnl_attr_for_each_nested(a, tuple) if (mnl_attr_get_type(a) == CTA_TUPLE_IP)
-		mnl_attr_parse_nested(a, take_destination, &to);
-	return to && mnl_attr_get_payload_len(to) == ip->len && !memcmp(mnl_attr_get_payload(to), ip->byte, ip->len);
+static bool comes_from(const struct nlattr *tuple, const struct ip *ip, uint16_t port)
+{
+	const struct nlattr *proto = part_of(tuple, CTA_TUPLE_PROTO);
+	const struct nlattr *from = proto ? part_of(proto, CTA_PROTO_SRC_PORT) : NULL;
+
+	return from && mnl_attr_get_u16(from) == port && has(tuple, CTA_IP_V4_SRC, CTA_IP_V6_SRC, ip);
+}
+
+/* Whatever is translated, who begins it and who answers are who they are. */
+static bool is_of(const struct flow *f, const struct nlattr *begun, const struct nlattr *answer)
+{
+	return (comes_from(begun, &f->from, f->from_port) && comes_from(answer, &f->to, f->to_port)) ||
+	       (comes_from(begun, &f->to, f->to_port) && comes_from(answer, &f->from, f->from_port));
+}
+
+static bool fits(const struct search *s, const struct nlattr *begun, const struct nlattr *answer)
+{
+	if (s->ip)
+		return goes_to(begun, s->ip) || goes_to(answer, s->ip);
+	for (size_t i = 0; i < s->n; i++)
+		if (!s->flows[i].ended && is_of(&s->flows[i], begun, answer))
+			return true;
+	return false;
 }
 
 static int look(const struct nlmsghdr *h, void *arg)
 {
 	struct search *s = arg;
-	const struct nlattr *a, *begun = NULL;
-	bool fits = false;
+	const struct nlattr *a, *begun = NULL, *answer = NULL;
 
 	mnl_attr_for_each(a, h, sizeof(struct nfgenmsg))
 	{
-		unsigned type = mnl_attr_get_type(a);
-
-		if (type == CTA_TUPLE_ORIG)
+		if (mnl_attr_get_type(a) == CTA_TUPLE_ORIG)
 			begun = a;
-		if (type == CTA_TUPLE_ORIG || type == CTA_TUPLE_REPLY)
-			fits |= goes_to(a, s->ip);
+		else if (mnl_attr_get_type(a) == CTA_TUPLE_REPLY)
+			answer = a;
 	}
-	if (begun && fits)
+	if (begun && answer && fits(s, begun, answer))
 		buf_add(&s->found, begun, MNL_ALIGN(begun->nla_len));
 	return MNL_CB_OK;
 }
@@ -93,21 +121,81 @@ static int end_called(struct nl *nl, const struct ip *from, uint16_t from_port, 
 	return nl_talk(nl, h, NULL, NULL);
 }
 
+static int end_found(struct nl *nl, struct nlmsghdr *dump, struct search *s, uint8_t family)
+{
+	int r;
+
+	buf_init(&s->found, 0);
+	r = nl_talk(nl, dump, look, s);
+	for (size_t at = 0; r == 0 && !s->found.failed && at < s->found.len;) {
+		const struct nlattr *begun = (const void *)(s->found.data + at);
+
+		r = end(nl, begun, family);
+		at += MNL_ALIGN(begun->nla_len);
+	}
+	buf_fini(&s->found);
+	return r;
+}
+
+/* ---------------------------------------------------------------- those of datagrams */
+
 /* Where one of its ends was translated, the packet is called as the connection is at the other. */
-int flow_end(const struct flow *f, struct err *e)
+static int end_by_name(struct nl *nl, struct flow *f)
+{
+	int r = end_called(nl, &f->from, f->from_port, &f->to, f->to_port);
+
+	if (r == -ENOENT)
+		r = end_called(nl, &f->to, f->to_port, &f->from, f->from_port);
+	f->ended = r == 0;
+	return r == -ENOENT ? 0 : r;
+}
+
+/* Where both were, as from a container to a published port of another, it is called so nowhere: those of UDP are looked through, for all of them at once.
+ * (The kernel's filter knows ports too, but of one, and its one by addresses means with IPv6 all others.) */
+#define FILTER_PROTOCOL (1u << 3) /* the kernel's CTA_FILTER_F_CTA_PROTO_NUM, which no header has */
+
+static int end_by_search(struct nl *nl, struct flow *flows, size_t n, unsigned len)
+{
+	uint8_t family = len == 16 ? AF_INET6 : AF_INET;
+	struct search s = {.flows = flows, .n = n};
+	struct nlattr *nest, *part;
+	struct nlmsghdr *h;
+	bool any = false;
+
+	for (size_t i = 0; i < n; i++)
+		any |= !flows[i].ended && flows[i].from.len == len;
+	if (!any)
+		return 0;
+	h = request(nl, IPCTNL_MSG_CT_GET, NLM_F_DUMP, family);
+	nest = mnl_attr_nest_start(h, CTA_TUPLE_ORIG);
+	part = mnl_attr_nest_start(h, CTA_TUPLE_PROTO);
+	mnl_attr_put_u8(h, CTA_PROTO_NUM, IPPROTO_UDP);
+	mnl_attr_nest_end(h, part);
+	mnl_attr_nest_end(h, nest);
+	nest = mnl_attr_nest_start(h, CTA_FILTER);
+	mnl_attr_put_u32(h, CTA_FILTER_ORIG_FLAGS, FILTER_PROTOCOL);
+	mnl_attr_nest_end(h, nest);
+	return end_found(nl, h, &s, family);
+}
+
+int flows_end_of(struct flow *flows, size_t n, struct err *e)
 {
 	static struct nl nl;
 	int r = nl_open_of(&nl, NETLINK_NETFILTER, e);
 
-	if (r == 0) {
-		r = end_called(&nl, &f->from, f->from_port, &f->to, f->to_port);
-		if (r == -ENOENT)
-			r = end_called(&nl, &f->to, f->to_port, &f->from, f->from_port);
-		r = r == -ENOENT ? 0 : r < 0 ? err_set(e, -r, "network", "end a flow") : 0;
-	}
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = end_by_name(&nl, &flows[i]);
+	if (r == 0)
+		r = end_by_search(&nl, flows, n, 4);
+	if (r == 0)
+		r = end_by_search(&nl, flows, n, 16);
 	nl_close(&nl);
-	return r;
+	return r < 0 ? err_set(e, -r, "network", "end flows of datagrams") : 0;
 }
+
+/* ---------------------------------------------------------------- those of an address */
 
 int flows_end(const struct ip *ip, struct err *e)
 {
@@ -116,18 +204,8 @@ int flows_end(const struct ip *ip, struct err *e)
 	struct search s = {.ip = ip};
 	int r = nl_open_of(&nl, NETLINK_NETFILTER, e);
 
-	buf_init(&s.found, 0);
-	if (r == 0)
-		r = nl_talk(&nl, request(&nl, IPCTNL_MSG_CT_GET, NLM_F_DUMP, family), look, &s);
-	for (size_t at = 0; r == 0 && !s.found.failed && at < s.found.len;) {
-		const struct nlattr *begun = (const void *)(s.found.data + at);
-
-		r = end(&nl, begun, family);
-		at += MNL_ALIGN(begun->nla_len);
-	}
-	if (r < 0)
+	if (r == 0 && (r = end_found(&nl, request(&nl, IPCTNL_MSG_CT_GET, NLM_F_DUMP, family), &s, family)) < 0)
 		err_set(e, -r, "network", "end the connections of an address");
-	buf_fini(&s.found);
 	nl_close(&nl);
 	return r;
 }

@@ -9,6 +9,7 @@ int flows_end(const struct ip *ip, struct err *e);
 struct flow { /* of UDP, as a packet says; ports in network order */
 	struct ip from, to;
 	uint16_t from_port, to_port;
+	bool ended; /* false at first */
 };
-/* The one that such a packet belongs to, in either direction. */
-int flow_end(const struct flow *f, struct err *e);
+/* Those that such packets belong to, in either direction. Linear in all connections of UDP, once for all of them, when one is translated at both ends. */
+int flows_end_of(struct flow *flows, size_t n, struct err *e);

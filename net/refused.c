@@ -17,8 +17,12 @@
 
 #define HEADERS 68 /* IPv4 with all of its options, and the ports */
 
+#define AT_ONCE 64u
+
 struct refused {
 	struct nl nl;
+	struct flow flows[AT_ONCE]; /* that were heard of, and are to end */
+	size_t n;
 };
 
 /* Each packet at once, with its headers. */
@@ -88,17 +92,45 @@ static bool take_flow(const uint8_t *p, size_t len, struct flow *f)
 	return true;
 }
 
-static int hear(const struct nlmsghdr *h, void *arg)
+static void end_them(struct refused *r)
 {
-	const struct nlattr *a;
-	struct flow f;
 	struct err e;
 
-	mnl_attr_for_each(a, h, sizeof(struct nfgenmsg)) if (mnl_attr_get_type(a) == NFULA_PAYLOAD &&
-							     take_flow(mnl_attr_get_payload(a),
-								       mnl_attr_get_payload_len(a), &f) &&
-							     flow_end(&f, &e) < 0)
-		log_err(&e, "a flow whose datagrams are refused");
+	if (r->n && flows_end_of(r->flows, r->n, &e) < 0)
+		log_err(&e, "flows whose datagrams are refused");
+	r->n = 0;
+}
+
+static bool is_ip(const struct ip *a, const struct ip *b)
+{
+	return a->len == b->len && !memcmp(a->byte, b->byte, a->len);
+}
+
+static bool is_known(const struct refused *r, const struct flow *f)
+{
+	for (size_t i = 0; i < r->n; i++)
+		if (is_ip(&r->flows[i].from, &f->from) && is_ip(&r->flows[i].to, &f->to) &&
+		    r->flows[i].from_port == f->from_port && r->flows[i].to_port == f->to_port)
+			return true;
+	return false;
+}
+
+static int hear(const struct nlmsghdr *h, void *arg)
+{
+	struct refused *r = arg;
+	const struct nlattr *a;
+
+	mnl_attr_for_each(a, h, sizeof(struct nfgenmsg))
+	{
+		struct flow f = {.ended = false};
+
+		if (mnl_attr_get_type(a) != NFULA_PAYLOAD ||
+		    !take_flow(mnl_attr_get_payload(a), mnl_attr_get_payload_len(a), &f) || is_known(r, &f))
+			continue;
+		if (r->n == AT_ONCE)
+			end_them(r);
+		r->flows[r->n++] = f;
+	}
 	return MNL_CB_OK;
 }
 
@@ -110,7 +142,8 @@ void refused_read(struct refused *r)
 		if (n < 0 && (errno == EINTR || errno == ENOBUFS)) /* what was not heard is said with the next packet */
 			continue;
 		if (n <= 0)
-			return;
-		mnl_cb_run(r->nl.in, (size_t)n, 0, 0, hear, NULL);
+			break;
+		mnl_cb_run(r->nl.in, (size_t)n, 0, 0, hear, r);
 	}
+	end_them(r);
 }

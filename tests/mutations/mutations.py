@@ -361,8 +361,11 @@ MUTATIONS = [
 
     # ------------------------------------------------------------ security groups
     Mutation("groups: a flow that is refused is known for ever",
-             [first("net/refused/hear", "return MNL_CB_OK;")],
+             [body("net/refused/end_them")],
              {"test_datagrams_of_a_flow_that_goes_on_without_its_rule_are_measured_in_both_directions_as_what_they_are": "the server may send"}),
+    Mutation("groups: a flow that is translated at both ends is known for ever",
+             [body("end_by_search", "return 0;")],
+             {"test_datagrams_of_a_flow_that_is_translated_at_both_ends_are_measured_so_too": "the server may send"}),
     Mutation("groups: an answer passes because its connection is known",
              [swap("net/group/rule_of", "rule_to(to, r);",
                    "if (r->answer) { char chain[GROUP_NAME]; memcpy(chain, r->chain, sizeof chain); chain_rule_init(r, chain); }\n\trule_to(to, r);")],

@@ -438,15 +438,17 @@ for line in sys.stdin:
 """
 
 
-@pytest.mark.parametrize("family", [pytest.param(0, id="ipv4", marks=pytest.mark.native), pytest.param(1, id="ipv6")])
-def test_datagrams_of_a_flow_that_goes_on_without_its_rule_are_measured_in_both_directions_as_what_they_are(host, family):
-    udp = {"direction": "INGRESS", "protocol": "udp"}
+UDP = {"direction": "INGRESS", "protocol": "udp"}
+
+
+def server_and_client(host):
+    """Both may send what they like; to the server also what comes to port 1000, by the rule that is returned."""
     group(host, "server", {"direction": "EGRESS"})
-    group(host, "client", {"direction": "EGRESS"}, udp)
-    let = rule(host, "server", {**udp, "port_min": 1000})
-    a, la = node(host, network="default:sg=client")
-    b, lb = node(host, network="default:sg=server")
-    to_a, to_b = addresses(la)[family], addresses(lb)[family]
+    group(host, "client", {"direction": "EGRESS"}, UDP)
+    return node(host, network="default:sg=client"), node(host, network="default:sg=server"), rule(host, "server", {**UDP, "port_min": 1000})
+
+
+def flow_goes_on_without_its_rule(host, a, to_a, b, to_b, let):
     with Inside(host, a, DATAGRAMS) as client, Inside(host, b, DATAGRAMS) as server:
         eventually(lambda: client.ask("send", to_b) is not None and server.ask("got"), "what the rule lets in")
         eventually(lambda: server.ask("send", to_a) is not None and client.ask("got"), "the answer")
@@ -462,11 +464,34 @@ def test_datagrams_of_a_flow_that_goes_on_without_its_rule_are_measured_in_both_
             server.ask("send", to_a)        # … and this was never forbidden
             return client.ask("got") >= before + 5
         eventually(other_way, "the server may send where its rules let it", 10)
-        rule(host, "server", {**udp, "port_min": 1000})
+        rule(host, "server", {**UDP, "port_min": 1000})
         had = server.ask("got")
         eventually(lambda: client.ask("send", to_b) is not None and server.ask("got") > had, "let again")
     host.berth("rm", "-f", a, b)
     ungroup(host, "server", "client")
+
+
+@pytest.mark.parametrize("family", [pytest.param(0, id="ipv4", marks=pytest.mark.native), pytest.param(1, id="ipv6")])
+def test_datagrams_of_a_flow_that_goes_on_without_its_rule_are_measured_in_both_directions_as_what_they_are(host, family):
+    (a, la), (b, lb), let = server_and_client(host)
+    flow_goes_on_without_its_rule(host, a, addresses(la)[family], b, addresses(lb)[family], let)
+
+
+FLOATING = {0: ("192.0.2.96/27", "192.0.2.100", "192.0.2.101"), 1: ("2001:db8::100-2001:db8::10f", "2001:db8::100", "2001:db8::101")}
+
+
+@pytest.mark.parametrize("family", [pytest.param(0, id="ipv4", marks=pytest.mark.native), pytest.param(1, id="ipv6")])
+def test_datagrams_of_a_flow_that_is_translated_at_both_ends_are_measured_so_too(host, outside, family):
+    pool, *ips = FLOATING[family]
+    (a, _), (b, _), let = server_and_client(host)
+    host.berth("floating-ip", "pool-create", "--range", pool, "--link", "out0", "both")
+    for ip, name in zip(ips, (a, b)):
+        host.berth("floating-ip", "allocate", "--ip", ip)
+        host.berth("floating-ip", "associate", ip, name)
+    flow_goes_on_without_its_rule(host, a, ips[0], b, ips[1], let)
+    for ip in ips:
+        host.berth("floating-ip", "release", ip)
+    host.berth("floating-ip", "pool-rm", "both")
 
 
 def test_other_groups_of_an_interface_cut_and_let_live_connections_at_once(host):
