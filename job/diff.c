@@ -43,7 +43,16 @@ static int report_flush(struct report *rp, bool last, struct err *e)
 	return r;
 }
 
-/* A name may be any bytes, a string of a record may not. */
+/* len bytes of UTF-8: of those that move a cursor or end a line (C0, DEL, and C1, U+0080 to U+009F)? */
+static bool is_control(const char *c, size_t len)
+{
+	unsigned char first = (unsigned char)c[0];
+
+	return first < 0x20 || first == 0x7f || (len == 2 && first == 0xc2 && (unsigned char)c[1] < 0xa0);
+}
+
+/* A name may be any bytes: a string of a record may not, and on a terminal or in a line of a list some would say what is not so. printf %b of bash
+ * makes the name of it again, whatever it was. */
 static char *path_text(const char *path)
 {
 	struct buf b;
@@ -54,10 +63,11 @@ static char *path_text(const char *path)
 		len = str_utf8_length(path, left);
 		if (*path == '\\')
 			buf_adds(&b, "\\\\");
-		else if (len)
+		else if (len && !is_control(path, len))
 			buf_add(&b, path, len);
 		else
-			buf_printf(&b, "\\x%02x", (unsigned char)*path);
+			for (size_t i = 0; i < (len ? len : 1); i++)
+				buf_printf(&b, "\\x%02x", (unsigned char)path[i]);
 		len = len ? len : 1;
 	}
 	return buf_take(&b);

@@ -1,6 +1,7 @@
 """berth diff: what a container has changed of its files, and nothing that only mounting has made."""
 
 import json
+import subprocess
 
 import pytest
 
@@ -24,6 +25,23 @@ touch /tmp/gone; rm /tmp/gone; chmod 700 /var; mv /bin/bad-interpreter /bin/move
         "C /etc/passwd", "C /home", "C /home/alice", "A /home/alice/new", "C /home/alice2", "A /home/alice2/fresh", "D /home/alice2/old", "C /tmp", "C /var"]
     seen = host.berth("diff", "--format", "json", name).json()
     assert seen[0] == {"kind": "added", "path": "/a"} and len(seen) == 18
+
+
+@pytest.mark.native
+def test_names_are_told_exactly_whatever_is_in_them(host, base):
+    """Each change is one line and does nothing to a terminal; what stands there is the name again by printf %b."""
+    names = [b"plain", b"new\nA line", b"\033[2J", b"tab\t", b"del\x7f", b"c1\xc2\x9b", b"nbsp\xc2\xa0", b"\xff\xfe", b"cut\xe2\x82", b"\xc3\xa4\xe2\x82\xac\xf0\x9f\x90\x8b",
+             b"back\\slash", b"\\x41", b"quote\"'", b" blank "]
+    name = host.name()
+    host.berth("run", "--name", name, base, "sh", "-c", "mkdir /n; cd /n; for n in \"$@\"; do : > \"$(printf \"$n\")\"; done", "sh",
+               *("".join("\\%03o" % c for c in n) for n in names))
+    said = lines(host, name)
+    assert said[0] == "A /n" and len(said) == 1 + len(names)
+    assert {"A /n/c1\\xc2\\x9b", "A /n/new\\x0aA line", "A /n/\\x1b[2J", "A /n/nbsp\u00a0", "A /n/cut\\xe2\\x82", "A /n/\u00e4\u20ac\U0001f40b", "A /n/\\\\x41"} < set(said)
+    paths = [c["path"] for c in host.berth("diff", "--format", "json", name).json()]
+    assert paths == [line[2:] for line in said]
+    again = [subprocess.run(["sh", "-c", "printf %b \"$1\"", "sh", p], env={"LC_ALL": "C"}, executable="/bin/bash", capture_output=True).stdout for p in paths[1:]]
+    assert sorted(again) == sorted(b"/n/" + n for n in names)
 
 
 def test_mount_points_are_not_changes_and_not_in_an_image(host, base, tmp_path):
