@@ -135,6 +135,7 @@ static const char rules[] =
 	"  dnat ip to ip daddr . meta l4proto . th dport map @at4\n"
 	"  dnat ip6 to ip6 daddr . meta l4proto . th dport map @at6\n"
 	"  fib daddr type local dnat ip to meta l4proto . th dport map @to4\n"
+	"  ip6 daddr ::1 return\n" /* from there nothing is led on: who asks hears at once that nobody listens, and tries 127.0.0.1 */
 	"  fib daddr type local dnat ip6 to meta l4proto . th dport map @to6\n"
 	" }\n"
 	" chain floating {\n"
@@ -338,12 +339,13 @@ int table_network_del(struct table *t, const Net__Network *n, struct err *e)
 
 static void published_element(struct elements *list, const Net__Published *p, const ProtobufCBinaryData *to)
 {
+	static const uint8_t any[16];
 	bool six = to->len == 16;
 	struct element el;
 
 	if (p->host_ip.len && p->host_ip.len != to->len)
 		return;
-	if (p->host_ip.len) {
+	if (p->host_ip.len && memcmp(p->host_ip.data, any, p->host_ip.len) != 0) {
 		element_in(&el, six ? "at6" : "at4");
 		element_ip(&el, &p->host_ip);
 	} else {

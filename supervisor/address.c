@@ -29,6 +29,13 @@ bool address_is_loopback(const struct address *a)
 	return a->len == 4 ? a->byte[0] == 127 : a->len == 16 && !memcmp(a->byte, one, sizeof one);
 }
 
+bool address_is_of_one(const struct address *a)
+{
+	if (a->len == 4)
+		return a->byte[0] < 224 || (a->byte[0] >= 240 && memcmp(a->byte, "\xff\xff\xff\xff", 4) != 0);
+	return a->byte[0] != 0xff && (a->byte[0] != 0xfe || (a->byte[1] & 0xc0) != 0x80);
+}
+
 bool address_is(const struct address *a, const struct address *b)
 {
 	return a->len == b->len && !memcmp(a->byte, b->byte, a->len);

@@ -22,6 +22,8 @@ struct subnet {
 int address_parse(const char *text, struct address *ret);
 const char *address_text(const struct address *a, char buf[ADDRESS_TEXT]);
 bool address_is_loopback(const struct address *a);
+/* Not of several (multicast, the broadcast address), nor one that means another machine on each link. */
+bool address_is_of_one(const struct address *a);
 bool address_is(const struct address *a, const struct address *b);
 
 /* "10.209.0.0/16": e says what is wrong, without naming a field. Between 2 and 2^64 addresses; none of the ranges that have a meaning of

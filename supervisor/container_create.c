@@ -264,8 +264,8 @@ static int creation_object(struct creation *k)
 		r = creation_confinement(k);
 	if (!r && (network_lease_all(k->rq->sv, &k->rq->who, k->obj->spec->networks, k->obj->spec->n_networks,
 				     (struct leases){&k->obj->networks, &k->obj->n_networks}, &k->e) < 0 ||
-		   (k->obj->spec->n_ports &&
-		    network_publishes(k->rq->sv, k->obj->n_networks ? k->obj->networks[0] : NULL, &k->e) < 0) ||
+		   network_publishes(k->rq->sv, k->obj->spec->ports, k->obj->spec->n_ports,
+				     k->obj->n_networks ? k->obj->networks[0] : NULL, &k->e) < 0 ||
 		   publish_lease(k->rq->sv, k->obj->spec->ports, k->obj->spec->n_ports, k->obj->meta->uuid, &k->e) < 0))
 		r = creation_fail(k, error_code_of(&k->e), -EINVAL);
 	return r;

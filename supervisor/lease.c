@@ -2,6 +2,7 @@
 #include "supervisor/network.h"
 
 #include "base/own.h"
+#include "supervisor/check_field.h"
 #include "supervisor/dnsd.h"
 #include "supervisor/driver.h"
 #include "supervisor/mac.h"
@@ -384,12 +385,33 @@ int network_lease_all(struct supervisor *sv, const struct principal *who, Berth_
 	return 0;
 }
 
-int network_publishes(struct supervisor *sv, const Berth__Lease *first, struct err *e)
+static bool lease_has_family(const Berth__Lease *l, bool six)
 {
-	struct table_node *node = first ? table_find(&sv->networks, first->network_uuid) : NULL;
+	for (size_t i = 0; i < l->n_addresses; i++)
+		if (!strchr(l->addresses[i], ':') == !six)
+			return true;
+	return false;
+}
 
-	if (!node || driver_needs(container_of(node, struct network, node), FEATURE_PUBLISH, e) == 0)
+int network_publishes(struct supervisor *sv, Berth__PortMap *const *ports, size_t n, const Berth__Lease *first,
+		      struct err *e)
+{
+	struct table_node *node = first && n ? table_find(&sv->networks, first->network_uuid) : NULL;
+
+	if (!node)
 		return 0;
-	snprintf(e->step, sizeof e->step, "spec.ports");
-	return -e->code;
+	if (driver_needs(container_of(node, struct network, node), FEATURE_PUBLISH, e) < 0) {
+		snprintf(e->step, sizeof e->step, "spec.ports");
+		return -e->code;
+	}
+	for (size_t i = 0; i < n; i++) {
+		bool six = ports[i]->host_ip && strchr(ports[i]->host_ip, ':');
+		char at[FIELD_SIZE];
+
+		if (ports[i]->host_ip && !lease_has_family(first, six))
+			return err_set(e, EINVAL, field_at(at, "spec.ports[%zu].host_ip", i),
+				       "%s leads to no address: network %s has none of IPv%c", ports[i]->host_ip,
+				       container_of(node, struct network, node)->obj->meta->name, six ? '6' : '4');
+	}
+	return 0;
 }

@@ -16,7 +16,7 @@ static int published_by(struct net_holder *h, const Berth__Lease *first, const c
 	const struct net_stored s = net_stored_of(h);
 	struct err why;
 
-	if (!s.n_ports || !first || network_publishes(h->sv, first, &why) == 0)
+	if (!s.n_ports || !first || network_publishes(h->sv, s.ports, s.n_ports, first, &why) == 0)
 		return 0;
 	return err_set(e, EBUSY, field, "%s %s has published ports, and %s would be its first interface: %.300s",
 		       h->kind->noun, s.meta->name, first->link, why.text);

@@ -59,7 +59,8 @@ void network_lease_drop(struct leases from, size_t i);
 int network_lease_all(struct supervisor *sv, const struct principal *who, Berth__NetworkAsk *const *asks, size_t n_asks,
 		      struct leases to, struct err *e);
 /* What is published leads to the first interface: whether its network can. */
-int network_publishes(struct supervisor *sv, const Berth__Lease *first, struct err *e);
+int network_publishes(struct supervisor *sv, Berth__PortMap *const *ports, size_t n, const Berth__Lease *first,
+		      struct err *e);
 /* Who has a lease in it, or NULL. */
 struct net_holder *network_user(struct supervisor *sv, const struct network *n);
 bool network_has(const struct network *n, const struct net_holder *h);

@@ -161,8 +161,9 @@ void on_pod_create(struct request *rq)
 	}
 	r = network_lease_all(rq->sv, &rq->who, obj->spec->networks, obj->spec->n_networks,
 			      (struct leases){&obj->networks, &obj->n_networks}, &e);
-	if (!r && obj->spec->n_ports)
-		r = network_publishes(rq->sv, obj->n_networks ? obj->networks[0] : NULL, &e);
+	if (!r)
+		r = network_publishes(rq->sv, obj->spec->ports, obj->spec->n_ports,
+				      obj->n_networks ? obj->networks[0] : NULL, &e);
 	if (!r)
 		r = publish_lease(rq->sv, obj->spec->ports, obj->spec->n_ports, obj->meta->uuid, &e);
 	if (r < 0) {

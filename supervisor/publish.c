@@ -36,10 +36,21 @@ static size_t protocol_of(const Berth__PortMap *p)
 	return i;
 }
 
+static bool is_any(const char *ip)
+{
+	return !strcmp(ip, "0.0.0.0") || !strcmp(ip, "::");
+}
+
+/* Without an address it is all of them, of both families; 0.0.0.0 and :: are all of theirs. */
+static bool addresses_meet(const char *a, const char *b)
+{
+	return !a || !b || !strcmp(a, b) || (!strchr(a, ':') == !strchr(b, ':') && (is_any(a) || is_any(b)));
+}
+
 static bool same_door(const Berth__PortMap *a, const Berth__PortMap *b)
 {
 	return a->host_port && a->host_port == b->host_port && !strcmp(a->protocol, b->protocol) &&
-	       (!a->host_ip || !b->host_ip || !strcmp(a->host_ip, b->host_ip));
+	       addresses_meet(a->host_ip, b->host_ip);
 }
 
 /* ---------------------------------------------------------------- what is exposed */
@@ -165,8 +176,8 @@ int publish_check(Berth__PortMap **ports, size_t n, bool networks, struct err *e
 			return field_bad(
 				e, at,
 				"the kernel cannot lead packets from ::1 anywhere else; 127.0.0.1 can be published");
-		if (p->host_ip && (!strcmp(p->host_ip, "0.0.0.0") || !strcmp(p->host_ip, "::")))
-			set_null(&p->host_ip);
+		if (p->host_ip && !address_is_of_one(&a))
+			return field_bad(e, at, "%s is no address of one host", p->host_ip);
 		if (p->host_ip)
 			set_text(&p->host_ip, "%s", address_text(&a, text));
 		for (size_t k = 0; k < i; k++)

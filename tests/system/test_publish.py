@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import socket
 import subprocess
 
 import pytest
@@ -128,6 +129,45 @@ def test_a_port_that_is_taken_is_refused_naming_the_program_or_the_container(hos
                          text=r"port 7400/%s of the host is taken: python3[.0-9]* \(pid %s\) listens there" % (proto, child))
     host.berth("run", "--rm", "-p", "7400:80", "busybox", "true")
     host.refused("run", "-p", "[::1]:7500:80", "busybox", "true", text="the kernel cannot lead packets from ::1 anywhere else; 127.0.0.1 can be published", code=125)
+
+
+def test_any_address_of_one_family_is_not_the_other_familys(host, outside):  # noqa: F811
+    name, _ = node(host, "-p", "0.0.0.0:7800:80", "-p", "[::]:7801:80", "-p", "7802:80")
+    eventually(lambda: outside.pings("2001:db8::1"), "IPv6 outside")
+    with serving(host, name, (80,)):
+        for before in ((), outside.words()):
+            assert [[ask(ip, port, 1, before) for port in (7800, 7801, 7802)] for ip in ("192.0.2.1", "2001:db8::1")] == [["80", "nothing", "80"], ["nothing", "80", "80"]]
+        assert [ask("127.0.0.1", port) for port in (7800, 7801, 7802)] == ["80", "nothing", "80"]
+    assert host.berth("port", name).lines == ["80/tcp -> 0.0.0.0:7800", "80/tcp -> [::]:7801", "80/tcp -> 0.0.0.0:7802", "80/tcp -> [::]:7802"]
+    for flag in ("0.0.0.0:7802:80", "[::]:7802:80", "7800:80", "0.0.0.0:7800:80", "192.0.2.1:7800:80", "[2001:db8::1]:7801:80"):
+        host.refused("run", "-p", flag, "busybox", "true", text="/tcp of the host is container %s's" % name, code=125)
+    host.berth("run", "--rm", "-p", "[::]:7800:80", "-p", "0.0.0.0:7801:80", "-p", "[2001:db8::1]:7800:80/udp", "busybox", "true")
+    for ip in ("224.0.0.1", "255.255.255.255", "[fe80::1]", "[ff02::1]"):
+        host.refused("run", "-p", ip + ":7803:80", "busybox", "true", text="%s is no address of one host" % re.escape(ip.strip("[]")), code=125)
+
+
+@pytest.mark.native
+def test_an_address_of_a_family_that_the_network_does_not_have_leads_nowhere_and_is_refused(host):
+    host.berth("network", "create", "--subnet", "10.87.0.0/24", "four")
+    host.berth("network", "create", "--subnet", "fd00:87::/64", "six")
+    for network, ip, no in (("four", "[::]", 6), ("six", "127.0.0.1", 4), ("six", "0.0.0.0", 4)):
+        host.refused("run", "--network", network, "-p", ip + ":7810:80", "busybox", "true", code=125,
+                     text="-p %s:7810:80: .* leads to no address: network %s has none of IPv%d" % (re.escape(ip), network, no))
+        host.refused("pod", "create", "--network", network, "-p", ip + ":7810:80", "p", text="leads to no address", code=2)
+    name, _ = node(host, "-p", "127.0.0.1:7810:80", network="four")
+    host.berth("network", "connect", "six", name)
+    host.refused("network", "disconnect", "four", name, text="network six has none of IPv4")
+    host.berth("run", "--rm", "--network", "six", "-p", "7811:80", "busybox", "true")
+
+
+def test_localhost_is_refused_at_1_of_ipv6_at_once(host):
+    name, _ = node(host, "-p", "7805:80")
+    with serving(host, name, (80,)):
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("::1", 7805), timeout=5)
+        with listening(1, "::1", 7805):     # whom it does not take anything from
+            socket.create_connection(("::1", 7805), timeout=5).close()
+        assert ask("127.0.0.1", 7805) == "80"
 
 
 @pytest.mark.native
