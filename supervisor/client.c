@@ -218,6 +218,15 @@ void reply_err(struct supervisor *sv, struct parked p, Berth__Error__Code code, 
 	answer_error(sv, p, &error);
 }
 
+void reply_net_err(struct supervisor *sv, struct parked p, const struct err *e)
+{
+	struct err whole = *e;
+
+	if (!strchr(e->step, '.'))
+		err_format(e, whole.text, sizeof whole.text);
+	reply_err(sv, p, error_code_of(e), &whole);
+}
+
 int reply_more(struct supervisor *sv, struct parked p, Berth__Envelope *body)
 {
 	struct open *o = control_open_find(sv, p);

@@ -53,6 +53,8 @@ void reply_error(struct supervisor *sv, struct parked p, Berth__Error__Code code
 void reply_store_full(struct supervisor *sv, struct parked p);
 /* With step and errno. */
 void reply_err(struct supervisor *sv, struct parked p, Berth__Error__Code code, const struct err *e);
+/* Of berth-net: whose step is no field is the kernel's, whose word belongs into the text. */
+void reply_net_err(struct supervisor *sv, struct parked p, const struct err *e);
 void reply_done(struct supervisor *sv, struct parked p, const char *uuid);
 void reply_said(struct supervisor *sv, struct parked p, const char *uuid, const char *text); /* NULL: nothing more */
 /* The terminal answer to a request with `accept`, while its action goes on: a later reply only ends the action. reply_begun says Done. */

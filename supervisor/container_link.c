@@ -67,7 +67,10 @@ static bool report_failure(struct container *c, const Shim__Failed *f)
 	spares_refill(c->sv);
 	if (!f || !incarnation_take(c, f->incarnation))
 		return false;
-	err_set(&c->failure, f->sys_errno, f->step, "%s", f->text ? f->text : "");
+	/* Of one that was ended because its network could not be made, the reason is known. */
+	if (container_state(c) != BERTH__CONTAINER_STATE__CONTAINER_STATE_ERROR &&
+	    container_state(c) != BERTH__CONTAINER_STATE__CONTAINER_STATE_DELETING)
+		err_set(&c->failure, f->sys_errno, f->step, "%s", f->text ? f->text : "");
 	event(c, EV_FAILED, NULL);
 	return true;
 }

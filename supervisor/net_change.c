@@ -88,7 +88,7 @@ static void change_answer(struct net_change *k, const struct err *e)
 	if (e && !k->parked.client)
 		log_err(e, "%s %s", k->h->kind->noun, net_stored_of(k->h).meta->name);
 	if (e)
-		reply_err(k->h->sv, k->parked, error_code_of(e), e);
+		reply_net_err(k->h->sv, k->parked, e);
 	else
 		net_change_reply(k->h, k->parked, k->text);
 	k->parked = (struct parked){0};

@@ -118,7 +118,7 @@ static void on_tried(void *arg, const struct err *e)
 	if (e) {
 		netd_tell(sv, n, false); /* as far as it came */
 		network_free(sv, n);
-		reply_err(sv, p, error_code_of(e), e);
+		reply_net_err(sv, p, e);
 	} else {
 		if (n->missed)
 			netd_tell(sv, n, true);

@@ -334,6 +334,25 @@ def test_macvlan_connect_that_the_kernel_refuses_leaves_nothing(host, wire):
     eventually(lambda: [x["ifname"] for x in json.loads(netns(host, a, "ip", "-j", "link"))] == ["lo", "eth0"], "taken back")
 
 
+def test_a_start_that_its_network_ends_says_why_and_not_that_its_process_died(host, wire):
+    needs("macvlan")
+    sh("ip", "link", "add", "wire1", "type", "veth", "peer", "name", "wire2")
+    host.berth("network", "create", "-d", "macvlan", "-o", "parent=wire1", *LAN, "lan")
+    sh("ip", "link", "del", "wire1")
+    for _ in range(20):
+        host.refused("run", "--rm", "--network", "lan", "busybox", "true", text="there is no link wire1", code=125)
+
+
+def test_what_the_kernel_says_to_a_network_is_told(host, wire):
+    sh("ip", "link", "add", "link", "wire0", "name", "wire0v", "type", "macvlan")      # a port that is taken: it cannot be a bridge's or passed through
+    try:
+        host.berth("network", "create", "-d", "macvlan", "-o", "parent=wire0", "-o", "mode=passthru", *LAN, "lan")
+        a = host.detached("--", "sleep", "1000")
+        host.refused("network", "connect", "lan", a, text="make the macvlan link eth0: Invalid argument|make the macvlan link eth0: Device or resource busy", code=None)
+    finally:
+        sh("ip", "link", "del", "wire0v")
+
+
 def test_macvlan_passthru_is_the_parents_own_address_and_has_it_alone(host, wire):
     needs("macvlan")
     host.berth("network", "create", "-d", "macvlan", "-o", "parent=wire0", "-o", "mode=passthru", *LAN, "lan")
