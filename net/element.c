@@ -59,6 +59,16 @@ void element_ip(struct element *e, const ProtobufCBinaryData *ip)
 	part_add(e, PART_IP, ip->data, ip->len == 16 ? 16 : 4);
 }
 
+void element_net(struct element *e, const ProtobufCBinaryData *ip, uint32_t prefix)
+{
+	struct part *p = &e->part[e->n];
+
+	part_add(e, PART_NET, ip->data, ip->len == 16 ? 16 : 4);
+	p->prefix = (uint8_t)prefix;
+	for (unsigned bit = prefix; bit < p->len * 8u; bit++)
+		p->byte[bit / 8] &= (uint8_t) ~(0x80 >> bit % 8);
+}
+
 void element_bits(struct element *e, const ProtobufCBinaryData *ip)
 {
 	part_add(e, PART_BITS, ip->data, ip->len == 16 ? 16 : 4);
@@ -98,6 +108,7 @@ bool element_is(const struct element *a, const struct element *b)
 		return false;
 	for (unsigned i = 0; i < a->n; i++)
 		if (a->part[i].kind != b->part[i].kind || a->part[i].len != b->part[i].len ||
+		    a->part[i].prefix != b->part[i].prefix ||
 		    memcmp(a->part[i].byte, b->part[i].byte, a->part[i].len) != 0)
 			return false;
 	return true;
@@ -119,6 +130,10 @@ static void part_text(struct buf *b, const struct part *p)
 		break;
 	case PART_IP:
 		buf_adds(b, inet_ntop(p->len == 16 ? AF_INET6 : AF_INET, p->byte, text, sizeof text));
+		break;
+	case PART_NET:
+		buf_printf(b, "%s/%u", inet_ntop(p->len == 16 ? AF_INET6 : AF_INET, p->byte, text, sizeof text),
+			   p->prefix);
 		break;
 	case PART_BITS:
 		buf_adds(b, "0x");
@@ -202,26 +217,59 @@ static void value_put(struct nlmsghdr *h, uint16_t type, const struct part *part
 	batch_value(h, type, value, len);
 }
 
-void element_put(struct batch *b, const struct element *e, bool add)
+/* The kernel has an interval as its first value, and the first one behind it with a flag. */
+static void net_put(struct nlmsghdr *h, const struct part *p)
+{
+	struct nlattr *one = mnl_attr_nest_start(h, NFTA_LIST_ELEM);
+	struct part end = *p;
+	unsigned bit;
+
+	batch_value(h, NFTA_SET_ELEM_KEY, p->byte, p->len);
+	mnl_attr_nest_end(h, one);
+	for (bit = p->prefix; bit > 0; bit--) { /* one more in its last bit, and on while there is something to carry */
+		uint8_t *byte = &end.byte[(bit - 1) / 8], mask = (uint8_t)(0x80 >> (bit - 1) % 8);
+
+		*byte ^= mask;
+		if (*byte & mask)
+			break;
+	}
+	if (!bit) /* there is nothing behind it */
+		return;
+	one = mnl_attr_nest_start(h, NFTA_LIST_ELEM);
+	batch_value(h, NFTA_SET_ELEM_KEY, end.byte, end.len);
+	batch_number(h, NFTA_SET_ELEM_FLAGS, NFT_SET_ELEM_INTERVAL_END);
+	mnl_attr_nest_end(h, one);
+}
+
+static void one_put(struct nlmsghdr *h, const struct element *e)
 {
 	unsigned n_key = e->n_key ? e->n_key : e->n;
-	struct nlmsghdr *h = batch_message(b, add ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM, add ? NLM_F_CREATE : 0,
-					   e->bridge ? NFPROTO_BRIDGE : NFPROTO_INET);
 	const struct part *gives = e->part + n_key;
-	struct nlattr *list, *one;
+	struct nlattr *one = mnl_attr_nest_start(h, NFTA_LIST_ELEM);
 
-	if (!h)
-		return;
-	mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_TABLE, TABLE_NAME);
-	mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_SET, e->set);
-	list = mnl_attr_nest_start(h, NFTA_SET_ELEM_LIST_ELEMENTS);
-	one = mnl_attr_nest_start(h, NFTA_LIST_ELEM);
 	value_put(h, NFTA_SET_ELEM_KEY, e->part, n_key);
 	if (e->n > n_key && gives->kind == PART_JUMP)
 		batch_verdict(h, NFTA_SET_ELEM_DATA, (const char *)gives->byte);
 	else if (e->n > n_key)
 		value_put(h, NFTA_SET_ELEM_DATA, gives, e->n - n_key);
 	mnl_attr_nest_end(h, one);
+}
+
+void element_put(struct batch *b, const struct element *e, bool add)
+{
+	struct nlmsghdr *h = batch_message(b, add ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM, add ? NLM_F_CREATE : 0,
+					   e->bridge ? NFPROTO_BRIDGE : NFPROTO_INET);
+	struct nlattr *list;
+
+	if (!h)
+		return;
+	mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_TABLE, TABLE_NAME);
+	mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_SET, e->set);
+	list = mnl_attr_nest_start(h, NFTA_SET_ELEM_LIST_ELEMENTS);
+	if (e->part[0].kind == PART_NET)
+		net_put(h, &e->part[0]);
+	else
+		one_put(h, e);
 	mnl_attr_nest_end(h, list);
 	batch_message_end(b, h);
 }

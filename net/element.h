@@ -18,6 +18,7 @@ enum part_kind {
 	PART_LINK,
 	PART_MAC,
 	PART_IP,
+	PART_NET,
 	PART_BITS,
 	PART_NUMBER,
 	PART_PROTOCOL,
@@ -28,7 +29,8 @@ enum part_kind {
 
 struct part {
 	enum part_kind kind;
-	uint8_t len; /* of byte: 4 or 16 of an address, all of it of a chain's name */
+	uint8_t len;	/* of byte: 4 or 16 of an address, all of it of a chain's name */
+	uint8_t prefix; /* of a network */
 	uint8_t byte[24];
 };
 
@@ -46,6 +48,8 @@ void element_gives(struct element *e);
 void element_link(struct element *e, const char *name);
 void element_mac(struct element *e, const uint8_t mac[6]);
 void element_ip(struct element *e, const ProtobufCBinaryData *ip); /* 4 or 16 bytes */
+/* All of its addresses, alone in the key of a set of intervals. */
+void element_net(struct element *e, const ProtobufCBinaryData *ip, uint32_t prefix);
 void element_bits(struct element *e,
 		  const ProtobufCBinaryData *ip);	 /* of a packet, where nft sees no address in them */
 void element_number(struct element *e, uint32_t number); /* a mark */

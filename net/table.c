@@ -268,13 +268,23 @@ const char *table_touched(struct table *t)
 /* ---------------------------------------------------------------- networks */
 
 /* A port of one of our bridges has shown that it is who it says (net/bridge_table.h): the bridge is let through the guard. */
-static void bridge_elements(struct buf *b, const char *verb, const Net__Network *n)
+static void bridge_elements(struct elements *list, const Net__Network *n)
 {
 	const char *link = n->uplink->link;
+	struct element el;
 
-	buf_printf(b, "%s element inet berth spoofing { \"%s\" }\n", verb, link);
-	buf_printf(b, "%s element inet berth network_of { \"%s\" : %u }\n", verb, link, n->key);
-	buf_printf(b, "%s element inet berth members { \"%s\" . %u }\n", verb, link, n->key);
+	element_in(&el, "spoofing");
+	element_link(&el, link);
+	elements_add(list, &el);
+	element_in(&el, "network_of");
+	element_link(&el, link);
+	element_gives(&el);
+	element_number(&el, n->key);
+	elements_add(list, &el);
+	element_in(&el, "members");
+	element_link(&el, link);
+	element_number(&el, n->key);
+	elements_add(list, &el);
 }
 
 static bool has_ports(const Net__Uplink *u)
@@ -288,51 +298,71 @@ static bool passes_ip(const Net__Uplink *u)
 	return !u || (has_ports(u) && !u->parent);
 }
 
-static void network_elements(struct buf *b, const char *verb, const Net__Network *n)
+static void network_elements(struct elements *list, const Net__Network *n)
 {
+	struct element el;
+
 	if (!passes_ip(n->uplink))
 		return;
 	if (n->uplink)
-		bridge_elements(b, verb, n);
+		bridge_elements(list, n);
 	for (size_t i = 0; i < n->n_subnets; i++) {
 		const Net__Subnet *s = n->subnets[i];
-		char text[INET6_ADDRSTRLEN];
 		bool six = s->network.len == 16;
-		int family = six ? AF_INET6 : AF_INET;
 
-		if (inet_ntop(family, s->gateway.data, text, sizeof text))
-			buf_printf(b, "%s element inet berth gateways%c { %s }\n", verb, six ? '6' : '4', text);
-		if (n->uplink && inet_ntop(family, s->network.data, text, sizeof text))
-			buf_printf(b, "%s element inet berth bridged%c { %s/%u }\n", verb, six ? '6' : '4', text,
-				   s->prefix);
-		if (n->masquerade && inet_ntop(family, s->network.data, text, sizeof text))
-			buf_printf(b, "%s element inet berth masked%c { %s/%u }\n", verb, six ? '6' : '4', text,
-				   s->prefix);
+		element_in(&el, six ? "gateways6" : "gateways4");
+		element_ip(&el, &s->gateway);
+		elements_add(list, &el);
+		if (n->uplink) {
+			element_in(&el, six ? "bridged6" : "bridged4");
+			element_net(&el, &s->network, s->prefix);
+			elements_add(list, &el);
+		}
+		if (n->masquerade) {
+			element_in(&el, six ? "masked6" : "masked4");
+			element_net(&el, &s->network, s->prefix);
+			elements_add(list, &el);
+		}
 	}
+}
+
+/* Takes both. */
+static int change_elements(struct table *t, struct elements *gone, struct elements *come, struct err *e)
+{
+	int r;
+
+	others_mute(&t->others);
+	r = elements_change(t->socket, gone, come, e);
+	others_unmute(&t->others);
+	elements_fini(gone);
+	elements_fini(come);
+	return r;
 }
 
 int table_network_add(struct table *t, const Net__Network *n, struct err *e)
 {
+	struct elements gone = {0}, come = {0};
 	struct buf b;
-	int r;
+	int r = 0;
 
-	buf_init(&b, 0);
-	if (has_ports(n->uplink) && !t->bridges)
+	if (has_ports(n->uplink) && !t->bridges) {
+		buf_init(&b, 0);
 		bridge_table_text(&b);
-	network_elements(&b, "add", n);
-	r = run(t, &b, false, e);
-	t->bridges |= r == 0 && has_ports(n->uplink);
-	return r;
+		r = run(t, &b, false, e);
+		t->bridges = r == 0;
+	}
+	if (r < 0)
+		return r;
+	network_elements(&come, n);
+	return change_elements(t, &gone, &come, e);
 }
 
 int table_network_del(struct table *t, const Net__Network *n, struct err *e)
 {
-	struct buf b;
+	struct elements gone = {0}, come = {0};
 
-	buf_init(&b, 0);
-	network_elements(&b, "add", n); /* what is not there could not be deleted */
-	network_elements(&b, "delete", n);
-	return run(t, &b, false, e);
+	network_elements(&gone, n);
+	return change_elements(t, &gone, &come, e);
 }
 
 /* ---------------------------------------------------------------- ports */
@@ -431,18 +461,12 @@ static void port_elements(struct elements *list, const Net__Port *p)
 int table_port_change(struct table *t, const Net__Port *was, const Net__Port *p, struct err *e)
 {
 	struct elements gone = {0}, come = {0};
-	int r;
 
 	if (was)
 		port_elements(&gone, was);
 	if (p)
 		port_elements(&come, p);
-	others_mute(&t->others);
-	r = elements_change(t->socket, &gone, &come, e);
-	others_unmute(&t->others);
-	elements_fini(&gone);
-	elements_fini(&come);
-	return r;
+	return change_elements(t, &gone, &come, e);
 }
 
 int table_port_add(struct table *t, const Net__Port *p, struct err *e)
@@ -553,7 +577,7 @@ static int make(struct table *t, const Net__State *s, struct err *e)
 	for (size_t i = 0; i < s->n_policies; i++)
 		policy_elements(&list, s->policies[i]);
 	for (size_t i = 0; i < s->n_networks; i++)
-		network_elements(&b, "add", s->networks[i]);
+		network_elements(&list, s->networks[i]);
 	for (size_t i = 0; i < s->n_ports; i++)
 		port_elements(&list, s->ports[i]);
 	elements_text(&b, &list);

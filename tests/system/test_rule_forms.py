@@ -69,3 +69,43 @@ def test_each_rule_that_comes_alone_is_what_the_whole_table_has_of_it_and_goes_w
     assert table(net) == empty
     net.ask("state", {"networks": [NETWORK], "groups": GROUPS, "policies": POLICIES})
     assert table(net) == alone
+
+
+def net_of(key, *subnets, bridge=None, masquerade=True):
+    """Subnets by their first bytes and prefix; the gateway is the first address."""
+    whole = [(first + bytes((4 if len(first) < 5 else 16) - len(first)), prefix) for first, prefix in subnets]
+    return {"key": key, "masquerade": masquerade, "subnets": [{"network": n, "prefix": p, "gateway": n[:-1] + b"\1"} for n, p in whole],
+            **({"uplink": {"driver": 1, "link": bridge}} if bridge else {})}
+
+
+SIX_AND_MORE = bytes([0xfd, 0, 0, 0, 0, 0])
+NETWORKS = [net_of(1, (bytes([10, 209]), 16), (SIX_AND_MORE + b"\1", 64)), net_of(2, (bytes([10, 210]), 16)),     # … one ends where the next begins
+            net_of(3, (bytes([10, 208, 128]), 17), (SIX_AND_MORE + b"\2", 64)), net_of(4, (bytes([10, 211, 0]), 24), masquerade=False),
+            net_of(5, (bytes([10, 212, 255]), 24), (SIX_AND_MORE + b"\3", 63), bridge="bt5"), net_of(6, (bytes([10, 213]), 30), bridge="bt6", masquerade=False)]
+
+
+def test_each_network_that_comes_alone_is_what_the_whole_table_has_of_it_and_goes_without_a_trace(net):
+    net.ask("state", {})
+    empty = table(net)
+    for n in NETWORKS:
+        net.ask("network_put", {"network": n})
+    alone = table(net)
+    assert "10.209.0.0/16" in alone and "10.210.0.0/16" in alone and "bt5" in alone
+    for n in reversed(NETWORKS):
+        net.ask("network_put", {"network": n})
+    assert table(net) == alone, "once more is no more"
+    for n in NETWORKS[::2]:
+        net.ask("network_delete", {"network": n})
+    some = table(net)
+    for n in NETWORKS[::2]:
+        net.ask("network_delete", {"network": n})
+    assert table(net) == some and "10.210.0.0/16" in some and "10.209.0.0/16" not in some
+    for n in NETWORKS[1::2]:
+        net.ask("network_delete", {"network": n})
+    assert table(net) == empty
+    # What the whole table has is taken out as well.
+    net.ask("state", {"networks": NETWORKS})
+    assert table(net) == alone
+    for n in NETWORKS:
+        net.ask("network_delete", {"network": n})
+    assert table(net) == empty

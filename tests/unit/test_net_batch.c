@@ -334,6 +334,45 @@ static void test_a_policy_of_one_group_has_no_chains_of_its_own(void **state)
 	free(got);
 }
 
+static void test_a_network_is_its_first_address_and_the_first_behind_it(void **state)
+{
+	static uint8_t six[16] = {0xfd, 0xff, 0xff, 0xff, [15] = 1};
+	static const struct {
+		uint8_t four[4];
+		uint32_t prefix; /* above 32: of `six` */
+		const char *text, *want;
+	} rows[] = {
+		{{10, 1, 2, 3}, 16, "10.1.0.0/16", " 0a010000 0a020000]"},
+		{{10, 255, 0, 0}, 16, "10.255.0.0/16", " 0aff0000 0b000000]"},
+		{{10, 255, 255, 254}, 31, "10.255.255.254/31", " 0afffffe 0b000000]"},
+		{{255, 255, 0, 0}, 16, "255.255.0.0/16", " ffff0000"},
+		{{1, 2, 3, 4}, 0, "0.0.0.0/0", " 00000000"},
+		{{0}, 64, "fdff:ffff::/64", " fdffffff000000000000000000000000 fdffffff000000010000000000000000]"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		bool is_six = rows[i].prefix > 32;
+		ProtobufCBinaryData ip = {is_six ? 16 : 4, is_six ? six : (uint8_t *)(uintptr_t)rows[i].four};
+		struct element e;
+		struct batch b;
+		struct buf text;
+		char *got;
+
+		element_in(&e, "x");
+		element_net(&e, &ip, rows[i].prefix);
+		buf_init(&text, 0);
+		element_text(&text, &e);
+		assert_string_equal(text.data, rows[i].text);
+		buf_fini(&text);
+		batch_begin(&b);
+		element_put(&b, &e, true);
+		got = says(&b);
+		got[strcspn(got, "\n")] = 0;
+		assert_string_equal(got + 2, rows[i].want);
+		free(got);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -341,6 +380,7 @@ int main(void)
 		cmocka_unit_test(test_ports_are_a_set_of_the_borders_between_them),
 		cmocka_unit_test(test_a_change_of_a_group_is_of_its_own_chains_and_sets_alone),
 		cmocka_unit_test(test_a_policy_of_one_group_has_no_chains_of_its_own),
+		cmocka_unit_test(test_a_network_is_its_first_address_and_the_first_behind_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
