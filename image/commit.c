@@ -6,6 +6,7 @@
 #include "base/loop.h"
 #include "base/own.h"
 #include "base/str.h"
+#include "image/behind.h"
 #include "image/blob.h"
 #include "image/digest.h"
 #include "image/gzip.h"
@@ -29,10 +30,11 @@ struct commit {
 	json_t *config;		      /* the same */
 	char diff_id[DIGEST_SIZE];
 
-	/* while it is packed */
+	/* while it is packed: the first three are the thread's until behind_end */
 	struct gzip *gzip;
 	struct blob_out blob;
 	struct digest *sum;
+	struct behind *behind;
 	uint64_t packed, told_ns;
 };
 
@@ -45,18 +47,26 @@ static int on_gzip(void *arg, const void *data, size_t len, struct err *e)
 	return blob_out_add(&c->blob, data, len, e);
 }
 
+/* In the thread: to hash and compress is half of the work, to walk and read the other. */
+static int on_piece(void *arg, const void *data, size_t len, struct err *e)
+{
+	struct commit *c = arg;
+
+	digest_add(c->sum, data, len);
+	return gzip_add(c->gzip, data, len, e);
+}
+
 static int on_tar(void *arg, const void *data, size_t len, struct err *e)
 {
 	struct commit *c = arg;
 	uint64_t now = now_ns();
 
-	digest_add(c->sum, data, len);
 	c->packed += len;
 	if (now - c->told_ns >= TICK_NS && c->in.progress) {
 		c->told_ns = now;
 		c->in.progress(c->in.arg, &(struct image_progress){"layer", "packing", c->packed, 0, NULL});
 	}
-	return gzip_add(c->gzip, data, len, e);
+	return behind_add(c->behind, data, len, e);
 }
 
 static bool on_skip(void *arg, const char *path)
@@ -89,6 +99,8 @@ static int upper_pack(struct commit *c, int upper_fd, struct err *e)
 	r = upper_fd < 0 ? on_tar(c, nothing, sizeof nothing, e) : tree_pack(&pack, upper_fd, ".", "", NULL, e);
 	if (how->end)
 		how->end(how->arg);
+	if (!r)
+		r = behind_end(c->behind, e);
 	return r ? r : gzip_end(c->gzip, e);
 }
 
@@ -107,6 +119,9 @@ static int layer_add(struct commit *c, int upper_fd, struct err *e)
 	c->sum = digest_new();
 	if (!c->gzip || !c->sum)
 		return err_set(e, ENOMEM, "commit", "layer");
+	c->behind = behind_open(on_piece, c, e);
+	if (!c->behind)
+		return -EINVAL;
 	if ((r = upper_pack(c, upper_fd, e)) < 0)
 		return r;
 	digest_end(take_ptr(c->sum), c->diff_id);
@@ -337,6 +352,7 @@ int image_commit(struct image_store *s, int upper_fd, const struct commit_how *h
 	if (!r)
 		r = commit_make(&c, upper_fd, e);
 	flock(s->lock_fd, LOCK_UN);
+	behind_close(c.behind); /* first: its thread uses the others */
 	gzip_free(c.gzip);
 	digest_free(c.sum);
 	blob_out_close(&c.blob);
