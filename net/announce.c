@@ -175,16 +175,19 @@ int announce_hear(int fd, int index)
 	return r;
 }
 
-/* The MAC of the option, if it is there; else of whoever has sent it. */
-static bool advert_take(const struct nd_frame *f, size_t len, struct ip *ip, uint8_t mac[6])
+/* The MAC of the option, if it is there; else of whoever has sent it. Who asks has the address that he asks from, and one that asks for itself has none yet. */
+static bool nd_take(const struct nd_frame *f, size_t len, struct ip *ip, uint8_t mac[6])
 {
-	bool option = len >= sizeof *f && f->option.nd_opt_type == ND_OPT_TARGET_LINKADDR && f->option.nd_opt_len == 1;
+	bool advert = f->advert.nd_na_type == ND_NEIGHBOR_ADVERT;
+	uint8_t type = advert ? ND_OPT_TARGET_LINKADDR : ND_OPT_SOURCE_LINKADDR;
+	bool option = len >= sizeof *f && f->option.nd_opt_type == type && f->option.nd_opt_len == 1;
+	struct in6_addr whose = advert ? f->advert.nd_na_target : f->ip.ip6_src;
 
-	if (len < OPTION_AT || f->ip.ip6_nxt != IPPROTO_ICMPV6 || f->advert.nd_na_type != ND_NEIGHBOR_ADVERT ||
-	    f->ip.ip6_hlim != 255)
+	if (len < OPTION_AT || f->ip.ip6_nxt != IPPROTO_ICMPV6 || f->ip.ip6_hlim != 255 ||
+	    (!advert && f->solicit.nd_ns_type != ND_NEIGHBOR_SOLICIT) || IN6_IS_ADDR_UNSPECIFIED(&whose))
 		return false;
 	ip->len = 16;
-	memcpy(ip->byte, &f->advert.nd_na_target, 16);
+	memcpy(ip->byte, &whose, 16);
 	memcpy(mac, option ? f->mac : f->ether.ether_shost, 6);
 	return true;
 }
@@ -217,7 +220,7 @@ bool announce_next(int fd, struct ip *ip, uint8_t mac[6], unsigned *left)
 		if (n < (ssize_t)sizeof f.ether)
 			continue;
 		if (f.ether.ether_type == htons(ETH_P_ARP) ? arp_take(&f.arp, (size_t)n, ip, mac)
-							   : advert_take(&f.nd, (size_t)n, ip, mac))
+							   : nd_take(&f.nd, (size_t)n, ip, mac))
 			return true;
 	}
 	return false;

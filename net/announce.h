@@ -14,5 +14,5 @@ void announce_ask(int fd, int index, const uint8_t mac[6], const struct ip *ip);
 
 /* From now on it hears, of one link, who says that an address is his. */
 int announce_hear(int fd, int index);
-/* The next of these, the socket being non-blocking; false: no more for now. *left: of frames that are looked at, whatever they are. */
+/* The next of these, or of who asks with it as his own; the socket is non-blocking; false: no more for now. *left: of frames that are looked at, whatever they are. */
 bool announce_next(int fd, struct ip *ip, uint8_t mac[6], unsigned *left);

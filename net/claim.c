@@ -54,17 +54,18 @@ struct claims {
 	int epoll_fd, closer;
 };
 
-int claims_open(struct claims **ret, const struct claim_ops *ops, struct err *e)
+int claims_open(struct claims **ret, int closer, const struct claim_ops *ops, struct err *e)
 {
 	struct claims *c = calloc(1, sizeof *c);
 
 	if (!c)
 		return err_set(e, ENOMEM, "network", "no memory");
 	c->ops = *ops;
+	c->closer = closer;
 	list_init(&c->all);
 	c->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	*ret = c;
-	return c->epoll_fd < 0 ? err_set(e, errno, "network", "watch sockets") : closer_open(&c->closer, e);
+	return c->epoll_fd < 0 ? err_set(e, errno, "network", "watch sockets") : 0;
 }
 
 static void claim_free(struct claims *c, struct claim *x)

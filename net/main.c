@@ -7,6 +7,7 @@
 #include "base/loop.h"
 #include "base/own.h"
 #include "net/announce.h"
+#include "net/closer.h"
 #include "net/probe.h"
 #include "net/work.h"
 #include "proto/envelope.h"
@@ -129,17 +130,18 @@ static bool wait_for(struct worker *w)
 	struct pollfd p[] = {{.fd = SOCKET_FD, .events = POLLIN},
 			     {.fd = table_fd(w->table), .events = POLLIN},
 			     {.fd = claims_fd(w->claims), .events = POLLIN},
+			     {.fd = watches_fd(w->watches), .events = POLLIN},
 			     {.fd = table_refused_fd(w->table), .events = POLLIN}};
-	int n = poll(p, ARRAY_SIZE(p),
-		     wait_ms(earlier(gone_due(w->gone), earlier(away_due(w->away), claims_due(w->claims)))));
+	uint64_t due = earlier(gone_due(w->gone), away_due(w->away));
+	int n = poll(p, ARRAY_SIZE(p), wait_ms(earlier(due, earlier(claims_due(w->claims), watches_due(w->watches)))));
 
 	if (n < 0)
 		return errno == EINTR;
 	away_again(w->away);
 	gone_go_on(w->gone);
-	if (p[3].revents)
+	if (p[4].revents)
 		table_refused(w->table);
-	return claims_go_on(w->claims) == 0 && (!p[1].revents || table_look(w) == 0);
+	return claims_go_on(w->claims) == 0 && watches_go_on(w->watches) == 0 && (!p[1].revents || table_look(w) == 0);
 }
 
 /* False: berthd is gone, or does not speak our language. */
@@ -183,7 +185,8 @@ static int open_all(struct worker *w, struct err *e)
 						   CAP_NET_RAW_BIT,
 					   .all_files = true,
 					   .networks = true};
-	int r;
+	static const struct claim_ops duplicates = {.duplicate = duplicate_seen};
+	int r, closer;
 
 	w->home_fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	if (w->home_fd < 0)
@@ -199,7 +202,11 @@ static int open_all(struct worker *w, struct err *e)
 			      &(struct away_ops){.seen = nic_seen, .enter = enter, .arg = w}, e);
 	if (r == 0)
 		r = confine_enter(&how, e);
-	return r < 0 ? r : claims_open(&w->claims, &(struct claim_ops){.duplicate = duplicate_seen}, e);
+	if (r == 0)
+		r = closer_open(&closer, e);
+	if (r == 0)
+		r = claims_open(&w->claims, closer, &duplicates, e);
+	return r < 0 ? r : watches_open(&w->watches, closer, &duplicates, e);
 }
 
 int main(int argc, char **argv)

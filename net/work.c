@@ -54,6 +54,25 @@ static int network_put_again(struct worker *w, const Net__Network *n, struct err
 	return 0;
 }
 
+/* Other machines are on its wire, and any of them may have one of its addresses one day. */
+static bool is_watched(const Net__Port *p)
+{
+	return net_driver_of(p->uplink)->wire != WIRE_NONE && p->uplink->parent;
+}
+
+/* Of a link that is the host's. */
+static void watch_from_host(struct worker *w, const Net__Port *p)
+{
+	struct link l;
+	struct err e;
+	int r = uplink_parent(&w->host, p->uplink, &l, &e);
+
+	if (r == 0)
+		r = watch_add(w->watches, p, l.index, p->mac.len ? p->mac.data : l.mac, &e);
+	if (r < 0)
+		log_err(&e, "who else comes to have the addresses of %s", p->host_link);
+}
+
 static int do_state(struct worker *w, const Net__State *s, struct err *e)
 {
 	int r = 0;
@@ -85,6 +104,10 @@ static int do_state(struct worker *w, const Net__State *s, struct err *e)
 		r = floating_all(&w->host, s, e);
 	if (r == 0)
 		away_begin(w->away, s);
+	watch_del(w->watches, NULL);
+	for (size_t i = 0; i < s->n_ports && r == 0; i++)
+		if (is_watched(s->ports[i]) && !is_phys(s->ports[i]->uplink)) /* those are held next */
+			watch_from_host(w, s->ports[i]);
 	return r;
 }
 
@@ -195,6 +218,30 @@ static void claim(struct worker *w, const Net__Port *p, struct nl *inside, int p
 		log_err(&e, "who else has the addresses of %s", p->host_link);
 }
 
+/* A NIC that is the port's: its wire is heard where it is. */
+static void watch_from_inside(struct worker *w, const Net__Port *p, struct nl *inside, int pidfd)
+{
+	static struct nl again;
+	int fd[2] = {-1, -1}, r = 0;
+	struct link l;
+	struct err e;
+
+	if (link_get(inside, p->link, &l) < 0) /* it has another name by now */
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(fd) && r == 0; i++) {
+		AUTO_FD ns_fd = -1;
+
+		r = work_visit(w, pidfd, &again, &ns_fd, &fd[i], &e);
+		nl_close(&again);
+	}
+	if (r == 0)
+		r = watch_add_inside(w->watches, p, fd, l.index, l.mac, &e);
+	close_fd(&fd[0]);
+	close_fd(&fd[1]);
+	if (r < 0)
+		log_err(&e, "who else comes to have the addresses of %s", p->host_link);
+}
+
 static int inside_del(struct nl *inside, const Net__Port *p, struct err *e)
 {
 	int r = link_del(inside, p->link, e);
@@ -245,6 +292,10 @@ static int do_attach(struct worker *w, const Net__Attach *a, int pidfd, struct e
 	if (r == 0 && wire != WIRE_NONE)
 		claim(w, p, &inside, take_fd(&packet_fd));
 	close_fd(&packet_fd);
+	if (r == 0 && is_watched(p) && is_phys(p->uplink))
+		watch_from_inside(w, p, &inside, pidfd);
+	else if (r == 0 && is_watched(p))
+		watch_from_host(w, p);
 	if (r < 0 && is_new && !is_phys(p->uplink) && !net_driver_of(p->uplink)->pair)
 		take_back(&inside, p);
 	nl_close(&inside);
@@ -285,6 +336,8 @@ static int do_detach(struct worker *w, const Net__Detach *d, int pidfd, struct e
 	if (r < 0)
 		return r;
 	claim_end(w->claims, p->host_link);
+	if (is_watched(p))
+		watch_del(w->watches, p->host_link);
 	r = table_port_del(w->table, p, e);
 	if (r == 0)
 		r = rate_del(&w->host, p, e);

@@ -7,6 +7,7 @@
 #include "net/gone.h"
 #include "net/nl.h"
 #include "net/table.h"
+#include "net/watch.h"
 #include "proto/net.pb-c.h"
 
 struct worker {
@@ -16,6 +17,7 @@ struct worker {
 	bool lost;   /* the table; berthd knows */
 	struct away *away;
 	struct claims *claims;
+	struct watches *watches;
 	struct gone *gone;
 	bool forwards; /* the host does, for networks of which it is the gateway */
 	int announce_fd;

@@ -82,3 +82,41 @@ void duplicates_forget(Berth__Lease *l)
 	l->duplicates = NULL;
 	l->n_duplicates = 0;
 }
+
+static size_t duplicates_in(const struct network *n, const struct net_holder *h, struct arena *a,
+			    Berth__DuplicateAddress **list)
+{
+	const struct net_stored s = net_stored_of(h);
+	size_t found = 0;
+
+	for (size_t i = 0; i < s.n_leases; i++) {
+		const Berth__Lease *l = s.leases[i];
+
+		for (size_t d = 0; d < l->n_duplicates && !strcmp(l->network_uuid, n->node.uuid); d++, found++) {
+			if (!list)
+				continue;
+			list[found] = arena_alloc(a, sizeof **list);
+			if (!list[found])
+				return found;
+			*list[found] = *l->duplicates[d];
+			list[found]->holder = s.meta->uuid;
+			list[found]->link = l->link;
+		}
+	}
+	return found;
+}
+
+void duplicates_view(const struct network *n, const struct principal *who, struct arena *a, Berth__Network *view)
+{
+	struct net_holder *h;
+	size_t all = 0;
+
+	list_each (h, &n->sv->net_holders, link)
+		if (principal_sees(who, net_stored_of(h).meta))
+			all += duplicates_in(n, h, NULL, NULL);
+	view->n_duplicates = 0;
+	view->duplicates = arena_alloc(a, (all + 1) * sizeof *view->duplicates);
+	list_each (h, &n->sv->net_holders, link)
+		if (view->duplicates && principal_sees(who, net_stored_of(h).meta))
+			view->n_duplicates += duplicates_in(n, h, a, view->duplicates + view->n_duplicates);
+}

@@ -6,6 +6,7 @@
 #include "supervisor/audit.h"
 #include "supervisor/check.h"
 #include "supervisor/driver.h"
+#include "supervisor/duplicate.h"
 #include "supervisor/filter.h"
 #include "supervisor/meta.h"
 #include "supervisor/net_holder.h"
@@ -178,6 +179,9 @@ static Berth__Network *object_of(struct request *rq, const char *name)
 	if (obj->meta)
 		berth__meta__free_unpacked(obj->meta, NULL);
 	strings_free(&obj->used_by, &obj->n_used_by);
+	for (size_t i = 0; i < obj->n_duplicates; i++)
+		berth__duplicate_address__free_unpacked(obj->duplicates[i], NULL);
+	obj->n_duplicates = 0;
 	obj->meta = meta_new(rq->sv, NULL, rq->who.project, rq->who.name, name);
 	if (obj->meta)
 		return obj;
@@ -287,6 +291,7 @@ void on_network_inspect(struct request *rq)
 	struct network *n = fixed ? NULL : request_network(rq, rq->env->network_inspect->name);
 	AUTO_FREE char **users = n ? calloc(sv->containers.n + sv->pods.n + 1, sizeof *users) : NULL;
 	Berth__Network view, *one = &view;
+	struct arena a = ARENA_INIT;
 	struct net_holder *h;
 
 	if (fixed)
@@ -303,7 +308,9 @@ void on_network_inspect(struct request *rq)
 	list_each (h, &sv->net_holders, link)
 		if (network_has(n, h) && principal_sees(&rq->who, net_stored_of(h).meta))
 			users[view.n_used_by++] = net_stored_of(h).meta->uuid;
+	duplicates_view(n, &rq->who, &a, &view);
 	network_reply(sv, rq->parked, &one, 1);
+	arena_fini(&a);
 }
 
 /* ---------------------------------------------------------------- remove */

@@ -1,13 +1,15 @@
 """Wires that other machines are on: an address that somebody else has is told, and what nobody else has is announced, both behind the start."""
 
 import json
+import os
+import signal
 import subprocess
 
 import pytest
 
-from host import eventually
+from host import eventually, wakings
 from test_network_drivers import LAN, held, needs, wire     # noqa: F401 (a fixture)
-from test_networks import addresses, node, outside, pings, sh     # noqa: F401 (a fixture)
+from test_networks import addresses, net_pid, node, outside, pings, sh     # noqa: F401 (a fixture)
 
 DRIVERS = ["bridge", "macvlan", "ipvlan", "phys"]
 THEIRS = ("10.94.0.50", "fd00:94::50")
@@ -128,6 +130,40 @@ def test_neighbours_with_an_old_entry_learn_at_once_who_has_the_address_now(host
     for address in THEIRS:
         eventually(lambda: link["address"] in lan.do("ip", "neigh", "show", address), lambda: lan.do("ip", "neigh"))
     assert not duplicates(host, a)
+
+
+def claims_are_over(host, name):
+    """Nobody is asked any more whose the addresses are: the packet sockets for that, which hear everything, have gone."""
+    def over():
+        with open("/proc/%d/net/packet" % host.status(name)["pid"]) as inside, open("/proc/net/packet") as ours:
+            return not [x for x in inside.readlines() + ours.readlines() if x.split()[3] == "0003"]
+    eventually(over, "it was asked for all that long")
+
+
+def test_who_comes_later_with_an_address_is_told_too_and_all_the_others_on_the_wire_wake_nobody(host, lan):
+    a, _ = node(host, network="lan:ip=%s,ip=%s" % THEIRS)
+    eventually(lambda: pings(host, a, "10.94.0.1"), "the wire is there")
+    claims_are_over(host, a)
+    assert not duplicates(host, a)
+    asks = lambda there, *flags: subprocess.run(lan.words("ping", "-c", "1", "-W", "0.1", *flags, there), capture_output=True)
+    host.berth("network", "create", "--subnet", "10.97.0.0/24", "after")        # asked in order: berth-net has done all that was
+    pid = net_pid(host)
+    before = wakings(pid)
+    for i in range(20):
+        asks("10.94.0.%d" % (60 + i))        # nobody is there, so each is asked for by a broadcast
+        asks("fd00:94::%x" % (0x60 + i))
+    assert wakings(pid) == before
+    has(lan, *THEIRS)
+    asks("10.94.0.90", "-I", THEIRS[0])
+    asks("fd00:94::90", "-I", THEIRS[1])
+    want = sorted((x, lan.mac) for x in THEIRS)
+    eventually(lambda: duplicates(host, a) == want, lambda: host.inspect(a)["networks"])
+    seen = host.berth("network", "inspect", "lan").json()[0]["duplicates"]
+    assert sorted((d["address"], d["mac"]) for d in seen) == want and {(d["holder"], d["link"]) for d in seen} == {(host.inspect(a)["meta"]["uuid"], "eth0")}
+    os.kill(pid, signal.SIGKILL)        # the next one watches for whom it has not seen
+    b, _ = node(host, network="after")
+    assert sorted(duplicates(host, a)) == want
+    host.berth("rm", "-f", b)
 
 
 def test_on_a_bridge_of_berth_the_others_learn_who_has_an_address_now(host):
