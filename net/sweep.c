@@ -22,6 +22,7 @@ struct known {
 	size_t n_ports;
 	const char **uplinks; /* so too: what networks have */
 	size_t n_uplinks;
+	const struct gone *gone;
 	struct wrong *wrong;
 	size_t n, max;
 };
@@ -47,19 +48,23 @@ static void link_look(void *arg, const char *name, uint32_t group)
 		return;
 	like.host_link = (char *)(uintptr_t)name;
 	found = k->n_ports ? bsearch(&p, k->ports, k->n_ports, sizeof *k->ports, by_link) : NULL;
-	if (found && (*found)->policy == group)
+	if (found ? (*found)->policy == group : gone_has(k->gone, name))
 		return;
 	k->wrong[k->n].port = found ? *found : NULL;
 	snprintf(k->wrong[k->n++].name, sizeof k->wrong[0].name, "%s", name);
 }
 
-int links_sweep(struct nl *host, const Net__State *s, struct err *e)
+int links_sweep(struct nl *host, const Net__State *s, const struct gone *gone, struct err *e)
 {
 	AUTO_FREE struct wrong *wrong = calloc(LINKS_AT_ONCE, sizeof *wrong);
 	AUTO_FREE const Net__Port **ports = calloc(s->n_ports + 1, sizeof *ports);
 	AUTO_FREE const char **uplinks = calloc(s->n_networks + 1, sizeof *uplinks);
-	struct known k = {
-		.ports = ports, .n_ports = s->n_ports, .uplinks = uplinks, .wrong = wrong, .max = LINKS_AT_ONCE};
+	struct known k = {.ports = ports,
+			  .n_ports = s->n_ports,
+			  .uplinks = uplinks,
+			  .gone = gone,
+			  .wrong = wrong,
+			  .max = LINKS_AT_ONCE};
 	int r;
 
 	if (!wrong || !ports || !uplinks)

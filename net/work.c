@@ -91,9 +91,9 @@ static int do_state(struct worker *w, const Net__State *s, struct err *e)
 	/* The rules first: nothing passes that they would not let. */
 	r = table_make(w->table, s, e);
 	w->lost = w->forwards = false;
-	gone_forget(w->gone, NULL); /* the sweep takes along what nobody has */
+	gone_keep(w->gone, s->ports, s->n_ports);
 	if (r == 0)
-		r = links_sweep(&w->host, s, e);
+		r = links_sweep(&w->host, s, w->gone, e);
 	if (r == 0)
 		r = routed_sweep(&w->host, s, e);
 	for (size_t i = 0; i < s->n_networks && r == 0; i++)
@@ -301,6 +301,8 @@ static int do_attach(struct worker *w, const Net__Attach *a, int pidfd, struct e
 	nl_close(&inside);
 	if (later)
 		return WORK_LATER;
+	if (r == 0 && net_driver_of(p->uplink)->pair)
+		gone_hold(w->gone, p->host_link, &ns_fd);
 	if (r == 0 && (p->rate_in || p->rate_out))
 		r = rate_put(&w->host, p, e);
 	/* A link that is not there, to announce something on, is no reason not to start. */
@@ -347,7 +349,10 @@ static int do_detach(struct worker *w, const Net__Detach *d, int pidfd, struct e
 		return away_return(w->away, p->network_key, p->uplink, e);
 	if (r == 0 && !d->remove)
 		gone_add(w->gone, p->host_link);
-	return r < 0 || !d->remove ? r : interface_del(w, p, pidfd, e);
+	if (r < 0 || !d->remove)
+		return r;
+	gone_forget(w->gone, p->host_link);
+	return interface_del(w, p, pidfd, e);
 }
 
 static int do_port_update(struct worker *w, const Net__PortUpdate *u, struct err *e)

@@ -551,6 +551,9 @@ MUTATIONS = [
              [body("net/gone/gone_go_on")],
              {"test_the_link_of_one_that_ended_goes_though_a_connection_still_has_something_to_send": "gone"}),
 
+    Mutation("links: namespaces end when they end",
+             [body("net/gone/gone_hold", "close_fd(ns_fd);")],
+             {"test_berth_net_holds_the_namespaces_of_interfaces_until_their_holders_have_ended": "assert"}),
     Mutation("links: the kernel gives the host's end IPv6 addresses and routes",
              [swap("net/routed/routed_attach", ".dormant = true", ".dormant = false")],
              {"test_an_interface_adds_a_route_and_a_neighbour_of_each_family_to_the_hosts_and_no_address": "assert"}),

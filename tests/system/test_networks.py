@@ -443,6 +443,30 @@ def net_pid(host):
 
 
 @pytest.mark.native
+def test_berth_net_holds_the_namespaces_of_interfaces_until_their_holders_have_ended(host):
+    def held():
+        folder, out = "/proc/%d/fd" % net_pid(host), set()
+        for fd in os.listdir(folder):
+            with contextlib.suppress(FileNotFoundError):
+                out.add(os.readlink(folder + "/" + fd))
+        return out
+    names = [node(host)[0] for _ in range(3)]
+    theirs = {os.readlink("/proc/%d/ns/net" % host.status(x)["pid"]) for x in names}
+    assert len(theirs) == 3 and theirs <= held()
+    host.berth("stop", "-t", "0", names[0])
+    host.berth("restart", "-t", "0", names[1])
+    host.berth("rm", "-f", names[2])
+    now = os.readlink("/proc/%d/ns/net" % host.status(names[1])["pid"])
+    eventually(lambda: held() & (theirs | {now}) == {now}, "what has ended is let go")
+    host.berth("network", "create", "--subnet", "10.89.0.0/24", "more")
+    host.berth("network", "connect", "more", names[1])
+    host.berth("network", "disconnect", "more", names[1])
+    assert now in held()
+    host.berth("rm", "-f", names[1])
+    eventually(lambda: now not in held(), "the last")
+
+
+@pytest.mark.native
 def test_berth_net_killed_at_any_moment_is_started_again_and_nothing_that_runs_notices(host):
     a, la = node(host)
     b, _ = node(host)
