@@ -102,16 +102,24 @@ void element_port(struct element *e, uint32_t port)
 	part_add(e, PART_PORT, &(uint16_t){htons((uint16_t)port)}, 2);
 }
 
-bool element_is(const struct element *a, const struct element *b)
+static int part_order(const struct part *a, const struct part *b)
 {
-	if (strcmp(a->set, b->set) != 0 || a->n != b->n || a->n_key != b->n_key)
-		return false;
-	for (unsigned i = 0; i < a->n; i++)
-		if (a->part[i].kind != b->part[i].kind || a->part[i].len != b->part[i].len ||
-		    a->part[i].prefix != b->part[i].prefix ||
-		    memcmp(a->part[i].byte, b->part[i].byte, a->part[i].len) != 0)
-			return false;
-	return true;
+	if (a->kind != b->kind)
+		return a->kind < b->kind ? -1 : 1;
+	if (a->len != b->len)
+		return a->len - b->len;
+	return a->prefix != b->prefix ? a->prefix - b->prefix : memcmp(a->byte, b->byte, a->len);
+}
+
+int element_order(const struct element *a, const struct element *b)
+{
+	int r = strcmp(a->set, b->set);
+
+	if (r == 0 && (a->n != b->n || a->n_key != b->n_key))
+		r = (int)(a->n * (ELEMENT_PARTS + 1) + a->n_key) - (int)(b->n * (ELEMENT_PARTS + 1) + b->n_key);
+	for (unsigned i = 0; r == 0 && i < a->n; i++)
+		r = part_order(&a->part[i], &b->part[i]);
+	return r;
 }
 
 static void part_text(struct buf *b, const struct part *p)
@@ -193,12 +201,21 @@ void elements_fini(struct elements *list)
 	*list = (struct elements){0};
 }
 
+static int order(const void *a, const void *b)
+{
+	return element_order(a, b);
+}
+
+void elements_sort(struct elements *list)
+{
+	if (list->n)
+		qsort(list->v, list->n, sizeof *list->v, order);
+}
+
+/* list: in order. */
 static bool elements_have(const struct elements *list, const struct element *e)
 {
-	for (size_t i = 0; i < list->n; i++)
-		if (element_is(&list->v[i], e))
-			return true;
-	return false;
+	return list->n && bsearch(e, list->v, list->n, sizeof *list->v, order);
 }
 
 /* ---------------------------------------------------------------- to the kernel */
@@ -337,9 +354,12 @@ static int come_instead(struct batch_socket *s, const struct element *el, struct
 
 /* A State that came in between has made the change, and those after it: then it is made once more, until what followed it is. So what is to go may
  * have gone, with the sets of a group that nobody is in any more; and what comes, or goes, may find its key with what comes later. */
-int elements_change(struct batch_socket *s, const struct elements *gone, const struct elements *come, struct err *e)
+int elements_change(struct batch_socket *s, const struct elements *gone, struct elements *come, struct err *e)
 {
-	int r = change(s, gone, come, e);
+	int r;
+
+	elements_sort(come); /* a port may have thousands */
+	r = change(s, gone, come, e);
 
 	if (r != -ENOENT && !is_clash(r))
 		return r;

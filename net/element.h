@@ -58,7 +58,8 @@ void element_port(struct element *e, uint32_t port);
 void element_answer(struct element *e, bool is_answer); /* which way of its connection a packet goes */
 void element_jump(struct element *e, const char *chain);
 
-bool element_is(const struct element *a, const struct element *b);
+/* 0: the same. Those of a set follow each other. */
+int element_order(const struct element *a, const struct element *b);
 void element_text(struct buf *b, const struct element *e);
 
 struct elements {
@@ -68,9 +69,10 @@ struct elements {
 };
 
 void elements_add(struct elements *list, const struct element *e);
+void elements_sort(struct elements *list);
 void elements_fini(struct elements *list);
 
 /* Into a batch that has more than elements; one that is to be taken away has to be there. */
 void element_put(struct batch *b, const struct element *e, bool add);
-/* One transaction: what goes, where it is there, and what comes. Neither is an error if it is so already. */
-int elements_change(struct batch_socket *s, const struct elements *gone, const struct elements *come, struct err *e);
+/* One transaction: what goes, where it is there, and what comes, which is put in order. Neither is an error if it is so already. */
+int elements_change(struct batch_socket *s, const struct elements *gone, struct elements *come, struct err *e);
