@@ -7,7 +7,6 @@
 #include "net/announce.h"
 #include "net/flows.h"
 #include "net/link.h"
-#include "net/pools.h"
 #include "net/route.h"
 #include "net/routed.h"
 
@@ -179,7 +178,7 @@ static void note(void *arg, const struct ip *ip, int index)
 	l->gone[l->n++].index = index;
 }
 
-static void note_route(void *arg, const struct ip *ip, unsigned prefix)
+static void note_route(void *arg, const struct ip *ip, unsigned prefix, uint32_t metric)
 {
 	note(arg, ip, 0);
 }
@@ -213,9 +212,6 @@ int floating_all(struct nl *host, const Net__State *s, struct err *e)
 {
 	int r = sweep(host, s, e);
 	struct err one;
-
-	if (r == 0)
-		r = pools_put(host, s->pools, s->n_pools, e);
 
 	/* A link that is not there any more is no reason to have no network at all. */
 	for (size_t i = 0; i < s->n_ports && r == 0; i++)

@@ -131,6 +131,7 @@ static bool wait_for(struct worker *w)
 			     {.fd = table_fd(w->table), .events = POLLIN},
 			     {.fd = claims_fd(w->claims), .events = POLLIN},
 			     {.fd = watches_fd(w->watches), .events = POLLIN},
+			     {.fd = pools_fd(w->pools), .events = POLLIN},
 			     {.fd = table_refused_fd(w->table), .events = POLLIN}};
 	uint64_t due = earlier(gone_due(w->gone), away_due(w->away));
 	int n = poll(p, ARRAY_SIZE(p), wait_ms(earlier(due, earlier(claims_due(w->claims), watches_due(w->watches)))));
@@ -140,6 +141,8 @@ static bool wait_for(struct worker *w)
 	away_again(w->away);
 	gone_go_on(w->gone);
 	if (p[4].revents)
+		pools_go_on(w->pools);
+	if (p[5].revents)
 		table_refused(w->table);
 	return claims_go_on(w->claims) == 0 && watches_go_on(w->watches) == 0 && (!p[1].revents || table_look(w) == 0);
 }
@@ -197,6 +200,8 @@ static int open_all(struct worker *w, struct err *e)
 		r = table_open(&w->table, e);
 	if (r == 0)
 		r = gone_open(&w->gone, &w->host, e);
+	if (r == 0)
+		r = pools_open(&w->pools, &w->host, e);
 	if (r == 0)
 		r = away_open(&w->away, &w->host, w->home_fd,
 			      &(struct away_ops){.seen = nic_seen, .enter = enter, .arg = w}, e);

@@ -1,16 +1,27 @@
 /* net/pools.c - see net/pools.h */
 #include "net/pools.h"
 
+#include "base/log.h"
+#include "base/own.h"
 #include "net/address.h"
 #include "net/link.h"
 #include "net/port.h"
 #include "net/route.h"
 
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/rtnetlink.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define GONE_AT_ONCE 256u
+
+struct pools {
+	struct nl *host;
+	struct mnl_socket *news; /* of addresses; NULL while there is no pool */
+	Net__PoolsPut *now;	 /* owned */
+};
 
 bool pools_are_sound(Net__Subnet *const *pools, size_t n)
 {
@@ -48,19 +59,21 @@ static void drop_wire(void *arg, const struct ip *ip, unsigned prefix, int index
 	}
 }
 
-static void note(void *arg, const struct ip *ip, unsigned prefix)
+static void note(void *arg, const struct ip *ip, unsigned prefix, uint32_t metric)
 {
 	struct left *l = arg;
 
 	for (size_t i = 0; i < l->n_pools; i++)
-		if (l->pools[i]->network.len == ip->len && l->pools[i]->prefix == prefix &&
+		if (metric == ROUTE_LAST && l->pools[i]->network.len == ip->len && l->pools[i]->prefix == prefix &&
 		    !memcmp(l->pools[i]->network.data, ip->byte, ip->len))
 			return;
-	if (l->n < GONE_AT_ONCE)
-		l->gone[l->n++] = nobody(ip, prefix);
+	if (l->n == GONE_AT_ONCE)
+		return;
+	l->gone[l->n] = nobody(ip, prefix);
+	l->gone[l->n++].metric = metric;
 }
 
-int pools_put(struct nl *host, Net__Subnet *const *pools, size_t n, struct err *e)
+static int routes_put(struct nl *host, Net__Subnet *const *pools, size_t n, struct err *e)
 {
 	struct left l = {
 		.pools = calloc(n + 1, sizeof *l.pools), .n_pools = n, .gone = calloc(GONE_AT_ONCE, sizeof *l.gone)};
@@ -86,4 +99,93 @@ int pools_put(struct nl *host, Net__Subnet *const *pools, size_t n, struct err *
 	free(l.pools);
 	free(l.gone);
 	return r;
+}
+
+/* ---------------------------------------------------------------- wires that come and go */
+
+int pools_open(struct pools **ret, struct nl *host, struct err *e)
+{
+	*ret = calloc(1, sizeof **ret);
+	if (!*ret)
+		return err_set(e, ENOMEM, "network", "no memory");
+	(*ret)->host = host;
+	return 0;
+}
+
+/* Of all addresses that the host gets and loses those of links alone, which each interface of ours has, are nobody's wire. */
+static int filter_put(struct mnl_socket *sock)
+{
+	static struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, NLMSG_HDRLEN + offsetof(struct ifaddrmsg, ifa_scope)),
+		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, RT_SCOPE_LINK, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+		BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
+	};
+	struct sock_fprog program = {ARRAY_SIZE(code), code};
+
+	return setsockopt(mnl_socket_get_fd(sock), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+}
+
+static int news_open(struct pools *p, struct err *e)
+{
+	if (p->news)
+		return 0;
+	p->news = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (p->news && filter_put(p->news) == 0 &&
+	    mnl_socket_bind(p->news, RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR, MNL_SOCKET_AUTOPID) == 0)
+		return 0;
+	return err_set(e, errno, "network", "hear of addresses of the host");
+}
+
+static void news_close(struct pools *p)
+{
+	if (p->news)
+		mnl_socket_close(p->news);
+	p->news = NULL;
+}
+
+static Net__PoolsPut *pools_copy(Net__Subnet *const *pools, size_t n)
+{
+	Net__PoolsPut m = NET__POOLS_PUT__INIT;
+	AUTO_FREE uint8_t *packed = NULL;
+
+	m.pools = (Net__Subnet **)(uintptr_t)pools;
+	m.n_pools = n;
+	packed = malloc(net__pools_put__get_packed_size(&m) + 1);
+	return packed ? net__pools_put__unpack(NULL, net__pools_put__pack(&m, packed), packed) : NULL;
+}
+
+int pools_put(struct pools *p, Net__Subnet *const *pools, size_t n, struct err *e)
+{
+	int r = 0;
+
+	if (p->now)
+		net__pools_put__free_unpacked(p->now, NULL);
+	p->now = NULL;
+	if (!n)
+		news_close(p);
+	else
+		r = news_open(p, e);
+	if (r == 0 && n && !(p->now = pools_copy(pools, n)))
+		r = err_set(e, ENOMEM, "network", "no memory");
+	return r < 0 ? r : routes_put(p->host, pools, n, e);
+}
+
+int pools_fd(const struct pools *p)
+{
+	return p->news ? mnl_socket_get_fd(p->news) : -1;
+}
+
+void pools_go_on(struct pools *p)
+{
+	static char buf[8192];
+	bool heard = false;
+	struct err e;
+	ssize_t n;
+
+	/* What was too much at once (ENOBUFS) is news too. */
+	while ((n = recv(pools_fd(p), buf, sizeof buf, MSG_DONTWAIT)) > 0 || (n < 0 && errno == ENOBUFS))
+		heard = true;
+	if (heard && p->now && routes_put(p->host, p->now->pools, p->now->n_pools, &e) < 0)
+		log_err(&e, "pools of floating IPs");
 }

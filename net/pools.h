@@ -6,5 +6,12 @@
 #include "proto/net.pb-c.h"
 
 bool pools_are_sound(Net__Subnet *const *pools, size_t n);
+
+struct pools; /* the last that were put */
+
+int pools_open(struct pools **ret, struct nl *host, struct err *e);
 /* These, and no others. */
-int pools_put(struct nl *host, Net__Subnet *const *pools, size_t n, struct err *e);
+int pools_put(struct pools *p, Net__Subnet *const *pools, size_t n, struct err *e);
+/* Readable when the host has come to have an address, or has lost one: a wire may be there now, or no more. -1: that is of no interest. */
+int pools_fd(const struct pools *p);
+void pools_go_on(struct pools *p);

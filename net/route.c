@@ -155,7 +155,7 @@ int rule_each(struct nl *nl, void (*fn)(void *arg, const struct ip *from, uint32
 struct route_walk {
 	uint8_t protocol;
 	int index;
-	void (*fn)(void *arg, const struct ip *to, unsigned prefix);
+	void (*fn)(void *arg, const struct ip *to, unsigned prefix, uint32_t metric);
 	void *arg;
 };
 
@@ -165,6 +165,7 @@ static int tell_route(const struct nlmsghdr *h, void *arg)
 	struct route_walk *w = arg;
 	const struct nlattr *a;
 	struct ip to = {.len = 0};
+	uint32_t metric = 0;
 	int index = 0;
 
 	mnl_attr_for_each(a, h, sizeof *m)
@@ -173,16 +174,18 @@ static int tell_route(const struct nlmsghdr *h, void *arg)
 			(void)ip_take(a, &to);
 		else if (mnl_attr_get_type(a) == RTA_OIF)
 			index = (int)mnl_attr_get_u32(a);
+		else if (mnl_attr_get_type(a) == RTA_PRIORITY)
+			metric = mnl_attr_get_u32(a);
 	}
 	if (m->rtm_type == RTN_UNREACHABLE)
 		index = 0;
 	if (to.len && m->rtm_protocol == w->protocol && m->rtm_table == RT_TABLE_MAIN && index == w->index)
-		w->fn(w->arg, &to, m->rtm_dst_len);
+		w->fn(w->arg, &to, m->rtm_dst_len, metric);
 	return MNL_CB_OK;
 }
 
-int route_each(struct nl *nl, int index, uint8_t protocol, void (*fn)(void *arg, const struct ip *to, unsigned prefix),
-	       void *arg, struct err *e)
+int route_each(struct nl *nl, int index, uint8_t protocol,
+	       void (*fn)(void *arg, const struct ip *to, unsigned prefix, uint32_t metric), void *arg, struct err *e)
 {
 	struct route_walk w = {protocol, index, fn, arg};
 	int r, on = 1, off = 0;

@@ -28,5 +28,5 @@ int rule_del(struct nl *nl, const struct ip *from, uint32_t table, struct err *e
 /* Each that leads from one address. */
 int rule_each(struct nl *nl, void (*fn)(void *arg, const struct ip *from, uint32_t table), void *arg, struct err *e);
 /* Each of the main table by this link (0: unreachable) that has the protocol. */
-int route_each(struct nl *nl, int index, uint8_t protocol, void (*fn)(void *arg, const struct ip *to, unsigned prefix),
-	       void *arg, struct err *e);
+int route_each(struct nl *nl, int index, uint8_t protocol,
+	       void (*fn)(void *arg, const struct ip *to, unsigned prefix, uint32_t metric), void *arg, struct err *e);

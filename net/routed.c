@@ -139,7 +139,7 @@ static void note(struct left *l, const struct ip *ip, unsigned prefix, bool is_r
 	l->gone[l->n++].is_route = is_route;
 }
 
-static void note_route(void *arg, const struct ip *ip, unsigned prefix)
+static void note_route(void *arg, const struct ip *ip, unsigned prefix, uint32_t metric)
 {
 	note(arg, ip, prefix, true);
 }

@@ -11,7 +11,6 @@
 #include "net/link.h"
 #include "net/overlap.h"
 #include "net/phys.h"
-#include "net/pools.h"
 #include "net/port.h"
 #include "net/rate.h"
 #include "net/route.h"
@@ -102,6 +101,8 @@ static int do_state(struct worker *w, const Net__State *s, struct err *e)
 		r = rate_all(&w->host, s, e);
 	if (r == 0)
 		r = floating_all(&w->host, s, e);
+	if (r == 0)
+		r = pools_put(w->pools, s->pools, s->n_pools, e);
 	if (r == 0)
 		away_begin(w->away, s);
 	watch_del(w->watches, NULL);
@@ -400,7 +401,7 @@ int work_do(struct worker *w, const Net__NetMessage *m, int fd, struct err *e)
 		return table_policy_del(w->table, m->policy_delete->key, e);
 	case NET__NET_MESSAGE__BODY_POOLS_PUT:
 		return pools_are_sound(m->pools_put->pools, m->pools_put->n_pools)
-			       ? pools_put(&w->host, m->pools_put->pools, m->pools_put->n_pools, e)
+			       ? pools_put(w->pools, m->pools_put->pools, m->pools_put->n_pools, e)
 			       : err_set(e, EINVAL, "network", "not pools of floating IPs");
 	default:
 		return err_set(e, EPROTO, "network", "a message that this berth-net does not know");

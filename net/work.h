@@ -6,6 +6,7 @@
 #include "net/claim.h"
 #include "net/gone.h"
 #include "net/nl.h"
+#include "net/pools.h"
 #include "net/table.h"
 #include "net/watch.h"
 #include "proto/net.pb-c.h"
@@ -18,6 +19,7 @@ struct worker {
 	struct away *away;
 	struct claims *claims;
 	struct watches *watches;
+	struct pools *pools;
 	struct gone *gone;
 	bool forwards; /* the host does, for networks of which it is the gateway */
 	int announce_fd;

@@ -227,6 +227,28 @@ def test_what_is_routed_to_the_host_and_leads_to_nobody_is_unreachable_and_does_
 
 
 @pytest.mark.native
+def test_a_pool_without_a_link_is_judged_anew_when_a_wire_comes_and_goes(host, outside):  # noqa: F811
+    """As by DHCP: nobody routes to the host what is on a wire of its own, and others there are to be reached."""
+    wires = (("-4", "198.51.100.8-198.51.100.9", "198.51.100.1/24"), ("-6", "2001:db8:1::8-2001:db8:1::9", "2001:db8:1::1/64"))
+    nowhere = lambda family: [x for x in sh("ip", family, "route", "show", "proto", "190").splitlines() if x.startswith("unreachable")]
+    for family, pool, address in wires:
+        fip(host, "pool-create", "--range", pool, "routed%s" % family)
+        eventually(lambda: len(nowhere(family)) == 1, lambda: sh("ip", family, "route"))
+    for _ in range(2):
+        for family, pool, address in wires:
+            sh("ip", "addr", "add", address, "dev", "out0", *["nodad"] * (family == "-6"))
+            eventually(lambda: not nowhere(family), lambda: sh("ip", family, "route"))
+        for family, pool, address in wires:
+            sh("ip", "addr", "del", address, "dev", "out0")
+            eventually(lambda: len(nowhere(family)) == 1, lambda: sh("ip", family, "route"))
+    mine, = nowhere("-4")
+    sh("ip", "route", "add", *mine.split("metric")[0].split(), "proto", "190", "metric", "7")        # of one that had another metric
+    fip(host, "pool-rm", "routed-6")
+    eventually(lambda: nowhere("-4") == [mine], lambda: nowhere("-4"))
+    fip(host, "pool-rm", "routed-4")
+    eventually(lambda: not nowhere("-4") + nowhere("-6"), "gone with the pools")
+
+
 def test_a_pod_has_one_too(host, outside, pools):  # noqa: F811
     host.berth("pod", "create", "--name", "shop", "--network", "default")
     name = host.detached("--pod", "shop", "--", "sleep", "1000")
