@@ -53,14 +53,28 @@ static int source_open(const struct app *app, const char *path, int *ret)
 	return app_fail(app, &e);
 }
 
+static bool is_given(const Berth__ImageReply *r, const char *name)
+{
+	for (size_t i = 0; i < r->n_names; i++)
+		if (!strcmp(r->names[i], name))
+			return true;
+	return false;
+}
+
+/* The names that it brought, not others that the image has as well; of one that came without a name the id. */
 static void import_print(const Berth__ImageReply *r)
 {
 	for (size_t i = 0; i < r->n_images; i++) {
 		const Berth__Image *image = r->images[i];
+		bool named = false;
 
-		for (size_t k = 0; k < image->n_names; k++)
+		for (size_t k = 0; k < image->n_names; k++) {
+			if (!is_given(r, image->names[k]))
+				continue;
 			puts(image->names[k]);
-		if (!image->n_names)
+			named = true;
+		}
+		if (!named)
 			puts(image->image_id);
 	}
 }

@@ -150,14 +150,22 @@ static void wait_answer(const struct import *imp, struct image_wait *w)
 		wait_end(w, NULL, image_edit_failure(imp->store_result, text, sizeof text), text);
 		return;
 	}
-	AUTO_FREE Berth__Image **images = calloc(imp->found->n_images ? imp->found->n_images : 1, sizeof *images);
-	for (size_t i = 0; images && i < imp->found->n_images; i++) {
-		struct image *im = image_by_config(imp->sv, imp->found->images[i]->image_id);
+	size_t n = imp->found->n_images, n_names = 0;
+	for (size_t i = 0; i < n; i++)
+		n_names += imp->found->images[i]->n_names;
+	AUTO_FREE Berth__Image **images = calloc(n + 1, sizeof *images);
+	AUTO_FREE char **names = calloc(n_names + 1, sizeof *names);
+	for (size_t i = 0; images && names && i < n; i++) {
+		const Berth__Image *found = imp->found->images[i];
+		struct image *im = image_by_config(imp->sv, found->image_id);
 
 		if (im)
 			images[body.n_images++] = im->obj;
+		for (size_t k = 0; im && k < found->n_names; k++)
+			names[body.n_names++] = found->names[k];
 	}
 	body.images = images;
+	body.names = names;
 	w->done(w, &body, NULL);
 }
 

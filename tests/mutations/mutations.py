@@ -468,6 +468,13 @@ MUTATIONS = [
              [body("note_unheeded", "return 0;")],
              {"test_a_healthcheck_is_kept_and_said_not_to_be_acted_on": "IndexError|KeyError|notes"}),
 
+    Mutation("commit: what only builders mind is not kept apart from what is changed",
+             [body("config_untouched")],
+             {"test_what_a_container_does_not_change_stays_and_changes_add_to_it": "At index 1 diff"}),
+    Mutation("diff: what moves a cursor or ends a line is told as it is",
+             [body("is_control", "(void)c; (void)len; return false;")],
+             {"test_names_are_told_exactly_whatever_is_in_them": "assert"}),
+
     Mutation("3: a container that goes with its end is there until a disk says so",
              [swap("row_delete", "bool wait = !c->goes_by_itself || waiter_any(c, WAIT_BIT(WAIT_DELETED));", "bool wait = true;")],
              {"test_a_container_that_goes_with_its_end_waits_for_no_disk": "[Tt]imed? ?out|timeout"}),

@@ -67,6 +67,17 @@ def test_what_is_exported_can_be_imported_again(host, made, tmp_path, form):
     assert host.berth("run", "--rm", "local/made:1", "cat", "/n2").text.startswith("2 of")
 
 
+def test_an_import_names_what_it_brought_and_no_other_names_of_the_same_image(host, made, tmp_path):
+    img = made()
+    host.berth("image", "export", "-o", str(tmp_path / "named"), "local/made:1")
+    host.berth("image", "export", "-o", str(tmp_path / "nameless"), img.id)
+    host.berth("image", "tag", "local/made:1", "local/other:1")
+    assert host.berth("image", "import", str(tmp_path / "named")).lines == ["docker.io/local/made:1"]
+    assert host.berth("image", "import", "--name", "local/third:1", str(tmp_path / "named")).lines == ["docker.io/local/third:1"]
+    assert host.berth("image", "import", str(tmp_path / "nameless")).lines == [img.id]
+    host.berth("image", "rm", "local/other:1", "local/third:1")
+
+
 def test_through_a_pipe_from_one_to_the_other(host, made):
     """stdout and stdin, by Docker's names; and all that was found is named."""
     a, b = made("local/a:1"), made("local/b:2")
