@@ -180,37 +180,46 @@ static int spec_subnet(void *opts, const struct flag *f, const char *value, stru
 	return 0;
 }
 
-static Berth__Subnet *last_subnet(void *opts, struct err *e)
+/* Of the value's family, if there is one; else the last. */
+static Berth__Subnet *subnet_for(void *opts, const char *value, size_t *ret_at, struct err *e)
 {
 	Berth__Network *n = network_of(opts);
 
-	if (!n->n_subnets)
+	if (!n->n_subnets) {
 		err_set(e, EINVAL, "flag", "it belongs behind the --subnet that it is for");
-	return n->n_subnets ? n->subnets[n->n_subnets - 1] : NULL;
+		return NULL;
+	}
+	for (*ret_at = n->n_subnets; (*ret_at)--;)
+		if (!strchr(n->subnets[*ret_at]->cidr, ':') == !strchr(value, ':'))
+			return n->subnets[*ret_at];
+	*ret_at = n->n_subnets - 1;
+	return n->subnets[*ret_at];
 }
 
 static int spec_gateway(void *opts, const struct flag *f, const char *value, struct err *e)
 {
-	Berth__Subnet *s = last_subnet(opts, e);
+	size_t at;
+	Berth__Subnet *s = subnet_for(opts, value, &at, e);
 
 	if (!s)
 		return -EINVAL;
 	if (s->gateway)
 		return err_set(e, EINVAL, "flag", "%s has the gateway %s already", s->cidr, s->gateway);
-	origin_add(opts, mem_printf("subnets[%zu].gateway", network_of(opts)->n_subnets - 1), f, value);
+	origin_add(opts, mem_printf("subnets[%zu].gateway", at), f, value);
 	s->gateway = mem_text(value);
 	return 0;
 }
 
 static int spec_ip_range(void *opts, const struct flag *f, const char *value, struct err *e)
 {
-	Berth__Subnet *s = last_subnet(opts, e);
+	size_t at;
+	Berth__Subnet *s = subnet_for(opts, value, &at, e);
 
 	if (!s)
 		return -EINVAL;
 	if (s->ip_range)
 		return err_set(e, EINVAL, "flag", "%s has the range %s already", s->cidr, s->ip_range);
-	origin_add(opts, mem_printf("subnets[%zu].ip_range", network_of(opts)->n_subnets - 1), f, value);
+	origin_add(opts, mem_printf("subnets[%zu].ip_range", at), f, value);
 	s->ip_range = mem_text(value);
 	return 0;
 }
@@ -218,13 +227,13 @@ static int spec_ip_range(void *opts, const struct flag *f, const char *value, st
 /* Docker's have a name, which nothing is done with there either. */
 static int spec_aux_address(void *opts, const struct flag *f, const char *value, struct err *e)
 {
-	Berth__Subnet *s = last_subnet(opts, e);
 	const char *equals = strchr(value, '=');
+	size_t at;
+	Berth__Subnet *s = subnet_for(opts, value, &at, e);
 
 	if (!s)
 		return -EINVAL;
-	origin_add(opts, mem_printf("subnets[%zu].reserved[%zu]", network_of(opts)->n_subnets - 1, s->n_reserved), f,
-		   value);
+	origin_add(opts, mem_printf("subnets[%zu].reserved[%zu]", at, s->n_reserved), f, value);
 	s->reserved = mem_grow(s->reserved, s->n_reserved, sizeof *s->reserved);
 	s->reserved[s->n_reserved++] = mem_text(equals ? equals + 1 : value);
 	return 0;
@@ -807,17 +816,19 @@ const struct flag spec_network_flags[] = {
 	 spec_driver_option, .field = "parent", .complete = "parent= mode="},
 	{0, "subnet", "CIDR", "its addresses: one IPv4 subnet, one IPv6 subnet, or both", spec_subnet,
 	 .field = "subnets"},
-	{0, "gateway", "ADDRESS", "of the subnet before it; default: its first address", spec_gateway,
+	{0, "gateway", "ADDRESS", "of the subnet of its family; default: its first address", spec_gateway,
 	 .field = "subnets.gateway"},
-	{0, "ip-range", "CIDR", "of the subnet before it: where addresses are taken from; default: all of it",
+	{0, "ip-range", "CIDR", "of the subnet of its family: where addresses are taken from; default: all of it",
 	 spec_ip_range, .field = "subnets.ip_range"},
-	{0, "aux-address", "[NAME=]ADDRESS", "of the subnet before it: somebody else's, so never given",
+	{0, "aux-address", "[NAME=]ADDRESS", "of the subnet of its family: somebody else's, so never given",
 	 spec_aux_address, .field = "subnets.reserved"},
 	{0, "dns", "ADDRESS", "name server of its containers; default: the host's", spec_field, .field = "dns"},
 	{0, "dns-search", "DOMAIN", "where names without a dot are looked for", spec_field, .field = "dns_search"},
 	{0, "mtu", "BYTES", "of its interfaces; default 1500", spec_field, .field = "mtu"},
-	{0, "internal", NULL, "nothing of it leaves the host under the host's address", spec_field,
+	{0, "internal", NULL, "nothing of it leaves the host, but answers to what is published", spec_field,
 	 .field = "internal"},
+	{0, "masquerade", NULL, "what leaves the host has the host's address (default); =false: its own", spec_field,
+	 .field = "masquerade"},
 	{0, "shared", NULL, "all projects may use it", spec_field, .field = "shared"},
 	{'l', "label", "KEY=VALUE", "add a label", spec_label, .field = "labels"},
 	{0},

@@ -57,6 +57,7 @@ static const char rules[] =
 	" map from6 { type ipv6_addr : ipv6_addr; }\n"
 	" map at6 { type ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service; }\n"
 	" set spoofing { type ifname; }\n"
+	" set closed { type ifname; }\n"
 	" set gateways4 { type ipv4_addr; }\n"
 	" set gateways6 { type ipv6_addr; }\n"
 	" map enter { type devgroup . ct_dir : verdict; }\n"
@@ -86,9 +87,16 @@ static const char rules[] =
 	"  ct state established,related accept\n"
 	"  drop\n"
 	" }\n"
+	/* Of an internal network: what comes by a published port, or a floating IP, is answered. What is no part of any connection is no answer. */
+	" chain out {\n"
+	"  iifname != @closed return\n"
+	"  ct direction reply return\n"
+	"  drop\n"
+	" }\n"
 	" chain forward { type filter hook forward priority filter; policy accept;\n"
 	"  iifname \"" LINK_PREFIX "*\" oifname \"" LINK_PREFIX "*\" jump between\n"
 	"  iifname != \"" LINK_PREFIX "*\" oifname \"" LINK_PREFIX "*\" jump into\n"
+	"  iifname \"" LINK_PREFIX "*\" oifname != \"" LINK_PREFIX "*\" jump out\n"
 	" }\n"
 	" chain refused {\n"
 	"  drop\n"
@@ -285,6 +293,11 @@ static void bridge_elements(struct elements *list, const Net__Network *n)
 	element_link(&el, link);
 	element_number(&el, n->key);
 	elements_add(list, &el);
+	if (n->internal) {
+		element_in(&el, "closed");
+		element_link(&el, link);
+		elements_add(list, &el);
+	}
 }
 
 static bool has_ports(const Net__Uplink *u)
@@ -451,6 +464,11 @@ static void port_elements(struct elements *list, const Net__Port *p)
 	element_link(&el, p->host_link);
 	element_number(&el, p->network_key);
 	elements_add(list, &el);
+	if (p->internal) {
+		element_in(&el, "closed");
+		element_link(&el, p->host_link);
+		elements_add(list, &el);
+	}
 	if (p->allow_spoofing) {
 		element_in(&el, "spoofing");
 		element_link(&el, p->host_link);

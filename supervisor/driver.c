@@ -178,13 +178,20 @@ int driver_check(Berth__Network *obj, struct err *e)
 		set_text(&obj->driver, DRIVER_DEFAULT);
 	d = obj->driver ? driver_of(obj) : NULL;
 	if (!d)
-		return err_set(e, ENOTSUP, "spec.driver", "'%.60s': there are routed, bridge, macvlan, ipvlan and phys",
-			       obj->driver);
+		return field_bad(e, "spec.driver",
+				 "'%.60s' is no driver: there are routed, bridge, macvlan, ipvlan and phys",
+				 obj->driver);
 	if (d->fixed)
 		return err_set(e, EINVAL, "spec.driver", "the network %s is always there: no other is made", d->name);
 	r = check_parent(d, &obj->parent, e);
 	if (r == 0)
 		r = check_mode(d, &obj->mode, e);
+	if (r == 0 && obj->masquerade && !driver_has(d, FEATURE_MASQUERADE)) {
+		r = lacks(NULL, d, FEATURE_MASQUERADE, e);
+		snprintf(e->step, sizeof e->step, "spec.masquerade");
+	}
+	if (r == 0 && obj->masquerade && obj->internal)
+		r = field_bad(e, "spec.masquerade", "nothing of an internal network leaves the host");
 	if (r == 0 && obj->internal && !driver_has(d, FEATURE_INTERNAL)) {
 		r = lacks(NULL, d, FEATURE_INTERNAL, e);
 		snprintf(e->step, sizeof e->step, "spec.internal");

@@ -76,7 +76,8 @@ Net__Network *network_message(const struct network *n, struct arena *a)
 		return NULL;
 	net__network__init(m);
 	SET(m, key, (uint32_t)n->node.id);
-	SET(m, masquerade, !n->obj->internal);
+	SET(m, masquerade, !n->obj->internal && (n->obj->masquerade || !n->obj->has_masquerade));
+	SET(m, internal, n->obj->internal);
 	m->subnets = subnets_of(n, a);
 	m->n_subnets = n->n_subnets;
 	m->uplink = uplink_of(n, a);
@@ -105,6 +106,7 @@ Net__Port *network_port(const struct net_holder *h, size_t index, struct arena *
 	SET(p, network_key, (uint32_t)n->node.id);
 	SET(p, mtu, n->obj->mtu);
 	SET(p, default_route, is_first);
+	SET(p, internal, n->obj->internal);
 	SET(p, rate_in, l->ingress_bps);
 	SET(p, rate_out, l->egress_bps);
 	if (is_first)

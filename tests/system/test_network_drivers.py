@@ -215,6 +215,46 @@ def test_internal_bridge_has_no_way_out(host, outside):
     assert pings(host, a, addresses(lb)[0]) and not pings(host, a, "192.0.2.2")
 
 
+FIRST = "import socket, sys\ns = socket.socket(socket.AF_INET6, 2); s.bind(('::', 7901)); print('up', flush=True); print(s.recvfrom(9)[1][0])"
+SEND = "import socket, sys\nip = sys.argv[1]; socket.socket(socket.AF_INET6 if ':' in ip else socket.AF_INET, 2).sendto(b'x', (ip, 7901))"
+
+
+@pytest.mark.parametrize("driver", ["routed", "bridge"])
+def test_nothing_is_begun_from_an_internal_network_that_leaves_the_host_whatever_routes_others_have(host, outside, driver):
+    outside.ways("10.97.0.0/24", "fd00:97::/64")
+    eventually(lambda: outside.pings("2001:db8::1"), "IPv6 outside")
+    for flag in ("--internal", "--masquerade=false"):
+        host.berth("network", "create", "-d", driver, "--subnet", "10.97.0.0/24", "--subnet", "fd00:97::/64", flag, "lan")
+        a, la = node(host, "-p", "7900:80", network="lan")
+        b, lb = node(host, network="lan")
+        there = ["nsenter", "-t", str(host.status(a)["pid"]), "-n"]
+        server = inside(host, a, SERVER)
+        assert server.stdout.readline() == "up\n"
+        for mine, ip, hosts in zip(addresses(la), ("192.0.2.2", "2001:db8::2"), ("192.0.2.1", "2001:db8::1")):
+            eventually(lambda: pings(host, a, addresses(lb)[":" in ip]), "it is up")
+            assert pings(host, a, hosts) and pings(host, a, ip) == (flag != "--internal") and not outside.pings(mine)
+            listener = subprocess.Popen(outside.words("timeout", "60", "python3", "-c", FIRST), stdout=subprocess.PIPE, text=True)
+            assert listener.stdout.readline() == "up\n"
+            sh(*there, "python3", "-c", SEND, ip)
+            sh("python3", "-c", SEND, ip)       # the host itself, behind it
+            assert listener.communicate()[0].strip().replace("::ffff:", "") == (hosts if flag == "--internal" else mine)
+            assert ask(hosts, 7900, 1, outside.words()) != "nothing"
+        server.terminate()
+        server.communicate()
+        host.berth("rm", "-f", a, b)
+        host.berth("network", "rm", "lan")
+    host.refused("network", "create", "--internal", "--masquerade", "--subnet", "10.97.0.0/24", "lan", text="--masquerade.*: nothing of an internal network leaves the host", code=2)
+
+
+@pytest.mark.native
+def test_gateway_range_and_reserved_addresses_are_of_the_subnet_of_their_family(host):
+    host.berth("network", "create", "--subnet", "10.97.0.0/24", "--subnet", "fd00:97::/64", "--gateway", "10.97.0.254", "--gateway", "fd00:97::ff", "--ip-range", "10.97.0.128/25",
+               "--aux-address", "x=10.97.0.128", "lan")
+    four, six = host.berth("network", "inspect", "lan").json()[0]["subnets"]
+    assert (four["gateway"], four["ip_range"], four["reserved"], six["gateway"]) == ("10.97.0.254", "10.97.0.128/25", ["10.97.0.128"], "fd00:97::ff")
+    host.refused("network", "create", "--subnet", "10.98.0.0/24", "--subnet", "fd00:98::/64", "--gateway", "10.99.0.1", "lan2", text="--gateway 10.99.0.1: .* address of 10.98.0.0/24", code=2)
+
+
 # ---------------------------------------------------------------- links of the host: macvlan, ipvlan, VLANs
 
 @pytest.fixture
