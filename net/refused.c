@@ -14,10 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #define HEADERS 68 /* IPv4 with all of its options, and the ports */
 
-#define AT_ONCE 64u
+#define AT_ONCE	   64u
+#define FREE_NS	   (5 * 1000 * 1000)
+#define FREE_TRIES 400u
 
 struct refused {
 	struct nl nl;
@@ -41,12 +44,24 @@ static struct nlmsghdr *listen_request(struct nl *nl)
 	return h;
 }
 
+/* An earlier berth-net that is just ending has it still, and else it would be nobody's for as long as this one lives. */
+static int listen_begin(struct nl *nl)
+{
+	int r = nl_talk(nl, listen_request(nl), NULL, NULL);
+
+	for (unsigned i = 0; r == -EPERM && i < FREE_TRIES; i++) {
+		nanosleep(&(struct timespec){.tv_nsec = FREE_NS}, NULL);
+		r = nl_talk(nl, listen_request(nl), NULL, NULL);
+	}
+	return r;
+}
+
 int refused_open(struct refused **ret, struct err *e)
 {
 	struct refused *r = calloc(1, sizeof *r);
 	int result = r ? nl_open_of(&r->nl, NETLINK_NETFILTER, e) : err_set(e, ENOMEM, "nftables", "no memory");
 
-	if (result == 0 && (result = nl_talk(&r->nl, listen_request(&r->nl), NULL, NULL)) < 0)
+	if (result == 0 && (result = listen_begin(&r->nl)) < 0)
 		err_set(e, -result, "nftables", "hear of packets that are refused (nfnetlink_log)");
 	if (result < 0) {
 		refused_close(r);

@@ -1,13 +1,18 @@
 """What others do to our nftables table: it is put back at once, and nothing that is connected notices."""
 
 import json
+import os
 import re
+import signal
+import socket
+import struct
 import subprocess
+import threading
 
 import pytest
 
 from host import eventually
-from test_networks import addresses, inside, node, outside, sh, table  # noqa: F401 (a fixture)
+from test_networks import addresses, inside, net_pid, node, outside, sh, table  # noqa: F401 (a fixture)
 
 STREAM = ("import socket, sys\n"
           "s = socket.create_connection((sys.argv[1], int(sys.argv[2])), 10); s.settimeout(10); n = 0; print('up', flush=True)\n"
@@ -16,6 +21,26 @@ STREAM = ("import socket, sys\n"
 ECHO = ("import socket, threading\ns = socket.create_server(('::', 80), family=socket.AF_INET6, dualstack_ipv6=True); print('up', flush=True)\n"
         "def serve(c):\n while True:\n  x = c.recv(99)\n  if not x: return\n  c.sendall(x)\n"
         "while True:\n threading.Thread(target=serve, args=(s.accept()[0],), daemon=True).start()\n")
+
+
+def test_berth_net_hears_of_refused_datagrams_though_the_one_before_it_has_not_ended_yet(host):
+    name, _ = node(host)
+    if "log group" not in sh("nft", "list", "chain", "inet", "berth", "refused"):
+        pytest.skip("this kernel has no nfnetlink_log")
+    host.berth("rm", "-f", name)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12) as s:       # NETLINK_NETFILTER
+        bind = struct.pack("=BBH", 0, 0, socket.htons(48662)) + struct.pack("=HHBxxx", 5, 1, 1)
+        def take():
+            s.send(struct.pack("=IHHII", 16 + len(bind), 4 << 8 | 1, 5, 0, 0) + bind)
+            return struct.unpack("=i", s.recv(99)[16:20])[0] == 0
+        old = net_pid(host)
+        os.kill(old, signal.SIGKILL)
+        eventually(take, "the one before it has it", pause=0)
+        letting_go = threading.Timer(0.3, s.close)
+        letting_go.start()
+        node(host)
+        letting_go.join()
+        assert net_pid(host) != old and "log group" in sh("nft", "list", "chain", "inet", "berth", "refused")
 
 
 class Stream:
