@@ -27,6 +27,8 @@ static int bridge_make(struct nl *host, const Net__Uplink *u, uint32_t key, Net_
 
 	bridge_mac(key, mac);
 	r = link_bridge_add(host, u->link, mac, u->mtu, e);
+	if (r == 0)
+		r = port_routers_ignore(u->link, e);
 	if (r < 0)
 		return r;
 	index = link_index(host, u->link);

@@ -41,6 +41,16 @@ int port_loopback_let(const char *link, struct err *e)
 	return sysctl_set(path, "1", e);
 }
 
+int port_routers_ignore(const char *link, struct err *e)
+{
+	char path[80];
+	int r;
+
+	snprintf(path, sizeof path, "/proc/sys/net/ipv6/conf/%s/accept_ra", link);
+	r = file_writes(AT_FDCWD, path, "0");
+	return r < 0 && r != -ENOENT ? err_set(e, -r, "network", "set %s to 0", path) : 0; /* there is no IPv6 */
+}
+
 const Net__Subnet *port_subnet(const Net__Port *p, unsigned len)
 {
 	for (size_t i = 0; i < p->n_subnets; i++)
@@ -75,6 +85,8 @@ int port_pair_make(struct nl *host, struct nl *inside, const Net__Port *p, struc
 		r = link_del(host, p->host_link, e);
 		r = r < 0 ? r : link_pair_add(host, pair, e);
 	}
+	if (r == 0)
+		r = port_routers_ignore(p->host_link, e);
 	return r < 0 ? r : 1;
 }
 

@@ -11,6 +11,8 @@ unsigned ip_bits(const struct ip *ip); /* of a prefix that is this address alone
 int sysctl_set(const char *path, const char *value, struct err *e);
 /* So that what is published can be reached at 127.0.0.1 too; the table lets nothing else of a container's come to it. */
 int port_loopback_let(const char *link, struct err *e);
+/* A link of ours, before it is up: nobody behind it tells the host of routers. (A host that forwards listens to those at its other links: net/routed.c.) */
+int port_routers_ignore(const char *link, struct err *e);
 
 /* The subnet of its network that has addresses as long, or NULL. */
 const Net__Subnet *port_subnet(const Net__Port *p, unsigned len);

@@ -53,6 +53,8 @@ static int vlan_make(struct nl *host, const Net__Uplink *u, struct err *e)
 	r = mtu_fits(u, &parent, e);
 	if (r == 0)
 		r = link_vlan_add(host, u->link, parent.index, (uint16_t)id, 0, e);
+	if (r == 0)
+		r = port_routers_ignore(u->link, e);
 	if (r == 0) {
 		int index = link_index(host, u->link);
 

@@ -314,6 +314,32 @@ def test_routes_and_addresses_of_networks_that_are_no_more_go_with_the_next_stat
     assert "10.87.0" not in text and "fd00:87:" not in text and "10.209.0.1/32" in text and "unreachable 10.209.0.0/16" in text
 
 
+ADVERT = ("import socket, struct\nindex = socket.if_nametoindex('eth0'); s = socket.socket(socket.AF_INET6, socket.SOCK_RAW, 58)\n"
+          "s.setsockopt(41, socket.IPV6_MULTICAST_HOPS, 255); s.setsockopt(41, socket.IPV6_MULTICAST_IF, index)\n"
+          "s.sendto(struct.pack('!BBHBBHII', 134, 0, 0, 64, 0, 1800, 0, 0) + struct.pack('!BBBBIII', 3, 4, 64, 0xc0, 86400, 86400, 0) +\n"
+          " socket.inet_pton(socket.AF_INET6, '2001:db8:bad::'), ('ff02::1', 0, 0, index))\n")
+
+
+@pytest.mark.parametrize("driver", ["routed", "bridge"])
+def test_no_container_is_the_hosts_router_also_where_it_may_send_what_it_likes(host, driver):
+    host.berth("network", "create", "-d", driver, "--subnet", "10.88.0.0/24", "--subnet", "fd00:88::/64", "free")
+    for name in ("all", "default"):
+        with open("/proc/sys/net/ipv6/conf/%s/accept_ra" % name, "w") as f:
+            f.write("2")
+    try:
+        name, leases = node(host, network="free:spoof=yes")
+    finally:
+        for conf in ("all", "default"):
+            with open("/proc/sys/net/ipv6/conf/%s/accept_ra" % conf, "w") as f:
+                f.write("1")
+    there = ["nsenter", "-t", str(host.status(name)["pid"]), "-n"]
+    eventually(lambda: subprocess.run([*there, "ip", "-6", "addr", "show", "scope", "link", "-tentative"], capture_output=True, text=True).stdout.strip(), "it can speak")
+    for _ in range(3):
+        sh(*there, "python3", "-c", ADVERT)
+        assert pings(host, name, "10.88.0.1")       # behind it
+    assert not sh("ip", "-6", "route", "show", "proto", "ra") and "db8:bad" not in sh("ip", "-6", "addr") + sh("ip", "-6", "route")
+
+
 @pytest.mark.native
 def test_unknown_networks_and_contradictions_are_refused_and_leave_nothing(host):
     host.refused("run", "--network", "nowhere", "busybox", "true", text="there is no network 'nowhere'", code=125)
