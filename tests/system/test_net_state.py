@@ -1,0 +1,42 @@
+"""A State is the whole truth: what an earlier berth-net has put besides goes, however much it is."""
+
+import os
+
+import pytest
+
+from berthnet import BerthNet
+from host import BIN
+from test_networks import sh
+
+MANY = 600      # more than is asked for and taken away at once
+
+
+@pytest.fixture
+def net():
+    n = BerthNet("unshare", "-n", os.path.join(BIN, "berth-net"))
+    yield n
+    n.end()
+
+
+def routes(net):
+    """Of floating IPs, and of pools that lead to nobody."""
+    lines = sh("nsenter", "-t", str(net.p.pid), "-n", "ip", "route", "show", "proto", "190").splitlines()
+    return len([x for x in lines if "unreachable" not in x]), len([x for x in lines if "unreachable" in x])
+
+
+def state(floating, pools):
+    four = [bytes([198, 18, i >> 8, i & 255]) for i in range(floating + 2)]
+    ports = [{"host_link": "bt%x" % i, "link": "eth0", "mac": bytes([2, 0, 0, 0, i >> 8, i & 255]), "addresses": [bytes([10, 209, i >> 8, i & 255])],
+              "network_key": 1, "floating": [{"address": four[i], "inside": bytes([10, 209, i >> 8, i & 255])}]} for i in range(2, floating + 2)] if floating else []
+    return {"networks": [{"key": 1, "subnets": [{"network": bytes([10, 209, 0, 0]), "prefix": 16, "gateway": bytes([10, 209, 0, 1])}]}], "ports": ports,
+            "pools": [{"network": bytes([198, 19, i >> 8, i & 255]), "prefix": 32} for i in range(pools)]}
+
+
+@pytest.mark.native
+def test_addresses_and_pools_of_floating_ips_that_a_state_does_not_name_go_by_the_hundred(net):
+    net.ask("state", state(MANY - 1, MANY))
+    assert routes(net) == (MANY - 1, MANY)
+    net.ask("state", state(1, 1))
+    assert routes(net) == (1, 1)
+    net.ask("state", state(0, 0))
+    assert routes(net) == (0, 0)
