@@ -413,7 +413,7 @@ MUTATIONS = [
              [swap("net/floating/sweep", "while (r == 0 && l.n == l.max)", "while (0)")],
              {"test_addresses_and_pools_of_floating_ips_that_a_state_does_not_name_go_by_the_hundred": "assert \\("}),
     Mutation("floating IPs: of pools that are left only so many go",
-             [swap("pools_put", "while (r == 0 && l.n == GONE_AT_ONCE)", "while (0)")],
+             [swap("net/pools/routes_put", "while (r == 0 && l.n == GONE_AT_ONCE)", "while (0)")],
              {"test_addresses_and_pools_of_floating_ips_that_a_state_does_not_name_go_by_the_hundred": "assert \\("}),
     Mutation("floating IPs: connections by one that goes elsewhere go on",
              [body("net/flows/flows_end", "return 0;")],
