@@ -2,6 +2,7 @@
 #include "net/link.h"
 
 #include "base/own.h"
+#include "net/remover.h"
 
 #include <errno.h>
 #include <linux/ethtool.h>
@@ -396,15 +397,40 @@ int link_group(struct nl *nl, const char *name, uint32_t group, struct err *e)
 	return r < 0 && r != -ENODEV ? err_set(e, -r, "network", "give the link %s its group", name) : 0;
 }
 
-int link_del(struct nl *nl, const char *name, struct err *e)
+/* By its number, which no other link gets: one of that name may be another by then. */
+int link_del_at(struct nl *nl, int index)
 {
 	struct nlmsghdr *h;
 	int r;
 
-	link_request(nl, RTM_DELLINK, 0, &h);
-	mnl_attr_put_strz(h, IFLA_IFNAME, name);
+	link_request(nl, RTM_DELLINK, 0, &h)->ifi_index = index;
 	r = nl_talk(nl, h, NULL, NULL);
-	return r < 0 && r != -ENODEV ? err_set(e, -r, "network", "remove the link %s", name) : 0;
+	return r == -ENODEV ? 0 : r;
+}
+
+bool link_is_there(struct nl *nl, int index)
+{
+	struct ifreq r = {.ifr_ifindex = index};
+
+	return ioctl(mnl_socket_get_fd(nl->sock), SIOCGIFNAME, &r) == 0;
+}
+
+void link_lock_wait(struct nl *nl)
+{
+	struct nlmsghdr *h;
+
+	link_request(nl, RTM_SETLINK, 0, &h)->ifi_index = 1; /* the loopback; nothing of it is changed */
+	(void)nl_talk(nl, h, NULL, NULL);
+}
+
+int link_del(struct nl *nl, const char *name, struct err *e)
+{
+	int index = link_index(nl, name), r;
+
+	if (index == -ENODEV)
+		return 0;
+	r = index < 0 ? index : nl->remover ? remover_remove(nl->remover, nl, index) : link_del_at(nl, index);
+	return r < 0 ? err_set(e, -r, "network", "remove the link %s", name) : 0;
 }
 
 struct link_walk {

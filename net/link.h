@@ -54,7 +54,11 @@ int link_up_in_group(struct nl *nl, int index, uint32_t group, struct err *e);
 /* What comes from a port of a bridge may go back there. */
 int link_hairpin(struct nl *nl, int index, struct err *e);
 int link_group(struct nl *nl, const char *name, uint32_t group, struct err *e);
+/* Done when it is gone; in time with what else the kernel does of it only where nl has no remover. */
 int link_del(struct nl *nl, const char *name, struct err *e);
+int link_del_at(struct nl *nl, int index); /* acknowledged; the kernel's errno, but for ENODEV */
+bool link_is_there(struct nl *nl, int index);
+void link_lock_wait(struct nl *nl); /* until whatever somebody is doing to a link is done */
 /* Every link, by name, and its group. */
 int link_each(struct nl *nl, void (*fn)(void *arg, const char *name, uint32_t group), void *arg, struct err *e);
 

@@ -9,6 +9,7 @@
 #include "net/announce.h"
 #include "net/closer.h"
 #include "net/probe.h"
+#include "net/remover.h"
 #include "net/work.h"
 #include "proto/envelope.h"
 #include "proto/wire.h"
@@ -207,6 +208,8 @@ static int open_all(struct worker *w, struct err *e)
 			      &(struct away_ops){.seen = nic_seen, .enter = enter, .arg = w}, e);
 	if (r == 0)
 		r = confine_enter(&how, e);
+	if (r == 0) /* what threads begin with is what we have now */
+		r = remover_open(&w->host.remover, e);
 	if (r == 0)
 		r = closer_open(&closer, e);
 	if (r == 0)

@@ -7,8 +7,11 @@
 #include <libmnl/libmnl.h>
 #include <stdint.h>
 
+struct remover;
+
 struct nl {
 	struct mnl_socket *sock;
+	struct remover *remover; /* of links of its namespace (net/remover.h); NULL: who asks waits */
 	uint32_t seq;
 	char out[4096], in[32768]; /* one request; what the kernel fills at once in a dump */
 };
