@@ -154,6 +154,22 @@ static Berth__FloatingIp *ip_object(struct request *rq, const struct floating_po
 	return NULL;
 }
 
+/* Pools are the host's, and a project that has taken one empty would have it from all the others. */
+static int may_have_more(struct request *rq, struct err *e)
+{
+	const struct principal *who = &rq->who;
+	uint32_t most = rq->sv->cfg.members_floating_ips, n = 0;
+	struct table_node *node;
+
+	list_each (node, &rq->sv->floating_ips.all, link)
+		n += !strcmp(container_of(node, struct floating_ip, node)->obj->meta->project, who->project);
+	if (n < most || principal_sees_all(who))
+		return 0;
+	return err_set(e, ENOSPC, "ip",
+		       "project %s has %u floating IPs: its members may allocate no more (members_floating_ips)",
+		       who->project, n);
+}
+
 void on_floating_ip_allocate(struct request *rq)
 {
 	const Berth__FloatingIpAllocate *ask = rq->env->floating_ip_allocate;
@@ -164,7 +180,7 @@ void on_floating_ip_allocate(struct request *rq)
 	struct err e;
 	struct floating_pool *p = pool_wanted(rq, ask, &e);
 
-	if (!p || floating_choose(p, ask->address, &a, &e) < 0) {
+	if (!p || may_have_more(rq, &e) < 0 || floating_choose(p, ask->address, &a, &e) < 0) {
 		reply_err(rq->sv, rq->parked, error_code_of(&e), &e);
 		return;
 	}

@@ -19,24 +19,25 @@ struct config {		     /* supervisor/config.c: defaults, file, command line */
 	char run_dir[80];    /* /run/berth: short, RUN/shims/<uuid> must fit sun_path (108) */
 	char cgroup[256];    /* empty = found by cg_tree_open */
 	char config_file[200];
-	char socket_group[64];	     /* "berth" */
-	char job_path[200];	     /* berth-job; default: beside berthd's own file */
-	char net_path[200];	     /* berth-net, likewise */
-	char dns_path[200];	     /* berth-dns, likewise */
-	char resolv_conf[200];	     /* whom the host asks for names */
-	char default_subnet[64];     /* of the network that is always there, IPv4; empty = there is none */
-	char plain_http[600];	     /* registries without TLS; fetch/place.h */
-	char mirrors[600];	     /* REGISTRY=HOST[/PATH] … */
-	char certs_dir[200];	     /* /etc/berth/certs.d: CAs and client certificates by registry */
-	char auth_file[200];	     /* /etc/berth/auth.json: credentials of the host */
-	char members_pull[600];	     /* "no"; "yes", or REGISTRY[/PATH] … from which members may pull */
-	char members_auth_file[200]; /* credentials for their pulls; "": none */
-	uint32_t members_images;     /* of a project: then its members pull no more; 100 */
-	uint64_t pull_stall_ns;	     /* so long without bytes: 30 s */
-	uint64_t image_max_size;     /* bytes that one import or pull may unpack to; 0: what the disk has room for */
-	uint64_t action_keep_ns;     /* how long actions outlive their object: 7 days */
-	uint32_t max_containers;     /* capacity of the tables: 16384 */
-	uint32_t max_clients;	     /* 1024 */
+	char socket_group[64];	       /* "berth" */
+	char job_path[200];	       /* berth-job; default: beside berthd's own file */
+	char net_path[200];	       /* berth-net, likewise */
+	char dns_path[200];	       /* berth-dns, likewise */
+	char resolv_conf[200];	       /* whom the host asks for names */
+	char default_subnet[64];       /* of the network that is always there, IPv4; empty = there is none */
+	char plain_http[600];	       /* registries without TLS; fetch/place.h */
+	char mirrors[600];	       /* REGISTRY=HOST[/PATH] … */
+	char certs_dir[200];	       /* /etc/berth/certs.d: CAs and client certificates by registry */
+	char auth_file[200];	       /* /etc/berth/auth.json: credentials of the host */
+	char members_pull[600];	       /* "no"; "yes", or REGISTRY[/PATH] … from which members may pull */
+	char members_auth_file[200];   /* credentials for their pulls; "": none */
+	uint32_t members_images;       /* of a project: then its members pull no more; 100 */
+	uint32_t members_floating_ips; /* … then they allocate no more; 50 */
+	uint64_t pull_stall_ns;	       /* so long without bytes: 30 s */
+	uint64_t image_max_size;       /* bytes that one import or pull may unpack to; 0: what the disk has room for */
+	uint64_t action_keep_ns;       /* how long actions outlive their object: 7 days */
+	uint32_t max_containers;       /* capacity of the tables: 16384 */
+	uint32_t max_clients;	       /* 1024 */
 	uint32_t userns_first, userns_per; /* 200000 and 65536 */
 	uint32_t spare_shims;		   /* 4 */
 	bool debug;

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from host import eventually
+from proto import Refused
 from test_networks import addresses, ask, inside, net_pid, node, outside, pings, sh, table  # noqa: F401 (a fixture)
 from test_publish import serving
 from test_table import ECHO, Stream
@@ -257,6 +258,25 @@ def test_a_pod_has_one_too(host, outside, pools):  # noqa: F811
     assert "pod shop:eth0" in fip(host, "ls").out
     with serving(host, name):
         assert ask(FOUR, 80, 1, outside.words()) == "192.0.2.2"
+
+
+@pytest.mark.native
+def test_members_of_a_project_have_so_many_and_admins_as_many_as_they_like(host):
+    fip(host, "pool-create", "--range", "198.51.100.0/26", "--shared", "many")
+    with host.api(host.token("shop")) as shop, host.api(host.token("other")) as other, host.api(host.token("shop", user="boss", role="ADMIN")) as boss:
+        first = shop.request("floating_ip_allocate", {"pool": "many"})[0]["floating_ips"][0]
+        for _ in range(49):
+            last = shop.request("floating_ip_allocate", {"pool": "many"})[0]["floating_ips"][0]
+        with pytest.raises(Refused, match="project shop has 50 floating IPs: its members may allocate no more .members_floating_ips.") as e:
+            shop.request("floating_ip_allocate", {"pool": "many"})
+        assert e.value.code == "EXHAUSTED"
+        other.request("floating_ip_allocate", {"pool": "many"})
+        boss.request("floating_ip_allocate", {"pool": "many"})
+        shop.request("floating_ip_release", {"ip": last["address"]})
+        with pytest.raises(Refused, match="project shop has 50"):       # the admin's is one of them
+            shop.request("floating_ip_allocate", {"pool": "many"})
+        shop.request("floating_ip_release", {"ip": first["address"]})
+        shop.request("floating_ip_allocate", {"pool": "many"})
 
 
 @pytest.mark.native
