@@ -24,7 +24,7 @@ import registry  # noqa: E402
 
 PORT = 5055
 DEBIAN_BYTES, DEBIAN_FILE_MAX, SMALL_FILES = 120 << 20, 4 << 20, 50000
-DISK_BYTES = 6 << 30
+DISK_MIB = 2048
 KINDS = (("debian", "Debian-sized"), ("small", "many small files"))
 
 
@@ -107,25 +107,27 @@ def layout(tree, out):
 
 # ---------------------------------------------------------------- a file system for one tool, once
 
+def disk_file(path):
+    """What all of them are made in, one after the other: written once, so that the file system below has nothing to allocate any more."""
+    sh("dd", "if=/dev/zero", "of=" + path, "bs=4M", "count=%d" % (DISK_MIB // 4), "conv=fsync")
+
+
 @contextlib.contextmanager
-def disk(b, where):
-    """The folder of a file system that nobody has used: where "ext4" (with a journal, as mkfs.ext4 makes it) or "memory"."""
-    folder, image = b.dir + "/disk", b.dir + "/disk.ext4"
+def disk(b, where, image):
+    """The folder of a file system that nobody has used: where "ext4" (with a journal, as mkfs.ext4 makes it, in the file image) or "memory"."""
+    folder = b.dir + "/disk"
     os.makedirs(folder)
     if where == "memory":
         sh("mount", "-t", "tmpfs", "none", folder)
     else:
-        with open(image, "wb") as f:
-            f.truncate(DISK_BYTES)
         # All of it is made now: a kernel thread that does the rest later would do it beside what is measured.
-        sh("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", image)
+        sh("mkfs.ext4", "-q", "-F", "-E", "nodiscard,lazy_itable_init=0,lazy_journal_init=0", image)
         # Past the page cache of the file system below, or a sync would have everything to write twice. The device goes with the mount.
         device = sh("losetup", "--find", "--show", "--direct-io=on", image)
         try:
             sh("mount", device, folder)
         finally:
             sh("losetup", "-d", device)
-        os.unlink(image)
     try:
         os.mkdir(folder + "/tmp")
         yield folder
@@ -307,12 +309,12 @@ class Images:
         self.b, self.scale, self.facts = b, scale, {}
         self.dir = b.dir + "/images"        # trees, archives and the registry
         self.tools = [Berth] + [t for t, needs in ((Podman, ["podman"]), (Skopeo, ["skopeo", "umoci"])) if all(map(shutil.which, needs))]
-        self.where = ["ext4", "memory"]
+        self.where, self.disk = ["ext4", "memory"], self.dir + "/disk.ext4"
         os.makedirs(self.dir)
 
     def one(self, tool, where, what, argv_of, before=lambda tool: None, content=None):
         """One tool once, on a disk of its own."""
-        with disk(self.b, where) as folder:
+        with disk(self.b, where, self.disk) as folder:
             it = tool(self.b, folder)
             try:
                 before(it)
@@ -354,7 +356,8 @@ class Images:
 
     def disks(self):
         try:
-            with disk(self.b, "ext4"):
+            disk_file(self.disk)
+            with disk(self.b, "ext4", self.disk):
                 pass
         except RuntimeError as e:
             self.b.notes.append("images: no file system on a loop device here (%s): all of it in memory." % str(e)[-160:])
