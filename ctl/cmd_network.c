@@ -1,5 +1,6 @@
-/* ctl/cmd_network.c - network create, ls, inspect, update, rm, connect, disconnect. */
+/* ctl/cmd_network.c - network create, ls, inspect, update, rm, prune, connect, disconnect. */
 #include "base/own.h"
+#include "ctl/field.h"
 #include "ctl/inspect.h"
 #include "ctl/listing.h"
 #include "ctl/mem.h"
@@ -31,8 +32,6 @@ static int create_run(struct app *app, void *opts, char **operands, unsigned n)
 
 	create.name = operands[0];
 	create.spec = (Berth__Network *)o->message;
-	if (!create.spec->n_subnets)
-		return app_usage(app, "a network needs --subnet, such as 10.20.0.0/16");
 	ask_init(&a, BERTH__ENVELOPE__BODY_NETWORK_CREATE, &create);
 	status = app_ask(app, &a, o);
 	if (!status)
@@ -97,8 +96,8 @@ static void update_fini(void *opts)
 /* ---------------------------------------------------------------- ls, inspect, rm */
 
 static const struct flag ls_flags[] = {
-	{'f', "filter", "KEY=VALUE", "name, driver, label", flag_list, offsetof(struct listing_opts, filters),
-	 .complete = "name= driver= label="},
+	{'f', "filter", "KEY=VALUE", "name, id, driver, label, dangling", flag_list,
+	 offsetof(struct listing_opts, filters), .complete = "name= id= driver= label= dangling="},
 	FLAG_ALL_PROJECTS(offsetof(struct listing_opts, format)),
 	{0},
 };
@@ -278,6 +277,77 @@ static int rm_run(struct app *app, void *opts, char **operands, unsigned n)
 	return app_each(app, BERTH__ENVELOPE__BODY_NETWORK_REMOVE, NULL, opts, operands, n);
 }
 
+/* ---------------------------------------------------------------- prune */
+
+struct prune_opts {
+	struct strings filters;
+	bool force;
+};
+
+static const struct flag prune_flags[] = {
+	{0, "filter", "KEY=VALUE", "label", flag_list, offsetof(struct prune_opts, filters), .complete = "label="},
+	{'f', "force", NULL, "do not ask", flag_bool, offsetof(struct prune_opts, force)},
+	{0},
+};
+
+static void prune_fini(void *opts)
+{
+	strings_fini(&((struct prune_opts *)opts)->filters);
+}
+
+static const char *not_a_label(const struct strings *filters)
+{
+	for (size_t i = 0; i < filters->n; i++)
+		if (strncmp(filters->v[i], "label=", 6) != 0)
+			return filters->v[i];
+	return NULL;
+}
+
+/* One that somebody takes into use meanwhile is refused to be removed, as by `rm`. */
+static int prune_all(struct app *app, Berth__NetworkList *list)
+{
+	struct ask a;
+	char **names;
+	size_t n;
+	int status;
+
+	ask_init(&a, BERTH__ENVELOPE__BODY_NETWORK_LIST, list);
+	status = app_ask(app, &a, NULL);
+	n = status ? 0 : a.reply->network_reply->n_networks;
+	names = mem_zero((n + 1) * sizeof *names);
+	for (size_t i = 0; i < n; i++)
+		names[i] = a.reply->network_reply->networks[i]->meta->name;
+	if (n)
+		status = app_each(app, BERTH__ENVELOPE__BODY_NETWORK_REMOVE, NULL, NULL, names, (unsigned)n);
+	free(names);
+	ask_fini(&a);
+	return status;
+}
+
+static int prune_run(struct app *app, void *opts, char **operands, unsigned n)
+{
+	struct prune_opts *o = opts;
+	Berth__NetworkList *list;
+	Berth__Filter *unused;
+	int status;
+
+	(void)operands;
+	(void)n;
+	if (not_a_label(&o->filters))
+		return app_usage(app, "--filter: \"%s\" is not label=KEY or label=KEY=VALUE", not_a_label(&o->filters));
+	list = (Berth__NetworkList *)message_new(&berth__network_list__descriptor);
+	status = app_filters(app, &o->filters, &list->base);
+	unused = (Berth__Filter *)field_add(&list->base, "filters");
+	unused->key = mem_text("dangling");
+	unused->value = mem_text("true");
+	if (!status && !o->force)
+		status = app_confirm(app, "This removes all networks that no container and no pod has. Go on?");
+	if (!status)
+		status = prune_all(app, list);
+	protobuf_c_message_free_unpacked(&list->base, NULL);
+	return status;
+}
+
 /* ---------------------------------------------------------------- connect, disconnect */
 
 static void connect_init(void *opts)
@@ -358,6 +428,12 @@ const struct command cmd_network_rm = {
 	.max = MANY,
 	.complete = "network",
 	.run = rm_run,
+};
+const struct command cmd_network_prune = {
+	.flags = {{prune_flags, 0}},
+	.opts_size = sizeof(struct prune_opts),
+	.fini = prune_fini,
+	.run = prune_run,
 };
 const struct command cmd_network_limit = {
 	.flags = {{limit_flags, 0}},

@@ -54,8 +54,8 @@ extern const struct command cmd_pull, cmd_push, cmd_login, cmd_logout;
 extern const struct command cmd_image_export, cmd_save, cmd_load;
 extern const struct command cmd_image_import, cmd_image_ls, cmd_image_inspect, cmd_image_rm;
 extern const struct command cmd_image_tag, cmd_image_history, cmd_image_prune, cmd_image_verify, cmd_system_df;
-extern const struct command cmd_network_create, cmd_network_ls, cmd_network_inspect, cmd_network_rm, cmd_network_limit,
-	cmd_network_update, cmd_network_connect, cmd_network_disconnect, cmd_network_drivers;
+extern const struct command cmd_network_create, cmd_network_ls, cmd_network_inspect, cmd_network_rm, cmd_network_prune,
+	cmd_network_limit, cmd_network_update, cmd_network_connect, cmd_network_disconnect, cmd_network_drivers;
 extern const struct command cmd_security_group_create, cmd_security_group_ls, cmd_security_group_inspect,
 	cmd_security_group_rm, cmd_security_group_rule_add, cmd_security_group_rule_ls, cmd_security_group_rule_rm,
 	cmd_security_group_set;

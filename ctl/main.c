@@ -100,6 +100,7 @@ const struct entry entries[] = {
 	{"network disconnect", NETWORK, "NETWORK[:LINK]|LINK CONTAINER|POD", "an interface less, running or not",
 	 &cmd_network_disconnect},
 	{"network rm", NETWORK, "NETWORK...", "remove networks that nobody uses", &cmd_network_rm, "network remove"},
+	{"network prune", NETWORK, "[FLAGS]", "remove all networks that nobody uses", &cmd_network_prune},
 
 	{"security-group create", NETWORK, "[FLAGS] NAME", "create a security group: a list of what may pass",
 	 &cmd_security_group_create, "sg create"},

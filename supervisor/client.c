@@ -187,10 +187,11 @@ static bool code_is_kernels(Berth__Error__Code code)
 	return code == BERTH__ERROR__CODE__START_FAILED || code == BERTH__ERROR__CODE__INTERNAL;
 }
 
-/* What this host, or this asker, cannot have: the step is the field, if it looks like one. */
+/* What this host, or this asker, cannot have, or somebody else has: the step is the field, if it looks like one. */
 static bool code_is_ours(Berth__Error__Code code)
 {
-	return code == BERTH__ERROR__CODE__UNSUPPORTED || code == BERTH__ERROR__CODE__DENIED;
+	return code == BERTH__ERROR__CODE__UNSUPPORTED || code == BERTH__ERROR__CODE__DENIED ||
+	       code == BERTH__ERROR__CODE__CONFLICT || code == BERTH__ERROR__CODE__EXISTS;
 }
 
 void reply_store_full(struct supervisor *sv, struct parked p)

@@ -138,13 +138,18 @@ static int address_wanted(struct supervisor *sv, struct network *n, unsigned i, 
 
 	(void)address_parse(want, &a); /* checked */
 	if (!subnet_is_usable(&n->subnet[i], &a) || address_is(&a, &n->gateway[i]))
-		return err_set(e, EINVAL, "", "%s cannot be had in %s of network %s%s", want, n->obj->subnets[i]->cidr,
-			       n->obj->meta->name, address_is(&a, &n->gateway[i]) ? ": it is the gateway" : "");
+		return err_set(e, EINVAL, "addresses", "%s cannot be had in %s of network %s: it is %s", want,
+			       n->obj->subnets[i]->cidr, n->obj->meta->name,
+			       address_is(&a, &n->gateway[i])  ? "the gateway"
+			       : subnet_has(&n->subnet[i], &a) ? "its first or last, which are nobody's"
+							       : "not in there");
 	if (is_reserved(n->obj->subnets[i], &a))
-		return err_set(e, EINVAL, "", "%s is kept for somebody else in network %s", want, n->obj->meta->name);
+		return err_set(e, EINVAL, "addresses", "%s is kept for somebody else in network %s", want,
+			       n->obj->meta->name);
 	user = address_user(sv, n, address_text(&a, text));
 	if (user)
-		return err_set(e, EBUSY, "", "%s is %s %s's", text, user->kind->noun, net_stored_of(user).meta->name);
+		return err_set(e, EBUSY, "addresses", "%s is %s %s's", text, user->kind->noun,
+			       net_stored_of(user).meta->name);
 	pool_take(&n->pool[i], &a);
 	return 0;
 }
@@ -361,8 +366,10 @@ int network_lease(struct supervisor *sv, const struct principal *who, const char
 		r = lease_fill(sv, n, ask, l, e);
 	if (r == 0)
 		r = lease_is_new(l, to, e);
+	/* Of one of several the flag is the whole. */
 	if (r < 0)
-		snprintf(e->step, sizeof e->step, "%s", at);
+		snprintf(e->step, sizeof e->step, "%s",
+			 !strcmp(at, "spec") && !strcmp(e->step, "addresses") ? "spec.addresses" : at);
 	else
 		r = security_groups_asked(n, who->project, ask, at, l, e);
 	if (r < 0)

@@ -98,7 +98,9 @@ int network_check(struct supervisor *sv, Berth__Network *obj, struct err *e)
 				       other->meta->name, other->driver, why);
 	}
 	if (!obj->n_subnets || obj->n_subnets > NETWORK_SUBNETS)
-		return err_set(e, EINVAL, "spec.subnets", "a network has one subnet, or one of each family");
+		return err_set(e, EINVAL, "spec.subnets", "%s",
+			       obj->n_subnets ? "a network has one subnet, or one of each family"
+					      : "it has those of the wire that it leads to: name them");
 	if (obj->has_mtu && obj->mtu && (obj->mtu < 1280 || obj->mtu > 65535))
 		return err_set(e, ERANGE, "spec.mtu", "must be 1280 to 65535");
 	if (network_check_dns(obj, e) < 0)

@@ -31,6 +31,7 @@ struct network {
 	bool removing;
 	bool trying;	      /* whether it can be made: it is nobody's yet */
 	bool missed;	      /* while it was, berth-net heard a State: what it has made of it is gone again */
+	unsigned picked;      /* how many subnets were tried that nobody asked for; 0: they were asked for */
 	bool updating;	      /* its next row is on its way */
 	bool names_changed;   /* of those in it, who have no berth-dns to ask (hosts.h) */
 	struct parked parked; /* who made it, and who removes it */

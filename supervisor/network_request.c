@@ -14,6 +14,7 @@
 #include "supervisor/network.h"
 #include "supervisor/network_asked.h"
 #include "supervisor/network_fixed.h"
+#include "supervisor/network_pick.h"
 #include "supervisor/request.h"
 #include "supervisor/set.h"
 #include "supervisor/store.h"
@@ -22,6 +23,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define PICKS 64u /* subnets that the host has itself, before it is said that none is free */
 
 void network_reply(struct supervisor *sv, struct parked p, Berth__Network **networks, size_t n)
 {
@@ -37,10 +40,14 @@ void network_reply(struct supervisor *sv, struct parked p, Berth__Network **netw
 
 struct network *request_network(struct request *rq, const char *name)
 {
+	const Berth__Network *fixed = network_fixed(name ? name : "");
 	struct err e;
 	struct network *n = network_find(rq->sv, &rq->who, name ? name : "", &e);
 
-	if (!n)
+	if (!n && fixed && network_fixed_sees(&rq->who, fixed))
+		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__CONFLICT, "name",
+			    "the network %s is always there, as it is", fixed->meta->name);
+	else if (!n)
 		reply_err(rq->sv, rq->parked, error_code_of(&e), &e);
 	return n;
 }
@@ -109,6 +116,38 @@ static void network_store(struct network *n)
 	}
 }
 
+static void network_try(struct network *n);
+
+/* What was found for it the host has itself: the next one. */
+static bool try_next(struct network *n, const struct err *e)
+{
+	struct supervisor *sv = n->sv;
+	struct parked p = n->parked;
+	unsigned picked = n->picked + 1;
+	Berth__Network *obj = e->code == EEXIST && n->picked && picked < PICKS ? message_copy(&n->obj->base) : NULL;
+	struct err why;
+
+	if (!obj)
+		return false;
+	network_free(sv, n);
+	for (size_t i = 0; i < obj->n_subnets; i++)
+		berth__subnet__free_unpacked(obj->subnets[i], NULL);
+	free(obj->subnets);
+	obj->subnets = NULL;
+	obj->n_subnets = 0;
+	if (network_pick(sv, obj, &why) < 0 || network_check(sv, obj, &why) < 0) {
+		berth__network__free_unpacked(obj, NULL);
+		reply_err(sv, p, error_code_of(&why), &why);
+	} else if (network_new(sv, obj, &n, &why) < 0) {
+		reply_err(sv, p, error_code_of(&why), &why);
+	} else {
+		n->parked = p;
+		n->picked = picked;
+		network_try(n);
+	}
+	return true;
+}
+
 static void on_tried(void *arg, const struct err *e)
 {
 	struct network *n = arg;
@@ -118,6 +157,8 @@ static void on_tried(void *arg, const struct err *e)
 	n->trying = false;
 	if (e) {
 		netd_tell(sv, n, false); /* as far as it came */
+		if (try_next(n, e))
+			return;
 		network_free(sv, n);
 		reply_net_err(sv, p, e);
 	} else {
@@ -196,6 +237,7 @@ void on_network_create(struct request *rq)
 	Berth__Network *obj;
 	struct network *n;
 	struct err e;
+	bool picked;
 
 	if (check_name("name", name ? name : "", &e) < 0) {
 		reply_err(sv, rq->parked, BERTH__ERROR__CODE__INVALID, &e);
@@ -214,7 +256,8 @@ void on_network_create(struct request *rq)
 		reply_error(sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "no memory");
 		return;
 	}
-	if (network_check(sv, obj, &e) < 0) {
+	picked = !obj->n_subnets && network_may_pick(obj);
+	if ((picked && network_pick(sv, obj, &e) < 0) || network_check(sv, obj, &e) < 0) {
 		reply_err(sv, rq->parked, error_code_of(&e), &e);
 		berth__network__free_unpacked(obj, NULL);
 		return;
@@ -225,6 +268,7 @@ void on_network_create(struct request *rq)
 	}
 	request_audit(rq, "network", n->obj->meta);
 	n->parked = rq->parked;
+	n->picked = picked;
 	network_try(n);
 }
 
@@ -247,8 +291,26 @@ static bool filter_driver(const void *listing, const void *obj, const char *valu
 	return !strcmp(((const Berth__Network *)obj)->driver, value);
 }
 
+static bool filter_id(const void *listing, const void *obj, const char *value)
+{
+	return table_uuid_begins(((const Berth__Network *)obj)->meta->uuid, value);
+}
+
+/* What its asker could remove. */
+static bool filter_dangling(const void *listing, const void *obj, const char *value)
+{
+	const struct request *rq = listing;
+	struct table_node *node = table_find(&rq->sv->networks, ((const Berth__Network *)obj)->meta->uuid);
+	const struct network *n = node ? container_of(node, struct network, node) : NULL;
+
+	return (n && !network_is_default(n) && principal_sees(&rq->who, n->obj->meta) && !network_user(rq->sv, n)) ==
+	       filter_switch(value);
+}
+
 static const struct filter_row filters[] = {
 	{"name", filter_name},
+	{"id", filter_id, "digits of a uuid", filter_can_be_id},
+	{"dangling", filter_dangling, FILTER_SWITCH},
 	{"label", filter_label, .all = true},
 	{"driver", filter_driver, "routed bridge macvlan ipvlan phys host none"},
 };
@@ -274,12 +336,12 @@ void on_network_list(struct request *rq)
 		if (n->removing || n->trying ||
 		    (!ask->all_projects && !n->obj->shared && strcmp(n->obj->meta->project, rq->who.project)))
 			continue;
-		if (filters_fit(filters, ARRAY_SIZE(filters), ask->filters, ask->n_filters, NULL, n->obj))
+		if (filters_fit(filters, ARRAY_SIZE(filters), ask->filters, ask->n_filters, rq, n->obj))
 			list[k++] = n->obj;
 	}
 	for (unsigned i = 0; i < NETWORKS_FIXED; i++)
 		if (network_fixed_sees(&rq->who, network_fixed_at(i)) &&
-		    filters_fit(filters, ARRAY_SIZE(filters), ask->filters, ask->n_filters, NULL, network_fixed_at(i)))
+		    filters_fit(filters, ARRAY_SIZE(filters), ask->filters, ask->n_filters, rq, network_fixed_at(i)))
 			list[k++] = network_fixed_at(i);
 	network_reply(sv, rq->parked, list, k);
 }

@@ -74,6 +74,7 @@ struct supervisor {
 	struct table pods;	      /* of struct pod, by uuid */
 	struct table images;	      /* of struct image, by uuid */
 	struct table volumes;	      /* of struct volume, by uuid */
+	uint32_t pick_next;	      /* where the next subnet is looked for that nobody asked for (network_pick.h) */
 	struct table networks;	      /* of struct network, by uuid */
 	struct table floating_pools;  /* of struct floating_pool, by uuid */
 	struct table floating_ips;    /* of struct floating_ip, by uuid */

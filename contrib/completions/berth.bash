@@ -8,7 +8,7 @@ _berth_commands() {
 	"image") echo "import export ls inspect tag history prune verify rm " ;;
 	"image") echo "import export ls inspect tag history prune verify rm " ;;
 	"image") echo "import export ls inspect tag history prune verify rm " ;;
-	"network") echo "create ls inspect drivers update limit connect disconnect rm " ;;
+	"network") echo "create ls inspect drivers update limit connect disconnect rm prune " ;;
 	"security-group") echo "create ls inspect rm rule-add rule-ls rule-rm set " ;;
 	"floating-ip") echo "pool-create pool-ls pool-rm allocate ls associate disassociate release " ;;
 	"volume") echo "create ls inspect update rm prune " ;;
@@ -79,6 +79,7 @@ _berth_resolve() {
 	"network connect") echo "network connect" ;;
 	"network disconnect") echo "network disconnect" ;;
 	"network rm"|"network remove") echo "network rm" ;;
+	"network prune") echo "network prune" ;;
 	security-group) echo security-group ;;
 	"security-group create"|"sg create") echo "security-group create" ;;
 	"security-group ls"|"security-group list"|"sg ls"|"sg list") echo "security-group ls" ;;
@@ -179,6 +180,7 @@ _berth_flags() {
 	"network connect") echo "--ip --ip6 --link --mac --alias --help" ;;
 	"network disconnect") echo "--help" ;;
 	"network rm") echo "--help" ;;
+	"network prune") echo "--filter -f --force --help" ;;
 	"security-group create") echo "-d --description -l --label --empty --help" ;;
 	"security-group ls") echo "-f --filter --all-projects --format -q --quiet --no-trunc --help" ;;
 	"security-group inspect") echo "-f --format --help" ;;
@@ -413,7 +415,7 @@ _berth_value() {
 	"network create --dns-search") echo "-" ;;
 	"network create --mtu") echo "-" ;;
 	"network create --label"|"network create -l") echo "-" ;;
-	"network ls --filter"|"network ls -f") echo "name= driver= label=" ;;
+	"network ls --filter"|"network ls -f") echo "name= id= driver= label= dangling=" ;;
 	"network ls --format") echo "json table" ;;
 	"network inspect --format"|"network inspect -f") echo "json" ;;
 	"network drivers --format") echo "json table" ;;
@@ -426,6 +428,7 @@ _berth_value() {
 	"network connect --link") echo "-" ;;
 	"network connect --mac") echo "-" ;;
 	"network connect --alias") echo "-" ;;
+	"network prune --filter") echo "label=" ;;
 	"security-group create --description"|"security-group create -d") echo "-" ;;
 	"security-group create --label"|"security-group create -l") echo "-" ;;
 	"security-group ls --filter"|"security-group ls -f") echo "name= label=" ;;

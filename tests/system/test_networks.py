@@ -341,6 +341,57 @@ def test_no_container_is_the_hosts_router_also_where_it_may_send_what_it_likes(h
 
 
 @pytest.mark.native
+def test_a_network_for_which_no_subnet_is_named_gets_free_ones_that_the_host_does_not_have(host, outside):
+    def create(name, *flags):
+        host.berth("network", "create", *flags, name)
+        return [s["cidr"] for s in host.berth("network", "inspect", name).json()[0]["subnets"]]
+    first, six = create("n1")
+    assert re.fullmatch(r"10\.2[1-5][0-9]\.[0-9]+\.0/24", first) and re.fullmatch(r"fd.*::/64", six)
+    a, b = (int(x) for x in first.split(".")[1:3])
+    taken = ["10.%d.%d" % divmod(210 * 256 + (a * 256 + b + i - 210 * 256) % (45 * 256), 256) for i in range(1, 6)]
+    host.berth("network", "create", "--subnet", taken[0] + ".0/24", "mine")        # another network has one, the host two
+    sh("ip", "addr", "add", taken[1] + ".9/24", "dev", "out0")
+    sh("ip", "route", "add", taken[2] + ".0/24", "via", "192.0.2.2")
+    assert create("n2", "-d", "bridge")[0] == taken[3] + ".0/24"
+    assert create("n3")[0] == taken[4] + ".0/24"
+    x, lx = node(host, network="n2")
+    y, ly = node(host, network="n2")
+    assert all(pings(host, x, ip) for ip in addresses(ly))
+    host.refused("network", "create", "-d", "macvlan", "-o", "parent=out0", "wire", text="--subnet.*: it has those of the wire that it leads to: name them|name them", code=2)
+
+
+@pytest.mark.native
+def test_prune_removes_networks_that_nobody_has_and_no_others(host):
+    for name, label in (("used", "a=1"), ("pods", "a=1"), ("lone", "a=1"), ("other", "b=1")):
+        host.berth("network", "create", "--label", label, name)
+    name = host.detached("--network", "used", "--", "sleep", "1000")
+    host.berth("pod", "create", "--network", "pods", "p")
+    listed = lambda *filters: host.berth("network", "ls", "--format", "{{.meta.name}}", *sum((["--filter", f] for f in filters), [])).lines
+    assert listed("dangling=true") == ["lone", "other"] and listed("dangling=false") == ["default", "used", "pods", "host", "none"]
+    uuid = host.berth("network", "inspect", "--format", "{{.meta.uuid}}", "lone").text
+    assert listed("id=" + uuid[:12]) == ["lone"]
+    assert host.berth("network", "prune", "-f", "--filter", "label=a").text == "lone"
+    host.refused("network", "prune", "-f", "--filter", "name=a", text='"name=a" is not label=KEY', code=2)
+    assert host.berth("network", "prune", "-f").text == "other" and host.berth("network", "prune", "-f").text == ""
+    host.berth("stop", "-t", "0", name)
+    assert host.berth("network", "prune", "-f").text == ""         # it starts again, and wants it
+    assert listed() == ["default", "used", "pods", "host", "none"]
+
+
+@pytest.mark.native
+@pytest.mark.parametrize("words, text, code", [
+    (("network", "update", "--dns", "192.0.2.1", "host"), "the network host is always there", 1),
+    (("network", "connect", "--ip", "10.99.0.1", "default", "C"), "--ip.*: 10.99.0.1 cannot be had in 10.209.0.0/16 of network default: it is not in there", 2),
+    (("network", "connect", "--ip", "10.209.255.255", "default", "C"), "it is its first or last", 2),
+    (("run", "--network", "default:ip=10.209.0.0", "busybox", "true"), "--network default:ip=10.209.0.0: .* it is its first or last", 125),
+    (("run", "--network", "default:ip=IP", "busybox", "true"), "--network default:ip=[0-9.]+: [0-9.]+ is container C", 125)])
+def test_what_cannot_be_had_names_the_flag_and_why(host, words, text, code):
+    name, leases = node(host)
+    words = [w.replace("IP", addresses(leases)[0]) if "ip=" in w else name if w == "C" else w for w in words]
+    host.refused(*words, text=text.replace("container C", "container " + name), code=code)
+
+
+@pytest.mark.native
 def test_unknown_networks_and_contradictions_are_refused_and_leave_nothing(host):
     host.refused("run", "--network", "nowhere", "busybox", "true", text="there is no network 'nowhere'", code=125)
     host.refused("run", "--network", "host", "--network", "default", "busybox", "true", text="exclude each other", code=125)
