@@ -181,44 +181,37 @@ int routed_sweep(struct nl *host, const Net__State *s, struct err *e)
 /* The host's end of a pair has no IPv6 address, and its link is dormant (RFC 2863), so that the kernel gives it none either: with each link
  * that has some the kernel walks through all IPv6 routes and addresses of the host whenever one comes, goes or changes, which beside 5,000
  * took 12 ms an attach. So nobody can ask there who is at fe80::1, or where a container is: both ends are told instead, for good. Whoever may
- * send from any MAC is asked. IPv6 is off at the host's end until its carrier has come, the kernel's last occasion for such a walk. */
+ * send from any MAC is asked. Until its carrier has come, the kernel's last occasion for such walks, it is too small for IPv6 to be there. */
 static const uint8_t host_mac[6] = {2, 'b', 'e', 'r', 't', 'h'};
-
-static int ipv6_let(const char *link, const char *name, const char *value, struct err *e)
-{
-	char path[100];
-
-	snprintf(path, sizeof path, "/proc/sys/net/ipv6/conf/%s/%s", link, name);
-	return access(path, F_OK) < 0 && errno == ENOENT ? 0 /* a host without */ : sysctl_set(path, value, e);
-}
+#define MTU_TOO_SMALL 1279u
+#define MTU_DEFAULT   1500u
 
 /* Its host's end; one that is up already is left as it is. mac: what it has. */
 static int outer_up(struct nl *host, int index, const Net__Port *p, bool is_new, uint8_t mac[6], struct err *e)
 {
-	struct link l = {.up = false};
+	struct link l;
 	int r;
 
 	memcpy(mac, host_mac, 6);
-	if (!is_new) {
-		r = link_at(host, index, &l);
-		if (r < 0)
-			return err_set(e, -r, "network", "find the link %s", p->host_link);
-		memcpy(mac, l.mac, 6);
-	}
-	r = l.up ? 0 : ipv6_let(p->host_link, "disable_ipv6", "1", e);
+	if (is_new)
+		return link_up(host, index, e);
+	r = link_at(host, index, &l);
 	if (r < 0)
-		return r;
-	return is_new ? link_up(host, index, e) : link_up_in_group(host, index, p->policy, e);
+		return err_set(e, -r, "network", "find the link %s", p->host_link);
+	memcpy(mac, l.mac, 6);
+	return link_up_in_group(host, index, p->policy, e);
 }
 
 /* When both ends are up. To the kernel a dormant link is one without carrier, which some hosts have no routes by. */
-static int outer_ipv6(struct nl *host, const Net__Port *p, struct err *e)
+static int outer_open(struct nl *host, int index, const Net__Port *p, struct err *e)
 {
+	char path[100];
 	int r;
 
 	link_settle(host, p->host_link);
-	r = ipv6_let(p->host_link, "ignore_routes_with_linkdown", "0", e);
-	return r < 0 ? r : ipv6_let(p->host_link, "disable_ipv6", "0", e);
+	r = link_mtu(host, index, p->mtu ? p->mtu : MTU_DEFAULT, e);
+	snprintf(path, sizeof path, "/proc/sys/net/ipv6/conf/%s/ignore_routes_with_linkdown", p->host_link);
+	return r < 0 || access(path, F_OK) < 0 ? r : sysctl_set(path, "0", e);
 }
 
 /* Whoever may have another MAC is asked for it, who may not is not. */
@@ -281,9 +274,8 @@ static int host_address(struct nl *host, int index, const Net__Port *p, const st
 
 int routed_attach(struct nl *host, struct nl *inside, int ns_fd, const Net__Port *p, struct err *e)
 {
-	struct link_pair pair = {.ns_fd = ns_fd, .host_mac = host_mac, .dormant = true};
+	struct link_pair pair = {.ns_fd = ns_fd, .host_mac = host_mac, .host_mtu = MTU_TOO_SMALL, .dormant = true};
 	int is_new = port_pair_make(host, inside, p, &pair, e), outer, inner, r;
-	bool six = false;
 	uint8_t mac[6];
 
 	if (is_new < 0)
@@ -301,11 +293,10 @@ int routed_attach(struct nl *host, struct nl *inside, int ns_fd, const Net__Port
 	for (size_t i = 0; i < p->n_addresses && r == 0; i++) {
 		struct ip ip = ip_of(&p->addresses[i]);
 
-		six |= ip.len == 16;
 		r = inside_address(inside, inner, p, &ip, mac, e);
 	}
-	if (r == 0 && six)
-		r = outer_ipv6(host, p, e);
+	if (r == 0)
+		r = outer_open(host, outer, p, e);
 	if (r == 0)
 		r = outer_neighbours(host, outer, p, e);
 	for (size_t i = 0; i < p->n_addresses && r == 0; i++) {

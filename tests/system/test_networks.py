@@ -173,15 +173,9 @@ def test_an_interface_adds_a_route_and_a_neighbour_of_each_family_to_the_hosts_a
     for other in lease["addresses"]:
         assert pings(host, b, other)
         assert subprocess.run(["ping", "-c", "1", "-W", "1", other], capture_output=True).returncode == 0
+    assert json.loads(sh("ip", "-j", "link", "show", link))[0]["mtu"] == 1500
     # The host asks nobody for it, and nobody asks for the gateway: nothing has come to be known meanwhile.
     assert [x["dst"] for x in json.loads(sh("ip", "-6", "-j", "neigh", "show", "dev", link))] == [six]
-
-
-def test_an_interface_of_ipv4_alone_has_no_ipv6_at_the_host(host):
-    host.berth("network", "create", "--subnet", "10.88.0.0/24", "four")
-    _, (lease,) = node(host, network="four")
-    with open("/proc/sys/net/ipv6/conf/%s/disable_ipv6" % lease["host_link"]) as f:
-        assert f.read() == "1\n"
 
 
 # ---------------------------------------------------------------- leases
