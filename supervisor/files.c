@@ -121,6 +121,11 @@ void files_changed(struct net_holder *h)
 {
 	struct table_node *node;
 
+	if (h->kind == &container_net_kind) { /* most; not each change a walk over all containers */
+		stale(container_of(h, struct container, net));
+		files_go_on(h->sv);
+		return;
+	}
 	list_each (node, &h->sv->containers.all, link) {
 		struct container *c = container_of(node, struct container, node);
 
