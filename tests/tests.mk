@@ -57,6 +57,8 @@ archives    = $(foreach d,$(2),$(1)/lib/$(d).a)
 dir_objects = $(patsubst %.c,$(1)/o/%.o,$(filter-out %/main.c,$(wildcard $(2)/*.c))) \
 	$(if $(filter proto,$(2)),$(PROTOS:%=$(1)/o/gen/%.pb-c.o)) $(if $(filter supervisor,$(2)),$(1)/o/supervisor/no_shim.o)
 
+UNIT_DIRS_net_announce := $(LAYER_net)
+UNIT_DIRS_net_closer := $(LAYER_net)
 UNIT_DIRS_net_group := $(LAYER_net)
 UNIT_DIRS_net_batch := $(LAYER_net)
 UNIT_DIRS_net_gone := $(LAYER_net)
