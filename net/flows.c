@@ -14,7 +14,9 @@
 struct search {
 	const struct ip *ip; /* that a connection goes to, either way; or NULL: one of these datagrams' */
 	struct flow *flows;
-	size_t n;
+	const struct door *doors; /* or, if there are some: one that came to these */
+	const struct ip *of_host;
+	size_t n, n_of_host;
 	struct buf found; /* an attribute CTA_TUPLE_ORIG after the other, each with its padding */
 };
 
@@ -56,8 +58,30 @@ static bool is_of(const struct flow *f, const struct nlattr *begun, const struct
 	       (comes_from(begun, &f->to, f->to_port) && comes_from(answer, &f->from, f->from_port));
 }
 
+static bool comes_to(const struct nlattr *tuple, const struct door *d)
+{
+	const struct nlattr *proto = part_of(tuple, CTA_TUPLE_PROTO);
+	const struct nlattr *to = proto ? part_of(proto, CTA_PROTO_DST_PORT) : NULL;
+
+	return to && mnl_attr_get_u16(to) == d->port && (!d->at.len || goes_to(tuple, &d->at));
+}
+
+static bool fits_door(const struct search *s, const struct nlattr *begun)
+{
+	bool fits = false;
+
+	for (size_t i = 0; i < s->n && !fits; i++)
+		fits = comes_to(begun, &s->doors[i]);
+	for (size_t i = 0; fits && i < s->n_of_host; i++)
+		if (goes_to(begun, &s->of_host[i]))
+			return true;
+	return false;
+}
+
 static bool fits(const struct search *s, const struct nlattr *begun, const struct nlattr *answer)
 {
+	if (s->doors)
+		return fits_door(s, begun);
 	if (s->ip)
 		return goes_to(begun, s->ip) || goes_to(answer, s->ip);
 	for (size_t i = 0; i < s->n; i++)
@@ -154,28 +178,31 @@ static int end_by_name(struct nl *nl, struct flow *f)
  * (The kernel's filter knows ports too, but of one, and its one by addresses means with IPv6 all others.) */
 #define FILTER_PROTOCOL (1u << 3) /* the kernel's CTA_FILTER_F_CTA_PROTO_NUM, which no header has */
 
-static int end_by_search(struct nl *nl, struct flow *flows, size_t n, unsigned len)
+static struct nlmsghdr *dump_of_datagrams(struct nl *nl, uint8_t family)
 {
-	uint8_t family = len == 16 ? AF_INET6 : AF_INET;
-	struct search s = {.flows = flows, .n = n};
-	struct nlattr *nest, *part;
-	struct nlmsghdr *h;
-	bool any = false;
+	struct nlmsghdr *h = request(nl, IPCTNL_MSG_CT_GET, NLM_F_DUMP, family);
+	struct nlattr *nest = mnl_attr_nest_start(h, CTA_TUPLE_ORIG), *part = mnl_attr_nest_start(h, CTA_TUPLE_PROTO);
 
-	for (size_t i = 0; i < n; i++)
-		any |= !flows[i].ended && flows[i].from.len == len;
-	if (!any)
-		return 0;
-	h = request(nl, IPCTNL_MSG_CT_GET, NLM_F_DUMP, family);
-	nest = mnl_attr_nest_start(h, CTA_TUPLE_ORIG);
-	part = mnl_attr_nest_start(h, CTA_TUPLE_PROTO);
 	mnl_attr_put_u8(h, CTA_PROTO_NUM, IPPROTO_UDP);
 	mnl_attr_nest_end(h, part);
 	mnl_attr_nest_end(h, nest);
 	nest = mnl_attr_nest_start(h, CTA_FILTER);
 	mnl_attr_put_u32(h, CTA_FILTER_ORIG_FLAGS, FILTER_PROTOCOL);
 	mnl_attr_nest_end(h, nest);
-	return end_found(nl, h, &s, family);
+	return h;
+}
+
+static int end_by_search(struct nl *nl, struct flow *flows, size_t n, unsigned len)
+{
+	uint8_t family = len == 16 ? AF_INET6 : AF_INET;
+	struct search s = {.flows = flows, .n = n};
+	bool any = false;
+
+	for (size_t i = 0; i < n; i++)
+		any |= !flows[i].ended && flows[i].from.len == len;
+	if (!any)
+		return 0;
+	return end_found(nl, dump_of_datagrams(nl, family), &s, family);
 }
 
 int flows_end_of(struct flow *flows, size_t n, struct err *e)
@@ -193,6 +220,23 @@ int flows_end_of(struct flow *flows, size_t n, struct err *e)
 		r = end_by_search(&nl, flows, n, 16);
 	nl_close(&nl);
 	return r < 0 ? err_set(e, -r, "network", "end flows of datagrams") : 0;
+}
+
+/* ---------------------------------------------------------------- those of ports */
+
+int flows_end_at(const struct door *doors, size_t n, const struct ip *of_host, size_t n_of_host, struct err *e)
+{
+	static struct nl nl;
+	struct search s = {.doors = doors, .n = n, .of_host = of_host, .n_of_host = n_of_host};
+	int r = nl_open_of(&nl, NETLINK_NETFILTER, e);
+
+	if (r < 0)
+		return r;
+	r = end_found(&nl, dump_of_datagrams(&nl, AF_INET), &s, AF_INET);
+	if (r == 0)
+		r = end_found(&nl, dump_of_datagrams(&nl, AF_INET6), &s, AF_INET6);
+	nl_close(&nl);
+	return r < 0 ? err_set(e, -r, "network", "end flows of datagrams to a published port") : 0;
 }
 
 /* ---------------------------------------------------------------- those of an address */

@@ -6,6 +6,14 @@
 /* What goes to the address or leaves by it. Linear in all connections that there are. */
 int flows_end(const struct ip *ip, struct err *e);
 
+struct door {	       /* a port of UDP that the host has, and now leads somewhere else */
+	struct ip at;  /* len 0: at all of its addresses */
+	uint16_t port; /* network order */
+};
+/* Those of UDP that came to one of them, at one of the host's addresses: a datagram is led where the first of its flow was, for as long as they come. Linear in all
+ * connections of UDP. */
+int flows_end_at(const struct door *doors, size_t n, const struct ip *of_host, size_t n_of_host, struct err *e);
+
 struct flow { /* of UDP, as a packet says; ports in network order */
 	struct ip from, to;
 	uint16_t from_port, to_port;

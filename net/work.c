@@ -12,6 +12,7 @@
 #include "net/overlap.h"
 #include "net/phys.h"
 #include "net/port.h"
+#include "net/published.h"
 #include "net/rate.h"
 #include "net/route.h"
 #include "net/routed.h"
@@ -306,7 +307,9 @@ static int do_attach(struct worker *w, const Net__Attach *a, int pidfd, struct e
 		gone_hold(w->gone, p->host_link, &ns_fd);
 	if (r == 0 && (p->rate_in || p->rate_out))
 		r = rate_put(&w->host, p, e);
-	/* A link that is not there, to announce something on, is no reason not to start. */
+	/* A link that is not there, to announce something on, is no reason not to start; nor are flows of others. */
+	if (r == 0 && published_begin(&w->host, NULL, p, e) < 0)
+		log_err(e, "published ports of %s", p->host_link);
 	if (r == 0 && floating_change(&w->host, w->announce_fd, NULL, p, e) < 0)
 		log_err(e, "floating IP of %s", p->host_link);
 	return r;
@@ -368,6 +371,8 @@ static int do_port_update(struct worker *w, const Net__PortUpdate *u, struct err
 		r = routed_asked(&w->host, u->port, e);
 	if (r == 0 && (u->was->rate_in != u->port->rate_in || u->was->rate_out != u->port->rate_out))
 		r = rate_put(&w->host, u->port, e);
+	if (r == 0)
+		r = published_begin(&w->host, u->was, u->port, e);
 	/* It has gone with its container, of which berthd has not heard yet: the next one is made with these. */
 	if (r < 0 && link_index(&w->host, u->port->host_link) == -ENODEV)
 		r = 0;
