@@ -5,12 +5,14 @@
 #include "net/announce.h"
 #include "net/link.h"
 #include "net/rate.h"
+#include "net/routed.h"
 #include "net/table.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
+#include <net/if.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -68,6 +70,27 @@ static void setting(const char *name, const char *path, const char *value, const
 	    "mount /proc/sys so that berthd may write to it (not read-only)", NULL);
 }
 
+#define FORWARD4 "/proc/sys/net/ipv4/ip_forward"
+#define FORWARD6 "/proc/sys/net/ipv6/conf/all/forwarding"
+
+/* Of the host itself, where there are networks: somebody has switched off what berth-net has switched on. */
+static bool is_off(const char *path)
+{
+	char now[8];
+
+	return if_nametoindex(GATEWAY_LINK) && file_read(AT_FDCWD, path, now, sizeof now) > 0 && now[0] == '0';
+}
+
+static void forwarding(const char *name, const char *path, const char *key, bool off)
+{
+	if (off)
+		printf("%s\tmissing\tsomebody has switched it off: containers reach the host and nobody else\tsysctl -w %s=1, and "
+		       "keep files of sysctl.d from setting it to 0\n",
+		       name, key);
+	else
+		setting(name, path, "1", "on as soon as there is a network");
+}
+
 static void kind(const char *name, bool parent, const char *remedy, const char *good)
 {
 	int r, index = link_index(&nl, "eth0");
@@ -111,6 +134,7 @@ int probe_run(void)
 {
 	struct err e = {0};
 	int r, fd = announce_open();
+	bool off4 = is_off(FORWARD4), off6 = is_off(FORWARD6);
 
 	if (unshare(CLONE_NEWNET) < 0) {
 		say("network namespaces", -errno, "missing", "",
@@ -124,12 +148,11 @@ int probe_run(void)
 	say("veth", r, "missing", "the two ends of an interface", "modprobe veth (CONFIG_VETH): networks need it", &e);
 	if (r < 0)
 		return 0;
-	setting("forwarding IPv4", "/proc/sys/net/ipv4/ip_forward", "1", "on as soon as there is a network");
+	forwarding("forwarding IPv4", FORWARD4, "net.ipv4.ip_forward", off4);
 	setting("route_localnet", "/proc/sys/net/ipv4/conf/" LINK "/route_localnet", "1",
 		"published ports are reached at 127.0.0.1");
 	if (access("/proc/sys/net/ipv6", F_OK) == 0)
-		setting("forwarding IPv6", "/proc/sys/net/ipv6/conf/all/forwarding", "1",
-			"on as soon as there is a network");
+		forwarding("forwarding IPv6", FORWARD6, "net.ipv6.conf.all.forwarding", off6);
 	else
 		say("IPv6", -EAFNOSUPPORT, "degraded", "",
 		    "boot without ipv6.disable=1; networks with an IPv4 subnet alone work", NULL);

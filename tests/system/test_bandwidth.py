@@ -125,3 +125,20 @@ def test_check_says_what_the_kernel_has_for_networks_and_changes_nothing(host):
         assert i["result"] == "ok" or i.get("remedy"), i
     probe = subprocess.run(["unshare", "-n", "ip", "link", "add", "x", "type", "dummy"], capture_output=True)       # a network namespace can be asked here
     assert probe.returncode in (0, 2) and before == (sh("ip", "-j", "link"), sh("nft", "list", "ruleset"), open("/proc/sys/net/ipv4/ip_forward").read())
+
+
+@pytest.mark.native
+def test_check_says_that_somebody_has_switched_forwarding_off_where_there_are_networks(host):
+    host.run_("--network", "default", "--", "true")
+    paths = {"forwarding IPv4": "/proc/sys/net/ipv4/ip_forward", "forwarding IPv6": "/proc/sys/net/ipv6/conf/all/forwarding"}
+    try:
+        for name, path in paths.items():
+            with open(path, "w") as f:
+                f.write("0")
+            item, = [i for i in host.berth("check", "--format", "json", code=1).json() if i["name"] == name]
+            assert item["result"] == "missing" and "switched it off" in item["detail"] and "=1" in item["remedy"]
+    finally:
+        for path in paths.values():
+            with open(path, "w") as f:
+                f.write("1")
+    assert {i["name"]: i["result"] for i in host.berth("check", "--format", "json", code=None).json() if i["name"] in paths} == dict.fromkeys(paths, "ok")
