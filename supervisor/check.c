@@ -145,6 +145,7 @@ static int check_pod_member(const Berth__ContainerSpec *spec, struct err *e)
 		{"spec.network", spec->network != NULL},   {"spec.pid_mode", spec->pid_mode != NULL},
 		{"spec.ipc_mode", spec->ipc_mode != NULL}, {"spec.hostname", spec->hostname != NULL},
 		{"spec.networks", spec->n_networks > 0},   {"spec.shm_size_bytes", spec->has_shm_size_bytes},
+		{"spec.ports", spec->n_ports > 0},	   {"spec.publish_all", spec->publish_all},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(own); i++)

@@ -219,6 +219,8 @@ def test_port_and_ps_of_a_container_in_a_pod_say_the_pods(host):
     host.berth("pod", "create", "--network", "default", "-p", "7000:80", "shop")
     name = host.detached("--pod", "shop", "--", "sleep", "1000")
     assert host.berth("port", name).lines == ["80/tcp -> 0.0.0.0:7000", "80/tcp -> [::]:7000"] and host.berth("port", name, "80").lines[0] == "0.0.0.0:7000"
+    for flag in (["-p", "80:80"], ["-P"]):
+        host.refused("run", "--pod", "shop", *flag, "busybox", "true", text="a container of a pod cannot choose this: it is the pod's", code=125)
     host.refused("port", name, "81", text="port 81/tcp of shop is not published")
     assert "0.0.0.0:7000->80/tcp, [::]:7000->80/tcp" in host.berth("ps").out
     line, = host.berth("ps", "--format", "json").json()
