@@ -269,6 +269,15 @@ static int begin(struct cp *c, int pair[2])
 	return status;
 }
 
+/* A device, pipe or socket would not be written to, but replaced by a file: on a host, and be it /dev/null, for everybody. */
+static int destination_check(struct cp *c, const struct copy_end *to, mode_t mode, const char *ref, const char *path)
+{
+	if (!to->exists || to->folder || S_ISREG(mode))
+		return 0;
+	say("%s%s%s is neither a folder nor a regular file", ref, *ref ? ":" : "", path);
+	return c->app->failure;
+}
+
 /* ---------------------------------------------------------------- out of a container */
 
 /* Where the path of this host leads: what is there, or what would be made. */
@@ -298,7 +307,7 @@ static int local_destination(struct cp *c, char path[PATH_MAX], struct copy_end 
 		return app_fail(c->app, &e);
 	}
 	to->folder = to->exists && S_ISDIR(st.st_mode);
-	return 0;
+	return destination_check(c, to, to->exists ? st.st_mode : 0, "", c->local);
 }
 
 static int out_of(struct cp *c)
@@ -388,11 +397,7 @@ static int container_destination(struct cp *c, struct copy_end *to, char **ret_p
 	*ret_path = path;
 	to->path = path;
 	to->folder = to->exists && S_ISDIR(mode);
-	if (!status && to->exists && !to->folder && !S_ISREG(mode)) {
-		say("%s:%s is neither a folder nor a regular file", c->ref, c->path);
-		status = c->app->failure;
-	}
-	return status;
+	return status ? status : destination_check(c, to, mode, c->ref, c->path);
 }
 
 /* What is to be copied, opened: a symlink itself unless it is to be followed, or said to be a folder. */

@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import socket
+
 import subprocess
 import tarfile
 import threading
@@ -548,6 +549,20 @@ def test_odd_files_neither_hang_nor_hurt(host, tmp_path):
 def test_a_device_asked_for_by_its_name_is_a_failure(host, tmp_path):
     host.refused("cp", host.detached("sleep", "1000") + ":/dev/null", tmp_path, text="1 left out")
     assert not os.listdir(tmp_path)
+
+
+@pytest.mark.native
+def test_what_is_copied_out_never_takes_the_place_of_a_device(host, tmp_path):
+    """`berth cp web:/x /dev/null` would make a file of /dev/null, for the whole host; Docker refuses it too."""
+    name = host.detached("sleep", "1000")
+    os.mknod(tmp_path / "null", 0o020666, os.makedev(1, 3))
+    os.mkfifo(tmp_path / "pipe")
+    os.symlink("null", tmp_path / "link")
+    before = {n: os.lstat(tmp_path / n).st_ino for n in os.listdir(tmp_path)}
+    for n in before:
+        host.refused("cp", name + ":/etc/passwd", tmp_path / n, text=n + " is neither a folder nor a regular file")
+        host.refused("cp", name + ":/etc", tmp_path / n, text=n + " is neither a folder nor a regular file")
+    assert {n: os.lstat(tmp_path / n).st_ino for n in os.listdir(tmp_path)} == before
 
 
 @pytest.mark.native
