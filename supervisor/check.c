@@ -185,7 +185,7 @@ int check_network_ask(const char *at, const Berth__NetworkAsk *ask, struct err *
 	if (ask->link && ask->link[0] && !link_name_is_good(ask->link))
 		return field_bad(e, field_at(field, "%s.link", at),
 				 "'%.60s' cannot be the name of an interface: 1 to 15 printable characters without "
-				 "blank, slash and colon, and not lo",
+				 "blank, slash, colon, quote and percent, and not lo, all or default",
 				 ask->link);
 	if (ask->mac && ask->mac[0] && (mac_parse(ask->mac, mac) < 0 || !mac_is_unicast(mac)))
 		return field_bad(e, field_at(field, "%s.mac", at),
