@@ -4,11 +4,14 @@
  * away all that is behind that. */
 #include "net/overlap.h"
 
+#include "base/log.h"
 #include "net/address.h"
+#include "net/driver.h"
 #include "net/link.h"
 #include "net/port.h"
 #include "net/route.h"
 #include "net/routed.h"
+#include "net/table.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -89,4 +92,60 @@ int overlap_check(struct nl *host, const Net__Network *n, struct err *e)
 		}
 	}
 	return r;
+}
+
+#define WARNED_OF 16u /* as much as anybody reads */
+
+struct warnings {
+	const Net__State *state;
+	struct {
+		const Net__Subnet *subnet;
+		struct ip ip;
+		unsigned prefix;
+		int index;
+	} of[WARNED_OF];
+	size_t n;
+	int gateways;
+};
+
+static void note(void *arg, const struct ip *ip, unsigned prefix, int index)
+{
+	struct warnings *w = arg;
+
+	for (size_t i = 0; index != w->gateways && i < w->state->n_networks; i++) {
+		const Net__Network *n = w->state->networks[i];
+
+		for (size_t k = 0; net_driver_of(n->uplink)->gateway && k < n->n_subnets && w->n < WARNED_OF; k++) {
+			struct ip network = ip_of(&n->subnets[k]->network), gateway = ip_of(&n->subnets[k]->gateway);
+			unsigned bits = prefix < n->subnets[k]->prefix ? prefix : n->subnets[k]->prefix;
+
+			if (ip->len != network.len || !ip_bits_equal(ip, &network, bits) ||
+			    (n->uplink && ip_bits_equal(ip, &gateway, ip_bits(ip)))) /* a bridge of ours has it */
+				continue;
+			w->of[w->n].subnet = n->subnets[k];
+			w->of[w->n].ip = *ip;
+			w->of[w->n].prefix = prefix;
+			w->of[w->n++].index = index;
+		}
+	}
+}
+
+void overlap_warn(struct nl *host, const Net__State *s)
+{
+	struct warnings w = {.state = s, .gateways = link_index(host, GATEWAY_LINK)};
+	char mine[PREFIX_TEXT], found[PREFIX_TEXT];
+	struct link l;
+	struct err e;
+
+	if (address_each(host, note, &w, &e) < 0)
+		log_err(&e, "look whether networks overlap with what the host has");
+	for (size_t i = 0; i < w.n; i++) {
+		struct ip network = ip_of(&w.of[i].subnet->network);
+
+		if (link_at(host, w.of[i].index, &l) == 0 && strncmp(l.name, LINK_PREFIX, strlen(LINK_PREFIX)) != 0)
+			log_warn(
+				"the network %s overlaps with %s, which the host itself has on %s: containers hide machines there",
+				text_of(&network, w.of[i].subnet->prefix, mine),
+				text_of(&w.of[i].ip, w.of[i].prefix, found), l.name);
+	}
 }

@@ -106,6 +106,9 @@ static int do_state(struct worker *w, const Net__State *s, struct err *e)
 		r = pools_put(w->pools, s->pools, s->n_pools, e);
 	if (r == 0)
 		away_begin(w->away, s);
+	if (r == 0 && !w->warned)
+		overlap_warn(&w->host, s);
+	w->warned |= r == 0;
 	watch_del(w->watches, NULL);
 	for (size_t i = 0; i < s->n_ports && r == 0; i++)
 		if (is_watched(s->ports[i]) && !is_phys(s->ports[i]->uplink)) /* those are held next */

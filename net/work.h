@@ -22,6 +22,7 @@ struct worker {
 	struct pools *pools;
 	struct gone *gone;
 	bool forwards; /* the host does, for networks of which it is the gateway */
+	bool warned;   /* of networks that the host itself has a part of; once is enough */
 	int announce_fd;
 };
 

@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from conftest import private_host
 from host import eventually
 
 
@@ -280,6 +281,16 @@ def test_what_the_host_itself_has_is_not_given_to_a_network_and_not_taken_from_i
     host.berth("rm", "-f", name)
     host.berth("network", "rm", "mine", "earlier")
     assert (sh("ip", "route", "show", "via", "192.0.2.2"), "10.84.7" in sh("ip", "route") + sh("ip", "addr")) == ("10.84.0.0/16 dev out0 \n", False)
+
+
+@pytest.mark.native
+def test_a_default_network_that_is_the_hosts_own_wire_is_warned_of_and_takes_nothing(outside, tmp_path):
+    config = tmp_path / "berthd.conf"
+    config.write_text("default_subnet = 192.0.2.0/24\nresolv_conf = /dev/null\n")
+    with private_host(options=["--config", str(config)]) as host:
+        host.run_("--network", "default:ip=192.0.2.77", "--", "true")
+        eventually(lambda: "192.0.2.0/24 overlaps with 192.0.2.0/24, which the host itself has on out0" in host.log(), "it is said")
+        assert outside.pings("192.0.2.1") and "192.0.2.0/24 dev out0" in sh("ip", "route")
 
 
 @pytest.mark.native

@@ -57,7 +57,6 @@ def test_spares_die_with_berthd_and_leave_nothing(host):
 @pytest.mark.native
 def test_groups_that_were_killed_as_a_whole_are_used_again_and_kill_nobody(tmp_path):
     with private_host() as host:
-        busybox_image(host)
         ready(host)
         with open(host.cgroup_dir + "/cgroup.kill", "w") as f:      # while it runs: what is born in them may be killed from now on
             f.write("1")
