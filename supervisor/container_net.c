@@ -85,8 +85,15 @@ static int net_open(struct net_holder *h)
 	return take_fd(&pidfd);
 }
 
-const struct net_holder_kind container_net_kind = {"container", stored,	   names,     attached,
-						   net_rows,	net_store, net_touch, net_open};
+static int net_shim(const struct net_holder *h)
+{
+	const struct container *c = container_of(h, struct container, net);
+
+	return c->shim ? shimlink_pid(c->shim) : 0;
+}
+
+const struct net_holder_kind container_net_kind = {"container", stored,	   names,    attached, net_rows,
+						   net_store,	net_touch, net_open, net_shim};
 
 struct net_holder *container_net(struct container *c)
 {

@@ -12,6 +12,7 @@
 #include "supervisor/network.h"
 #include "supervisor/security_group.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -102,11 +103,110 @@ int net_holder_attach(struct net_holder *h, int pidfd, struct err *e)
 	return r;
 }
 
+/* The namespace itself: it is held by that, whenever the process ends. -1: it has. */
+static int namespace_of_process(int pidfd)
+{
+	char path[64], text[512];
+	AUTO_FD fd = -1;
+	const char *at;
+	ssize_t n;
+
+	snprintf(path, sizeof path, "/proc/self/fdinfo/%d", pidfd);
+	n = file_read(AT_FDCWD, path, text, sizeof text - 1);
+	text[n < 0 ? 0 : n] = 0;
+	at = strstr(text, "\nPid:\t");
+	if (!at)
+		return -1;
+	snprintf(path, sizeof path, "/proc/%d/ns/net", atoi(at + strlen("\nPid:\t")));
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* A number may have been used again. */
+	return fd >= 0 && syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0) == 0 ? take_fd(&fd) : -1;
+}
+
+static bool link_read(int at, const char *name, char *buf, size_t size)
+{
+	ssize_t n = readlinkat(at, name, buf, size - 1);
+
+	buf[n < 0 ? 0 : n] = 0;
+	return n > 0;
+}
+
+/* Of those that its shim has open, the one that is not the host's. */
+static int namespace_of_shim(int pid)
+{
+	char path[64], link[64], host[64];
+	AUTO_FD fd = -1;
+	struct dirent *entry;
+	DIR *dir;
+
+	snprintf(path, sizeof path, "/proc/%d/fd", pid);
+	dir = opendir(path);
+	if (!dir || !link_read(AT_FDCWD, "/proc/self/ns/net", host, sizeof host)) {
+		if (dir)
+			closedir(dir);
+		return -1;
+	}
+	while (fd < 0 && (entry = readdir(dir)))
+		if (link_read(dirfd(dir), entry->d_name, link, sizeof link) && !strncmp(link, "net:", 4) &&
+		    strcmp(link, host) != 0)
+			fd = openat(dirfd(dir), entry->d_name, O_RDONLY | O_CLOEXEC);
+	closedir(dir);
+	return take_fd(&fd);
+}
+
+static int namespace_open(struct net_holder *h)
+{
+	AUTO_FD pidfd = h->kind->open(h);
+	int fd = pidfd >= 0 ? namespace_of_process(pidfd) : -1, shim = h->kind->shim(h);
+
+	return fd < 0 && shim > 0 ? namespace_of_shim(shim) : fd;
+}
+
+static void on_held(void *arg, const struct err *e)
+{
+	struct net_holder *h = arg;
+
+	h->not_held = e ? h->not_held + 1 : 0;
+	if (e)
+		log_err(e, "hold the namespace of %s %s, so that its NIC comes back", h->kind->noun,
+			net_stored_of(h).meta->name);
+}
+
+static bool is_in(const struct net_holder *h, const Net__Uplink *u)
+{
+	return u && u->driver == NET__DRIVER__PHYS && (h->ready || (u->nic && u->nic->away));
+}
+
+/* Made already, but berth-net does not know: a NIC that ends with its namespace is taken out first (net/away.h). */
+static void holder_hold(struct net_holder *h)
+{
+	const struct net_stored stored = net_stored_of(h);
+
+	for (size_t i = 0; i < stored.n_leases; i++) {
+		Net__NetMessage m = NET__NET_MESSAGE__INIT;
+		Net__Attach body = NET__ATTACH__INIT;
+		struct arena a = ARENA_INIT;
+		struct err e;
+		AUTO_FD ns_fd = -1;
+
+		body.port = network_port(h, i, &a);
+		m.body_case = NET__NET_MESSAGE__BODY_ATTACH;
+		m.attach = &body;
+		if (body.port && is_in(h, body.port->uplink))
+			ns_fd = namespace_open(h);
+		if (ns_fd >= 0 && netd_ask(h->sv, &m, ns_fd, on_held, h, &e) < 0)
+			log_err(&e, "%s %s", h->kind->noun, stored.meta->uuid);
+		arena_fini(&a);
+	}
+}
+
 void net_holder_recover(struct net_holder *h, bool kept)
 {
 	if (kept) {
 		h->asked = net_stored_of(h).n_leases > 0;
 		dnsd_holder(h);
+		holder_hold(
+			h); /* now: its shim may go before berth-net is there, and the call has the namespace until then */
 	}
 	net_changes_resume(h);
 }
@@ -115,6 +215,8 @@ void net_holder_runs(struct net_holder *h)
 {
 	h->asked = h->ready = net_stored_of(h).n_leases > 0;
 	dnsd_holder(h);
+	if (h->sv->recover)
+		holder_hold(h);
 	net_changes_resume(h);
 }
 
@@ -144,61 +246,6 @@ void net_holder_down(struct net_holder *h)
 	net_changes_down(h);
 	h->asked = h->ready = false;
 	dnsd_holder(h);
-}
-
-/* The namespace itself: it is held by that, whenever the process ends. -1: it has. */
-static int namespace_open(int pidfd)
-{
-	char path[64], text[512];
-	AUTO_FD fd = -1;
-	const char *at;
-	ssize_t n;
-
-	snprintf(path, sizeof path, "/proc/self/fdinfo/%d", pidfd);
-	n = file_read(AT_FDCWD, path, text, sizeof text - 1);
-	text[n < 0 ? 0 : n] = 0;
-	at = strstr(text, "\nPid:\t");
-	if (!at)
-		return -1;
-	snprintf(path, sizeof path, "/proc/%d/ns/net", atoi(at + strlen("\nPid:\t")));
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	/* A number may have been used again. */
-	return fd >= 0 && syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0) == 0 ? take_fd(&fd) : -1;
-}
-
-static void on_held(void *arg, const struct err *e)
-{
-	struct net_holder *h = arg;
-
-	h->not_held = e ? h->not_held + 1 : 0;
-	if (e)
-		log_err(e, "hold the namespace of %s %s, so that its NIC comes back", h->kind->noun,
-			net_stored_of(h).meta->name);
-}
-
-/* Made already, but berth-net does not know: a NIC that ends with its namespace is taken out first (net/away.h). */
-static void holder_hold(struct net_holder *h)
-{
-	const struct net_stored stored = net_stored_of(h);
-
-	for (size_t i = 0; i < stored.n_leases; i++) {
-		Net__NetMessage m = NET__NET_MESSAGE__INIT;
-		Net__Attach body = NET__ATTACH__INIT;
-		struct arena a = ARENA_INIT;
-		struct err e;
-		AUTO_FD pidfd = -1;
-		AUTO_FD ns_fd = -1;
-
-		body.port = network_port(h, i, &a);
-		m.body_case = NET__NET_MESSAGE__BODY_ATTACH;
-		m.attach = &body;
-		if (body.port && body.port->uplink && body.port->uplink->driver == NET__DRIVER__PHYS)
-			pidfd = h->kind->open(h);
-		ns_fd = pidfd >= 0 ? namespace_open(pidfd) : -1;
-		if (ns_fd >= 0 && netd_ask(h->sv, &m, ns_fd, on_held, h, &e) < 0)
-			log_err(&e, "%s %s", h->kind->noun, stored.meta->uuid);
-		arena_fini(&a);
-	}
 }
 
 void net_holders_hold(struct supervisor *sv)

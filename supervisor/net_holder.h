@@ -45,6 +45,8 @@ struct net_holder_kind {
 	void (*touch)(struct net_holder *h);
 	/* The pidfd of a process in the namespace, the caller's; negative: nothing runs there. */
 	int (*open)(struct net_holder *h);
+	/* Its shim, which has the namespace open longer than anything runs there; 0: there is none. */
+	int (*shim)(const struct net_holder *h);
 };
 
 struct net_holder {

@@ -98,4 +98,12 @@ static int net_open(struct net_holder *h)
 	return fcntl(container_of(h, struct pod, net)->pause_pidfd, F_DUPFD_CLOEXEC, 0);
 }
 
-const struct net_holder_kind pod_net_kind = {"pod", stored, names, attached, net_rows, net_store, net_touch, net_open};
+static int net_shim(const struct net_holder *h)
+{
+	const struct pod *p = container_of(h, struct pod, net);
+
+	return p->holder ? shimlink_pid(p->holder) : 0;
+}
+
+const struct net_holder_kind pod_net_kind = {"pod",	stored,	   names,    attached, net_rows,
+					     net_store, net_touch, net_open, net_shim};

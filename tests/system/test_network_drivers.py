@@ -549,6 +549,22 @@ def test_phys_nic_comes_back_from_a_container_that_has_outlived_berthd_and_berth
     host.refused("run", "--network", "nic:mac=02:00:00:00:00:01", "busybox", "true", text="fixed MAC; drivers that can: routed, bridge, macvlan", code=125)
 
 
+def test_phys_nic_comes_back_from_a_container_that_ended_while_berthd_was_away(host, wire):
+    """A veth ends with its namespace, which the shim has until a berthd lets it go."""
+    host.berth("network", "create", "-d", "phys", "-o", "parent=wire0", *LAN, "nic")
+    before = nic()
+    a, _ = node(host, network="nic")
+    pid = host.status(a)["pid"]
+    host.settled()
+    host.kill()
+    os.kill(pid, signal.SIGKILL)
+    host.start()
+    eventually(lambda: nic() == before, lambda: "it is back: %r" % (nic(),))
+    assert host.state_of(a) == "exited" and not host.berth("network", "inspect", "nic").json()[0]["nic"].get("away")
+    host.berth("start", a)
+    eventually(lambda: pings(host, a, "10.94.0.1"), "and can be had again")
+
+
 @pytest.mark.parametrize("killed", ["shim", "berth-net and shim", "berthd and program"])
 def test_phys_nic_that_was_renamed_in_its_container_comes_back_whoever_is_killed(host, wire, killed):
     host.berth("network", "create", "-d", "phys", "-o", "parent=wire0", *LAN, "nic")
