@@ -35,6 +35,11 @@ static const char rules[] =
 	" }\n"
 	"}\n";
 
+bool bridge_has_ports(const Net__Uplink *u)
+{
+	return u && u->driver == NET__DRIVER__BRIDGE;
+}
+
 void bridge_table_text(struct buf *b)
 {
 	buf_adds(b, rules);

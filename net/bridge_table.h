@@ -6,5 +6,9 @@
 #include "net/element.h"
 #include "proto/net.pb-c.h"
 
+#include <stdbool.h>
+
+/* u NULL: routed. */
+bool bridge_has_ports(const Net__Uplink *u);
 void bridge_table_text(struct buf *b); /* the table, empty, instead of what was there */
 void bridge_port_elements(struct elements *list, const Net__Port *p);

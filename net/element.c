@@ -212,6 +212,23 @@ void elements_sort(struct elements *list)
 		qsort(list->v, list->n, sizeof *list->v, order);
 }
 
+void elements_text(struct buf *b, struct elements *list)
+{
+	elements_sort(list);
+	for (size_t i = 0; i < list->n; i++) {
+		bool first = !i || strcmp(list->v[i].set, list->v[i - 1].set) != 0;
+
+		if (first)
+			buf_printf(b, "%sadd element %s berth %s { ", i ? " }\n" : "",
+				   list->v[i].bridge ? "bridge" : "inet", list->v[i].set);
+		else
+			buf_adds(b, ", ");
+		element_text(b, &list->v[i]);
+	}
+	buf_adds(b, list->n ? " }\n" : "");
+	b->failed |= list->failed;
+}
+
 /* list: in order. */
 static bool elements_have(const struct elements *list, const struct element *e)
 {

@@ -70,6 +70,8 @@ struct elements {
 
 void elements_add(struct elements *list, const struct element *e);
 void elements_sort(struct elements *list);
+/* Put in order, those of a set in one command: they are read some twenty times as fast as each in its own. */
+void elements_text(struct buf *b, struct elements *list);
 void elements_fini(struct elements *list);
 
 /* Into a batch that has more than elements; one that is to be taken away has to be there. */

@@ -606,7 +606,7 @@ MUTATIONS = [
 
     # ------------------------------------------------------------ drivers of networks
     Mutation("drivers: what a port of a bridge sends is not looked at",
-             [swap("net/table/port_elements", "bridge_port_elements(list, p);", "{ Net__Port any = *p; any.allow_spoofing = 1; bridge_port_elements(list, &any); }")],
+             [swap("net/entries/port_elements", "bridge_port_elements(list, p);", "{ Net__Port any = *p; any.allow_spoofing = 1; bridge_port_elements(list, &any); }")],
              {"test_bridge_lets_no_foreign_mac_or_address_pass_in_ip_arp_or_nd": "Extra items|assert .* =="}),
     Mutation("drivers: a bridge is nobody's after a berth-net",
              [swap("net/sweep/links_sweep", "if (s->networks[i]->uplink)", "if (0)")],
