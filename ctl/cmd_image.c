@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "ctl/inspect.h"
 #include "ctl/listing.h"
+#include "ctl/mem.h"
 #include "ctl/progress.h"
 
 #include <errno.h>
@@ -180,10 +181,13 @@ static int ls_run(struct app *app, void *opts, char **operands, unsigned n)
 	static const struct listing images = {&berth__image__descriptor, columns, ARRAY_SIZE(columns), ls_line, ls_id};
 	static const struct listing digests = {&berth__image__descriptor, with_digests, ARRAY_SIZE(with_digests),
 					       ls_line_digests, ls_id};
-	const struct ls_opts *o = opts;
+	struct ls_opts *o = opts;
 
-	(void)operands;
-	(void)n;
+	if (n) {
+		AUTO_FREE char *reference = mem_printf("reference=%s", operands[0]);
+
+		strings_add(&o->listing.filters, reference);
+	}
 	return listing_run(app, o->digests ? &digests : &images, &o->listing, BERTH__ENVELOPE__BODY_IMAGE_LIST);
 }
 
@@ -252,6 +256,8 @@ const struct command cmd_load = {
 const struct command cmd_image_ls = {
 	.flags = {{ls_flags, 0}, {format_list_flags, offsetof(struct ls_opts, listing.format)}},
 	.opts_size = sizeof(struct ls_opts),
+	.max = 1,
+	.complete = "image",
 	.run = ls_run,
 };
 const struct command cmd_image_inspect = {

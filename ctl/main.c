@@ -75,7 +75,7 @@ const struct entry entries[] = {
 	{"image export", IMAGE, "[FLAGS] IMAGE...", "write images as an OCI layout or a docker-archive",
 	 &cmd_image_export},
 	{"save", IMAGE, "[FLAGS] IMAGE...", "image export, as a docker-archive by default", &cmd_save, "image save"},
-	{"image ls", IMAGE, "[FLAGS]", "list images", &cmd_image_ls, "images, image list"},
+	{"image ls", IMAGE, "[FLAGS] [NAME[:TAG]]", "list images", &cmd_image_ls, "images, image list"},
 	{"image inspect", IMAGE, "[FLAGS] IMAGE...", "all about images, as JSON", &cmd_image_inspect},
 	{"image tag", IMAGE, "IMAGE NAME[:TAG]", "give an image another name; who has the name loses it",
 	 &cmd_image_tag, "tag"},

@@ -19,20 +19,37 @@
 
 /* ---------------------------------------------------------------- list, inspect */
 
-/* "busy*", "busybox:latest", "docker.io/library/busybox": a pattern for the whole name, or for what comes behind its host. */
+/* A pattern for the whole name or for what comes behind a slash of it, with the tag or without: as in Docker "busybox" fits all tags of it. */
+static bool pattern_fits(const char *pattern, const char *name)
+{
+	char bare[REFERENCE_SIZE];
+	const char *slash = strrchr(name, '/');
+	const char *end = strpbrk(slash ? slash : name, ":@");
+
+	snprintf(bare, sizeof bare, "%.*s", end ? (int)(end - name) : -1, name);
+	for (const char *from = name; from; from = strchr(from, '/')) {
+		from += *from == '/';
+		if (fnmatch(pattern, from, 0) == 0 || fnmatch(pattern, bare + (from - name), 0) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool name_fits(const char *pattern, const char *name)
+{
+	char canonical[REFERENCE_SIZE];
+
+	return pattern_fits(pattern, name) ||
+	       (reference_canonical(pattern, canonical, NULL) == 0 && !strcmp(name, canonical));
+}
+
 static bool filter_name(const void *listing, const void *image, const char *pattern)
 {
 	const Berth__Image *obj = image;
-	char canonical[REFERENCE_SIZE];
-	bool is_name = reference_canonical(pattern, canonical, NULL) == 0;
 
-	for (size_t i = 0; i < obj->n_names; i++) {
-		const char *tail = strrchr(obj->names[i], '/');
-
-		if ((is_name && !strcmp(obj->names[i], canonical)) || fnmatch(pattern, obj->names[i], 0) == 0 ||
-		    (tail && fnmatch(pattern, tail + 1, 0) == 0))
+	for (size_t i = 0; i < obj->n_names; i++)
+		if (name_fits(pattern, obj->names[i]))
 			return true;
-	}
 	return false;
 }
 
@@ -157,11 +174,75 @@ static void reply_list(struct supervisor *sv, struct parked parked, Berth__Image
 	reply_images(sv, parked, images, n);
 }
 
+static bool is_of_names(const Berth__Filter *f)
+{
+	return !strcmp(f->key, "name") || !strcmp(f->key, "reference");
+}
+
+/* Of one key any must fit, of both keys each, as with the images themselves. */
+static bool name_is_listed(const Berth__ImageList *a, const char *name)
+{
+	bool asked[2] = {0}, fits[2] = {0};
+
+	for (size_t i = 0; i < a->n_filters; i++) {
+		bool which = !strcmp(a->filters[i]->key, "name");
+
+		if (!is_of_names(a->filters[i]))
+			continue;
+		asked[which] = true;
+		fits[which] |= name_fits(a->filters[i]->value, name);
+	}
+	return (fits[0] || !asked[0]) && (fits[1] || !asked[1]);
+}
+
+/* Who asks for names gets those alone, as from Docker: what an image is called besides is not what was looked for. */
+struct named_views {
+	Berth__Image *images;
+	char **names;
+};
+
+static void views_free(struct named_views *v)
+{
+	free(v->images);
+	free(v->names);
+}
+
+static bool views_make(struct named_views *v, const Berth__ImageList *a, Berth__Image **images, size_t n)
+{
+	size_t total = 0, at = 0;
+	bool wanted = false;
+
+	for (size_t i = 0; i < a->n_filters; i++)
+		wanted |= is_of_names(a->filters[i]);
+	if (!wanted)
+		return true;
+	for (size_t i = 0; i < n; i++)
+		total += images[i]->n_names;
+	v->images = calloc(n + 1, sizeof *v->images);
+	v->names = calloc(total + 1, sizeof *v->names);
+	if (!v->images || !v->names)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		const Berth__Image *image = images[i];
+
+		v->images[i] = *image;
+		v->images[i].names = v->names + at;
+		v->images[i].n_names = 0;
+		for (size_t k = 0; k < image->n_names; k++)
+			if (name_is_listed(a, image->names[k]))
+				v->images[i].names[v->images[i].n_names++] = image->names[k];
+		at += v->images[i].n_names;
+		images[i] = &v->images[i];
+	}
+	return true;
+}
+
 void on_image_list(struct request *rq)
 {
 	struct image_listing listing = {.before = INT64_MAX, .since = INT64_MIN};
 	const Berth__ImageList *a = rq->env->image_list;
 	AUTO_FREE Berth__Image **images = calloc(rq->sv->images.n + 1, sizeof *images);
+	struct named_views views = {0};
 	struct table_node *node;
 	size_t n = 0;
 
@@ -178,7 +259,11 @@ void on_image_list(struct request *rq)
 		if (filters_fit(filters, ARRAY_SIZE(filters), a->filters, a->n_filters, &listing, obj))
 			images[n++] = obj;
 	}
-	reply_list(rq->sv, rq->parked, images, n);
+	if (views_make(&views, a, images, n))
+		reply_list(rq->sv, rq->parked, images, n);
+	else
+		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__INTERNAL, NULL, "out of memory");
+	views_free(&views);
 }
 
 struct image *image_wanted(struct request *rq, const char *ref)

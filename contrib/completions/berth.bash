@@ -504,6 +504,7 @@ _berth_operand() {
 	"image import") echo "file" ;;
 	"image export") echo "image" ;;
 	"save") echo "image" ;;
+	"image ls") echo "image" ;;
 	"image inspect") echo "image" ;;
 	"image tag") echo "image" ;;
 	"image history") echo "image" ;;

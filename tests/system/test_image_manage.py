@@ -72,7 +72,8 @@ def test_a_tag_is_another_name_and_both_go_one_by_one(host, shelf):
     host.berth("tag", "one", "second:v2")
     host.berth("image", "tag", one.id[7:19], "reg.example:5000/a/b")
     assert names(host, one.id) == [NAME % "one", "docker.io/library/second:v2", "reg.example:5000/a/b:latest"]
-    assert host.berth("image", "ls", "-q", "-f", "reference=second").text == ""
+    assert host.berth("image", "ls", "-q", "-f", "reference=second").text == one.id
+    assert host.berth("image", "ls", "-q", "-f", "reference=second:v1").text == ""
     assert host.berth("image", "ls", "-q", "-f", "reference=second:*").text == one.id
     host.refused("rmi", one.id[7:19], text="3 names .*second")
     r = host.berth("rmi", "one", "reg.example:5000/a/b")    # several at once, of one image
@@ -195,6 +196,26 @@ def test_ls_shows_digests_and_finds_older_and_newer_ones(host, shelf):
     assert c.id in host.berth("images", "-q", "-f", "since=b").lines and b.id not in host.berth("images", "-q", "-f", "since=b").lines
     host.refused("images", "-f", "since=nothing", text="no image 'nothing'")
     assert [i["image_id"] for i in host.berth("images", "--format", "json", "-f", "reference=c").json()] == [c.id]
+
+
+def test_ls_of_a_name_shows_the_names_that_fit_and_all_tags_of_a_repository(host, shelf):
+    img = shelf("found")
+    other = shelf("found-not")
+    for name in ("found:2", "reg.example:5000/team/found:3", "elsewhere"):
+        host.berth("tag", "found", name)
+    def listed(*args):
+        lines = [line.split() for line in host.berth("image", "ls", *args).lines[1:]]
+        assert {line[1] for line in lines} <= {img.id[7:19]}
+        return [line[0] for line in lines]
+    here, second, far = NAME % "found", "docker.io/library/found:2", "reg.example:5000/team/found:3"
+    assert listed("found") == listed("-f", "reference=found") == listed("-f", "name=found") == [here, second, far]
+    assert listed("found:2") == listed("docker.io/library/found:2") == listed("index.docker.io/library/found:2") == [second]
+    assert listed("docker.io/library/found") == listed("library/found") == [here, second] and listed("team/found") == listed("reg.example*") == [far]
+    assert listed("-f", "reference=found:2", "-f", "reference=*:3") == [second, far] and listed("-f", "name=*:3", "found") == [far]
+    assert listed("ound") == listed("5000/team/found") == listed("found:") == []
+    assert host.berth("images", "-q", "elsewhere").lines == [img.id] and other.id in host.berth("images", "-q", "found*").lines
+    assert host.berth("images", "--format", "json", "found:2").json()[0]["names"] == [second]
+    assert len(host.ask("image_inspect", {"ref": "found"})["images"][0]["names"]) == 4
 
 
 # ------------------------------------------------------------------ prune
