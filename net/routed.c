@@ -210,6 +210,8 @@ static int outer_open(struct nl *host, int index, const Net__Port *p, struct err
 
 	link_settle(host, p->host_link);
 	r = link_mtu(host, index, p->mtu ? p->mtu : MTU_DEFAULT, e);
+	if (r == 0) /* again: before there was no IPv6 to be told so */
+		r = port_routers_ignore(p->host_link, e);
 	snprintf(path, sizeof path, "/proc/sys/net/ipv6/conf/%s/ignore_routes_with_linkdown", p->host_link);
 	return r < 0 || access(path, F_OK) < 0 ? r : sysctl_set(path, "0", e);
 }
