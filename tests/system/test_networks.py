@@ -327,11 +327,11 @@ ADVERT = ("import socket, struct\nindex = socket.if_nametoindex('eth0'); s = soc
 
 @pytest.mark.parametrize("driver", ["routed", "bridge"])
 def test_no_container_is_the_hosts_router_also_where_it_may_send_what_it_likes(host, driver):
-    host.berth("network", "create", "-d", driver, "--subnet", "10.88.0.0/24", "--subnet", "fd00:88::/64", "free")
     for name in ("all", "default"):
         with open("/proc/sys/net/ipv6/conf/%s/accept_ra" % name, "w") as f:
             f.write("2")
     try:
+        host.berth("network", "create", "-d", driver, "--subnet", "10.88.0.0/24", "--subnet", "fd00:88::/64", "free")
         name, leases = node(host, network="free:spoof=yes")
     finally:
         for conf in ("all", "default"):
