@@ -135,8 +135,8 @@ int link_pair_add(struct nl *nl, const struct link_pair *p, struct err *e)
 	one_queue(h);
 	if (p->host_mac)
 		mnl_attr_put(h, IFLA_ADDRESS, 6, p->host_mac);
-	if (p->mtu || p->host_mtu)
-		mnl_attr_put_u32(h, IFLA_MTU, p->host_mtu ? p->host_mtu : p->mtu);
+	if (p->mtu)
+		mnl_attr_put_u32(h, IFLA_MTU, p->mtu);
 	if (p->group)
 		mnl_attr_put_u32(h, IFLA_GROUP, p->group);
 	if (p->master)

@@ -25,7 +25,7 @@ struct link_pair {
 	const char *host, *inside;     /* names */
 	int ns_fd;		       /* the second end is born in there: moving it there later costs 16 ms */
 	const uint8_t *mac, *host_mac; /* host_mac NULL: the kernel's choice */
-	uint32_t mtu, host_mtu;	       /* 0: the kernel's; host_mtu 0: the same */
+	uint32_t mtu;		       /* 0: the kernel's */
 	uint32_t group;		       /* of the host's end */
 	int master;		       /* the bridge that the host's end is a port of; 0: none */
 	bool dormant; /* once up, the host's end is not operational (RFC 2863): packets pass, IPv6 makes itself no addresses */

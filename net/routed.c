@@ -181,10 +181,8 @@ int routed_sweep(struct nl *host, const Net__State *s, struct err *e)
 /* The host's end of a pair has no IPv6 address, and its link is dormant (RFC 2863), so that the kernel gives it none either: with each link
  * that has some the kernel walks through all IPv6 routes and addresses of the host whenever one comes, goes or changes, which beside 5,000
  * took 12 ms an attach. So nobody can ask there who is at fe80::1, or where a container is: both ends are told instead, for good. Whoever may
- * send from any MAC is asked. Until its carrier has come, the kernel's last occasion for such walks, it is too small for IPv6 to be there. */
+ * send from any MAC is asked. */
 static const uint8_t host_mac[6] = {2, 'b', 'e', 'r', 't', 'h'};
-#define MTU_TOO_SMALL 1279u
-#define MTU_DEFAULT   1500u
 
 /* Its host's end; one that is up already is left as it is. mac: what it has. */
 static int outer_up(struct nl *host, int index, const Net__Port *p, bool is_new, uint8_t mac[6], struct err *e)
@@ -203,17 +201,13 @@ static int outer_up(struct nl *host, int index, const Net__Port *p, bool is_new,
 }
 
 /* When both ends are up. To the kernel a dormant link is one without carrier, which some hosts have no routes by. */
-static int outer_open(struct nl *host, int index, const Net__Port *p, struct err *e)
+static int outer_settle(struct nl *host, const Net__Port *p, struct err *e)
 {
 	char path[100];
-	int r;
 
 	link_settle(host, p->host_link);
-	r = link_mtu(host, index, p->mtu ? p->mtu : MTU_DEFAULT, e);
-	if (r == 0) /* again: before there was no IPv6 to be told so */
-		r = port_routers_ignore(p->host_link, e);
 	snprintf(path, sizeof path, "/proc/sys/net/ipv6/conf/%s/ignore_routes_with_linkdown", p->host_link);
-	return r < 0 || access(path, F_OK) < 0 ? r : sysctl_set(path, "0", e);
+	return access(path, F_OK) < 0 ? 0 : sysctl_set(path, "0", e);
 }
 
 /* Whoever may have another MAC is asked for it, who may not is not. */
@@ -276,7 +270,7 @@ static int host_address(struct nl *host, int index, const Net__Port *p, const st
 
 int routed_attach(struct nl *host, struct nl *inside, int ns_fd, const Net__Port *p, struct err *e)
 {
-	struct link_pair pair = {.ns_fd = ns_fd, .host_mac = host_mac, .host_mtu = MTU_TOO_SMALL, .dormant = true};
+	struct link_pair pair = {.ns_fd = ns_fd, .host_mac = host_mac, .dormant = true};
 	int is_new = port_pair_make(host, inside, p, &pair, e), outer, inner, r;
 	uint8_t mac[6];
 
@@ -298,7 +292,7 @@ int routed_attach(struct nl *host, struct nl *inside, int ns_fd, const Net__Port
 		r = inside_address(inside, inner, p, &ip, mac, e);
 	}
 	if (r == 0)
-		r = outer_open(host, outer, p, e);
+		r = outer_settle(host, p, e);
 	if (r == 0)
 		r = outer_neighbours(host, outer, p, e);
 	for (size_t i = 0; i < p->n_addresses && r == 0; i++) {
