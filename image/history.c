@@ -31,6 +31,25 @@ static void entries_turn(Berth__HistoryEntry **list, size_t n)
 	}
 }
 
+/* Layers that no step tells of are the lowest: who builds upon an image without a history tells of his own steps alone. There is room. */
+static int base_fill(Berth__HistoryReply *reply, unsigned n_layers, struct err *e)
+{
+	size_t told = 0;
+
+	for (size_t i = 0; i < reply->n_entries; i++)
+		told += !reply->entries[i]->empty_layer;
+	for (; told < n_layers; told++) {
+		Berth__HistoryEntry *entry = malloc(sizeof *entry);
+
+		if (!entry)
+			return err_set(e, ENOMEM, "history", "entry");
+		berth__history_entry__init(entry);
+		memmove(reply->entries + 1, reply->entries, reply->n_entries++ * sizeof(Berth__HistoryEntry *));
+		reply->entries[0] = entry;
+	}
+	return 0;
+}
+
 int history_join(Berth__HistoryEntry **entries, size_t n, const struct oci_manifest *m, const struct oci_image *config,
 		 const uint64_t *bytes, Berth__HistoryReply **ret, struct err *e)
 {
@@ -51,18 +70,10 @@ int history_join(Berth__HistoryEntry **entries, size_t n, const struct oci_manif
 		return err_set(e, ENOMEM, "history", "answer");
 	}
 	reply->n_entries = n;
+	r = base_fill(reply, m->n_layers, e);
 	for (unsigned i = 0; r == 0 && i < m->n_layers; i++, at++) {
-		while (at < reply->n_entries && reply->entries[at]->empty_layer)
+		while (reply->entries[at]->empty_layer)
 			at++;
-		if (at == reply->n_entries) {
-			reply->entries[at] = malloc(sizeof *reply->entries[at]);
-			if (!reply->entries[at]) {
-				r = err_set(e, ENOMEM, "history", "entry");
-				break;
-			}
-			berth__history_entry__init(reply->entries[at]);
-			reply->n_entries++;
-		}
 		oci_chain_id(i ? parent : NULL, config->diff_id[i], chain);
 		memcpy(parent, chain, sizeof parent);
 		r = entry_layer_set(reply->entries[at], m, config, i, chain, bytes[i], e);

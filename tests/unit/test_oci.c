@@ -370,9 +370,10 @@ static void test_layers_are_laid_over_the_steps_that_changed_files(void **state)
 		const char *history, *want;
 	} rows[] = {
 		{2, STEP "," EMPTY "," STEP, "1-0"},
-		{2, STEP "," EMPTY, "1-0"},
+		{2, STEP "," EMPTY, "-10"},
+		{2, EMPTY "," STEP, "1-0"},
 		{2, "", "10"},
-		{1, EMPTY "," EMPTY, "0--"},
+		{1, EMPTY "," EMPTY, "--0"},
 		{1, STEP "," STEP, "-0"},
 		{0, STEP, "-"},
 		{0, "", ""},
