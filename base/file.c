@@ -426,6 +426,23 @@ static void remove_content(struct remove *rm, int dir, int depth)
 	closedir(d);
 }
 
+int dir_is_empty(int dir_fd)
+{
+	int copy = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 1;
+	DIR *d = copy < 0 ? NULL : fdopendir(copy);
+	struct dirent *entry;
+
+	if (!d) {
+		r = -errno;
+		close_fd(&copy);
+		return r;
+	}
+	while (r && (entry = readdir(d)))
+		r = !strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..");
+	closedir(d);
+	return r;
+}
+
 int dir_remove_all(int dir_fd, const char *path)
 {
 	char name[256];

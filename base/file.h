@@ -30,6 +30,7 @@ int path_open_in(int root_fd, const char *path, uint64_t flags, uint64_t resolve
 /* mkdir -p below root_fd, one part after the other, each prefix resolved anew (RESOLVE_…). The folder (O_PATH) or negative errno. */
 int dir_make_in(int root_fd, const char *path, mode_t mode, uint64_t resolve);
 int dir_make(int dir_fd, const char *path, mode_t mode); /* mkdir -p; 0 when it exists */
+int dir_is_empty(int dir_fd);				 /* 1, 0 or negative errno */
 int dir_remove_all(int dir_fd,
 		   const char *path); /* rm -rf, never crosses a mount, never follows a link; 0 when absent */
 

@@ -34,7 +34,10 @@ static int folder_open(struct output *o, struct err *e)
 	if (!o->made && errno != EEXIST)
 		return failed(o, e);
 	o->fd = open(o->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return o->fd < 0 ? failed(o, e) : 0;
+	if (o->fd < 0)
+		return failed(o, e);
+	o->others = dir_is_empty(o->fd) != 1;
+	return 0;
 }
 
 static char *folder_of(const char *path)
@@ -108,7 +111,7 @@ void output_drop(struct output *o)
 			say("%s is not whole, and cannot be taken away", o->path);
 	} else if (o->kind == OUTPUT_NAMED) {
 		(void)unlink(o->other);
-	} else if (o->kind == OUTPUT_FOLDER && o->fd >= 0) {
+	} else if (o->kind == OUTPUT_FOLDER && o->fd >= 0 && !o->others && dir_is_empty(o->fd) != 1) {
 		say("what is in %s is not whole", o->path);
 	}
 }

@@ -10,7 +10,8 @@ struct output {
 	char *path;  /* owned; NULL: standard output */
 	char *other; /* owned: the name until it is whole */
 	enum { OUTPUT_STREAM, OUTPUT_UNNAMED, OUTPUT_NAMED, OUTPUT_FOLDER } kind;
-	bool made; /* a folder, by us: goes when it is dropped */
+	bool made;   /* a folder, by us: goes when it is dropped */
+	bool others; /* a folder with something in it: nothing is written to it */
 };
 
 /* path NULL or "-": standard output, which may be no terminal. A folder is made if it is not there. */

@@ -8,7 +8,6 @@
 #include "image/digest.h"
 #include "image/stream.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -450,18 +449,10 @@ int export_open(struct image_export *x, struct image_store *s, const Berth__Imag
 
 static int folder_check(int fd, struct err *e)
 {
-	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
-	struct dirent *entry;
-	bool empty = true;
+	int empty = dir_is_empty(fd);
 
-	if (!dir) {
-		close_fd(&copy);
-		return err_set(e, errno, "export", "the folder");
-	}
-	while (empty && (entry = readdir(dir)))
-		empty = !strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..");
-	closedir(dir);
+	if (empty < 0)
+		return err_set(e, empty, "export", "the folder");
 	return empty ? 0 : err_set(e, ENOTEMPTY, "export", "the folder");
 }
 

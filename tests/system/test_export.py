@@ -147,7 +147,9 @@ def test_refusals(host, made, tmp_path):
     host.refused("image", "export", "--format", "zip", "-o", out, "local/made:1", code=2, text="none of oci-archive")
     host.refused("image", "export", "--format", "oci-dir", "local/made:1", text="-o FOLDER")
     host.refused("image", "export", "-o", str(tmp_path / "full"), "local/made:1", code=2, text="is a folder: --format oci-dir")
-    host.refused("image", "export", "--format", "oci-dir", "-o", str(tmp_path / "full"), "local/made:1", text="not empty")
+    assert "not whole" not in host.refused("image", "export", "--format", "oci-dir", "-o", str(tmp_path / "full"), "local/made:1", text="not empty").err
+    (tmp_path / "empty").mkdir()
+    assert "not whole" not in host.refused("image", "export", "--format", "oci-dir", "-o", str(tmp_path / "empty"), "no/such:1", text="no image").err
     host.refused("image", "export", "-o", str(tmp_path / "no/such/folder"), "local/made:1", text="No such file")
     assert not os.path.exists(out) and os.listdir(tmp_path / "full") == ["file"]
 
@@ -172,6 +174,9 @@ def test_a_full_disk_ends_it_and_leaves_nothing(host, made, tmp_path):
         host.refused("image", "export", "-o", str(small / "out"), "local/made:1", text="No space left")
         host.refused("image", "export", "--format", "oci-dir", "-o", str(small / "dir"), "local/made:1", text="No space left")
         assert os.listdir(small) == []
+        (small / "mine").mkdir()
+        host.refused("image", "export", "--format", "oci-dir", "-o", str(small / "mine"), "local/made:1", text="what is in .*mine is not whole")
+        shutil.rmtree(small / "mine")
         # What was there before is still there, and whole.
         (small / "old").write_text("old")
         host.refused("image", "export", "-o", str(small / "old"), "local/made:1", text="No space left")
