@@ -487,6 +487,16 @@ static void download_status(struct task *t, const struct http_answer *a)
 	}
 }
 
+/* What to do about an error of TLS, in words that OpenSSL does not have. */
+static const char *tls_hint(const char *text)
+{
+	if (strstr(text, "wrong version number"))
+		return " (it speaks plain HTTP? plain_http in berthd.conf, or --tls-verify=false)";
+	if (strstr(text, "SSL certificate problem"))
+		return " (an authority of your own? certs_dir in berthd.conf, or --tls-verify=false)";
+	return "";
+}
+
 static void on_answer(void *arg, const struct http_answer *a)
 {
 	struct task *t = arg;
@@ -505,10 +515,7 @@ static void on_answer(void *arg, const struct http_answer *a)
 	else if (a->transient)
 		task_again(t, 0, a->unreachable, a->text);
 	else
-		place_failed(t, a->unreachable, EPROTO, "%s%s", a->text,
-			     strstr(a->text, "wrong version number")
-				     ? " (it speaks plain HTTP? plain_http in berthd.conf, or --tls-verify=false)"
-				     : "");
+		place_failed(t, a->unreachable, EPROTO, "%s%s", a->text, tls_hint(a->text));
 }
 
 /* ---------------------------------------------------------------- start */

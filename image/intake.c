@@ -296,7 +296,8 @@ static int json_get(struct intake *in, const struct oci_descriptor *d, const cha
 	int r;
 
 	if (d->size > OCI_JSON_MAX)
-		return err_set(e, EFBIG, "image", "%s %s", what, d->digest);
+		return err_set(e, EFBIG, "image", "%s %s: %llu bytes, and at most %u are taken", what, d->digest,
+			       (unsigned long long)d->size, OCI_JSON_MAX);
 	if ((r = in->origin->open(in->origin, d, &part, e)) < 0)
 		return r;
 	r = source_part_read(&part, OCI_JSON_MAX, ret, ret_len, e);

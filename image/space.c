@@ -42,7 +42,8 @@ int space_check(struct space *s, uint64_t bytes, struct err *e)
 	s->left = available < LOOK_BYTES ? available : LOOK_BYTES;
 	if (bytes > available)
 		return err_set(e, ENOSPC, "disk", "%llu MiB more are needed, %llu MiB may be used",
-			       (unsigned long long)(bytes >> 20), (unsigned long long)(available >> 20));
+			       (unsigned long long)((bytes >> 20) + ((bytes & 0xfffff) != 0)),
+			       (unsigned long long)(available >> 20));
 	if (s->left < bytes)
 		s->left = bytes;
 	return 0;

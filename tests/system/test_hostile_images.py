@@ -394,7 +394,7 @@ ROWS = [
     Row("bad UTF-8 in a config", one(config=lambda c: json.dumps(c).encode().replace(b'"sh"', b'"\xff"')), "unable to decode byte 0xff"),
     Row("a NUL in a config", one(config=lambda c: json.dumps(c).encode().replace(b'"sh"', b'"a\\u0000b"')), "u0000"),
     Row("a config nested 100,000 deep", one(config=lambda c: json.dumps(c)[:-1].encode() + b', "x": ' + b"[" * 100000 + b"]" * 100000 + b"}"), "nested deeper"),
-    Row("a config of more than 4 MiB", one(config=lambda c: c.update(x="x" * (4 << 20))), "4194304|too large"),
+    Row("a config of more than 4 MiB", one(config=lambda c: c.update(x="x" * (4 << 20))), "at most 4194304 are taken|larger than 4194304|too large"),
     Row("a config of nearly 4 MiB", one(config=lambda c: c.update(x="x" * ((4 << 20) - 1000))), has(x=b"x"), forms=("folder", "pull")),
     Row("labels of nearly 4 MiB", one(config=lambda c: c["config"].update(Labels={"l": "x" * ((4 << 20) - 1000)})), "Labels|larger|too large", forms=("folder", "docker")),
     Row("ten thousand labels", one(config=lambda c: c["config"].update(Labels={"l%d" % i: "" for i in range(10000)})), "at most 8192"),

@@ -238,7 +238,7 @@ def test_credentials_of_the_host(host, place, locked):
 def test_an_unknown_authority_is_refused(host, place, locked):
     """127.0.0.1 is the same registry, but nothing in certs_dir is for it."""
     name = "127.0.0.1:%d/c/fixture:1" % LOCKED
-    host.refused("pull", name, text="certificate")
+    host.refused("pull", name, text="certificate.*certs_dir in berthd.conf")
     with open(place + "/file.json", "w") as f:
         json.dump({"auths": {"127.0.0.1:%d" % LOCKED: {"username": "alice", "password": "s3cret:x"}}}, f)
     push(place, locked.host + "/c/fixture:1", *ALICE(place))
