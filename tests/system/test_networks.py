@@ -277,7 +277,8 @@ def test_what_the_host_itself_has_is_not_given_to_a_network_and_not_taken_from_i
     assert (sh("ip", "route"), sh("ip", "-6", "route"), sh("ip", "-br", "addr")) == before and outside.pings("192.0.2.1")
     create("10.84.7.0/24")      # a part of what is far away
     name, leases = node(host, network="mine")
-    assert pings(host, name, "10.84.7.1") and "10.84.0.0/16 via 192.0.2.2" in sh("ip", "route")
+    eventually(lambda: pings(host, name, "10.84.7.1"), "the gateway")
+    assert "10.84.0.0/16 via 192.0.2.2" in sh("ip", "route")
     host.berth("rm", "-f", name)
     host.berth("network", "rm", "mine", "earlier")
     eventually(lambda: "10.84.7" not in sh("ip", "route") + sh("ip", "addr"), "it is gone")
@@ -343,7 +344,7 @@ def test_no_container_is_the_hosts_router_also_where_it_may_send_what_it_likes(h
     eventually(lambda: subprocess.run([*there, "ip", "-6", "addr", "show", "scope", "link", "-tentative"], capture_output=True, text=True).stdout.strip(), "it can speak")
     for _ in range(3):
         sh(*there, "python3", "-c", ADVERT)
-        assert pings(host, name, "10.88.0.1")       # behind it
+        eventually(lambda: pings(host, name, "10.88.0.1"), "the host answers, behind it")
     assert not sh("ip", "-6", "route", "show", "proto", "ra") and "db8:bad" not in sh("ip", "-6", "addr") + sh("ip", "-6", "route")
 
 
@@ -363,7 +364,8 @@ def test_a_network_for_which_no_subnet_is_named_gets_free_ones_that_the_host_doe
     assert create("n3")[0] == taken[4] + ".0/24"
     x, lx = node(host, network="n2")
     y, ly = node(host, network="n2")
-    assert all(pings(host, x, ip) for ip in addresses(ly))
+    for ip in addresses(ly):
+        eventually(lambda: pings(host, x, ip), "the other one")
     host.refused("network", "create", "-d", "macvlan", "-o", "parent=out0", "wire", text="--subnet.*: it has those of the wire that it leads to: name them|name them", code=2)
 
 

@@ -35,8 +35,12 @@ def test_berth_net_hears_of_refused_datagrams_though_the_one_before_it_has_not_e
             s.send(struct.pack("=IHHII", 16 + len(bind), 4 << 8 | 1, 5, 0, 0) + bind)
             return struct.unpack("=i", s.recv(99)[16:20])[0] == 0
         old = net_pid(host)
+        os.kill(host.daemon.pid, signal.SIGSTOP)      # so that no other is there before we have it
         os.kill(old, signal.SIGKILL)
-        eventually(take, "the one before it has it", pause=0)
+        try:
+            eventually(take, "the one before it has it")
+        finally:
+            os.kill(host.daemon.pid, signal.SIGCONT)
         letting_go = threading.Timer(0.3, s.close)
         letting_go.start()
         node(host)
