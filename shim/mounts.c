@@ -191,16 +191,29 @@ static int open_mount(struct child *c, const Shim__Step *s, size_t i, struct err
 	return 0;
 }
 
+/* What the kernel makes up is where everybody looks for it, not where a link of the image leads: rules for /proc (AppArmor's) go by its
+ * name, and so does what may not be mounted over it (check_parts.c). */
+static bool is_kernels(const char *target)
+{
+	return !strcmp(target, "/proc") || !strcmp(target, "/sys") || !strcmp(target, "/dev");
+}
+
 int mount_place(struct child *c, int fd, const char *target, struct err *e)
 {
+	struct statfs fs;
 	struct stat st;
 	AUTO_FD at = -1;
 
+	if (is_kernels(target) && root_is_link(c, target))
+		return err_set(e, ELOOP, "mount", "%s is a symlink in the image: nothing is mounted on it", target);
 	if (fstat(fd, &st) < 0)
 		return fail(e, errno, "look at the source for", target);
 	at = S_ISDIR(st.st_mode) ? root_make_dir(c, target, 0755) : root_make_file(c, target);
 	if (at < 0)
 		return fail(e, at, "make the mount point", target);
+	if (fstatfs(at, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC)
+		return err_set(e, EPERM, "mount", "%s leads into /proc in the image: nothing can be mounted there",
+			       target);
 	if (sys_move_mount(fd, "", at, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
 		return fail(e, errno, "mount on", target);
 	return 0;

@@ -31,6 +31,16 @@ int root_open(const struct child *c, const char *path, uint64_t flags)
 	return fd < 0 ? -errno : fd;
 }
 
+bool root_is_link(const struct child *c, const char *path)
+{
+	int fd = path_open(c->root_fd, path, O_PATH, IN_ROOT | RESOLVE_NO_SYMLINKS);
+
+	if (fd < 0)
+		return errno == ELOOP;
+	close(fd);
+	return false;
+}
+
 static int make_dir(const struct child *c, const char *path, unsigned mode, unsigned links);
 
 /* Where the link at path leads, as a path in the container; path itself must not lead anywhere yet. */

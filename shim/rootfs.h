@@ -17,6 +17,7 @@ int rootfs_enter(struct child *c, struct err *e); /* pivot_root; the host's moun
 int rootfs_seal(struct child *c, struct err *e);  /* read-only, after everything was put in its place */
 
 int root_open(const struct child *c, const char *path, uint64_t flags); /* the fd or negative errno */
+bool root_is_link(const struct child *c, const char *path);		/* or is reached through one */
 /* Folder or empty file at path, made with what leads to it if missing. The O_PATH descriptor or negative errno. */
 int root_make_dir(const struct child *c, const char *path, unsigned mode);
 int root_make_file(const struct child *c, const char *path);

@@ -64,6 +64,30 @@ def test_passwd_that_is_a_link_to_a_descriptor_or_a_fifo_names_nobody(host, tmp_
         name = host.detached("sleep", "600")
 
 
+@pytest.mark.parametrize("at", ["proc", "sys", "dev"])
+def test_an_image_cannot_move_what_the_kernel_makes_up(host, tmp_path, at):
+    """With /proc -> /x the container's would lie at /x, where no rule of AppArmor and no check of a mount's target expects it."""
+    image = hostile_image(host, tmp_path, "moved-" + at, {at: ("link", "/x"), "x": None})
+    for flags in ([], ["-v", str(tmp_path) + ":/x/sub"], *([["--userns", "auto"]] if at != "sys" else [])):      # which has no sysfs
+        host.refused("run", "--rm", *flags, image, "ls", "/x", code=125, text="/%s is a symlink in the image" % at)
+    # Neither later, when there are shims kept ready with this very image.
+    host.refused("run", "--rm", image, "ls", "/x", code=125, text="/%s is a symlink in the image" % at)
+
+
+def test_no_link_of_an_image_brings_a_mount_over_proc(host, tmp_path):
+    """-v to /proc/... is refused by its name; by a link it would come to lie there all the same."""
+    image = hostile_image(host, tmp_path, "over", {"y": ("link", "/proc"), "z": ("link", "y/sys")})
+    for flags in (["-v", str(tmp_path) + ":/y/sys"], ["-v", "vol:/y/sys/kernel"], ["--tmpfs", "/y/sys"], ["--tmpfs", "/z"],
+                  ["-v", str(tmp_path / "over/index.json") + ":/y/version"]):
+        host.refused("run", "--rm", *flags, image, "ls", code=125, text="leads into /proc")
+    image = hostile_image(host, tmp_path, "over-too", {"y": ("link", "/proc")}, {"Cmd": ["ls"], "Env": ["PATH=/bin"], "Volumes": {"/y/sys": {}}})
+    host.refused("run", "--rm", image, code=125, text="leads into /proc")
+    # Into other places a link may lead.
+    image = hostile_image(host, tmp_path, "elsewhere", {"y": ("link", "/usr")})
+    (tmp_path / "given").write_text("given")
+    assert host.berth("run", "--rm", "-v", str(tmp_path) + ":/y/data", image, "cat", "/usr/data/given").out == "given"
+
+
 # ---------------------------------------------------------------- berth's own program inside
 
 def test_root_inside_cannot_change_the_shims_file(host):
