@@ -75,7 +75,7 @@ static int group(const char *name)
 	struct err e = {0};
 	int fd;
 
-	if (cg_make(tree.shared_fd, name, &fd, &e) < 0)
+	if (cg_tree_make(&tree, tree.shared_fd, name, &fd, &e) < 0)
 		fail_msg("%s: %s", e.text, strerror(e.code));
 	return fd;
 }
