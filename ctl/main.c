@@ -243,6 +243,21 @@ static void help_one(FILE *out, const struct entry *en)
 	args_help(out, en->command->flags);
 }
 
+/* The commands that begin with a word, such as "image"; false: there is none. */
+static bool help_group(FILE *out, const char *word)
+{
+	size_t len = strlen(word), n = 0;
+
+	for (const struct entry *en = entries; en->name; en++) {
+		if (strncmp(en->name, word, len) != 0 || en->name[len] != ' ')
+			continue;
+		if (!n++)
+			fprintf(out, "Usage: berth %s COMMAND ...\n\n", word);
+		fprintf(out, "  %-16s  %s\n", en->name, en->help);
+	}
+	return n > 0;
+}
+
 static int help_run(struct app *app, void *opts, char **operands, unsigned n)
 {
 	unsigned words = 0;
@@ -253,6 +268,8 @@ static int help_run(struct app *app, void *opts, char **operands, unsigned n)
 		help_all(stdout);
 		return 0;
 	}
+	if (n == 1 && !en && help_group(stdout, operands[0]))
+		return 0;
 	if (!en || words < n)
 		return app_usage(app, "there is no command \"%s%s%s\"; `berth help` lists them", operands[0],
 				 n > 1 ? " " : "", n > 1 ? operands[1] : "");
@@ -306,21 +323,17 @@ static int command_run(struct app *app, const struct entry *en, int argc, char *
 	return status;
 }
 
-static int unknown_command(const char *name)
+static int unknown_command(char *const *words, unsigned n)
 {
-	bool group = false;
+	const char *next = n > 1 ? words[1] : "";
 
-	for (const struct entry *en = entries; en->name; en++)
-		group = group || (strchr(en->name, ' ') && !strncmp(en->name, name, strlen(name)) &&
-				  en->name[strlen(name)] == ' ');
-	if (group) {
-		fprintf(stderr, "Usage: berth %s COMMAND ...\n\n", name);
-		for (const struct entry *en = entries; en->name; en++)
-			if (!strncmp(en->name, name, strlen(name)) && en->name[strlen(name)] == ' ')
-				fprintf(stderr, "  %-16s  %s\n", en->name, en->help);
+	if (!strcmp(next, "--help") || !strcmp(next, "-h")) {
+		if (help_group(stdout, words[0]))
+			return 0;
+	} else if (help_group(stderr, words[0])) {
 		return USAGE_STATUS;
 	}
-	say("there is no command \"%s\"; `berth help` lists them", name);
+	say("there is no command \"%s\"; `berth help` lists them", words[0]);
 	return USAGE_STATUS;
 }
 
@@ -374,7 +387,7 @@ static int tool_run(struct app *app, int argc, char **argv)
 	/* The words after the global flags are the tail of argv; the copies only say how many there are. */
 	argv += argc - (int)words.n;
 	en = entry_find(argv, (unsigned)words.n, &used);
-	status = en ? command_run(app, en, (int)(words.n - used), argv + used) : unknown_command(argv[0]);
+	status = en ? command_run(app, en, (int)(words.n - used), argv + used) : unknown_command(argv, words.n);
 	strings_fini(&words);
 	return status;
 }

@@ -177,6 +177,17 @@ def test_a_wrong_value_is_wrong_usage_whoever_finds_it_out(host, args, said):
     assert said in host.berth(*args, code=usage_status(args[0])).err
 
 
+def test_help_of_a_group_of_commands_is_answered_however_it_is_asked_for(host):
+    want = host.berth("help", "image").out
+    assert want.startswith("Usage: berth image COMMAND ...") and re.search(r"^  image verify +\S", want, re.M)
+    assert host.berth("image", "--help").out == host.berth("image", "-h").out == want
+    for args in (["image"], ["image", "frobnicate"]):       # not asked for: wrong usage
+        r = host.berth(*args, code=2)
+        assert (r.out, r.err) == ("", want)
+    for args in (["help", "image", "frobnicate"], ["frobnicate", "--help"]):
+        assert "there is no command" in host.berth(*args, code=2).err
+
+
 def test_a_program_that_cannot_run_is_126_and_one_that_is_not_there_127(host):
     host.run_("/etc/passwd", code=126)
     host.run_("/no/such/program", code=127)
