@@ -29,8 +29,8 @@ struct cg_tree {
 
 /* Finds the hierarchy and our root in it. path: below the mount point (or with it in front), made when missing;
  * NULL: the group that was delegated to us, else "/berth". Makes the folders (those that nobody is in anew:
- * who has them open from before mends its tree), enables what controllers there are. This process is moved (into supervisor/) only if it sits in the root itself, where it would keep
- * controllers from being enabled. e: step "cgroup". */
+ * who has them open from before mends its tree), enables what controllers there are. This process is moved (into
+ * supervisor/) only if it sits in the root itself, where it would keep controllers from being enabled. e: step "cgroup". */
 int cg_tree_open(struct cg_tree *t, const char *path, struct err *e);
 void cg_tree_close(struct cg_tree *t);
 /* What we keep open may be removed by others while it is empty: systemd does that when it thinks that the unit which holds
