@@ -105,7 +105,7 @@ void batch_verdict(struct nlmsghdr *h, uint16_t type, const char *jump)
 
 bool batch_is_empty(const struct batch *b)
 {
-	return b->seq <= 1;
+	return b->seq <= 1 && !b->out.failed;
 }
 
 void batch_fini(struct batch *b)
@@ -118,15 +118,18 @@ void batch_fini(struct batch *b)
 /* It has answered when the batch is sent: there is an error, or nothing. */
 static int result(struct batch_socket *s)
 {
-	int r = 0;
+	int r = 0, missed = 0;
 
 	for (;;) {
 		ssize_t n = recv(mnl_socket_get_fd(s->sock), s->in, sizeof s->in, MSG_DONTWAIT);
 
-		if (n < 0 && errno == EINTR)
+		/* Each message may have one, and the socket has room for some hundreds: none of them is left for the next batch. */
+		if (n < 0 && errno == ENOBUFS)
+			missed = -ENOBUFS;
+		if (n < 0 && (errno == EINTR || errno == ENOBUFS))
 			continue;
 		if (n < 0)
-			return errno == EAGAIN ? r : r ? r : -errno;
+			return r ? r : errno == EAGAIN ? missed : -errno;
 		int left = (int)n;
 		for (const struct nlmsghdr *h = (const void *)s->in; mnl_nlmsg_ok(h, left);
 		     h = mnl_nlmsg_next(h, &left)) {

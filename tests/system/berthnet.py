@@ -34,9 +34,18 @@ class BerthNet:
             os.close(fd)
         else:
             self.sock.send(data)
-        result = NET.decode("NetMessage", self.sock.recv(proto.RECORD_MAX)).get("result", {})
+        result = self.result()
         assert "sys_errno" not in result, (body, result)
         return time.perf_counter() - begin
+
+    def result(self):
+        """Behind what it says by itself: that its table was lost."""
+        while True:
+            data = self.sock.recv(proto.RECORD_MAX)
+            assert data, "it has ended"
+            m = NET.decode("NetMessage", data)
+            if "result" in m:
+                return m["result"]
 
     def end(self):
         self.sock.close()

@@ -1,5 +1,6 @@
 """The rules of security groups have two forms, the whole table's text and a change's messages: the kernel has the same of both."""
 
+import errno
 import itertools
 import os
 
@@ -69,6 +70,15 @@ def test_each_rule_that_comes_alone_is_what_the_whole_table_has_of_it_and_goes_w
     assert table(net) == empty
     net.ask("state", {"networks": [NETWORK], "groups": GROUPS, "policies": POLICIES})
     assert table(net) == alone
+
+
+def test_a_group_that_the_kernel_refuses_rule_by_rule_is_not_the_answer_to_what_is_asked_next(net):
+    net.ask("state", {"groups": GROUPS})
+    sh("nsenter", "-t", str(net.p.pid), "-n", "nft", "delete", "table", "inet", "berth")
+    with pytest.raises(AssertionError, match="'sys_errno': %d," % errno.ENOENT):
+        net.ask("group_put", {"group": GROUPS[3]})
+    net.ask("state", {"groups": GROUPS})
+    net.ask("group_put", {"group": GROUPS[1]})
 
 
 def net_of(key, *subnets, bridge=None, masquerade=True):

@@ -215,6 +215,18 @@ static void test_a_rule_is_the_expressions_of_what_its_text_says(void **state)
 	}
 }
 
+static void test_a_batch_for_which_there_is_no_memory_is_not_one_without_anything_in_it(void **state)
+{
+	struct batch b;
+
+	batch_begin(&b);
+	assert_true(batch_is_empty(&b));
+	b.out.max = b.out.len;
+	assert_null(batch_message(&b, NFT_MSG_NEWSET, 0, NFPROTO_INET));
+	assert_false(batch_is_empty(&b));
+	batch_fini(&b);
+}
+
 static void test_ports_are_a_set_of_the_borders_between_them(void **state)
 {
 	struct ports ports = {.n = 0};
@@ -377,6 +389,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_rule_is_the_expressions_of_what_its_text_says),
+		cmocka_unit_test(test_a_batch_for_which_there_is_no_memory_is_not_one_without_anything_in_it),
 		cmocka_unit_test(test_ports_are_a_set_of_the_borders_between_them),
 		cmocka_unit_test(test_a_change_of_a_group_is_of_its_own_chains_and_sets_alone),
 		cmocka_unit_test(test_a_policy_of_one_group_has_no_chains_of_its_own),
