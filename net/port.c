@@ -67,6 +67,7 @@ int port_link_taken(const Net__Port *p, struct err *e)
 int port_pair_make(struct nl *host, struct nl *inside, const Net__Port *p, struct link_pair *pair, struct err *e)
 {
 	struct link outer, inner;
+	bool is_new = true;
 	int r;
 
 	pair->host = p->host_link;
@@ -76,10 +77,11 @@ int port_pair_make(struct nl *host, struct nl *inside, const Net__Port *p, struc
 	pair->group = p->policy;
 	r = link_pair_add(host, pair, e);
 	if (r == -EEXIST && link_get(inside, p->link, &inner) == 0) {
-		if (!strcmp(inner.kind, "veth") && inner.elsewhere && link_get(host, p->host_link, &outer) == 0 &&
-		    inner.lower == outer.index)
-			return 0;
-		return port_link_taken(p, e);
+		if (strcmp(inner.kind, "veth") != 0 || !inner.elsewhere || link_get(host, p->host_link, &outer) < 0 ||
+		    inner.lower != outer.index)
+			return port_link_taken(p, e);
+		is_new = false;
+		r = 0;
 	}
 	if (r == -EEXIST) { /* its host's end is there, of an earlier life of the pod */
 		r = link_del(host, p->host_link, e);
@@ -87,7 +89,7 @@ int port_pair_make(struct nl *host, struct nl *inside, const Net__Port *p, struc
 	}
 	if (r == 0)
 		r = port_routers_ignore(p->host_link, e);
-	return r < 0 ? r : 1;
+	return r < 0 ? r : is_new;
 }
 
 #define TIDY_AT_ONCE 64u

@@ -21,8 +21,8 @@ class BerthNet:
         theirs.close()
         self.id = 0
 
-    def ask(self, body, value):
-        """Seconds that it takes."""
+    def ask(self, body, value, fd=None):
+        """Seconds that it takes. fd: what comes with it."""
         self.id += 1
         data = NET.encode("NetMessage", {"id": self.id, body: value})
         begin = time.perf_counter()
@@ -33,7 +33,7 @@ class BerthNet:
             socket.send_fds(self.sock, [b"!"], [fd])
             os.close(fd)
         else:
-            self.sock.send(data)
+            socket.send_fds(self.sock, [data], [] if fd is None else [fd])
         result = self.result()
         assert "sys_errno" not in result, (body, result)
         return time.perf_counter() - begin

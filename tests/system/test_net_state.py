@@ -1,6 +1,7 @@
-"""A State is the whole truth: what an earlier berth-net has put besides goes, however much it is."""
+"""A State is the whole truth: what an earlier berth-net has put besides goes, however much it is; and what it had begun is finished."""
 
 import os
+import subprocess
 
 import pytest
 
@@ -40,3 +41,21 @@ def test_addresses_and_pools_of_floating_ips_that_a_state_does_not_name_go_by_th
     assert routes(net) == (1, 1)
     net.ask("state", state(0, 0))
     assert routes(net) == (0, 0)
+
+
+def test_the_host_listens_to_no_router_on_a_pair_of_links_that_was_made_and_no_more_when_berth_net_was_killed(net):
+    net.ask("state", state(0, 0))
+    here, setting = ["nsenter", "-t", str(net.p.pid), "-n"], "/proc/sys/net/ipv6/conf/bt7/accept_ra"
+    pod = subprocess.Popen(["unshare", "-n", "sh", "-c", "echo there; exec sleep 1000"], stdout=subprocess.PIPE)
+    try:
+        assert pod.stdout.readline() == b"there\n"
+        sh(*here, "ip", "link", "add", "bt7", "type", "veth", "peer", "name", "eth0", "netns", str(pod.pid))
+        sh(*here, "sh", "-c", "echo 2 > " + setting)
+        fd = os.pidfd_open(pod.pid)
+        net.ask("attach", {"port": {"host_link": "bt7", "link": "eth0", "mac": bytes([2, 0, 0, 0, 0, 7]), "addresses": [bytes([10, 209, 0, 7])],
+                                    "network_key": 1, "subnets": state(0, 0)["networks"][0]["subnets"], "default_route": True}}, fd)
+        os.close(fd)
+        assert sh(*here, "cat", setting) == "0\n"
+    finally:
+        pod.kill()
+        pod.wait()
