@@ -126,22 +126,26 @@ static int filter_put(struct mnl_socket *sock)
 	return setsockopt(mnl_socket_get_fd(sock), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
 }
 
+static void news_close(struct pools *p)
+{
+	if (p->news)
+		mnl_socket_close(p->news);
+	p->news = NULL;
+}
+
 static int news_open(struct pools *p, struct err *e)
 {
+	int r;
+
 	if (p->news)
 		return 0;
 	p->news = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (p->news && filter_put(p->news) == 0 &&
 	    mnl_socket_bind(p->news, RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR, MNL_SOCKET_AUTOPID) == 0)
 		return 0;
-	return err_set(e, errno, "network", "hear of addresses of the host");
-}
-
-static void news_close(struct pools *p)
-{
-	if (p->news)
-		mnl_socket_close(p->news);
-	p->news = NULL;
+	r = err_set(e, errno, "network", "hear of addresses of the host");
+	news_close(p);
+	return r;
 }
 
 static Net__PoolsPut *pools_copy(Net__Subnet *const *pools, size_t n)
