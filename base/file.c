@@ -437,8 +437,10 @@ int dir_is_empty(int dir_fd)
 		close_fd(&copy);
 		return r;
 	}
-	while (r && (entry = readdir(d)))
+	while (r > 0 && (errno = 0, entry = readdir(d)))
 		r = !strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..");
+	if (r > 0 && errno)
+		r = -errno;
 	closedir(d);
 	return r;
 }
