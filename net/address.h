@@ -14,9 +14,10 @@ int address_each(struct nl *nl, void (*fn)(void *arg, const struct ip *ip, unsig
 int address_put(struct nl *nl, int index, const struct ip *ip, unsigned prefix, struct err *e);
 int address_del(struct nl *nl, int index, const struct ip *ip, unsigned prefix, struct err *e);
 
-/* Addresses for which the host answers on a link though they are not its own; those that we have put. */
 /* Whose address is at which MAC: known for good, or (asked) until he is found elsewhere. */
 int neighbour_put(struct nl *nl, int index, const struct ip *ip, const uint8_t mac[6], bool asked, struct err *e);
+
+/* Addresses for which the host answers on a link though they are not its own; those that we have put. */
 int proxy_put(struct nl *nl, int index, const struct ip *ip, struct err *e);
 int proxy_del(struct nl *nl, int index, const struct ip *ip, struct err *e);
 int proxy_each(struct nl *nl, void (*fn)(void *arg, const struct ip *ip, int index), void *arg, struct err *e);

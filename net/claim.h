@@ -18,7 +18,7 @@ struct claim_ops {
 
 int claims_open(struct claims **ret, int closer, const struct claim_ops *ops,
 		struct err *e); /* closer: of net/closer.h */
-/* fd: of announce_open in the namespace of the link with this index, which has this MAC; taken, also when it fails. Who says that something is his with the MAC `own` is the port itself. */
+/* fd: of announce_open in the namespace of the link with this index, which has this MAC; taken, also when it fails. Who says that something is his with that MAC is the port itself. */
 int claim_begin(struct claims *c, const Net__Port *p, int fd, int index, const uint8_t mac[6], struct err *e);
 /* It is known already that somebody else has it, who cannot be heard. */
 int claim_taken(struct claims *c, const char *host_link, const struct ip *ip, const uint8_t mac[6]);

@@ -49,7 +49,7 @@ int link_move(struct nl *nl, int index, int ns_fd, const char *name, struct err 
 int link_name(struct nl *nl, int index, const char *name, struct err *e); /* of one that is down */
 int link_mtu(struct nl *nl, int index, uint32_t mtu, struct err *e);
 int link_mac(struct nl *nl, int index, const uint8_t mac[6], struct err *e);
-/* The same, with the number by which the rules know it (ip-link(8) calls it a group). */
+/* Up, with the number by which the rules know it (ip-link(8) calls it a group). */
 int link_up_in_group(struct nl *nl, int index, uint32_t group, struct err *e);
 /* What comes from a port of a bridge may go back there. */
 int link_hairpin(struct nl *nl, int index, struct err *e);

@@ -194,5 +194,5 @@ int route_each(struct nl *nl, int index, uint8_t protocol,
 	(void)mnl_socket_setsockopt(nl->sock, NETLINK_GET_STRICT_CHK, &on, sizeof on);
 	r = ip_dump(nl, RTM_GETROUTE, &(struct rtmsg){.rtm_protocol = protocol}, sizeof(struct rtmsg), tell_route, &w);
 	(void)mnl_socket_setsockopt(nl->sock, NETLINK_GET_STRICT_CHK, &off, sizeof off);
-	return r < 0 ? err_set(e, -r, "network", "list the routes of floating IPs") : 0;
+	return r < 0 ? err_set(e, -r, "network", "list the routes") : 0;
 }

@@ -5,7 +5,6 @@
  * has room for hears all that is said of neighbours there. */
 #include "net/watch.h"
 
-#include "base/file.h"
 #include "base/list.h"
 #include "base/loop.h"
 #include "base/own.h"
@@ -19,7 +18,6 @@
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <net/if.h>
-#include <net/if_arp.h>
 #include <netinet/icmp6.h>
 #include <netinet/if_ether.h>
 #include <netinet/ip6.h>
