@@ -242,7 +242,8 @@ static void run_config_set(json_t *root, const Berth__ImageConfig *config)
 		json_object_del(run, stale[i]);
 }
 
-/* One entry for each layer: tools that convert between formats count them. n: layers below. */
+/* One entry for each layer: tools that convert between formats count them. n: layers below, of which the lowest are those that no step tells
+ * of (image/history.c). */
 static void history_add(json_t *root, const struct commit_how *how, unsigned n, const char *created)
 {
 	json_t *history = child(root, "history", json_array()), *entry;
@@ -251,7 +252,7 @@ static void history_add(json_t *root, const struct commit_how *how, unsigned n, 
 
 	json_array_foreach(history, i, entry) told += !json_is_true(json_object_get(entry, "empty_layer"));
 	for (; told < n; told++)
-		json_array_append_new(history, json_object());
+		json_array_insert_new(history, 0, json_object());
 	entry = json_object();
 	text_set(entry, "created", created);
 	text_set(entry, "created_by", how->created_by);

@@ -121,6 +121,22 @@ def test_a_commit_on_a_commit(host, base):
 
 
 @pytest.mark.native
+def test_a_commit_leaves_each_step_of_the_history_its_layer(host, tmp_path):
+    """Also of an image that tells of its upper layer alone, as what is built upon one without a history does."""
+    from conftest import busybox_image
+    from oci import layer
+    from test_image_manage import with_config
+    with_config(busybox_image("untold:1", more=[layer({"top": b"x" * 777})]), {"history": [{"created_by": "the top"}]}).write_layout(str(tmp_path / "untold"))
+    host.berth("image", "import", tmp_path / "untold")
+    name = host.name()
+    host.berth("run", "--name", name, "untold:1", "true")
+    host.berth("commit", name, "untold:2")
+    steps = lambda ref: [(e.get("created_by", ""), e["diff_id"]) for e in host.ask("image_history", {"ref": ref})["entries"]]
+    before, after = steps("untold:1"), steps("untold:2")
+    assert [s[0] for s in before] == ["the top", ""] and after[0][0] == "true" and after[1:] == before
+
+
+@pytest.mark.native
 def test_changes_are_done_to_the_config(host, base):
     name = host.name()
     host.berth("run", "--name", name, "-e", "MINE=1", "-l", "own=label", "-w", "/tmp", base, "true")
@@ -234,6 +250,30 @@ def test_a_berthd_that_dies_in_the_middle_leaves_it_running_and_no_image(host, b
     assert host.berth("image", "ls", "-q").out == images and not os.listdir(host.run + "/frozen")
     host.berth("commit", name, "whole")
     assert host.berth("run", "--rm", "whole", "stat", "-c", "%s", "/big").text == str(200 << 20)
+
+
+@pytest.mark.native
+def test_a_commit_for_which_there_is_no_room_leaves_nothing_and_what_runs_runs_on(tmp_path):
+    """It is the thread that writes the blob which finds it out."""
+    from conftest import private_host
+    state = str(tmp_path / "small")
+    os.mkdir(state)
+    sh("mount", "-t", "tmpfs", "-o", "size=64m", "none", state)
+    try:
+        with private_host(state=state) as h:
+            name = h.detached("sh", "-c", "dd if=/dev/urandom of=/big bs=1M count=36 2>/dev/null; touch /done; exec sleep 1000")
+            eventually(lambda: h.berth("exec", name, "ls", "/done", code=None).code == 0, "it has written", 60)
+            blobs = sorted(os.listdir(state + "/images/blobs/sha256"))
+            h.refused("commit", name, "half:1", text="MiB more are needed|No space left")
+            assert h.state_of(name) == "running" and not os.listdir(h.run + "/frozen")
+            assert sorted(os.listdir(state + "/images/blobs/sha256")) == blobs and not os.listdir(state + "/images/tmp")
+            h.berth("exec", name, "rm", "/big")
+            h.berth("commit", name, "half:1")
+            assert h.berth("run", "--rm", "half:1", "ls", "/done").text == "/done"
+            h.berth("rm", "-f", name)
+            h.berth("image", "rm", "half:1")
+    finally:
+        sh("umount", "-l", state)
 
 
 @pytest.mark.native
