@@ -303,23 +303,35 @@ static const char *not_a_label(const struct strings *filters)
 	return NULL;
 }
 
+/* By its uuid: the shared ones of other projects may have the name of one that is not meant. */
+static int prune_one(struct app *app, const Berth__Meta *meta)
+{
+	Berth__NetworkRemove rm = BERTH__NETWORK_REMOVE__INIT;
+	struct ask a;
+	int status;
+
+	rm.name = meta->uuid;
+	ask_init(&a, BERTH__ENVELOPE__BODY_NETWORK_REMOVE, &rm);
+	status = app_ask(app, &a, NULL);
+	if (!status)
+		puts(meta->name);
+	ask_fini(&a);
+	return status;
+}
+
 /* One that somebody takes into use meanwhile is refused to be removed, as by `rm`. */
 static int prune_all(struct app *app, Berth__NetworkList *list)
 {
 	struct ask a;
-	char **names;
-	size_t n;
 	int status;
 
 	ask_init(&a, BERTH__ENVELOPE__BODY_NETWORK_LIST, list);
 	status = app_ask(app, &a, NULL);
-	n = status ? 0 : a.reply->network_reply->n_networks;
-	names = mem_zero((n + 1) * sizeof *names);
-	for (size_t i = 0; i < n; i++)
-		names[i] = a.reply->network_reply->networks[i]->meta->name;
-	if (n)
-		status = app_each(app, BERTH__ENVELOPE__BODY_NETWORK_REMOVE, NULL, NULL, names, (unsigned)n);
-	free(names);
+	for (size_t i = 0, n = status ? 0 : a.reply->network_reply->n_networks; i < n; i++) {
+		int r = prune_one(app, a.reply->network_reply->networks[i]->meta);
+
+		status = r ? r : status;
+	}
 	ask_fini(&a);
 	return status;
 }

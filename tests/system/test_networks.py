@@ -382,6 +382,11 @@ def test_prune_removes_networks_that_nobody_has_and_no_others(host):
     assert host.berth("network", "prune", "-f", "--filter", "label=a").text == "lone"
     host.refused("network", "prune", "-f", "--filter", "name=a", text='"name=a" is not label=KEY', code=2)
     assert host.berth("network", "prune", "-f").text == "other" and host.berth("network", "prune", "-f").text == ""
+    host.berth("--project", "a", "network", "create", "--shared", "--label", "b=2", "twin")
+    host.berth("network", "create", "twin")
+    own = host.berth("network", "inspect", "--format", "{{.meta.uuid}}", "twin").text
+    assert host.berth("network", "prune", "-f", "--filter", "label=b").text == "twin"       # which is not the own one of that name
+    assert listed("id=" + own) == ["twin"] and host.berth("network", "prune", "-f").text == "twin"
     host.berth("stop", "-t", "0", name)
     assert host.berth("network", "prune", "-f").text == ""         # it starts again, and wants it
     assert listed() == ["default", "used", "pods", "host", "none"]
