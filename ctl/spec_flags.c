@@ -227,15 +227,15 @@ static int spec_ip_range(void *opts, const struct flag *f, const char *value, st
 /* Docker's have a name, which nothing is done with there either. */
 static int spec_aux_address(void *opts, const struct flag *f, const char *value, struct err *e)
 {
-	const char *equals = strchr(value, '=');
+	const char *equals = strchr(value, '='), *address = equals ? equals + 1 : value;
 	size_t at;
-	Berth__Subnet *s = subnet_for(opts, value, &at, e);
+	Berth__Subnet *s = subnet_for(opts, address, &at, e);
 
 	if (!s)
 		return -EINVAL;
 	origin_add(opts, mem_printf("subnets[%zu].reserved[%zu]", at, s->n_reserved), f, value);
 	s->reserved = mem_grow(s->reserved, s->n_reserved, sizeof *s->reserved);
-	s->reserved[s->n_reserved++] = mem_text(equals ? equals + 1 : value);
+	s->reserved[s->n_reserved++] = mem_text(address);
 	return 0;
 }
 

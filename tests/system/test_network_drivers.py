@@ -251,7 +251,7 @@ def test_nothing_is_begun_from_an_internal_network_that_leaves_the_host_whatever
 @pytest.mark.native
 def test_gateway_range_and_reserved_addresses_are_of_the_subnet_of_their_family(host):
     host.berth("network", "create", "--subnet", "10.97.0.0/24", "--subnet", "fd00:97::/64", "--gateway", "10.97.0.254", "--gateway", "fd00:97::ff", "--ip-range", "10.97.0.128/25",
-               "--aux-address", "x=10.97.0.128", "lan")
+               "--aux-address", "x:1=10.97.0.128", "lan")
     four, six = host.berth("network", "inspect", "lan").json()[0]["subnets"]
     assert (four["gateway"], four["ip_range"], four["reserved"], six["gateway"]) == ("10.97.0.254", "10.97.0.128/25", ["10.97.0.128"], "fd00:97::ff")
     host.refused("network", "create", "--subnet", "10.98.0.0/24", "--subnet", "fd00:98::/64", "--gateway", "10.99.0.1", "lan2", text="--gateway 10.99.0.1: .* address of 10.98.0.0/24", code=2)
