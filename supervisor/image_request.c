@@ -207,33 +207,37 @@ static void views_free(struct named_views *v)
 	free(v->names);
 }
 
-static bool views_make(struct named_views *v, const Berth__ImageList *a, Berth__Image **images, size_t n)
+/* One of which no name fits all that was asked for (by several filters) is no image of such a name. */
+static bool views_make(struct named_views *v, const Berth__ImageList *a, Berth__Image **images, size_t *n)
 {
-	size_t total = 0, at = 0;
+	size_t total = 0, at = 0, kept = 0;
 	bool wanted = false;
 
 	for (size_t i = 0; i < a->n_filters; i++)
 		wanted |= is_of_names(a->filters[i]);
 	if (!wanted)
 		return true;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < *n; i++)
 		total += images[i]->n_names;
-	v->images = calloc(n + 1, sizeof *v->images);
+	v->images = calloc(*n + 1, sizeof *v->images);
 	v->names = calloc(total + 1, sizeof *v->names);
 	if (!v->images || !v->names)
 		return false;
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < *n; i++) {
 		const Berth__Image *image = images[i];
+		Berth__Image *view = &v->images[kept];
 
-		v->images[i] = *image;
-		v->images[i].names = v->names + at;
-		v->images[i].n_names = 0;
+		*view = *image;
+		view->names = v->names + at;
+		view->n_names = 0;
 		for (size_t k = 0; k < image->n_names; k++)
 			if (name_is_listed(a, image->names[k]))
-				v->images[i].names[v->images[i].n_names++] = image->names[k];
-		at += v->images[i].n_names;
-		images[i] = &v->images[i];
+				view->names[view->n_names++] = image->names[k];
+		at += view->n_names;
+		if (view->n_names)
+			images[kept++] = view;
 	}
+	*n = kept;
 	return true;
 }
 
@@ -259,7 +263,7 @@ void on_image_list(struct request *rq)
 		if (filters_fit(filters, ARRAY_SIZE(filters), a->filters, a->n_filters, &listing, obj))
 			images[n++] = obj;
 	}
-	if (views_make(&views, a, images, n))
+	if (views_make(&views, a, images, &n))
 		reply_list(rq->sv, rq->parked, images, n);
 	else
 		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__INTERNAL, NULL, "out of memory");

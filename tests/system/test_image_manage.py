@@ -212,7 +212,7 @@ def test_ls_of_a_name_shows_the_names_that_fit_and_all_tags_of_a_repository(host
     assert listed("found:2") == listed("docker.io/library/found:2") == listed("index.docker.io/library/found:2") == [second]
     assert listed("docker.io/library/found") == listed("library/found") == [here, second] and listed("team/found") == listed("reg.example*") == [far]
     assert listed("-f", "reference=found:2", "-f", "reference=*:3") == [second, far] and listed("-f", "name=*:3", "found") == [far]
-    assert listed("ound") == listed("5000/team/found") == listed("found:") == []
+    assert listed("ound") == listed("5000/team/found") == listed("found:") == listed("-f", "name=elsewhere", "found:2") == []
     assert host.berth("images", "-q", "elsewhere").lines == [img.id] and other.id in host.berth("images", "-q", "found*").lines
     assert host.berth("images", "--format", "json", "found:2").json()[0]["names"] == [second]
     assert len(host.ask("image_inspect", {"ref": "found"})["images"][0]["names"]) == 4
