@@ -30,7 +30,7 @@ CTL_DIRS    := base proto ctl
 # The core and one folder for each dialect.
 GATEWAY_DIRS := base proto gateway $(patsubst %/,%,$(wildcard gateway/*/))
 # The shim is static musl and takes only what it needs: no libcgroup, no libseccomp, no libcap, no JSON.
-SHIM_FILES  := $(wildcard shim/*.c) base/err.c base/own.c base/loop.c base/str.c base/file.c base/log.c proto/wire.c
+SHIM_FILES  := $(wildcard shim/*.c) base/err.c base/own.c base/loop.c base/str.c base/text.c base/file.c base/log.c proto/wire.c
 
 PROTOS := berth shim net dns
 pc      = $(shell pkg-config $(1) $(2))

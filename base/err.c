@@ -1,6 +1,8 @@
 /* base/err.c - see base/err.h */
 #include "base/err.h"
 
+#include "base/text.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,6 +20,8 @@ int err_set(struct err *e, int code, const char *step, const char *fmt, ...)
 		va_start(ap, fmt);
 		vsnprintf(e->text, sizeof e->text, fmt, ap);
 		va_end(ap);
+		text_clean(e->step);
+		text_clean(e->text);
 	}
 	return code ? -code : -EINVAL;
 }
@@ -39,6 +43,7 @@ int err_wrap(struct err *e, const char *fmt, ...)
 
 	memcpy(e->text + n, old, len);
 	e->text[n + len] = 0;
+	text_clean(e->text);
 	return e->code ? -e->code : -EINVAL;
 }
 
@@ -50,5 +55,6 @@ const char *err_format(const struct err *e, char *buf, unsigned size)
 		snprintf(buf, size, "%s: %s", e->step, strerror(e->code));
 	else
 		snprintf(buf, size, "%s: %s", e->text, strerror(e->code));
+	text_clean(buf);
 	return buf;
 }

@@ -4,6 +4,7 @@
 #include "supervisor/client.h"
 
 #include "base/log.h"
+#include "base/text.h"
 #include "proto/envelope.h"
 #include "supervisor/audit.h"
 #include "supervisor/control.h"
@@ -175,6 +176,7 @@ void reply_error(struct supervisor *sv, struct parked p, Berth__Error__Code code
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
+	text_clean(text);
 	error.code = code;
 	error.field = (char *)(uintptr_t)field; /* only packed, as below */
 	error.text = text;

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "base/text.h"
 #include "proto/envelope.h"
 #include "supervisor/container.h"
 #include "supervisor/replay.h"
@@ -242,6 +243,7 @@ void client_refuse(struct client *c, uint64_t request, Berth__Error__Code code, 
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
+	text_clean(text);
 	client_tell(c, request, code, field, text);
 }
 

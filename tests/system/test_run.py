@@ -190,6 +190,19 @@ def test_bad_name_is_refused_and_changes_nothing(host, bad):
     assert host.list() == []
 
 
+def test_what_an_error_quotes_and_cuts_within_a_character_can_be_read(host):
+    """Its words are cut to a size; a string that is then no UTF-8 would have the whole record refused, by the tool and between berthd and its shims."""
+    for odd in ("a", "ab"):
+        name, long = host.name(), odd + 300 * "\u00e9"
+        host.refused("create", "--cap-add", long, "busybox", text="there is no capability 'a", code=125)
+        host.berth("create", "--name", name, "busybox", "/" + long)
+        host.refused("start", name, text="exec /a")
+        for _ in range(2):
+            assert "exec /a" in host.berth("inspect", name).out
+            host.restart()
+    assert "exec /a" in host.berth("actions", "--format", "json").out
+
+
 def test_a_name_is_made_when_none_is_given(host):
     host.berth("run", "-d", "busybox", "sleep", "60")
     assert re.fullmatch(r"[a-z0-9][a-z0-9_.-]+", host.list()[0]["meta"]["name"])

@@ -2,6 +2,7 @@
 #include "tests/unit/unit.h"
 
 #include "base/err.h"
+#include "base/str.h"
 
 static void it_passes_its_errno_up(void **state)
 {
@@ -58,6 +59,29 @@ static void what_is_too_long_is_cut_at_its_end(void **state)
 	assert_string_equal(err_format(&e, small, sizeof small), "wwwwwww");
 }
 
+/* A record with a string that is no UTF-8 is refused as a whole: whoever reads the error would hear nothing of it. */
+static void what_is_cut_within_a_character_is_utf8_all_the_same(void **state)
+{
+	char longest[1000], small[8];
+	struct err e;
+
+	err_set(&e, EIO, "test", "'%.4s' \xff", "ab\xc3\xa9\xc3\xa9");
+	assert_string_equal(e.text, "'ab\xc3\xa9' ?");
+	err_set(&e, EIO, "test", "'%.3s'", "ab\xc3\xa9");
+	assert_string_equal(e.text, "'ab?'");
+	for (size_t i = 0; i < sizeof longest; i++)
+		longest[i] = i % 2 ? '\xa9' : '\xc3';
+	longest[sizeof longest - 1] = 0;
+	for (int i = 0; i < 3; i++) {
+		err_set(&e, EIO, longest, "%.*s%s", i, "ww", longest);
+		assert_true(str_is_utf8(e.text, strlen(e.text)) && str_is_utf8(e.step, strlen(e.step)));
+		err_wrap(&e, "%.*s", i, "ww");
+		assert_true(str_is_utf8(e.text, strlen(e.text)));
+		err_format(&e, small, sizeof small - (unsigned)i);
+		assert_true(str_is_utf8(small, strlen(small)));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -65,6 +89,7 @@ int main(void)
 		cmocka_unit_test(without_errno_the_text_stands_alone),
 		cmocka_unit_test(words_are_put_before),
 		cmocka_unit_test(what_is_too_long_is_cut_at_its_end),
+		cmocka_unit_test(what_is_cut_within_a_character_is_utf8_all_the_same),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
