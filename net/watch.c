@@ -30,7 +30,7 @@
 #define EVENTS	      16
 #define HEARD_AT_ONCE 64u /* frames of a wire */
 #define FILTER_NS     (100 * NS_PER_MS)
-/* A socket may have 20 KiB of filters where nobody has said otherwise, the old one and the new one together. */
+/* A socket may have 20 KiB of filters before 6.8, where nobody has said otherwise, as the kernel translates them; a new one comes beside the old one. */
 #define FILTER_ADDRESSES 120u
 #define FILTER_EACH	 5u
 #define FILTER_HEAD	 11u
@@ -147,8 +147,10 @@ static int filter_put(const struct lan *w, unsigned len, int fd)
 {
 	static struct sock_filter code[FILTER_HEAD + FILTER_ADDRESSES * FILTER_EACH + 1];
 	size_t head = len == 4 ? head_arp(code) : head_nd(code), n = head;
+	struct sock_filter first;
 	const struct held *x;
 	bool room = true;
+	int r;
 
 	list_each (x, &w->addresses, link) {
 		if (x->told || x->ip.len != len)
@@ -158,7 +160,15 @@ static int filter_put(const struct lan *w, unsigned len, int fd)
 			break;
 		n += held_filter(code + n, x);
 	}
-	return room && filter_set(fd, code, n, false) == 0 ? 0 : filter_set(fd, code, head, true);
+	if (room && filter_set(fd, code, n, false) == 0)
+		return 0;
+	first = code[head];
+	r = filter_set(fd, code, head, true);
+	if (r < 0 || !room)
+		return r;
+	code[head] = first; /* beside that one there may be room for it, as there was not beside the last */
+	(void)filter_set(fd, code, n, false);
+	return 0;
 }
 
 static void lan_dirty(struct lan *w)
