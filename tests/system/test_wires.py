@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from host import eventually, wakings
+from host import eventually, processes, wakings
 from test_network_drivers import LAN, held, needs, wire     # noqa: F401 (a fixture)
 from test_networks import addresses, net_pid, node, outside, pings, sh     # noqa: F401 (a fixture)
 
@@ -140,6 +140,10 @@ def claims_are_over(host, name):
     eventually(over, "it was asked for all that long")
 
 
+MANY_ASK = ("import socket\nfor i in range(60, 80):\n"
+            " socket.socket(socket.AF_INET, 2).sendto(b'x', ('10.94.0.%d' % i, 9)); socket.socket(socket.AF_INET6, 2).sendto(b'x', ('fd00:94::%x' % i, 9))")
+
+
 def test_who_comes_later_with_an_address_is_told_too_and_all_the_others_on_the_wire_wake_nobody(host, lan):
     a, _ = node(host, network="lan:ip=%s,ip=%s" % THEIRS)
     eventually(lambda: pings(host, a, "10.94.0.1"), "the wire is there")
@@ -148,13 +152,13 @@ def test_who_comes_later_with_an_address_is_told_too_and_all_the_others_on_the_w
     asks = lambda there, *flags: subprocess.run(lan.words("ping", "-c", "1", "-W", "0.1", *flags, there), capture_output=True)
     host.berth("network", "create", "--subnet", "10.97.0.0/24", "after")        # asked in order: berth-net has done all that was
     pid = net_pid(host)
+    eventually(lambda: processes()[pid][0] == "S", "it waits")
     before = wakings(pid)
-    for i in range(20):
-        asks("10.94.0.%d" % (60 + i))        # nobody is there, so each is asked for by a broadcast
-        asks("fd00:94::%x" % (0x60 + i))
+    lan.do("python3", "-c", MANY_ASK)       # nobody is there, so each is asked for by a broadcast
+    asks("10.94.0.90")
     assert wakings(pid) == before
     has(lan, *THEIRS)
-    asks("10.94.0.90", "-I", THEIRS[0])
+    asks("10.94.0.91", "-I", THEIRS[0])
     asks("fd00:94::90", "-I", THEIRS[1])
     want = sorted((x, lan.mac) for x in THEIRS)
     eventually(lambda: duplicates(host, a) == want, lambda: host.inspect(a)["networks"])
