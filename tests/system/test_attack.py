@@ -64,6 +64,7 @@ def test_passwd_that_is_a_link_to_a_descriptor_or_a_fifo_names_nobody(host, tmp_
         name = host.detached("sleep", "600")
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("at", ["proc", "sys", "dev"])
 def test_an_image_cannot_move_what_the_kernel_makes_up(host, tmp_path, at):
     """With /proc -> /x the container's would lie at /x, where no rule of AppArmor and no check of a mount's target expects it."""
@@ -74,6 +75,7 @@ def test_an_image_cannot_move_what_the_kernel_makes_up(host, tmp_path, at):
     host.refused("run", "--rm", image, "ls", "/x", code=125, text="/%s is a symlink in the image" % at)
 
 
+@pytest.mark.native
 def test_no_link_of_an_image_brings_a_mount_over_proc(host, tmp_path):
     """-v to /proc/... is refused by its name; by a link it would come to lie there all the same."""
     image = hostile_image(host, tmp_path, "over", {"y": ("link", "/proc"), "z": ("link", "y/sys")})

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from host import eventually
-from test_network_attach import connect, disconnect, leases, links, nets, reach, routes, wanted, words     # noqa: F401 (a fixture)
+from test_network_attach import connect, disconnect, leases, links, nets, reach, wanted, words     # noqa: F401 (a fixture)
 from test_network_drivers import LAN, needs, wire     # noqa: F401 (a fixture)
 from test_networks import addresses, net_pid, node, outside, sh     # noqa: F401 (a fixture)
 
@@ -42,6 +42,7 @@ class Lives:
         self.host.wait_state(self.name, "running", seconds=30)
 
 
+@pytest.mark.native
 def test_macvlan_interface_that_is_disconnected_after_a_crash_between_two_lives_is_not_in_the_next(host, wire, tmp_path):
     needs("macvlan")
     host.berth("network", "create", "-d", "macvlan", "-o", "parent=wire0", *LAN, "lan")
@@ -57,6 +58,7 @@ def test_macvlan_interface_that_is_disconnected_after_a_crash_between_two_lives_
     assert leases(host, c.name) == [first] and links(host, c.name) == wanted([first])
 
 
+@pytest.mark.native
 def test_macvlan_interface_that_was_leaving_when_berthd_died_between_two_lives_is_not_in_the_next(host, wire, tmp_path):
     needs("macvlan")
     host.berth("network", "create", "-d", "macvlan", "-o", "parent=wire0", *LAN, "lan")

@@ -250,6 +250,7 @@ def test_a_pool_without_a_link_is_judged_anew_when_a_wire_comes_and_goes(host, o
     eventually(lambda: not nowhere("-4") + nowhere("-6"), "gone with the pools")
 
 
+@pytest.mark.native
 def test_a_pod_has_one_too(host, outside, pools):  # noqa: F811
     host.berth("pod", "create", "--name", "shop", "--network", "default")
     name = host.detached("--pod", "shop", "--", "sleep", "1000")

@@ -219,7 +219,7 @@ FIRST = "import socket, sys\ns = socket.socket(socket.AF_INET6, 2); s.bind(('::'
 SEND = "import socket, sys\nip = sys.argv[1]; socket.socket(socket.AF_INET6 if ':' in ip else socket.AF_INET, 2).sendto(b'x', (ip, 7901))"
 
 
-@pytest.mark.parametrize("driver", ["routed", "bridge"])
+@pytest.mark.parametrize("driver", ["routed", pytest.param("bridge", marks=pytest.mark.native)])
 def test_nothing_is_begun_from_an_internal_network_that_leaves_the_host_whatever_routes_others_have(host, outside, driver):
     outside.ways("10.97.0.0/24", "fd00:97::/64")
     eventually(lambda: outside.pings("2001:db8::1"), "IPv6 outside")
@@ -376,6 +376,7 @@ def test_macvlan_connect_that_the_kernel_refuses_leaves_nothing(host, wire):
     eventually(lambda: [x["ifname"] for x in json.loads(netns(host, a, "ip", "-j", "link"))] == ["lo", "eth0"], "taken back")
 
 
+@pytest.mark.native
 def test_a_start_that_its_network_ends_says_why_and_not_that_its_process_died(host, wire):
     needs("macvlan")
     sh("ip", "link", "add", "wire1", "type", "veth", "peer", "name", "wire2")
@@ -386,6 +387,7 @@ def test_a_start_that_its_network_ends_says_why_and_not_that_its_process_died(ho
 
 
 def test_what_the_kernel_says_to_a_network_is_told(host, wire):
+    needs("macvlan")
     sh("ip", "link", "add", "link", "wire0", "name", "wire0v", "type", "macvlan")      # a port that is taken: it cannot be a bridge's or passed through
     try:
         host.berth("network", "create", "-d", "macvlan", "-o", "parent=wire0", "-o", "mode=passthru", *LAN, "lan")
@@ -551,6 +553,7 @@ def test_phys_nic_comes_back_from_a_container_that_has_outlived_berthd_and_berth
     host.refused("run", "--network", "nic:mac=02:00:00:00:00:01", "busybox", "true", text="fixed MAC; drivers that can: routed, bridge, macvlan", code=125)
 
 
+@pytest.mark.native
 def test_phys_nic_comes_back_from_a_container_that_ended_while_berthd_was_away(host, wire):
     """A veth ends with its namespace, which the shim has until a berthd lets it go."""
     host.berth("network", "create", "-d", "phys", "-o", "parent=wire0", *LAN, "nic")

@@ -131,6 +131,7 @@ def test_a_port_that_is_taken_is_refused_naming_the_program_or_the_container(hos
     host.refused("run", "-p", "[::1]:7500:80", "busybox", "true", text="the kernel cannot lead packets from ::1 anywhere else; 127.0.0.1 can be published", code=125)
 
 
+@pytest.mark.native
 def test_any_address_of_one_family_is_not_the_other_familys(host, outside):  # noqa: F811
     name, _ = node(host, "-p", "0.0.0.0:7800:80", "-p", "[::]:7801:80", "-p", "7802:80")
     eventually(lambda: outside.pings("2001:db8::1"), "IPv6 outside")

@@ -33,7 +33,8 @@ def test_who_waits_for_its_mac_is_in_nobodys_way(host, lan):
         assert waits.wait(20) == 0
     finally:
         subprocess.run(["ip", "link", "del", "busy0"], capture_output=True)
-    assert links(host, "waits")["eth0"][0] == MAC and pings(host, "waits", "10.94.0.1")
+    assert links(host, "waits")["eth0"][0] == MAC
+    eventually(lambda: pings(host, "waits", "10.94.0.1"), "the machine on the wire")
 
 
 @pytest.mark.native
@@ -51,6 +52,7 @@ def test_who_waits_for_its_mac_in_vain_is_told_and_leaves_nothing(host, lan):
         subprocess.run(["ip", "link", "del", "busy0"], capture_output=True)
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("what", [("type", "bridge"), ("link", "eth0", "type", "macvlan", "mode", "bridge")], ids=["bridge", "macvlan"])
 @pytest.mark.parametrize("network", ["lan", "default"])
 def test_a_link_that_is_its_own_is_not_taken_for_ours(host, lan, network, what):
