@@ -223,11 +223,12 @@ void reply_err(struct supervisor *sv, struct parked p, Berth__Error__Code code, 
 
 void reply_net_err(struct supervisor *sv, struct parked p, const struct err *e)
 {
+	Berth__Error__Code code = error_code_of(e);
 	struct err whole = *e;
 
-	if (!strchr(e->step, '.'))
+	if (!code_is_kernels(code) && !strchr(e->step, '.'))
 		err_format(e, whole.text, sizeof whole.text);
-	reply_err(sv, p, error_code_of(e), &whole);
+	reply_err(sv, p, code, &whole);
 }
 
 int reply_more(struct supervisor *sv, struct parked p, Berth__Envelope *body)

@@ -201,10 +201,14 @@ static void on_first_again(void *arg, const struct err *e)
 	struct net_change *k = arg;
 	const struct net_stored s = net_stored_of(k->h);
 
+	bool ended = e && e->code == ESRCH; /* made with the next start, as on_attached has it */
+
+	if (ended)
+		k->h->ready = false;
 	if (!e && net_first(&s) < s.n_leases)
 		SET(s.leases[net_first(&s)], coming, 0);
 	k->h->kind->touch(k->h);
-	change_end(k, e);
+	change_end(k, ended ? NULL : e);
 }
 
 static void change_go(struct net_change *k);

@@ -540,3 +540,24 @@ def test_an_attach_that_was_pending_when_the_container_ended_is_forgotten_by_the
         os.kill(pid, signal.SIGCONT)
     host.wait_state(a, "running")
     assert host.status(a)["pid"] == second and links(host, a) == wanted(leases(host, a))
+
+
+@pytest.mark.native
+def test_a_disconnect_is_done_though_the_container_ends_before_its_other_interface_is_the_first(host, nets, between):
+    a = host.detached("--network", "red", "--network", "blue", "--", "sleep", "1000")
+    between.hold_at("eth1")
+    asked = host.popen("network", "disconnect", "red", a)
+    eventually(between.holds, "red has gone, and blue is to be the first")
+    status = host.status(a)
+    os.kill(status["shim_pid"], signal.SIGSTOP)     # nobody hears of the end yet
+    try:
+        os.kill(status["pid"], signal.SIGKILL)
+        eventually(lambda: not os.path.exists("/proc/%d/ns/net" % status["pid"]), "it has ended")
+        between.go_on()
+        assert asked.wait(20) == 0, asked.stderr.read()
+    finally:
+        os.kill(status["shim_pid"], signal.SIGCONT)
+    host.wait_state(a, "exited")
+    host.berth("start", a)
+    assert [x["network"] for x in leases(host, a)] == ["blue"]
+    assert "default via" in host.berth("exec", a, "ip", "route").out
