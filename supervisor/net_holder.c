@@ -205,8 +205,8 @@ void net_holder_recover(struct net_holder *h, bool kept)
 	if (kept) {
 		h->asked = net_stored_of(h).n_leases > 0;
 		dnsd_holder(h);
-		holder_hold(
-			h); /* now: its shim may go before berth-net is there, and the call has the namespace until then */
+		/* Now: its shim may go before berth-net is there, and the call has the namespace until then. */
+		holder_hold(h);
 	}
 	net_changes_resume(h);
 }
@@ -253,6 +253,6 @@ void net_holders_hold(struct supervisor *sv)
 	struct net_holder *h;
 
 	list_each (h, &sv->net_holders, link)
-		if (h->asked && h->ready && h->not_held < HOLD_TRIES)
+		if (h->asked && h->not_held < HOLD_TRIES)
 			holder_hold(h);
 }

@@ -8,7 +8,7 @@ import pytest
 
 from host import eventually
 from test_network_attach import connect, disconnect, leases, links, nets, reach, wanted, words     # noqa: F401 (a fixture)
-from test_network_drivers import LAN, needs, wire     # noqa: F401 (a fixture)
+from test_network_drivers import LAN, needs, nic, wire     # noqa: F401 (a fixture)
 from test_networks import addresses, net_pid, node, outside, sh     # noqa: F401 (a fixture)
 
 
@@ -106,3 +106,29 @@ def test_rules_of_an_interface_that_went_between_two_lives_do_not_stay_beside_th
     ours = [x for family in ("-4", "-6") for x in json.loads(sh(*words(host, c.name), "ip", "-j", family, "rule")) if x["priority"] == 1000]
     index = json.loads(sh(*words(host, c.name), "ip", "-j", "link", "show", "eth1"))[0]["ifindex"]
     assert sorted((x["src"], x["table"]) for x in ours) == [("10.86.0.7", str(100000 + index)), ("fd00:86::7", str(100000 + index))]
+
+
+def namespaces(pid):
+    """Those that it has open, but for the host's."""
+    try:
+        found = {os.readlink("/proc/%d/fd/%s" % (pid, fd)) for fd in os.listdir("/proc/%d/fd" % pid)} if pid else set()
+    except FileNotFoundError:       # one was closed, or it has ended
+        return set()
+    return {x for x in found if x.startswith("net:")} - {os.readlink("/proc/self/ns/net")}
+
+
+@pytest.mark.native
+def test_phys_nic_between_two_lives_is_held_by_each_berth_net_of_the_next_berthd(host, wire, tmp_path):
+    host.berth("network", "create", "-d", "phys", "-o", "parent=wire0", *LAN, "nic")
+    before = nic()
+    c = Lives(host, tmp_path, "nic")
+    c.pause(host.restart)
+    its = namespaces(c.shim)
+    assert len(its) == 1
+    eventually(lambda: its <= namespaces(net_pid(host)), "the next berthd's berth-net holds its namespace")
+    pid = net_pid(host)
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: net_pid(host) != pid and its <= namespaces(net_pid(host)), "and the one after that")
+    os.kill(c.shim, signal.SIGCONT)
+    host.berth("rm", "-f", c.name)
+    eventually(lambda: nic() == before, lambda: "it is back: %r" % (nic(),))
