@@ -31,9 +31,12 @@ bool address_is_loopback(const struct address *a)
 
 bool address_is_of_one(const struct address *a)
 {
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
 	if (a->len == 4)
 		return a->byte[0] < 224 || (a->byte[0] >= 240 && memcmp(a->byte, "\xff\xff\xff\xff", 4) != 0);
-	return a->byte[0] != 0xff && (a->byte[0] != 0xfe || (a->byte[1] & 0xc0) != 0x80);
+	return memcmp(a->byte, mapped, sizeof mapped) != 0 && a->byte[0] != 0xff &&
+	       (a->byte[0] != 0xfe || (a->byte[1] & 0xc0) != 0x80);
 }
 
 bool address_is(const struct address *a, const struct address *b)

@@ -22,7 +22,8 @@ struct subnet {
 int address_parse(const char *text, struct address *ret);
 const char *address_text(const struct address *a, char buf[ADDRESS_TEXT]);
 bool address_is_loopback(const struct address *a);
-/* Not of several (multicast, the broadcast address), nor one that means another machine on each link. */
+/* Not of several (multicast, the broadcast address), nor one that means another machine on each link, nor one of IPv4 in the dress
+ * of IPv6, which no packet has. */
 bool address_is_of_one(const struct address *a);
 bool address_is(const struct address *a, const struct address *b);
 

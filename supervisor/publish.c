@@ -172,7 +172,7 @@ int publish_check(Berth__PortMap **ports, size_t n, bool networks, struct err *e
 		field_at(at, "spec.ports[%zu].host_ip", i);
 		if (p->host_ip && address_parse(p->host_ip, &a) < 0)
 			return field_bad(e, at, "'%.60s' is not an IP address", p->host_ip);
-		if (p->host_ip && !strcmp(p->host_ip, "::1"))
+		if (p->host_ip && a.len == 16 && address_is_loopback(&a))
 			return field_bad(
 				e, at,
 				"the kernel cannot lead packets from ::1 anywhere else; 127.0.0.1 can be published");

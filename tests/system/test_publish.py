@@ -128,7 +128,8 @@ def test_a_port_that_is_taken_is_refused_naming_the_program_or_the_container(hos
             host.refused("run", "-p", "7400:80/" + proto, "busybox", "true", code=125,
                          text=r"port 7400/%s of the host is taken: python3[.0-9]* \(pid %s\) listens there" % (proto, child))
     host.berth("run", "--rm", "-p", "7400:80", "busybox", "true")
-    host.refused("run", "-p", "[::1]:7500:80", "busybox", "true", text="the kernel cannot lead packets from ::1 anywhere else; 127.0.0.1 can be published", code=125)
+    for one in ("[::1]", "[0::0:1]"):
+        host.refused("run", "-p", one + ":7500:80", "busybox", "true", text="the kernel cannot lead packets from ::1 anywhere else; 127.0.0.1 can be published", code=125)
 
 
 @pytest.mark.native

@@ -90,6 +90,26 @@ static void what_lies_in_it_and_what_may_be_somebodys(void **state)
 	}
 }
 
+static void addresses_that_are_of_one_machine(void **state)
+{
+	static const struct {
+		const char *address;
+		bool is;
+	} rows[] = {
+		{"0.0.0.0", true},    {"127.0.0.1", true},	  {"192.0.2.1", true}, {"223.255.255.255", true},
+		{"224.0.0.1", false}, {"239.255.255.255", false}, {"240.0.0.1", true}, {"255.255.255.255", false},
+		{"::", true},	      {"2001:db8::1", true},	  {"fd00::1", true},   {"fec0::1", true},
+		{"fe80::1", false},   {"febf::1", false},	  {"ff02::1", false},  {"::ffff:192.0.2.1", false},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct address a = address(rows[i].address);
+
+		if (address_is_of_one(&a) != rows[i].is)
+			fail_msg("%s", rows[i].address);
+	}
+}
+
 static void overlaps(void **state)
 {
 	static const struct {
@@ -170,6 +190,7 @@ int main(void)
 		cmocka_unit_test(text_there_and_back),
 		cmocka_unit_test(subnets_that_cannot_be_are_refused_with_the_reason),
 		cmocka_unit_test(what_lies_in_it_and_what_may_be_somebodys),
+		cmocka_unit_test(addresses_that_are_of_one_machine),
 		cmocka_unit_test(overlaps),
 		cmocka_unit_test(a_range_is_made_of_prefixes),
 		cmocka_unit_test(next_goes_through_all_and_begins_again),
