@@ -1,7 +1,7 @@
 /* cgroup/tree.h - berth's place in the host's cgroup v2 tree: where it is mounted, which controllers it has, our
  * root.
  *
- * <root>/{supervisor, shims, net, jobs/<job>, shared/<pod>/<container>.<n>/{main, exec-*}}. Discovery is
+ * <root>/{supervisor, shims, jobs/<job>, shared/<pod>/<container>.<n>/{main, exec-*}}. Discovery is
  * libcgroup's work (once, at start, in a child of its own: cgroup_init leaves 835 kB behind); afterwards
  * everything goes through the descriptors kept here. */
 #pragma once

@@ -262,11 +262,7 @@ void commits_close(struct supervisor *sv)
 /* What no container changes: of it there is in the config what changes say, and all else stays as the image below has it. */
 static void config_untouched(Berth__ImageConfig *config)
 {
-	for (size_t i = 0; i < config->n_on_build; i++)
-		free(config->on_build[i]);
-	free(config->on_build);
-	config->on_build = NULL;
-	config->n_on_build = 0;
+	strings_free(&config->on_build, &config->n_on_build);
 	if (config->healthcheck)
 		berth__image_healthcheck__free_unpacked(config->healthcheck, NULL);
 	config->healthcheck = NULL;

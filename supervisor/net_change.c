@@ -9,7 +9,6 @@
 
 #include "base/log.h"
 #include "base/own.h"
-#include "proto/envelope.h"
 #include "supervisor/arena.h"
 #include "supervisor/dnsd.h"
 #include "supervisor/duplicate.h"
@@ -24,7 +23,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define AGAIN_FIRST_NS (500 * NS_PER_MS)
 #define AGAIN_MOST_NS  (60 * NS_PER_S)

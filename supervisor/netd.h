@@ -16,6 +16,6 @@ void netd_close(struct supervisor *sv); /* nobody is called any more; what is in
 
 /* fd (not consumed) goes with it, -1: none. done may be NULL: then a failure is logged. */
 int netd_ask(struct supervisor *sv, const Net__NetMessage *m, int fd, netd_done *done, void *arg, struct err *e);
-void netd_forget(struct supervisor *sv,
-		 const void *arg);	     /* its calls go on, but for those that wait, and nobody is told */
+/* Its calls go on, but for those that wait, and nobody is told. */
+void netd_forget(struct supervisor *sv, const void *arg);
 bool netd_runs(const struct supervisor *sv); /* or is about to */
