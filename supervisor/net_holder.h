@@ -82,7 +82,7 @@ static inline size_t net_first(const struct net_stored *s)
 bool net_holder_wants(const struct net_holder *h);
 /* pidfd: of a process in the namespace, not consumed. kind->attached follows, unless it is negative; then e is filled. */
 int net_holder_attach(struct net_holder *h, int pidfd, struct err *e);
-/* berthd was away, and nothing of his runs now. kept: his shim lives, and may have kept the namespace with all that an earlier berthd had made in it. */
+/* berthd was away, and nothing of his is known to run now. kept: his shim lives, and may have kept the namespace with all that an earlier berthd had made in it. */
 void net_holder_recover(struct net_holder *h, bool kept);
 /* Something runs there, so it has them. */
 void net_holder_runs(struct net_holder *h);

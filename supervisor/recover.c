@@ -260,8 +260,9 @@ static void settle_all(struct recover *rc)
 		struct container *c = container_of(n, struct container, node);
 
 		rebuild_discard(c);
-		if (!c->shim)
-			net_holder_recover(&c->net, false);
+		/* Who does not answer may have what he had, all the time. */
+		if (!c->shim || c->adopting)
+			net_holder_recover(&c->net, c->shim != NULL);
 		if (c->shim)
 			settle_living(c);
 		else if (container_state(c) == S(CREATING) && c->obj->pull)
@@ -275,8 +276,8 @@ static void settle_all(struct recover *rc)
 	list_each (n, &sv->pods.all, link) {
 		struct pod *p = container_of(n, struct pod, node);
 
-		if (!p->obj->implicit && !p->holder)
-			net_holder_recover(&p->net, false);
+		if (!p->obj->implicit && (!p->holder || p->adopting))
+			net_holder_recover(&p->net, p->holder != NULL);
 	}
 }
 

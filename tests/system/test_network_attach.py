@@ -95,6 +95,33 @@ def test_leases_of_a_pod_stay_over_its_holders_end_and_kill_9_of_berthd_and_go_w
 
 
 @pytest.mark.native
+def test_interfaces_of_whose_shim_answers_the_next_berthd_late_stay(host):
+    a, la = node(host)
+    p = pod(host, "--network", "default")
+    host.detached("--pod", "p", "--", "sleep", "1000")
+    other, _ = node(host)
+    theirs = [x["host_link"] for x in la + p["networks"]]
+    there = lambda: [json.loads(sh("ip", "-j", "link", "show", x))[0]["ifindex"] for x in theirs]
+    reach(host, other, *addresses(la), *p["networks"][0]["addresses"])
+    before, shims = there(), (host.status(a)["shim_pid"], pod_of(host)["holder_pid"])
+    for shim in shims:
+        os.kill(shim, signal.SIGSTOP)
+    try:
+        host.restart()
+        host.wait_state(a, "unknown")
+        host.berth("network", "create", "--subnet", "10.97.0.0/24", "after")        # what is asked in order: so berth-net was told what should be
+        assert there() == before
+        reach(host, other, *addresses(la), *p["networks"][0]["addresses"])
+    finally:
+        for shim in shims:
+            os.kill(shim, signal.SIGCONT)
+    host.wait_state(a, "running")
+    eventually(lambda: pod_of(host)["state"] == "ready", lambda: pod_of(host))
+    assert there() == before
+    reach(host, other, *addresses(la), *p["networks"][0]["addresses"])
+
+
+@pytest.mark.native
 @pytest.mark.parametrize("flags, text, code", [
     (("--network", "host", "--network", "default"), "exclude each other", 125), (("--network", "nowhere"), "there is no network 'nowhere'", 125),
     (("--network", "host", "-p", "80:80"), "without a network it has no ports", 125), (("--network", "default:ip=10.209.0.1"), "gateway", 125),
