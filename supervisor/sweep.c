@@ -65,7 +65,8 @@ static int sweep_group(const char *name, void *arg)
 		struct pod *p = container_of(n, struct pod, node);
 		uint64_t number;
 
-		if (!str_to_u64(name + 7, &number) && number == p->incarnation && p->holder) {
+		/* Of one that has not answered yet it is not known which it is. */
+		if (!str_to_u64(name + 7, &number) && p->holder && (p->adopting || number == p->incarnation)) {
 			sw->kept++;
 			return 0;
 		}
