@@ -308,7 +308,7 @@ MUTATIONS = [
              {"test_what_was_leaving_one_that_has_ended_since_goes_when_berthd_is_back": "it has gone"}),
     Mutation("interfaces: those of whose shim does not answer the next berthd are nobody's",
              [swap("settle_all", "!c->shim || c->adopting", "!c->shim"), swap("settle_all", "!p->holder || p->adopting", "!p->holder")],
-             {"test_interfaces_of_whose_shim_answers_the_next_berthd_late_stay": "assert"}),
+             {"test_interfaces_of_whose_shim_answers_the_next_berthd_late_stay": "non-zero exit status"}),
     Mutation("pods: the holder of one whose shim does not answer the next berthd is swept away",
              [swap("sweep_group", "p->adopting || ", "")],
              {"test_interfaces_of_whose_shim_answers_the_next_berthd_late_stay": "not within"}),
