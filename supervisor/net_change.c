@@ -198,7 +198,6 @@ static void on_first_again(void *arg, const struct err *e)
 {
 	struct net_change *k = arg;
 	const struct net_stored s = net_stored_of(k->h);
-
 	bool ended = e && e->code == ESRCH; /* made with the next start, as on_attached has it */
 
 	if (ended)
