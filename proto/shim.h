@@ -3,5 +3,5 @@
 
 #include "proto/shim.pb-c.h"
 
-#define SHIM_VERSION	    4
+#define SHIM_VERSION	    5
 #define SHIM_VERSION_OLDEST 1

@@ -8,6 +8,7 @@
 
 #include "base/own.h"
 #include "shim/confine.h"
+#include "shim/files.h"
 #include "shim/mounts.h"
 #include "shim/ns.h"
 #include "shim/plan.h"
@@ -187,10 +188,11 @@ static void swap_up(int *a, int *b)
 }
 
 /* Really closed, not only at the exec: until then "/proc/self/fd/9/.." in the name of the program, in PATH or in the first
- * line of a script would lead out of the container. What stays leads nowhere: our sockets, our program, the container's root. */
+ * line of a script would lead out of the container. What stays leads nowhere: our sockets, our program, the container's root, the
+ * folder of berth's files for who stands by. */
 static int close_others(struct child *c, struct err *e)
 {
-	int keep[] = {c->sync_fd, c->root_fd, c->lsm_fd, c->self_fd};
+	int keep[] = {c->sync_fd, c->root_fd, c->stage_fd, c->lsm_fd, c->self_fd};
 	unsigned from = 3;
 
 	for (size_t i = 0; i + 1 < ARRAY_SIZE(keep); i++)
@@ -391,6 +393,7 @@ static int begin(struct child *c, struct err *e)
 
 static int finish(struct child *c, struct err *e)
 {
+	close_fd(&c->stage_fd); /* nothing of ours is written any more */
 	step(c, "user");
 	if (c->process)
 		TRY(ids_resolve_inside(c->root_fd, c->process->user, &c->id, e)); /* the image's files */
@@ -461,6 +464,8 @@ static int wait_for_plan(struct child *c, struct plan *plan, struct err *e)
 	if (r < 0)
 		return err_set(e, r, "plan", "wait for the plan");
 	TRY(plan_open_launch(plan, fd, c->uuid, e));
+	step(c, "files");
+	TRY(files_renew(c, plan->launch, e));
 	c->plan = plan->launch;
 	c->process = plan->launch->process;
 	return 0;

@@ -33,7 +33,7 @@ struct child {
 	/* Made on the way. */
 	char root_path[CHILD_PATH_MAX]; /* where the rootfs is mounted while the host's paths still resolve */
 	int root_fd;
-	int stage_fd; /* tmpfs below the staging folder, or -1 */
+	int stage_fd; /* tmpfs below the staging folder, as long as its files may be written; or -1 */
 	bool root_read_only;
 	int *sources;	       /* one for each step: detached mount made on the host's side, or -1 */
 	int null_fd, empty_fd; /* mounts that masks are cloned from, or -1 */

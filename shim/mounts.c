@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/own.h"
 #include "shim/ahead.h"
+#include "shim/files.h"
 #include "shim/plan.h"
 #include "shim/rootfs.h"
 #include "shim/sys.h"
@@ -360,21 +361,6 @@ static int apply_directory(struct child *c, const Shim__Step *s, int source, str
 	return 0;
 }
 
-static int write_all(int fd, const uint8_t *data, size_t len)
-{
-	while (len) {
-		ssize_t n = write(fd, data, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		data += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 static int apply_tree(struct child *c, const Shim__Step *s, int source, struct err *e)
 {
 	const Shim__TreeStep *t = s->tree;
@@ -388,26 +374,11 @@ static int apply_tree(struct child *c, const Shim__Step *s, int source, struct e
 
 static int open_file(struct child *c, const Shim__Step *s, size_t i, struct err *e)
 {
-	const Shim__FileStep *f = s->file;
-	char name[24];
-	AUTO_FD fd = -1;
-	int r;
+	int fd = file_open(c, s->file, i, e);
 
-	snprintf(name, sizeof name, "f%zu", i);
-	fd = openat(c->stage_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
-		return err_set(e, errno, "file", "make a file for %s", f->path);
-	r = write_all(fd, f->content.data, f->content.len);
-	if (r == 0 && c->user_fd >= 0 && fchown(fd, c->first_id, c->first_id) < 0)
-		r = -errno;
-	if (r == 0 && fchmod(fd, f->has_mode ? f->mode : 0644) < 0)
-		r = -errno;
-	if (r < 0)
-		return err_set(e, r, "file", "write a file for %s", f->path);
-	AUTO_FD bound = sys_open_tree(c->stage_fd, name, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	if (bound < 0 || set_attr(bound, f->read_only ? MOUNT_ATTR_RDONLY : 0, 0, 0, false) < 0)
-		return err_set(e, errno, "file", "bind a file for %s", f->path);
-	c->sources[i] = take_fd(&bound);
+		return fd;
+	c->sources[i] = fd;
 	return 0;
 }
 

@@ -19,8 +19,10 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
-#define LINKS_MAX 8
-#define IN_ROOT	  (RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+#define LINKS_MAX   8
+#define PAGE_BYTES  4096
+#define STAGE_PAGES 64 /* beside what its files begin with */
+#define IN_ROOT	    (RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
 
 /* ---------------------------------------------------------------- paths in the root */
 
@@ -185,22 +187,45 @@ static bool has_files(const struct child *c)
 	return false;
 }
 
+/* In whole pages, as they are taken: so it is the same for most contents. */
+static size_t stage_bytes(const Shim__LaunchPlan *l)
+{
+	size_t pages = STAGE_PAGES;
+
+	for (size_t i = 0; i < l->n_steps; i++)
+		if (l->steps[i]->what_case == SHIM__STEP__WHAT_FILE)
+			pages += 1 + (l->steps[i]->file->content.len + PAGE_BYTES - 1) / PAGE_BYTES;
+	return pages * PAGE_BYTES;
+}
+
 /* What is berth's own: small files that will be bound, mount points of id-mapped layers, the empty root of a pod's holder. It
  * is charged to the container's group and the container may write to its files, so it is bounded. */
 static int mount_stage(struct child *c, struct err *e)
 {
-	size_t bytes = 256 << 10;
 	char data[96];
 
-	for (size_t i = 0; i < c->plan->n_steps; i++)
-		if (c->plan->steps[i]->what_case == SHIM__STEP__WHAT_FILE)
-			bytes += c->plan->steps[i]->file->content.len + 4096;
-	snprintf(data, sizeof data, "mode=0755,size=%zu,nr_inodes=%zu", bytes, c->plan->n_steps + 256);
+	snprintf(data, sizeof data, "mode=0755,size=%zu,nr_inodes=%zu", stage_bytes(c->plan), c->plan->n_steps + 256);
 	if (mount("tmpfs", c->plan->staging_dir, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, data) < 0)
 		return err_set(e, errno, "staging", "mount tmpfs on %s", c->plan->staging_dir);
 	c->stage_fd = open(c->plan->staging_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (c->stage_fd < 0 || mkdirat(c->stage_fd, "root", 0755) < 0)
 		return err_set(e, errno, "staging", "make %s/root", c->plan->staging_dir);
+	return 0;
+}
+
+int rootfs_stage_fit(const struct child *c, const Shim__LaunchPlan *l, struct err *e)
+{
+	size_t bytes = stage_bytes(l);
+	char size[24];
+	AUTO_FD fs = -1;
+
+	if (c->stage_fd < 0 || bytes <= stage_bytes(c->plan))
+		return 0;
+	snprintf(size, sizeof size, "%zu", bytes);
+	fs = sys_fspick(c->stage_fd);
+	if (fs < 0 || sys_fsconfig(fs, FSCONFIG_SET_STRING, "size", size) < 0 ||
+	    sys_fsconfig(fs, FSCONFIG_CMD_RECONFIGURE, NULL, NULL) < 0)
+		return err_set(e, errno, "staging", "make room for %zu bytes", bytes);
 	return 0;
 }
 
@@ -270,7 +295,6 @@ int rootfs_enter(struct child *c, struct err *e)
 	if (chdir("/") < 0)
 		return err_set(e, errno, "rootfs", "enter the new root");
 	close_fd(&c->root_fd);
-	close_fd(&c->stage_fd);
 	c->root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	return c->root_fd < 0 ? err_set(e, errno, "rootfs", "open the new root") : 0;
 }

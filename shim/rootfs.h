@@ -13,6 +13,8 @@
 int rootfs_prepare(struct child *c, struct err *e);
 /* Second process of a two-stage launch: the same root as a mount of this namespace that is not locked. */
 int rootfs_reopen(struct child *c, struct err *e);
+/* Its staging tmpfs has room for what the files of l say. */
+int rootfs_stage_fit(const struct child *c, const Shim__LaunchPlan *l, struct err *e);
 int rootfs_enter(struct child *c, struct err *e); /* pivot_root; the host's mounts are gone */
 int rootfs_seal(struct child *c, struct err *e);  /* read-only, after everything was put in its place */
 

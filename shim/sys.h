@@ -48,6 +48,11 @@ static inline int sys_fsopen(const char *type)
 	return (int)syscall(SYS_fsopen, type, FSOPEN_CLOEXEC);
 }
 
+static inline int sys_fspick(int dir_fd)
+{
+	return (int)syscall(SYS_fspick, dir_fd, "", FSPICK_EMPTY_PATH | FSPICK_CLOEXEC);
+}
+
 static inline int sys_fsconfig(int fd, unsigned command, const char *key, const char *value)
 {
 	return (int)syscall(SYS_fsconfig, fd, command, key, value, 0);

@@ -500,7 +500,7 @@ static bool is_prepared(const struct prepared *prepared, const Shim__LaunchPlan 
 {
 	const Shim__LaunchPlan *p = plan_beginning(plan, a);
 
-	return p && prepared_is(prepared, p);
+	return p && prepared_is(prepared, p, a);
 }
 
 /* Will it be started again without delay, with the same beginning? A limit would be set on a group that is not empty. */
@@ -518,7 +518,7 @@ static struct prepared *prepare_next(struct container *c, Shim__LaunchPlan *plan
 	struct prepared *next = stands_by_next(c) ? calloc(1, sizeof *next) : NULL;
 	const Shim__LaunchPlan *p = next ? plan_beginning(plan, a) : NULL;
 
-	if (p && prepared_note(next, p) == 0)
+	if (p && prepared_note(next, p, a) == 0)
 		SET(plan, stand_by_next, true);
 	else
 		free(take_ptr(next));

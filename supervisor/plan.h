@@ -50,6 +50,7 @@ struct plan_facts {
 };
 
 #define PLAN_TIMEOUT_MS 30000
+#define PLAN_DIGEST	32
 
 /* In the arena. -ENOMEM, or e is filled (a sysctl or ulimit that cannot be put into a plan). */
 int plan_make(const struct plan_facts *f, struct arena *a, Shim__LaunchPlan **ret, struct err *e);
@@ -58,9 +59,10 @@ int plan_make(const struct plan_facts *f, struct arena *a, Shim__LaunchPlan **re
 int plan_make_ahead(const struct plan_facts *f, struct arena *a, Shim__PreparePlan **ret);
 /* Is the beginning of such a launch (plan_beginning) the same for every container with this spec, whenever it is done? */
 bool plan_can_begin(const Berth__ContainerSpec *spec);
-/* What of a launch comes before its user, his rights and his program, and nothing that is its alone: as its bytes are the same, so is
- * what they make. NULL: no memory. */
+/* What of a launch comes before its user, his rights and his program, and nothing that is its alone. NULL: no memory. */
 Shim__LaunchPlan *plan_beginning(const Shim__LaunchPlan *whole, struct arena *a);
+/* SHA-256 of what such a beginning makes: with the same, a process that has begun one launch can go on with another. */
+int plan_beginning_digest(const Shim__LaunchPlan *beginning, struct arena *a, uint8_t digest[PLAN_DIGEST]);
 /* Of its small files those that change with its networks. Of f obj, pod, hostname, leases, resolv_conf and others need to be there. */
 int plan_make_files(const struct plan_facts *f, struct arena *a, Shim__LaunchPlan **ret);
 /* What of it is files: the rootfs and the person's mounts, with the ids that they are seen through. */

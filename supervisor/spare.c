@@ -16,7 +16,6 @@
 #include "supervisor/store.h"
 
 #include <errno.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -201,30 +200,20 @@ static int prepare_facts(struct spare *p, const Berth__ContainerSpec *spec, stru
 
 /* ---------------------------------------------------------------- what is begun */
 
-static int beginning_digest(const Shim__LaunchPlan *beginning, uint8_t digest[32])
+int prepared_note(struct prepared *p, const Shim__LaunchPlan *beginning, struct arena *a)
 {
-	size_t len = shim__launch_plan__get_packed_size(beginning);
-	AUTO_FREE uint8_t *data = malloc(len ? len : 1);
-
-	if (!data)
-		return -ENOMEM;
-	shim__launch_plan__pack(beginning, data);
-	return EVP_Digest(data, len, digest, NULL, EVP_sha256(), NULL) == 1 ? 0 : -ENOMEM;
-}
-
-int prepared_note(struct prepared *p, const Shim__LaunchPlan *beginning)
-{
-	int r = beginning_digest(beginning, p->begun);
+	int r = plan_beginning_digest(beginning, a, p->begun);
 
 	p->stands_by = r == 0;
 	return r;
 }
 
-bool prepared_is(const struct prepared *p, const Shim__LaunchPlan *beginning)
+bool prepared_is(const struct prepared *p, const Shim__LaunchPlan *beginning, struct arena *a)
 {
 	uint8_t digest[sizeof p->begun];
 
-	return p->stands_by && beginning_digest(beginning, digest) == 0 && !memcmp(digest, p->begun, sizeof digest);
+	return p->stands_by && plan_beginning_digest(beginning, a, digest) == 0 &&
+	       !memcmp(digest, p->begun, sizeof digest);
 }
 
 /* A launch that is begun, and what of it is remembered. */
@@ -241,7 +230,7 @@ static int prepare_beginning(struct spare *p, const struct plan_facts *f, struct
 		return -ENOMEM;
 	plan->staging_dir = NULL;
 	plan->n_steps = 0;
-	return prepared_note(p->prepared, plan->stand_by);
+	return prepared_note(p->prepared, plan->stand_by, a);
 }
 
 static int prepare_plan(struct spare *p, const Berth__ContainerSpec *spec, struct arena *a, Shim__PreparePlan **ret,

@@ -7,16 +7,18 @@
 #pragma once
 
 #include "proto/berth.pb-c.h"
+#include "supervisor/plan.h"
 #include "supervisor/shimlink.h"
 
 /* What is there for a launch before it: the group `<uuid>.<n>` with `main`, and perhaps a process that stands by in there. */
 struct prepared {
 	bool stands_by;
-	uint8_t begun[32]; /* what it has begun: SHA-256 of a plan_beginning(), packed */
+	uint8_t begun[PLAN_DIGEST]; /* what it has begun */
 };
 
-int prepared_note(struct prepared *p, const Shim__LaunchPlan *beginning); /* stands_by; negative errno */
-bool prepared_is(const struct prepared *p, const Shim__LaunchPlan *beginning);
+int prepared_note(struct prepared *p, const Shim__LaunchPlan *beginning,
+		  struct arena *a); /* stands_by; negative errno */
+bool prepared_is(const struct prepared *p, const Shim__LaunchPlan *beginning, struct arena *a);
 
 int spares_open(struct supervisor *sv, struct err *e);
 void spares_close(struct supervisor *sv); /* ends them all; nothing is left of them */

@@ -541,6 +541,109 @@ static void who_stands_by_for_a_life_that_never_came_is_not_given_the_next_ones_
 	shim_stop(&s);
 }
 
+static int who_stands_by(const struct shim *s)
+{
+	char name[80], text[64];
+
+	snprintf(name, sizeof name, "%.36s.%llu/main/cgroup.procs", s->uuid, (unsigned long long)s->incarnation + 1);
+	return file_read(driver.cgroup_fd, name, text, sizeof text) > 0 ? atoi(text) : -1;
+}
+
+static void next_group_remove(const struct shim *s, uint64_t incarnation)
+{
+	char name[64];
+
+	snprintf(name, sizeof name, "%.36s.%llu/main", s->uuid, (unsigned long long)incarnation);
+	for (int i = 0; i < WAIT_MS && unlinkat(driver.cgroup_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT; i++)
+		usleep(1000);
+	*strchr(name, '/') = 0;
+	unlinkat(driver.cgroup_fd, name, AT_REMOVEDIR);
+}
+
+static void plan_file(struct plan *p, Shim__FileStep *f, const char *path, const char *content, size_t len)
+{
+	shim__file_step__init(f);
+	f->path = (char *)(uintptr_t)path;
+	f->has_content = 1;
+	f->content.data = (uint8_t *)(uintptr_t)content;
+	f->content.len = len;
+	plan_step(p, SHIM__STEP__STAGE__ROOTFS, SHIM__STEP__WHAT_FILE)->file = f;
+	p->p.has_stand_by_next = p->p.stand_by_next = p->p.has_as_prepared = p->p.as_prepared = 1;
+}
+
+/* It goes on with who stood by, and finds in its file what its own plan says. False: nobody stood by any more. */
+static bool a_life_finds(struct shim *s, struct plan *p, const char *content, size_t len)
+{
+	Shim__FileStep f;
+	Shim__ShimMessage *m;
+	int pid = who_stands_by(s);
+	char says[64], *log;
+	bool went_on;
+
+	PLAN(p, s, "sh", "-c",
+	     "wc -c < /etc/hosts; tail -c 3 /etc/hosts; echo; echo more >> /etc/hosts && echo written");
+	plan_file(p, &f, "/etc/hosts", content, len);
+	shim_launch(s, p, -1, -1);
+	m = shim_expect(s, SHIM__SHIM_MESSAGE__BODY_RUNNING);
+	went_on = m->running->pid == pid;
+	shim__shim_message__free_unpacked(m, NULL);
+	shim__shim_message__free_unpacked(shim_expect(s, SHIM__SHIM_MESSAGE__BODY_EXITED), NULL);
+	next_group_remove(s, s->incarnation);
+	snprintf(says, sizeof says, "\n%zu\n%.3s\nwritten\n", len, len ? content + len - 3 : "");
+	log = shim_log(s);
+	if (!strstr(log, says))
+		fail_msg("not \"%s\": %s", says, log);
+	free(log);
+	return went_on;
+}
+
+static void who_goes_on_with_who_stood_by_brings_what_the_files_say(void **state)
+{
+	static const size_t lengths[] = {30, 700000, 5, 0, 12000};
+	char *content = malloc(700000);
+	struct shim s;
+	struct plan p;
+	Shim__FileStep f;
+
+	shim_spawn(&s);
+	PLAN(&p, &s, "echo", "first");
+	plan_file(&p, &f, "/etc/hosts", "127.0.0.1 first\n", 16);
+	assert_int_equal(shim_run(&s, &p)->code, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(lengths); i++) {
+		bool went_on = false;
+
+		memset(content, 'a' + (int)i, 700000);
+		/* On a busy machine it may be late. */
+		for (int k = 0; k < 8 && !went_on; k++)
+			went_on = a_life_finds(&s, &p, content, lengths[i]);
+		assert_true(went_on);
+	}
+	free(content);
+	bool failed = false;
+	for (int k = 0; k < 8 && !failed; k++) {
+		if (k)
+			a_life_finds(&s, &p, "abc", 3);
+		PLAN(&p, &s, "true");
+		plan_file(&p, &f, "/etc/shadow", "another file\n", 13);
+		shim_launch(&s, &p, -1, -1);
+		Shim__ShimMessage *m = shim_next(&s, WAIT_MS);
+		assert_non_null(m);
+		failed = m->body_case == SHIM__SHIM_MESSAGE__BODY_FAILED;
+		if (failed) {
+			assert_string_equal(m->failed->step, "plan");
+			assert_string_equal(m->failed->text, "/etc/shadow is not in what was begun");
+		} else {
+			shim__shim_message__free_unpacked(shim_expect(&s, SHIM__SHIM_MESSAGE__BODY_EXITED), NULL);
+		}
+		shim__shim_message__free_unpacked(m, NULL);
+		next_group_remove(&s, s.incarnation);
+	}
+	assert_true(failed);
+	PLAN(&p, &s, "true");
+	assert_int_equal(shim_run(&s, &p)->code, 0);
+	shim_stop(&s);
+}
+
 static void an_init_reaps_forwards_and_tells_the_true_end(void **state)
 {
 	struct shim s;
@@ -660,6 +763,7 @@ int main(void)
 		cmocka_unit_test(a_launch_that_hangs_is_killed_and_named),
 		cmocka_unit_test(held_before_exec_until_released),
 		cmocka_unit_test(who_stands_by_for_a_life_that_never_came_is_not_given_the_next_ones_plan),
+		cmocka_unit_test(who_goes_on_with_who_stood_by_brings_what_the_files_say),
 		cmocka_unit_test(an_init_reaps_forwards_and_tells_the_true_end),
 		cmocka_unit_test(a_shim_short_of_descriptors_lives_on),
 		cmocka_unit_test(a_killed_shim_takes_its_container_along),

@@ -88,9 +88,9 @@ def next_process(host, box, number):
         return None
 
 
-def ended_unheard(host, *flags):
+def ended_unheard(host, *flags, box=None):
     """A container whose program was killed while berthd cannot hear of it, and who stands by for its next life."""
-    box = host.inspect(host.detached(*(flags or ("--restart", "always")), "--", "sleep", "600"))
+    box = box or host.inspect(host.detached(*(flags or ("--restart", "always")), "--", "sleep", "600"))
     os.kill(host.daemon.pid, signal.SIGSTOP)
     os.kill(box["status"]["pid"], 9)
     return box, eventually(lambda: next_process(host, box, 2), "somebody stands by")
@@ -106,6 +106,27 @@ def test_the_next_life_goes_on_with_a_process_that_was_made_while_the_end_was_to
             if now["pid"] == began:
                 return
         pytest.fail("the next life is that of another process each time")
+
+
+@pytest.mark.native
+def test_the_next_life_of_who_has_networks_has_them_all_in_its_hosts():
+    """The process that stands by for it was made of the plan of the first life, which had one."""
+    with private_host(before=["unshare", "--net"]) as host:     # two berth-nets in one would fight for the table
+        host.berth("network", "create", "--subnet", "10.94.3.0/24", "later")
+        for _ in range(8):
+            name = host.detached("--restart", "always", "--network", "default", "--", "sleep", "600")
+            host.berth("network", "connect", "later", name)
+            box = host.inspect(name)
+            began = ended_unheard(host, box=box)[1]
+            os.kill(host.daemon.pid, signal.SIGCONT)
+            now = running_again(host, name)
+            hosts = [l.split() for l in host.berth("exec", name, "cat", "/etc/hosts").lines if not l.startswith("#")]
+            own = {a for n in host.inspect(name)["networks"] for a in n["addresses"]}
+            assert len(own) == 3 and {l[0] for l in hosts if l[1] == box["meta"]["uuid"].replace("-", "")[:12]} == own
+            if now["pid"] == began:
+                break
+        else:
+            pytest.fail("the next life is that of another process each time")
 
 
 def test_a_next_life_that_nobody_asks_for_does_not_wait_for_long():

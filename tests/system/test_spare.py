@@ -8,14 +8,15 @@ import pytest
 
 from conftest import busybox_image, host_new, private_host
 from host import DIR, eventually, processes
+from oci import layer
 
 
-def ready(host, *flags):
+def ready(host, *flags, image="busybox"):
     """Starts a container, of whose like there are spares then; uuid -> pid of them."""
     # One that is not ready would not be taken, and none would come in its place.
     eventually(lambda: host.ask("info").get("spare_shims", 0) == len(host.spares()), "none is half made")
     before = set(host.spares())         # of another kind, perhaps: one that was made after this start is awaited
-    host.berth("run", *(flags or ["--rm"]), "busybox", "true")
+    host.berth("run", *(flags or ["--rm"]), image, "true")
 
     def there():
         spares = host.spares()
@@ -182,6 +183,66 @@ def test_a_start_goes_on_with_the_process_that_stands_by():
         host.berth("kill", box["meta"]["uuid"])
 
 
+ALONE = ["unshare", "--net"]        # two berth-nets in one network namespace would fight for the table
+
+
+def network(host, name, number):
+    """Its gateways are .1 and ::1."""
+    host.berth("network", "create", "--subnet", "10.94.%d.0/24" % number, "--subnet", "fd00:94:%d::/64" % number, name)
+
+
+FILES = ("sh", "-c", "grep -v '^# kept' /etc/hosts; echo; grep -v '^# kept' /etc/resolv.conf; cat /etc/hostname; hostname; exec sleep 600")
+
+
+def files_of(host, began, *flags, image="busybox"):
+    """Of a container that went on with a process that stood by: addresses, names, servers and the two host names, as it reads them."""
+    name = host.name()
+    host.berth("run", "-d", "--rm", "--name", name, *flags, image, *FILES)
+    box = host.inspect(name)
+    assert began[box["meta"]["uuid"]] == box["status"]["pid"]
+    out = eventually(lambda: (lambda l: l if len(l) > 2 and l[-1] == l[-2] else None)(host.berth("logs", name).lines), "its files")
+    end = out.index("")
+    names = [l.split() for l in out[:end]]
+    host.berth("kill", name)
+    eventually(lambda: not any(c["meta"]["name"] == name for c in host.list()), "it is gone")
+    own = {a for n in box.get("networks", []) for a in n["addresses"]} or {"127.0.1.1"}
+    assert {l[0] for l in names if l[1] == out[-1]} == own
+    assert [l[0] for l in names if l[1] == "localhost"] == ["127.0.0.1", "::1"] and len(names) == 6 + len(own)
+    assert out[-1] == box["meta"]["uuid"].replace("-", "")[:12]
+    return [l.split()[1] for l in out[end:] if l.startswith("nameserver")]
+
+
+def test_a_network_is_no_reason_not_to_go_on_with_the_process_that_stands_by():
+    with private_host(before=ALONE) as host:
+        network(host, "one", 1)
+        network(host, "two", 2)
+        for made_after in ((), ("--network", "one")):
+            ready(host, "--rm", *made_after)
+            for flags, servers in (((), []), (("--network", "one"), ["10.94.1.1"]), (("--network", "two"), ["10.94.2.1"]), ((), [])):
+                began = standing_by(host, eventually(lambda: (lambda s: s if host.ask("info").get("spare_shims") == 4 else None)(host.spares()), "four"))
+                said = files_of(host, began, *flags)
+                assert [s for s in said if ":" not in s] == servers, said
+
+
+@pytest.mark.native
+@pytest.mark.parametrize("flags", [(), ("--read-only",)])
+def test_who_stands_by_writes_into_no_file_of_the_image(flags):
+    folder = os.path.join(DIR, "state", "links-layout")
+    more = layer({"etc": None, "etc/hosts": ("link", "../data/hosts"), "etc/resolv.conf": ("link", "/run/none/stub"), "data": None, "data/hosts": b"the image's\n"})
+    busybox_image("links", more=(more,)).write_layout(folder)
+    flags += ("--network", "default")
+    with private_host(before=ALONE) as host:
+        host.berth("image", "import", folder)
+        files_of(host, standing_by(host, ready(host, "--rm", *flags, image="links")), *flags, image="links")
+        name = host.name()
+        host.berth("run", "--name", name, *flags, "links", "grep", "the image", "/data/hosts", code=1)      # where /etc/hosts leads ours is bound
+        eventually(lambda: host.berth("cp", name + ":/data/hosts", folder + "/hosts", code=None).code == 0, "its mounts are gone")
+        with open(folder + "/hosts") as f:
+            assert f.read() == "the image's\n"
+        host.berth("rm", name)
+    shutil.rmtree(folder)
+
+
 @pytest.mark.parametrize("flags, look, says", [
     (("--hostname", "other"), "hostname", "other"), (("--ulimit", "nofile=64"), "ulimit -n", "64"),
     (("--read-only",), "touch /x 2>&1; :", "touch: /x: Read-only file system"), (("--shm-size", "1m"), "df /dev/shm | awk 'NR == 2 { print $2 }'", "1024")])
@@ -217,15 +278,16 @@ def test_one_that_stood_by_and_died_is_made_anew(host):
         assert host.run_("echo", "well").text == "well"
 
 
-def test_what_a_spare_has_made_is_what_a_launch_would_make(host):
+@pytest.mark.parametrize("flags", [(), ("--network", "default")])
+def test_what_a_spare_has_made_is_what_a_launch_would_make(host, flags):
     """/dev, /sys and the small files: the same with a spare and without one, and with a flag that a spare knows nothing of."""
     look = ("sh", "-c", "cd /dev; ls -ln . pts shm | sed 's/ [A-Z][a-z][a-z] .* / /'; sed 's/^[^ ]* \\([^ ]*\\) \\([^ ]*\\) .*/\\1 \\2/' /proc/mounts | sort; "
-            "grep -v -e 127.0.1.1 -e '^# kept' /etc/hosts; ls /sys /sys/class/net; stat -c '%a %u %g' / /dev /dev/shm /etc/hosts; cat /sys/firmware/* 2>&1 | head -1; grep -E 'id|Cap|Sec|NoNew|Groups|SigB|SigI|SigC' /proc/1/status; ls /proc/1/fd; "
+            "grep -v -e $(hostname) -e '^# kept' /etc/hosts; cat /etc/resolv.conf; df /etc/hosts /etc/hostname | awk '{ print $2, $6 }'; ls /sys /sys/class/net; stat -c '%a %u %g' / /dev /dev/shm /etc/hosts; cat /sys/firmware/* 2>&1 | head -1; grep -E 'id|Cap|Sec|NoNew|Groups|SigB|SigI|SigC' /proc/1/status; ls /proc/1/fd; "
             "cat /proc/1/oom_score_adj /proc/1/limits /proc/1/cgroup /proc/sys/net/ipv4/ip_unprivileged_port_start; readlink /proc/1/cwd; pwd; env | grep -v HOSTNAME")
     ready(host)
-    with_spare = host.run_(*look).out
+    with_spare = host.run_(*flags, "--", *look).out
     os.kill(host.daemon.pid, signal.SIGSTOP)    # they are asked for at once, and there are no more than four
-    tools = [host.popen("run", "--rm", "busybox", *look) for _ in range(8)]
+    tools = [host.popen("run", "--rm", *flags, "busybox", *look) for _ in range(8)]
     os.kill(host.daemon.pid, signal.SIGCONT)
     for p in tools:
         out = p.communicate(timeout=60)[0].decode()
