@@ -80,6 +80,33 @@ int rule_del(struct nl *nl, const struct ip *from, uint32_t table, struct err *e
 	return r < 0 && r != -ENOENT && !no_rules(r) ? err_set(e, -r, "network", "remove the rule of an address") : 0;
 }
 
+/* Of several ways at once the first is told, without a gateway if any of them has none. */
+static void take_hops(const struct nlattr *nest, struct route *r)
+{
+	const struct rtnexthop *hop = mnl_attr_get_payload(nest);
+	int left = mnl_attr_get_payload_len(nest);
+	bool direct = false;
+
+	for (; left > 0 && RTNH_OK(hop, left); left -= RTNH_ALIGN(hop->rtnh_len), hop = RTNH_NEXT(hop)) {
+		const char *end = (const char *)hop + hop->rtnh_len;
+		const struct nlattr *a = (const void *)RTNH_DATA(hop);
+		struct ip gateway = {.len = 0};
+
+		for (; mnl_attr_ok(a, (int)(end - (const char *)a)); a = mnl_attr_next(a))
+			if (mnl_attr_get_type(a) == RTA_GATEWAY)
+				(void)ip_take(a, &gateway);
+			else if (mnl_attr_get_type(a) == RTA_VIA)
+				gateway.len = 4;
+		if (!r->index)
+			r->index = hop->rtnh_ifindex;
+		if (gateway.len)
+			r->gateway = gateway;
+		direct |= !gateway.len;
+	}
+	if (direct)
+		r->gateway.len = 0;
+}
+
 static int take_route(const struct nlmsghdr *h, void *arg)
 {
 	const struct rtmsg *m = mnl_nlmsg_get_payload(h);
@@ -100,6 +127,8 @@ static int take_route(const struct nlmsghdr *h, void *arg)
 			r->gateway.len = 4;
 		else if (mnl_attr_get_type(a) == RTA_OIF)
 			r->index = (int)mnl_attr_get_u32(a);
+		else if (mnl_attr_get_type(a) == RTA_MULTIPATH)
+			take_hops(a, r);
 	}
 	return MNL_CB_OK;
 }

@@ -21,8 +21,8 @@ int route_put(struct nl *nl, const struct route *r, struct err *e);
 int route_del(struct nl *nl, const struct route *r, struct err *e);
 /* What is sent from the address asks this table first. */
 int rule_put(struct nl *nl, const struct ip *from, uint32_t table, struct err *e);
-/* How the host reaches r->to: prefix, gateway, index and protocol of the route that is taken, and to what it leads. Negative errno: there is none in the main
- * table. */
+/* How the host reaches r->to: prefix, gateway, index and protocol of the route that is taken, and to what it leads; of several ways at once
+ * the index of the first, and no gateway if one of them has none. Negative errno: there is none in the main table. */
 int route_find(struct nl *nl, struct route *r);
 int rule_del(struct nl *nl, const struct ip *from, uint32_t table, struct err *e); /* 0: the first that there is */
 /* Each that leads from one address. */
