@@ -112,6 +112,7 @@ struct left {
 		struct ip ip;
 		unsigned prefix;
 		bool is_route;
+		uint32_t metric;
 	} gone[LEFT_AT_ONCE];
 	size_t n;
 };
@@ -130,26 +131,31 @@ static bool is_wanted(const Net__State *state, const struct ip *ip, unsigned pre
 	return false;
 }
 
-static void note(struct left *l, const struct ip *ip, unsigned prefix, bool is_route)
+static void note(struct left *l, const struct ip *ip, unsigned prefix, bool is_route, uint32_t metric)
 {
-	if (l->n == LEFT_AT_ONCE || is_wanted(l->state, ip, prefix, is_route))
+	if (l->n == LEFT_AT_ONCE)
 		return;
 	l->gone[l->n].ip = *ip;
 	l->gone[l->n].prefix = prefix;
+	l->gone[l->n].metric = metric;
 	l->gone[l->n++].is_route = is_route;
 }
 
+/* One that is not the last of all is not as we make them, whatever it leads to. */
 static void note_route(void *arg, const struct ip *ip, unsigned prefix, uint32_t metric)
 {
-	note(arg, ip, prefix, true);
+	struct left *l = arg;
+
+	if (metric != ROUTE_LAST || !is_wanted(l->state, ip, prefix, true))
+		note(l, ip, prefix, true, metric);
 }
 
 static void note_address(void *arg, const struct ip *ip, unsigned prefix, int index)
 {
-	const struct left *l = arg;
+	struct left *l = arg;
 
-	if (index == l->index && !ip_bits_equal(ip, &link_local, 10))
-		note(arg, ip, prefix, false);
+	if (index == l->index && !ip_bits_equal(ip, &link_local, 10) && !is_wanted(l->state, ip, prefix, false))
+		note(l, ip, prefix, false, 0);
 }
 
 int routed_sweep(struct nl *host, const Net__State *s, struct err *e)
@@ -169,6 +175,7 @@ int routed_sweep(struct nl *host, const Net__State *s, struct err *e)
 		for (size_t i = 0; i < l->n && r == 0; i++) {
 			struct route way = nobody(&l->gone[i].ip, l->gone[i].prefix);
 
+			way.metric = l->gone[i].metric;
 			r = l->gone[i].is_route ? route_del(host, &way, e)
 						: address_del(host, l->index, &l->gone[i].ip, l->gone[i].prefix, e);
 		}

@@ -271,8 +271,11 @@ def test_what_the_host_itself_has_is_not_given_to_a_network_and_not_taken_from_i
     host.berth("network", "create", "--subnet", "10.83.0.0/24", "earlier")      # so berth-net has made all there is
     sh("ip", "route", "add", "10.84.0.0/16", "via", "192.0.2.2")
     sh("ip", "route", "add", "fd00:84::/64", "via", "2001:db8::2")
+    sh("ip", "route", "add", "10.88.0.0/16", "nexthop", "via", "192.0.2.2", "nexthop", "via", "192.0.2.3")      # by several ways at once
+    sh("ip", "route", "add", "fd00:88::/64", "nexthop", "via", "2001:db8::2", "nexthop", "via", "2001:db8::3")
     before = sh("ip", "route"), sh("ip", "-6", "route"), sh("ip", "-br", "addr")
-    for subnet in ("192.0.2.0/24", "192.0.2.128/25", "192.0.0.0/16", "2001:db8::/64", "2001:db8::/120", "10.84.0.0/16", "fd00:84::/64"):
+    for subnet in ("192.0.2.0/24", "192.0.2.128/25", "192.0.0.0/16", "2001:db8::/64", "2001:db8::/120", "10.84.0.0/16", "fd00:84::/64",
+                   "10.88.0.0/16", "fd00:88::/64"):
         create("10.85.0.0/24" if ":" in subnet else "fd00:85::/64", subnet, text=re.escape(subnet) + " overlaps with .*, which the host itself has on out0")
     assert (sh("ip", "route"), sh("ip", "-6", "route"), sh("ip", "-br", "addr")) == before and outside.pings("192.0.2.1")
     create("10.84.7.0/24")      # a part of what is far away
@@ -315,12 +318,15 @@ def test_routes_and_addresses_of_networks_that_are_no_more_go_with_the_next_stat
     host.run_("--network", "default", "--", "true")
     sh("ip", "route", "add", "unreachable", "10.87.0.0/24", "proto", "191", "metric", "2147483647")
     sh("ip", "-6", "route", "add", "unreachable", "fd00:87::/64", "proto", "191", "metric", "2147483647")
+    for metric in ("7", "9"):      # as an earlier one made them
+        sh("ip", "route", "add", "unreachable", "10.87.1.0/24", "proto", "191", "metric", metric)
+    sh("ip", "route", "add", "unreachable", "10.209.0.0/16", "proto", "191", "metric", "7")
     sh("ip", "addr", "add", "10.87.0.1/32", "dev", "berth0")
     sh("ip", "addr", "add", "fd00:87::1/128", "dev", "berth0", "nodad")
     host.restart()
     host.run_("--network", "default", "--", "true")
     text = sh("ip", "route") + sh("ip", "-6", "route") + sh("ip", "addr")
-    assert "10.87.0" not in text and "fd00:87:" not in text and "10.209.0.1/32" in text and "unreachable 10.209.0.0/16" in text
+    assert "10.87." not in text and "metric 7" not in text and "fd00:87:" not in text and "10.209.0.1/32" in text and "unreachable 10.209.0.0/16" in text
 
 
 ADVERT = ("import socket, struct\nindex = socket.if_nametoindex('eth0'); s = socket.socket(socket.AF_INET6, socket.SOCK_RAW, 58)\n"
