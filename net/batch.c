@@ -12,6 +12,7 @@
 struct batch_socket {
 	struct mnl_socket *sock;
 	size_t room; /* what the kernel takes in one piece */
+	struct batch_ops ops;
 	char in[16384];
 };
 
@@ -39,6 +40,11 @@ void batch_socket_close(struct batch_socket *s)
 	if (s && s->sock)
 		mnl_socket_close(s->sock);
 	free(s);
+}
+
+void batch_socket_tell(struct batch_socket *s, const struct batch_ops *ops)
+{
+	s->ops = *ops;
 }
 
 /* ---------------------------------------------------------------- messages */
@@ -159,10 +165,14 @@ int batch_send(struct batch *b, struct batch_socket *s, const char *what, struct
 	int r;
 
 	batch_message_end(b, message(b, NFNL_MSG_BATCH_END, 0, AF_UNSPEC, NFNL_SUBSYS_NFTABLES));
+	if (s->ops.before)
+		s->ops.before(s->ops.arg);
 	if (b->out.failed)
 		r = -ENOMEM;
 	else if ((r = make_room(s, b->out.len)) == 0)
 		r = mnl_socket_sendto(s->sock, b->out.data, b->out.len) < 0 ? -errno : result(s);
+	if (s->ops.after)
+		s->ops.after(s->ops.arg);
 	batch_fini(b);
 	return r < 0 ? err_set(e, -r, "nftables", "%s", what) : 0;
 }

@@ -13,6 +13,11 @@ struct batch_socket;
 
 int batch_socket_open(struct batch_socket **ret, struct err *e);
 void batch_socket_close(struct batch_socket *s); /* NULL is harmless */
+struct batch_ops {
+	void (*before)(void *arg), (*after)(void *arg); /* each transaction, whatever becomes of it; or NULL */
+	void *arg;
+};
+void batch_socket_tell(struct batch_socket *s, const struct batch_ops *ops);
 
 struct batch {
 	struct buf out;

@@ -235,6 +235,16 @@ static void keep_hooks(struct table *t)
 			 nft_ctx_get_error_buffer(t->nft));
 }
 
+static void mute(void *others)
+{
+	others_mute(others);
+}
+
+static void unmute(void *others)
+{
+	others_unmute(others);
+}
+
 static int first_time(struct table *t, struct err *e)
 {
 	int r;
@@ -246,6 +256,8 @@ static int first_time(struct table *t, struct err *e)
 		log_err(e, NO_REFUSED);
 	r = others_open(&t->others, e);
 	t->made = r == 0;
+	if (r == 0)
+		batch_socket_tell(t->socket, &(struct batch_ops){.before = mute, .after = unmute, .arg = &t->others});
 	return r;
 }
 
@@ -277,11 +289,8 @@ const char *table_touched(struct table *t)
 /* Takes both. */
 static int change_elements(struct table *t, struct elements *gone, struct elements *come, struct err *e)
 {
-	int r;
+	int r = elements_change(t->socket, gone, come, e);
 
-	others_mute(&t->others);
-	r = elements_change(t->socket, gone, come, e);
-	others_unmute(&t->others);
 	elements_fini(gone);
 	elements_fini(come);
 	return r;
@@ -338,24 +347,13 @@ int table_port_del(struct table *t, const Net__Port *p, struct err *e)
 
 /* ---------------------------------------------------------------- groups */
 
-/* Takes b. */
-static int change(struct table *t, struct batch *b, const char *what, struct err *e)
-{
-	int r;
-
-	others_mute(&t->others);
-	r = batch_send(b, t->socket, what, e);
-	others_unmute(&t->others);
-	return r;
-}
-
 int table_group_put(struct table *t, const Net__Group *g, struct err *e)
 {
 	struct batch b;
 
 	batch_begin(&b);
 	group_put(&b, g);
-	return change(t, &b, "put the rules of a security group", e);
+	return batch_send(&b, t->socket, "put the rules of a security group", e);
 }
 
 int table_group_del(struct table *t, uint32_t key, struct err *e)
@@ -364,7 +362,7 @@ int table_group_del(struct table *t, uint32_t key, struct err *e)
 
 	batch_begin(&b);
 	group_del(&b, key);
-	return change(t, &b, "remove a security group", e);
+	return batch_send(&b, t->socket, "remove a security group", e);
 }
 
 int table_policy_put(struct table *t, const Net__Policy *p, struct err *e)
@@ -373,7 +371,7 @@ int table_policy_put(struct table *t, const Net__Policy *p, struct err *e)
 
 	batch_begin(&b);
 	policy_put(&b, p);
-	return change(t, &b, "put together the security groups of an interface", e);
+	return batch_send(&b, t->socket, "put together the security groups of an interface", e);
 }
 
 /* A State that came in between may have left it out already. */
@@ -384,7 +382,7 @@ int table_policy_del(struct table *t, uint32_t key, struct err *e)
 
 	batch_begin(&b);
 	policy_del(&b, key);
-	r = change(t, &b, "take apart the security groups of an interface", e);
+	r = batch_send(&b, t->socket, "take apart the security groups of an interface", e);
 	return r == -ENOENT ? 0 : r;
 }
 

@@ -368,7 +368,9 @@ static int do_port_update(struct worker *w, const Net__PortUpdate *u, struct err
 
 	if (r == 0)
 		r = table_port_change(w->table, u->was, u->port, e);
-	if (r == 0 && u->was->policy != u->port->policy)
+	if (r < 0)
+		return r;
+	if (u->was->policy != u->port->policy)
 		r = link_group(&w->host, u->port->host_link, u->port->policy, e);
 	if (r == 0 && !u->port->uplink && u->was->allow_spoofing != u->port->allow_spoofing)
 		r = routed_asked(&w->host, u->port, e);

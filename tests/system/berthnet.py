@@ -20,12 +20,19 @@ class BerthNet:
         self.p = subprocess.Popen(words, close_fds=False, preexec_fn=lambda: os.dup2(theirs.fileno(), 3))
         theirs.close()
         self.id = 0
+        self.said = []      # by itself
 
     def ask(self, body, value, fd=None):
         """Seconds that it takes. fd: what comes with it."""
+        begin = time.perf_counter()
+        result = self.tell(body, value, fd)
+        assert "sys_errno" not in result, (body, result)
+        return time.perf_counter() - begin
+
+    def tell(self, body, value, fd=None):
+        """Its Result, whatever it is."""
         self.id += 1
         data = NET.encode("NetMessage", {"id": self.id, body: value})
-        begin = time.perf_counter()
         if len(data) > proto.RECORD_MAX:
             fd = os.memfd_create(body, os.MFD_ALLOW_SEALING)
             os.write(fd, data)
@@ -34,18 +41,17 @@ class BerthNet:
             os.close(fd)
         else:
             socket.send_fds(self.sock, [data], [] if fd is None else [fd])
-        result = self.result()
-        assert "sys_errno" not in result, (body, result)
-        return time.perf_counter() - begin
+        return self.result()
 
     def result(self):
-        """Behind what it says by itself: that its table was lost."""
+        """Behind what it says by itself, as that its table was lost."""
         while True:
             data = self.sock.recv(proto.RECORD_MAX)
             assert data, "it has ended"
             m = NET.decode("NetMessage", data)
             if "result" in m:
                 return m["result"]
+            self.said.append(m)
 
     def end(self):
         self.sock.close()

@@ -59,3 +59,31 @@ def test_the_host_listens_to_no_router_on_a_pair_of_links_that_was_made_and_no_m
     finally:
         pod.kill()
         pod.wait()
+
+
+def port(number, *published):
+    """published: pairs of the host's port and the container's."""
+    return {"host_link": "bt%x" % number, "link": "eth0", "mac": bytes([2, 0, 0, 0, 0, number]), "addresses": [bytes([10, 209, 0, number])],
+            "network_key": 1, "published": [{"protocol": 6, "host_port": h, "port": p} for h, p in published]}
+
+
+@pytest.mark.native
+def test_a_change_that_takes_several_transactions_is_not_taken_for_somebody_elses(net):
+    """What a State that came in between has made differently makes a change of one transaction one of several."""
+    whole = state(0, 0)
+    net.ask("state", dict(whole, ports=[port(7, (8080, 82))]))
+    net.ask("port_update", {"was": port(7, (8080, 80), (9090, 90)), "port": port(7, (8080, 81), (9091, 91), (9092, 92))})
+    net.ask("network_put", {"network": whole["networks"][0]})
+    assert not net.said
+    text = sh("nsenter", "-t", str(net.p.pid), "-n", "nft", "list", "map", "inet", "berth", "to4")
+    assert "10.209.0.7 . 81" in text and "9091" in text and "9090" not in text
+
+
+@pytest.mark.native
+def test_what_the_table_says_to_a_change_of_a_port_is_told_also_when_its_link_has_gone(net):
+    net.ask("state", dict(state(0, 0), ports=[port(7)]))
+    sh("nsenter", "-t", str(net.p.pid), "-n", "nft", "delete", "table", "inet", "berth")
+    result = net.tell("port_update", {"was": port(7), "port": port(7, (8080, 80))})
+    assert result.get("step") == "nftables", result
+    net.ask("state", dict(state(0, 0), ports=[port(7)]))
+    net.ask("port_update", {"was": port(7), "port": port(7, (8080, 80))})       # the rest of it, of which there is nothing, is done
