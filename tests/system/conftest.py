@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from gateway import Gateway  # noqa: E402
-from host import BIN, DIR, IN_VM, SLOW, Gate, Host, TimeLimit, processes  # noqa: E402
+from host import BIN, DIR, IN_VM, VM_ALL, SLOW, Gate, Host, TimeLimit, processes  # noqa: E402
 from oci import Image, busybox_entries, layer  # noqa: E402
 
 LIMIT_S = 90
@@ -138,18 +138,34 @@ def pytest_runtest_makereport(item, call):
 def pytest_configure(config):
     config.addinivalue_line("markers", "native: not run in the VM, where a test costs several times as much and all have 12 minutes: what asks "
                             "no kernel for anything in particular (words of the tool, the model of image layers, the protocols of gateway and registry) or needs "
-                            "tools of the host (skopeo, a registry)")
+                            "tools of the host (skopeo, a registry). BERTH_VM_ALL=1 runs those of the first kind there too; those of the second have a skipif")
 
 
 def pytest_ignore_collect(collection_path):
     """In the VM a file that is native as a whole is not even read: emulated, that took longer than many a test."""
-    if IN_VM and collection_path.suffix == ".py":
+    if IN_VM and not VM_ALL and collection_path.suffix == ".py":
         return bool(re.search(r"^pytestmark = .*pytest\.mark\.native", collection_path.read_text(), re.M)) or None
 
 
+def native_only(item):
+    """Left out in the VM: what is marked so; of all of them, what lacks a tool of the host."""
+    if not IN_VM or not item.get_closest_marker("native"):
+        return False
+    return not VM_ALL or any(m.args[0] for m in item.iter_markers("skipif"))
+
+
+def passed_before():
+    """Of a run in the VM that goes on with another one (BERTH_VM_DONE)."""
+    try:
+        with open(os.path.join(BIN, "..", "done")) as f:
+            return set(f.read().splitlines())
+    except FileNotFoundError:
+        return set()
+
+
 def pytest_collection_modifyitems(config, items):
-    wanted = "soak" in (config.getoption("-k") or "")
-    dropped = [i for i in items if ("soak" in i.name and not wanted) or (IN_VM and i.get_closest_marker("native"))]
+    wanted, done = "soak" in (config.getoption("-k") or ""), passed_before() if IN_VM else ()
+    dropped = [i for i in items if ("soak" in i.name and not wanted) or native_only(i) or i.nodeid in done]
     items[:] = [i for i in items if i not in dropped]
     config.hook.pytest_deselected(items=dropped)
 

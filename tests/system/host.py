@@ -12,6 +12,7 @@ from proto import Client, Refused
 
 SLOW = float(os.environ.get("BERTH_SLOW", "1"))
 IN_VM = os.environ.get("BERTH_VM") == "1"
+VM_ALL = os.environ.get("BERTH_VM_ALL") == "1"
 BIN = os.environ["BERTH_BIN"]
 DIR = os.environ["BERTH_TEST_DIR"]
 CGROUP = os.environ["BERTH_TEST_CGROUP"]

@@ -18,4 +18,11 @@ soak-power-vm: $(PROGRAMS) $(B)/guest
 	BERTH_BIN=$(B) BERTH_CUTS=$(CUTS) BERTH_SEED=$(SEED) \
 		BERTH_CAMPAIGN=$(CURDIR)/tests/campaigns/$(shell date -u +%Y-%m-%d)-power-vm.md /usr/bin/python3 tests/vm/power/campaign.py
 
-.PHONY: check-vm soak-power-vm
+# The whole system suite, or of it T, in the VM: what is marked native too, which check-vm has no time for. Hours, and it may be stopped: what passed
+# stands in DONE, with commit and seconds, and is left out by the next run with the same file. SLOW: as BERTH_SLOW, for a host that has other things to do.
+DONE ?= $(B)/soak-vm.done
+soak-vm: $(PROGRAMS) $(B)/guest $(B)/resolve
+	$(Q)BERTH_BIN=$(B) T='$(T)' PARTS=system BERTH_VM_ALL=1 BERTH_VM_SLOW=$(if $(filter-out 1,$(SLOW)),$(SLOW)) BERTH_VM_DONE=$(abspath $(DONE)) \
+		BERTH_VM_MINUTES=$${BERTH_VM_MINUTES:-600} tests/vm/run
+
+.PHONY: check-vm soak-vm soak-power-vm

@@ -29,6 +29,7 @@ def turns(all_pieces):
             yield from all_pieces[int(text)]
 
 
+passed = {}
 took = collections.defaultdict(lambda: collections.Counter())
 
 
@@ -36,6 +37,10 @@ def pytest_runtest_logreport(report):
     """A failure is told at once: who knows whether this machine comes to an end."""
     took[report.fspath][report.when] += report.duration
     took[report.fspath]["tests"] += report.when == "call"
+    good, seconds = passed.get(report.nodeid, (True, 0.0))
+    passed[report.nodeid] = good and report.passed, seconds + report.duration
+    if report.when == "teardown" and passed[report.nodeid][0]:
+        print("\nBERTH-VM-PASSED %.1f %s" % (passed[report.nodeid][1], report.nodeid), flush=True)     # tests/vm/run, BERTH_VM_DONE
     if report.failed:
         print("\n".join(["", "--- %s (%s)" % (report.nodeid, report.when), report.longreprtext, *("- %s\n%s" % s for s in report.sections)]), flush=True)
 
