@@ -24,8 +24,8 @@ int file_write_atomic(int dir_fd, const char *path, const void *data, size_t len
 int path_open(int dir_fd, const char *path, uint64_t flags, uint64_t resolve);
 /* A new file, to be written. */
 int path_create(int dir_fd, const char *path, mode_t mode, uint64_t resolve);
-/* The same for paths that others may change: asked again when the kernel says EAGAIN, as it does to ".." while somebody renames. "" is
- * root_fd itself. */
+/* The same for any path that may have or lead through "..": asked again when the kernel says EAGAIN, as it does to ".." while somebody
+ * renames or mounts something, whoever and wherever on the host. "" is root_fd itself. */
 int path_open_in(int root_fd, const char *path, uint64_t flags, uint64_t resolve);
 /* mkdir -p below root_fd, one part after the other, each prefix resolved anew (RESOLVE_…). The folder (O_PATH) or negative errno. */
 int dir_make_in(int root_fd, const char *path, mode_t mode, uint64_t resolve);

@@ -128,7 +128,7 @@ static int source_open(const char *target, struct err *e)
 	if (r < 0)
 		return r;
 	AUTO_FD root = r;
-	r = path_open(root, target, O_RDONLY | O_DIRECTORY, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+	r = path_open_in(root, target, O_RDONLY | O_DIRECTORY, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
 	if (r < 0 && (errno == ENOENT || errno == ENOTDIR))
 		return -ENOENT;
 	return r < 0 ? err_set(e, errno, "fill", "%s in the image", target) : r;

@@ -177,7 +177,7 @@ static int map_text(int root_fd, const char *path, const char **ret, size_t *ret
 {
 	struct stat st;
 	AUTO_FD fd =
-		path_open(root_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+		path_open_in(root_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
 	char *text;
 	size_t len = 0;
 

@@ -28,14 +28,14 @@
 
 int root_open(const struct child *c, const char *path, uint64_t flags)
 {
-	int fd = path_open(c->root_fd, path, flags, IN_ROOT);
+	int fd = path_open_in(c->root_fd, path, flags, IN_ROOT);
 
 	return fd < 0 ? -errno : fd;
 }
 
 bool root_is_link(const struct child *c, const char *path)
 {
-	int fd = path_open(c->root_fd, path, O_PATH, IN_ROOT | RESOLVE_NO_SYMLINKS);
+	int fd = path_open_in(c->root_fd, path, O_PATH, IN_ROOT | RESOLVE_NO_SYMLINKS);
 
 	if (fd < 0)
 		return errno == ELOOP;

@@ -3,6 +3,8 @@
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -92,6 +94,22 @@ def test_what_is_not_there_or_not_wanted_fills_nothing(host, www, flags):
 def test_a_link_of_the_image_leads_into_the_image(host, www):
     host.berth("run", "--rm", "-v", "data:/out", www, "true")
     assert "mark" in names(host, "data")            # its own /etc, not the host's
+
+
+RENAMES = "import os\nopen('a', 'w')\nprint(flush=True)\nwhile True: os.rename('a', 'b'); os.rename('b', 'a')"
+
+
+@pytest.mark.native
+def test_what_others_rename_meanwhile_stops_no_start(host, www, tmp_path):
+    """To a path with ".." the kernel says EAGAIN when anything on the host was renamed since it began."""
+    with subprocess.Popen([sys.executable, "-c", RENAMES], cwd=tmp_path, stdout=subprocess.PIPE) as others:
+        try:
+            others.stdout.readline()
+            for n in range(15):
+                host.berth("run", "--rm", "-v", "data%d:/out" % n, www, "true")
+                assert "mark" in names(host, "data%d" % n)
+        finally:
+            others.kill()
 
 
 def test_a_volume_that_runs_elsewhere_empty_is_filled_under_it(host, www):
