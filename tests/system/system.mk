@@ -2,6 +2,7 @@
 
 GUEST_CFLAGS := -std=gnu17 -D_GNU_SOURCE -O1 -g $(WARN) -static
 SLOW ?= 1
+JOBS ?= $(if $(T),1,3)
 
 $(B)/guest: tests/guest.c
 	@mkdir -p $(@D)
@@ -15,7 +16,7 @@ $(B)/resolve: tests/resolve.c
 	$(Q)$(MUSL_CC) -std=gnu17 -D_GNU_SOURCE -Os $(WARN) -static -o $@ $<
 
 check-system: $(PROGRAMS) $(B)/guest $(B)/resolve
-	BERTH_BIN=$(B) BERTH_SLOW=$(SLOW) tests/system/run -q $(if $(T),-k '$(T)')
+	BERTH_BIN=$(B) BERTH_SLOW=$(SLOW) BERTH_JOBS=$(JOBS) tests/system/run -q $(if $(T),-k '$(T)')
 
 # The long kill campaign; its record goes to tests/campaigns/. KILLS=n SEED=n
 KILLS ?= 1000

@@ -313,7 +313,7 @@ def test_only_containers_are_answered(host, image):
 
 
 @pytest.mark.native
-@pytest.mark.parametrize("data, code", [(b"", None), (b"\0" * 11, None), (packet("x")[:-1], 1), (b"\xff" * 600, None), (b"ab\x81" + b"\0" * 500, None),
+@pytest.mark.parametrize("data, code", [(b"", None), (b"\0" * 11, None), (packet("x", ident=7)[:-1], 1), (b"\xff" * 600, None), (b"ab\x81" + b"\0" * 500, None),
                                         (b"ab\x20\0\0\1\0\0\0\0\0\0\1x\0\0\1\0\1", 4), (b"ab\1\0\0\1\0\0\0\0\0\0\xc0\x0c\0\1\0\1", 1)])
 def test_what_is_no_question_does_no_harm(host, image, data, code):
     a, mine = run(host, image)
