@@ -2,7 +2,7 @@
 
 GUEST_CFLAGS := -std=gnu17 -D_GNU_SOURCE -O1 -g $(WARN) -static
 SLOW ?= 1
-JOBS ?= $(if $(T),1,3)
+JOBS ?= 1
 
 $(B)/guest: tests/guest.c
 	@mkdir -p $(@D)
