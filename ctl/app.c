@@ -64,7 +64,7 @@ static int refusal_status(const struct app *app, const Berth__Error *error)
 int app_refused(const struct app *app, const Berth__Error *error, const struct spec_opts *spec)
 {
 	const char *field = error->field ? error->field : "";
-	AUTO_FREE char *flag = *field && spec ? spec_flag_of_field(spec, app->flags, field) : NULL;
+	AUTO_FREE char *flag = *field ? spec_flag_of_field(spec, app->flags, field) : NULL;
 	const char *text = error->text && *error->text ? error->text : "refused without a reason";
 
 	if (!flag && str_starts(field, "filters"))

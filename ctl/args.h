@@ -36,7 +36,7 @@ struct flag_table {
 	size_t offset; /* of the table's struct in the command's */
 };
 
-#define FLAG_TABLES 8
+#define FLAG_TABLES 10
 
 flag_fn flag_bool;    /* bool */
 flag_fn flag_text;    /* const char *, into argv */

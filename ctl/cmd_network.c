@@ -244,8 +244,9 @@ static int limit_out(void *opts, const struct flag *f, const char *value, struct
 }
 
 static const struct flag limit_flags[] = {
-	{0, "rate-in", "RATE", "what it may receive, such as 100mbit; none: no limit", limit_in},
-	{0, "rate-out", "RATE", "what it may send", limit_out},
+	{0, "rate-in", "RATE", "what it may receive, such as 100mbit; none: no limit", limit_in,
+	 .field = "ingress_bps"},
+	{0, "rate-out", "RATE", "what it may send", limit_out, .field = "egress_bps"},
 	{0},
 };
 

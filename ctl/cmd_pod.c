@@ -42,7 +42,6 @@ static int create_run(struct app *app, void *opts, char **operands, unsigned n)
 	if (n && o->name)
 		return app_usage(app, "the name is given twice: \"%s\" and \"%s\"", o->name, operands[0]);
 	create.name = n ? operands[0] : (char *)(uintptr_t)o->name;
-	spec_network_default(&o->spec);
 	create.spec = (Berth__PodSpec *)o->spec.message;
 	ask_init(&a, BERTH__ENVELOPE__BODY_POD_CREATE, &create);
 	status = app_ask(app, &a, &o->spec);
@@ -142,6 +141,7 @@ static int rm_run(struct app *app, void *opts, char **operands, unsigned n)
 const struct command cmd_pod_create = {
 	.flags = {{create_flags, 0},
 		  {spec_pod_flags, offsetof(struct create_opts, spec)},
+		  {spec_joins_flags, offsetof(struct create_opts, spec)},
 		  {spec_resource_flags, offsetof(struct create_opts, spec)}},
 	.opts_size = sizeof(struct create_opts),
 	.init = create_init,

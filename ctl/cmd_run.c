@@ -247,7 +247,6 @@ static int run_run(struct app *app, void *opts, char **operands, unsigned n)
 	int status = 0;
 
 	command_set(spec, operands, n);
-	spec_network_default(&o->spec);
 	if (spec_opts_check(&o->spec, &e) < 0)
 		return app_usage(app, "%s", e.text);
 	if (!o->detach) {
@@ -265,7 +264,6 @@ static int create_run(struct app *app, void *opts, char **operands, unsigned n)
 	struct err e;
 
 	command_set(spec, operands, n);
-	spec_network_default(&o->spec);
 	spec->has_stdin_once = spec->stdin_once = spec->stdin_open;
 	if (spec_opts_check(&o->spec, &e) < 0)
 		return app_usage(app, "%s", e.text);
@@ -273,7 +271,8 @@ static int create_run(struct app *app, void *opts, char **operands, unsigned n)
 }
 
 #define SPEC_TABLES                                                                                                    \
-	{spec_flags, offsetof(struct run_opts, spec)}, {spec_resource_flags, offsetof(struct run_opts, spec)},         \
+	{spec_flags, offsetof(struct run_opts, spec)}, {spec_joins_flags, offsetof(struct run_opts, spec)},            \
+		{spec_resource_flags, offsetof(struct run_opts, spec)},                                                \
 		{spec_restart_flags, offsetof(struct run_opts, spec)},                                                 \
 	{                                                                                                              \
 		spec_refused_flags, offsetof(struct run_opts, spec)                                                    \

@@ -13,11 +13,18 @@
 
 /* ---------------------------------------------------------------- an interface */
 
+void network_address_add(Berth__NetworkAsk *ask, const char *address)
+{
+	ask->addresses = mem_grow(ask->addresses, ask->n_addresses, sizeof *ask->addresses);
+	ask->addresses[ask->n_addresses++] = mem_text(address);
+}
+
 static int add_address(Berth__NetworkAsk *ask, char *value, struct err *e)
 {
+	AUTO_FREE char *address = value;
+
 	(void)e;
-	ask->addresses = mem_grow(ask->addresses, ask->n_addresses, sizeof *ask->addresses);
-	ask->addresses[ask->n_addresses++] = value;
+	network_address_add(ask, address);
 	return 0;
 }
 

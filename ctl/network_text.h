@@ -5,9 +5,10 @@
 #include "base/err.h"
 #include "proto/berth.pb-c.h"
 
-/* NETWORK[:KEY=VALUE[,KEY=VALUE]], into an empty ask. */
+/* NETWORK[:KEY=VALUE[,KEY=VALUE]], into an ask without a network. */
 int network_from_text(Berth__NetworkAsk *ask, const char *text, struct err *e);
 void network_alias_add(Berth__NetworkAsk *ask, const char *name);
+void network_address_add(Berth__NetworkAsk *ask, const char *address);
 /* [[IP:][HOST[-HOST]]:]PORT[-PORT][/PROTOCOL], IPv6 in brackets: one map for each port of a range, which next gives. */
 int ports_from_text(Berth__PortMap *(*next)(void *arg), void *arg, const char *text, struct err *e);
 

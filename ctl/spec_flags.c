@@ -9,7 +9,7 @@
 #include "base/own.h"
 #include "base/str.h"
 #include "ctl/mount_text.h"
-#include "ctl/network_text.h"
+#include "ctl/spec_own.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -35,8 +35,7 @@ void spec_opts_fini(struct spec_opts *o)
 	*o = (struct spec_opts){0};
 }
 
-/* Takes field. */
-static void origin_add(struct spec_opts *o, char *field, const struct flag *f, const char *value)
+void spec_origin_add(struct spec_opts *o, char *field, const struct flag *f, const char *value)
 {
 	char letter[3] = {'-', f->letter, 0};
 	struct spec_origin *origin;
@@ -65,34 +64,25 @@ static bool is_repeated(const ProtobufCMessage *m, const char *path)
 	return f && f->label == PROTOBUF_C_LABEL_REPEATED;
 }
 
-/* A string of the message, where it has one of that name. */
-static bool is_set(const ProtobufCMessage *m, const char *name)
-{
-	const ProtobufCFieldDescriptor *f = protobuf_c_message_descriptor_get_field_by_name(m->descriptor, name);
-
-	return f && *(char *const *)((const char *)m + f->offset);
-}
-
-static void origin_of_field(struct spec_opts *o, const struct flag *f, const char *field, const char *value)
+void spec_origin_of(struct spec_opts *o, const struct flag *f, const char *field, const char *value)
 {
 	if (is_repeated(o->message, field))
-		origin_add(o, mem_printf("%s[%zu]", field, field_count(o->message, field)), f, value);
+		spec_origin_add(o, mem_printf("%s[%zu]", field, field_count(o->message, field)), f, value);
 	else
-		origin_add(o, mem_text(field), f, value);
+		spec_origin_add(o, mem_text(field), f, value);
 }
 
-/* The next element of a repeated field of messages, with its origin noted. */
-static void *element_new(struct spec_opts *o, const struct flag *f, const char *value)
+void *spec_element(struct spec_opts *o, const struct flag *f, const char *value)
 {
-	origin_of_field(o, f, f->field, value);
+	spec_origin_of(o, f, f->field, value);
 	return field_add(o->message, f->field);
 }
 
-static int spec_field(void *opts, const struct flag *f, const char *value, struct err *e)
+int spec_field(void *opts, const struct flag *f, const char *value, struct err *e)
 {
 	struct spec_opts *o = opts;
 
-	origin_of_field(o, f, f->field, value);
+	spec_origin_of(o, f, f->field, value);
 	return field_set(o->message, f->field, value, e);
 }
 
@@ -104,157 +94,6 @@ static int spec_entrypoint(void *opts, const struct flag *f, const char *value, 
 	if (!r && *value)
 		r = spec_field(o, f, value, e);
 	return r;
-}
-
-/* ---------------------------------------------------------------- networks */
-
-/* none and host are no networks. */
-static int spec_network(void *opts, const struct flag *f, const char *value, struct err *e)
-{
-	if (!strcmp(value, "none") || !strcmp(value, "host")) {
-		struct spec_opts *o = opts;
-
-		origin_of_field(o, f, "network", value);
-		return field_set(o->message, "network", value, e);
-	}
-	return network_from_text(element_new(opts, f, value), value, e);
-}
-
-/* As Docker's, in the network before it. */
-static int spec_network_alias(void *opts, const struct flag *f, const char *value, struct err *e)
-{
-	struct spec_opts *o = opts;
-	const Berth__ContainerSpec *spec = (const Berth__ContainerSpec *)o->message;
-
-	if (!spec->n_networks)
-		return err_set(e, EINVAL, "flag", "it belongs behind the --network that it is for");
-	origin_add(o, mem_printf("networks[%zu].aliases", spec->n_networks - 1), f, value);
-	network_alias_add(spec->networks[spec->n_networks - 1], value);
-	return 0;
-}
-
-struct port_flag {
-	struct spec_opts *opts;
-	const struct flag *flag;
-	const char *value;
-};
-
-static Berth__PortMap *port_next(void *arg)
-{
-	struct port_flag *p = arg;
-
-	return element_new(p->opts, p->flag, p->value);
-}
-
-static int spec_publish(void *opts, const struct flag *f, const char *value, struct err *e)
-{
-	return ports_from_text(port_next, &(struct port_flag){opts, f, value}, value, e);
-}
-
-static bool wants_all(const ProtobufCMessage *m)
-{
-	return m->descriptor == &berth__container_spec__descriptor && ((const Berth__ContainerSpec *)m)->publish_all;
-}
-
-void spec_network_default(struct spec_opts *o)
-{
-	Berth__NetworkAsk *ask;
-
-	if ((!field_count(o->message, "ports") && !wants_all(o->message)) || field_count(o->message, "networks") ||
-	    is_set(o->message, "network") || is_set(o->message, "pod"))
-		return;
-	ask = (Berth__NetworkAsk *)field_add(o->message, "networks");
-	ask->network = mem_text("default");
-}
-
-static Berth__Network *network_of(struct spec_opts *o)
-{
-	return (Berth__Network *)o->message;
-}
-
-static int spec_subnet(void *opts, const struct flag *f, const char *value, struct err *e)
-{
-	Berth__Subnet *s = element_new(opts, f, value);
-
-	s->cidr = mem_text(value);
-	return 0;
-}
-
-/* Of the value's family, if there is one; else the last. */
-static Berth__Subnet *subnet_for(void *opts, const char *value, size_t *ret_at, struct err *e)
-{
-	Berth__Network *n = network_of(opts);
-
-	if (!n->n_subnets) {
-		err_set(e, EINVAL, "flag", "it belongs behind the --subnet that it is for");
-		return NULL;
-	}
-	for (*ret_at = n->n_subnets; (*ret_at)--;)
-		if (!strchr(n->subnets[*ret_at]->cidr, ':') == !strchr(value, ':'))
-			return n->subnets[*ret_at];
-	*ret_at = n->n_subnets - 1;
-	return n->subnets[*ret_at];
-}
-
-static int spec_gateway(void *opts, const struct flag *f, const char *value, struct err *e)
-{
-	size_t at;
-	Berth__Subnet *s = subnet_for(opts, value, &at, e);
-
-	if (!s)
-		return -EINVAL;
-	if (s->gateway)
-		return err_set(e, EINVAL, "flag", "%s has the gateway %s already", s->cidr, s->gateway);
-	origin_add(opts, mem_printf("subnets[%zu].gateway", at), f, value);
-	s->gateway = mem_text(value);
-	return 0;
-}
-
-static int spec_ip_range(void *opts, const struct flag *f, const char *value, struct err *e)
-{
-	size_t at;
-	Berth__Subnet *s = subnet_for(opts, value, &at, e);
-
-	if (!s)
-		return -EINVAL;
-	if (s->ip_range)
-		return err_set(e, EINVAL, "flag", "%s has the range %s already", s->cidr, s->ip_range);
-	origin_add(opts, mem_printf("subnets[%zu].ip_range", at), f, value);
-	s->ip_range = mem_text(value);
-	return 0;
-}
-
-/* Docker's have a name, which nothing is done with there either. */
-static int spec_aux_address(void *opts, const struct flag *f, const char *value, struct err *e)
-{
-	const char *equals = strchr(value, '='), *address = equals ? equals + 1 : value;
-	size_t at;
-	Berth__Subnet *s = subnet_for(opts, address, &at, e);
-
-	if (!s)
-		return -EINVAL;
-	origin_add(opts, mem_printf("subnets[%zu].reserved[%zu]", at, s->n_reserved), f, value);
-	s->reserved = mem_grow(s->reserved, s->n_reserved, sizeof *s->reserved);
-	s->reserved[s->n_reserved++] = mem_text(address);
-	return 0;
-}
-
-/* As Docker's: what only some drivers have. */
-static int spec_driver_option(void *opts, const struct flag *f, const char *value, struct err *e)
-{
-	static const struct {
-		const char *key, *field;
-	} options[] = {{"parent", "parent"}, {"mode", "mode"}, {"macvlan_mode", "mode"}, {"ipvlan_mode", "mode"}};
-	const char *equals = strchrnul(value, '=');
-	size_t len = (size_t)(equals - value);
-
-	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
-		if (!*equals || strlen(options[i].key) != len || memcmp(options[i].key, value, len) != 0)
-			continue;
-		origin_of_field(opts, f, options[i].field, value);
-		return field_set(((struct spec_opts *)opts)->message, options[i].field, equals + 1, e);
-	}
-	return err_set(e, EINVAL, "flag", "\"%s\" is not parent=LINK or mode=MODE", value);
 }
 
 /* ---------------------------------------------------------------- NAME=VALUE: environment, labels, sysctls */
@@ -289,13 +128,13 @@ static int label_add(struct spec_opts *o, const struct flag *f, const char *valu
 
 	if (eq == value)
 		return err_set(e, EINVAL, "flag", "\"%s\" has no key", value);
-	kv = element_new(o, f, value);
+	kv = spec_element(o, f, value);
 	kv->key = mem_textn(value, (size_t)(eq - value));
 	kv->value = mem_text(*eq ? eq + 1 : "");
 	return 0;
 }
 
-static int spec_label(void *opts, const struct flag *f, const char *value, struct err *e)
+int spec_label(void *opts, const struct flag *f, const char *value, struct err *e)
 {
 	return label_add(opts, f, value, e);
 }
@@ -350,17 +189,17 @@ static int spec_label_file(void *opts, const struct flag *f, const char *value, 
 
 static int spec_volume(void *opts, const struct flag *f, const char *value, struct err *e)
 {
-	return mount_from_volume(element_new(opts, f, value), value, e);
+	return mount_from_volume(spec_element(opts, f, value), value, e);
 }
 
 static int spec_mount(void *opts, const struct flag *f, const char *value, struct err *e)
 {
-	return mount_from_mount(element_new(opts, f, value), value, e);
+	return mount_from_mount(spec_element(opts, f, value), value, e);
 }
 
 static int spec_tmpfs(void *opts, const struct flag *f, const char *value, struct err *e)
 {
-	return mount_from_tmpfs(element_new(opts, f, value), value, e);
+	return mount_from_tmpfs(spec_element(opts, f, value), value, e);
 }
 
 static bool is_access(const char *s)
@@ -384,7 +223,7 @@ static int spec_device(void *opts, const struct flag *f, const char *value, stru
 	}
 	if (source[0] != '/' || (target && target[0] != '/') || (access && !is_access(access)))
 		return err_set(e, EINVAL, "flag", "\"%s\" is not /dev/SOURCE[:/dev/TARGET][:rwm]", value);
-	d = element_new(opts, f, value);
+	d = spec_element(opts, f, value);
 	d->source = path_tidy(source);
 	d->target = path_tidy(target ? target : source);
 	d->access = access ? mem_text(access) : NULL;
@@ -416,7 +255,7 @@ static int spec_ulimit(void *opts, const struct flag *f, const char *value, stru
 		return err_set(e, EINVAL, "flag", "\"%s\": limits are numbers or \"unlimited\"", value);
 	if (low > high)
 		return err_set(e, EINVAL, "flag", "\"%s\": the soft limit is above the hard one", value);
-	u = element_new(opts, f, value);
+	u = spec_element(opts, f, value);
 	u->name = mem_text(name);
 	u->has_soft = u->has_hard = true;
 	u->soft = low;
@@ -438,14 +277,14 @@ static int spec_cpus(void *opts, const struct flag *f, const char *value, struct
 		return err_set(e, EINVAL, "flag", "\"%s\": thousandths of a processor are the finest step", value);
 	milli = mem_printf("%.*s%.*s%.*s", (int)whole, value, (int)fraction, value + whole + 1, (int)(3 - fraction),
 			   "000");
-	origin_of_field(opts, f, f->field, value);
+	spec_origin_of(opts, f, f->field, value);
 	return field_set(((struct spec_opts *)opts)->message, f->field, milli, e);
 }
 
 /* Docker's -1 for "no limit" is 0 in a request. */
 static int spec_pids_limit(void *opts, const struct flag *f, const char *value, struct err *e)
 {
-	origin_of_field(opts, f, f->field, value);
+	spec_origin_of(opts, f, f->field, value);
 	return field_set(((struct spec_opts *)opts)->message, f->field, strcmp(value, "-1") ? value : "0", e);
 }
 
@@ -483,7 +322,7 @@ static int spec_io_max(void *opts, const struct flag *f, const char *value, stru
 	if (!colon || colon == text)
 		return err_set(e, EINVAL, "flag", "\"%s\" is not DEVICE:rbps=N,wbps=N,riops=N,wiops=N", value);
 	*colon = 0;
-	io = element_new(opts, f, value);
+	io = spec_element(opts, f, value);
 	io->device = text[0] == '/' ? path_tidy(text) : mem_text(text);
 	rest = colon + 1;
 	while ((option = strsep(&rest, ","))) {
@@ -515,7 +354,7 @@ static int spec_restart(void *opts, const struct flag *f, const char *value, str
 
 	if (retries)
 		*retries++ = 0;
-	origin_of_field(o, f, f->field, value);
+	spec_origin_of(o, f, f->field, value);
 	p = (Berth__RestartPolicy *)field_add(o->message, "restart");
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		if (strcmp(name, kinds[i].name))
@@ -573,17 +412,17 @@ static int spec_security(void *opts, const struct flag *f, const char *value, st
 	if (!strcmp(name, "no-new-privileges")) {
 		if (of && strcmp(of, "true") && strcmp(of, "false"))
 			return err_set(e, EINVAL, "flag", "%s takes true or false, not \"%s\"", name, of);
-		origin_add(o, mem_text("security.no_new_privs"), f, value);
+		spec_origin_add(o, mem_text("security.no_new_privs"), f, value);
 		security(o)->has_no_new_privs = true;
 		security(o)->no_new_privs = !of || of[0] == 't';
 		return 0;
 	}
 	if (!strcmp(name, "seccomp") && of && *of) {
-		origin_add(o, mem_text("security.seccomp"), f, value);
+		spec_origin_add(o, mem_text("security.seccomp"), f, value);
 		return seccomp_set(o, of, e);
 	}
 	if (!strcmp(name, "apparmor") && of && *of) {
-		origin_add(o, mem_text("security.apparmor"), f, value);
+		spec_origin_add(o, mem_text("security.apparmor"), f, value);
 		free(security(o)->apparmor);
 		security(o)->apparmor = mem_text(of);
 		return 0;
@@ -599,7 +438,7 @@ static int spec_userns(void *opts, const struct flag *f, const char *value, stru
 	if (strcmp(value, "auto") && strcmp(value, "host"))
 		return err_set(e, EINVAL, "flag", "\"%s\" is not auto (a user namespace of its own) or host (none)",
 			       value);
-	origin_of_field(opts, f, f->field, value);
+	spec_origin_of(opts, f, f->field, value);
 	return field_set(((struct spec_opts *)opts)->message, f->field, !strcmp(value, "auto") ? "true" : "false", e);
 }
 
@@ -630,7 +469,7 @@ static int spec_log_opt(void *opts, const struct flag *f, const char *value, str
 			field = "log.max_files";
 		if (!field || !of)
 			return err_set(e, EINVAL, "flag", "\"%s\": there are max-size=SIZE and max-file=N", option);
-		origin_add(o, mem_text(field), f, value);
+		spec_origin_add(o, mem_text(field), f, value);
 		r = field_set(o->message, field, of, e);
 		if (r < 0)
 			return err_wrap(e, "%s", option);
@@ -660,17 +499,21 @@ int spec_opts_check(const struct spec_opts *o, struct err *e)
 
 char *spec_flag_of_field(const struct spec_opts *o, const struct flag_table *tables, const char *field)
 {
+	const struct spec_origin *best = NULL;
 	const struct flag *f;
 
 	if (str_starts(field, "spec.") || str_starts(field, "exec.") || str_starts(field, "rule."))
 		field += 5;
-	for (size_t i = o->n_origins; i > 0; i--) {
+	for (size_t i = o ? o->n_origins : 0; i > 0; i--) {
 		const struct spec_origin *origin = &o->origins[i - 1];
 		size_t len = strlen(origin->field);
 
-		if (!strncmp(field, origin->field, len) && (!field[len] || field[len] == '.' || field[len] == '['))
-			return mem_text(origin->words);
+		if (!strncmp(field, origin->field, len) && (!field[len] || field[len] == '.' || field[len] == '[') &&
+		    (!best || len > strlen(best->field)))
+			best = origin;
 	}
+	if (best)
+		return mem_text(best->words);
 	f = args_find_field(tables, field);
 	return f ? mem_printf("--%s", f->name) : NULL;
 }
@@ -715,14 +558,6 @@ const struct flag spec_flags[] = {
 	{0, "sysctl", "NAME=VALUE", "a kernel parameter of its namespaces", spec_sysctl, .field = "sysctls"},
 	{0, "shm-size", "SIZE", "of /dev/shm; default 64m", spec_field, .field = "shm_size_bytes"},
 	{0, "oom-score-adj", "N", "between -1000 and 1000", spec_field, .field = "oom_score_adj"},
-	{0, "network", "NETWORK[:KEY=VALUE,...]",
-	 "none (default), host, or a network, for an interface each; ip=ADDRESS, ip6=ADDRESS, link=NAME, mac=MAC, sg=GROUP, spoof=yes",
-	 spec_network, .field = "networks", .complete = "network"},
-	{0, "net", "NETWORK", NULL, spec_network, .field = "networks", .complete = "network"},
-	{0, "network-alias", "NAME", "a further name in the network before it", spec_network_alias,
-	 .field = "networks.aliases"},
-	{'p', "publish", "[[IP:]PORT:]PORT[/PROTOCOL]", "a port of the host that leads to one of the container's",
-	 spec_publish, .field = "ports"},
 	{'P', "publish-all", NULL, "free ports of the host for all that the image or --expose names", spec_field,
 	 .field = "publish_all"},
 	{0, "expose", "PORT[-PORT][/PROTOCOL]", "ports for --publish-all", spec_field, .field = "expose"},
@@ -775,7 +610,7 @@ static int spec_timeout(void *opts, const struct flag *f, const char *value, str
 	if (str_to_duration_ns(value, &ns) || ns < 1000000)
 		return err_set(e, EINVAL, "flag", "\"%s\" is not a duration (such as 10s or 1m30s)", value);
 	ms = mem_printf("%llu", (unsigned long long)ns / 1000000);
-	origin_of_field(opts, f, f->field, value);
+	spec_origin_of(opts, f, f->field, value);
 	return field_set(((struct spec_opts *)opts)->message, f->field, ms, e);
 }
 
@@ -796,51 +631,11 @@ const struct flag spec_exec_flags[] = {
 const struct flag spec_pod_flags[] = {
 	{0, "hostname", "NAME", "host name of its containers", spec_field, .field = "hostname"},
 	{0, "share-pid", NULL, "one pid namespace for all", spec_field, .field = "share_pid"},
-	{0, "network", "NETWORK[:KEY=VALUE,...]",
-	 "none (default), host, or a network, for an interface each; ip=ADDRESS, ip6=ADDRESS, link=NAME, mac=MAC, sg=GROUP, spoof=yes",
-	 spec_network, .field = "networks", .complete = "network"},
-	{'p', "publish", "[[IP:]PORT:]PORT[/PROTOCOL]", "a port of the host that leads to one of its containers'",
-	 spec_publish, .field = "ports"},
 	{'l', "label", "KEY=VALUE", "add a label", spec_label, .field = "labels"},
 	{0, "label-file", "FILE", "labels from lines of a file", spec_label_file, .field = "labels",
 	 .complete = "file"},
 	{0, "sysctl", "NAME=VALUE", "a kernel parameter of its namespaces", spec_sysctl, .field = "sysctls"},
 	{0, "shm-size", "SIZE", "of /dev/shm; default 64m", spec_field, .field = "shm_size_bytes"},
-	{0},
-};
-
-const struct flag spec_network_flags[] = {
-	{'d', "driver", "DRIVER", "routed (default), bridge, macvlan, ipvlan or phys: berth network drivers",
-	 spec_field, .field = "driver", .complete = "routed bridge macvlan ipvlan phys"},
-	{'o', "opt", "KEY=VALUE", "of the driver: parent=LINK of the host; mode= of macvlan and ipvlan",
-	 spec_driver_option, .field = "parent", .complete = "parent= mode="},
-	{0, "subnet", "CIDR", "its addresses: one IPv4 subnet, one IPv6 subnet, or both; default: free ones are found",
-	 spec_subnet, .field = "subnets"},
-	{0, "gateway", "ADDRESS", "of the subnet of its family; default: its first address", spec_gateway,
-	 .field = "subnets.gateway"},
-	{0, "ip-range", "CIDR", "of the subnet of its family: where addresses are taken from; default: all of it",
-	 spec_ip_range, .field = "subnets.ip_range"},
-	{0, "aux-address", "[NAME=]ADDRESS", "of the subnet of its family: somebody else's, so never given",
-	 spec_aux_address, .field = "subnets.reserved"},
-	{0, "dns", "ADDRESS", "name server of its containers; default: the host's", spec_field, .field = "dns"},
-	{0, "dns-search", "DOMAIN", "where names without a dot are looked for", spec_field, .field = "dns_search"},
-	{0, "mtu", "BYTES", "of its interfaces; default 1500", spec_field, .field = "mtu"},
-	{0, "internal", NULL, "nothing of it leaves the host, but answers to what is published", spec_field,
-	 .field = "internal"},
-	{0, "masquerade", NULL, "what leaves the host has the host's address (default); =false: its own", spec_field,
-	 .field = "masquerade"},
-	{0, "shared", NULL, "all projects may use it", spec_field, .field = "shared"},
-	{'l', "label", "KEY=VALUE", "add a label", spec_label, .field = "labels"},
-	{0},
-};
-
-const struct flag spec_interface_flags[] = {
-	{0, "ip", "ADDRESS", "of its IPv4 subnet; default: one is found", spec_field, .field = "addresses"},
-	{0, "ip6", "ADDRESS", "of its IPv6 subnet", spec_field, .field = "addresses"},
-	{0, "link", "NAME", "of the interface; default: the first of eth0, eth1 … that is free", spec_field,
-	 .field = "link"},
-	{0, "mac", "MAC", "of the interface; default: one is made", spec_field, .field = "mac"},
-	{0, "alias", "NAME", "a further name in this network", spec_field, .field = "aliases"},
 	{0},
 };
 
@@ -851,13 +646,7 @@ const struct flag spec_interface_flags[] = {
 	}
 
 const struct flag spec_refused_flags[] = {
-	REFUSED(0, "ip", "use --network NETWORK:ip=ADDRESS"),
-	REFUSED(0, "ip6", "use --network NETWORK:ip6=ADDRESS"),
-	REFUSED(0, "mac-address", "use --network NETWORK:mac=MAC"),
 	REFUSED(0, "link", "containers of a network find each other by name; see --network-alias"),
-	REFUSED(0, "dns", "it is the network's: berth network create --dns"),
-	REFUSED(0, "dns-search", "it is the network's: berth network create --dns-search"),
-	REFUSED(0, "add-host", "mount a hosts file of your own: -v FILE:/etc/hosts"),
 	REFUSED(0, "health-cmd", NO_HEALTH),
 	REFUSED(0, "health-interval", NO_HEALTH),
 	REFUSED(0, "health-retries", NO_HEALTH),
@@ -881,7 +670,7 @@ const struct flag spec_refused_flags[] = {
 	REFUSED(0, "isolation", "berth has one kind of isolation"),
 	REFUSED(0, "gpus", "use --device"),
 	REFUSED(0, "group-add", "supplementary groups come from the image's /etc/group"),
-	REFUSED(0, "domainname", "use --hostname"),
+	REFUSED(0, "domainname", "it belongs to the host name: --hostname NAME.DOMAIN"),
 	REFUSED(0, "uts", "a container always has its own host name"),
 	REFUSED(0, "volumes-from", "name the volumes with -v"),
 	REFUSED(0, "volume-driver", "berth has one kind of volume, a folder"),

@@ -19,7 +19,8 @@ struct spec_opts {
 	size_t n_origins;
 };
 
-extern const struct flag spec_flags[];		 /* everything of a ContainerSpec but resources and restart */
+extern const struct flag spec_flags[];		 /* everything of a ContainerSpec but networks, resources and restart */
+extern const struct flag spec_joins_flags[];	 /* its networks, ports and names; also a PodSpec's */
 extern const struct flag spec_resource_flags[];	 /* its `resources` */
 extern const struct flag spec_restart_flags[];	 /* its `restart` */
 extern const struct flag spec_refused_flags[];	 /* what Docker's users may try and berth does not have */
@@ -30,10 +31,8 @@ extern const struct flag spec_pod_flags[], spec_network_flags[]; /* a PodSpec wi
 void spec_opts_init(struct spec_opts *o, const ProtobufCMessageDescriptor *type);
 void spec_opts_fini(struct spec_opts *o);
 
-/* Who publishes a port and names no network means the one that is always there. Of a ContainerSpec or a PodSpec. */
-void spec_network_default(struct spec_opts *o);
 /* What no single flag can check: --rm with --restart. */
 int spec_opts_check(const struct spec_opts *o, struct err *e);
 
-/* "spec.resources.memory_bytes" -> "--memory 3m"; NULL when no flag has to do with the field. The caller frees it. */
+/* "spec.resources.memory_bytes" -> "--memory 3m"; NULL when no flag has to do with the field. The caller frees it. o may be NULL. */
 char *spec_flag_of_field(const struct spec_opts *o, const struct flag_table *tables, const char *field);

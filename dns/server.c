@@ -66,17 +66,13 @@ enum verdict server_say(struct server *s, const struct zone_holder *asker, const
 int server_forward(struct server *s, const struct zone_holder *asker, const uint8_t *packet, size_t len,
 		   const struct question *q, bool tcp, relay_done *done, void *arg)
 {
-	const struct zone_network *n = zone_way_out(s->zone, asker);
-	const ProtobufCBinaryData *servers = n->said->servers;
-	size_t n_servers = n->said->n_servers;
+	struct zone_servers servers = zone_servers(s->zone, asker);
 
-	if (!n_servers && s->host) {
-		servers = s->host->servers;
-		n_servers = s->host->n_servers;
-	}
-	return n_servers
-		       ? relay_ask(&s->relay, servers, n_servers, packet, len, q, tcp, zone_holder_id(asker), done, arg)
-		       : -ENOENT;
+	if (!servers.n && s->host)
+		servers = (struct zone_servers){s->host->servers, s->host->n_servers};
+	return servers.n ? relay_ask(&s->relay, servers.list, servers.n, packet, len, q, tcp, zone_holder_id(asker),
+				     done, arg)
+			 : -ENOENT;
 }
 
 bool server_news_taken(struct server *s)

@@ -267,7 +267,8 @@ unsigned zone_holders(const struct zone *z)
 
 static bool holder_is_sound(const Dns__Holder *h)
 {
-	bool sound = h->id && h->project && h->n_names && h->n_names <= NAMES_MAX && h->n_interfaces <= INTERFACES_MAX;
+	bool sound = h->id && h->project && h->n_names && h->n_names <= NAMES_MAX &&
+		     h->n_interfaces <= INTERFACES_MAX && are_addresses(h->servers, h->n_servers);
 
 	for (size_t i = 0; sound && i < h->n_interfaces; i++) {
 		const Dns__Interface *x = h->interfaces[i];
@@ -348,6 +349,15 @@ struct zone_holder *zone_asker(struct zone *z, const uint8_t *ip, unsigned len)
 uint64_t zone_holder_id(const struct zone_holder *h)
 {
 	return h->said->id;
+}
+
+struct zone_servers zone_servers(struct zone *z, const struct zone_holder *h)
+{
+	const struct zone_network *n = zone_way_out(z, h);
+
+	if (!n || h->said->n_servers)
+		return n ? (struct zone_servers){h->said->servers, h->said->n_servers} : (struct zone_servers){0};
+	return (struct zone_servers){n->said->servers, n->said->n_servers};
 }
 
 struct zone_network *zone_way_out(struct zone *z, const struct zone_holder *h)

@@ -36,8 +36,13 @@ unsigned zone_holders(const struct zone *z);
 /* Who has this address; NULL: nobody, and then nobody is answered. */
 struct zone_holder *zone_asker(struct zone *z, const uint8_t *ip, unsigned len);
 uint64_t zone_holder_id(const struct zone_holder *h);
-/* The first of his networks that leads outside, whose servers he asks; NULL: he asks nobody. */
+/* The first of his networks that leads outside; NULL: he asks nobody. */
 struct zone_network *zone_way_out(struct zone *z, const struct zone_holder *h);
+/* Whom he wants to be asked, else whom that network says; none: those of the host. */
+struct zone_servers {
+	const ProtobufCBinaryData *list;
+	size_t n;
+} zone_servers(struct zone *z, const struct zone_holder *h);
 
 enum zone_result {
 	ZONE_FOUND,  /* what there is of it is in the answer: perhaps nothing of this type */

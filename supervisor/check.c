@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "cgroup/limits.h"
 #include "supervisor/check_field.h"
+#include "supervisor/check_names.h"
 #include "supervisor/check_parts.h"
 #include "supervisor/pod.h"
 
@@ -107,18 +108,6 @@ int check_resources(struct supervisor *sv, Berth__Resources *r, struct err *e)
 	return err_set(e, -res, why.step, "%s", why.text);
 }
 
-/* "resources.x" -> "spec.resources.x" */
-static int field_below(int r, const char *above, struct err *e)
-{
-	char step[FIELD_SIZE];
-
-	if (r == 0 || !e)
-		return r;
-	snprintf(step, sizeof step, "%s", e->step);
-	snprintf(e->step, sizeof e->step, "%s.%.*s", above, (int)(sizeof e->step - strlen(above) - 2), step);
-	return r;
-}
-
 /* ---------------------------------------------------------------- whose namespaces */
 
 /* "" and "private": of its own. */
@@ -142,10 +131,15 @@ static int check_pod_member(const Berth__ContainerSpec *spec, struct err *e)
 		const char *field;
 		bool given;
 	} own[] = {
-		{"spec.network", spec->network != NULL},   {"spec.pid_mode", spec->pid_mode != NULL},
-		{"spec.ipc_mode", spec->ipc_mode != NULL}, {"spec.hostname", spec->hostname != NULL},
-		{"spec.networks", spec->n_networks > 0},   {"spec.shm_size_bytes", spec->has_shm_size_bytes},
-		{"spec.ports", spec->n_ports > 0},	   {"spec.publish_all", spec->publish_all},
+		{"spec.network", spec->network != NULL},
+		{"spec.pid_mode", spec->pid_mode != NULL},
+		{"spec.ipc_mode", spec->ipc_mode != NULL},
+		{"spec.hostname", spec->hostname != NULL},
+		{"spec.networks", spec->n_networks > 0},
+		{"spec.shm_size_bytes", spec->has_shm_size_bytes},
+		{"spec.ports", spec->n_ports > 0},
+		{"spec.publish_all", spec->publish_all},
+		{spec->names ? names_field(spec->names) : NULL, spec->names != NULL},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(own); i++)
@@ -242,9 +236,11 @@ static int check_sharing(Berth__ContainerSpec *spec, struct sharing *share, stru
 	if (r == 0)
 		r = publish_check_exposed(spec, e);
 	if (r == 0)
-		r = publish_check(spec->ports, spec->n_ports, spec->n_networks > 0, e);
+		r = publish_check(spec->ports, spec->n_ports, spec->network, e);
 	if (r == 0)
 		r = field_hostname("spec.hostname", &spec->hostname, e);
+	if (r == 0)
+		r = check_names(spec->names, spec->network, e);
 	*share = (struct sharing){
 		.pod = spec->pod != NULL,
 		.net_host = spec->network && !strcmp(spec->network, "host"),
@@ -435,9 +431,11 @@ int check_pod_spec(struct supervisor *sv, Berth__PodSpec *spec, struct err *e)
 	int r = check_network(&spec->network, spec->networks, spec->n_networks, e);
 
 	if (r == 0)
-		r = publish_check(spec->ports, spec->n_ports, spec->n_networks > 0, e);
+		r = publish_check(spec->ports, spec->n_ports, spec->network, e);
 	if (r == 0)
 		r = field_hostname("spec.hostname", &spec->hostname, e);
+	if (r == 0)
+		r = check_names(spec->names, spec->network, e);
 	if (r == 0)
 		r = field_labels("spec.labels", spec->labels, &spec->n_labels, e);
 	share.net_host = spec->network && !strcmp(spec->network, "host");

@@ -56,6 +56,17 @@ int field_unsupported(struct err *e, const char *field, const char *fmt, ...)
 	return -ENOTSUP;
 }
 
+int field_below(int r, const char *above, struct err *e)
+{
+	char step[sizeof e->step];
+
+	if (r == 0 || !e)
+		return r;
+	snprintf(step, sizeof step, "%s", e->step);
+	snprintf(e->step, sizeof e->step, "%.20s%s%.*s", above, step[0] ? "." : "", (int)(sizeof step - 22), step);
+	return r;
+}
+
 void field_empty_is_absent(char **text)
 {
 	if (*text && !**text) {

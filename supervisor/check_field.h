@@ -17,6 +17,9 @@ int field_bad(struct err *e, const char *field, const char *fmt, ...) __attribut
 /* -ENOTSUP. */
 int field_unsupported(struct err *e, const char *field, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
+/* A refusal of what is below `above`: "mac" -> "spec.networks[0].mac", "" -> "spec.networks[0]". Returns r. */
+int field_below(int r, const char *above, struct err *e);
+
 /* Text given as "" is as good as absent: freed and set to NULL. */
 void field_empty_is_absent(char **text);
 int field_set(char **text, const char *value); /* -ENOMEM */

@@ -96,6 +96,12 @@ static size_t published(const spec_t *s)
 	return port_chosen(s->ports, s->n_ports);
 }
 
+/* berth-dns asks them from the host, at which more listens than a container may reach. */
+static size_t name_server(const spec_t *s)
+{
+	return s->names && s->names->n_dns;
+}
+
 static size_t pid_mode(const spec_t *s)
 {
 	return !is_one_of(s->pid_mode, "private", NULL);
@@ -123,6 +129,7 @@ static size_t realtime(const spec_t *s)
 }
 
 #define PORT_CHOSEN "a port of the host of his choice: without one, one is found"
+#define NAME_SERVER "a name server of his choice: the host would ask it"
 #define SPOOFING    "sending from addresses that are others'"
 
 static const struct {
@@ -141,6 +148,7 @@ static const struct {
 	{"spec.network", NULL, network, "the host's network"},
 	{"spec.networks", ".allow_spoofing", spoofing, SPOOFING},
 	{"spec.ports", ".host_port", published, PORT_CHOSEN},
+	{"spec.names.dns", "", name_server, NAME_SERVER},
 	{"spec.pid_mode", NULL, pid_mode, "the host's processes"},
 	{"spec.ipc_mode", NULL, ipc_mode, "the host's IPC namespace"},
 	{"spec.oom_score_adj", NULL, oom_score, "being spared by the OOM killer at the cost of others"},
@@ -187,6 +195,8 @@ int check_member_pod(const Berth__PodSpec *spec, struct err *e)
 		return refuse(e, field_at(at, "spec.ports[%zu].host_port", n - 1), PORT_CHOSEN);
 	if (spoof)
 		return refuse(e, field_at(at, "spec.networks[%zu].allow_spoofing", spoof - 1), SPOOFING);
+	if (spec->names && spec->names->n_dns)
+		return refuse(e, "spec.names.dns[0]", NAME_SERVER);
 	return check_member_joins(spec, e);
 }
 

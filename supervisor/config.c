@@ -22,6 +22,7 @@ static const struct setting table[] = {
 	KEY(dns_path, SETTING_PATH, 0, 0),
 	KEY(resolv_conf, SETTING_PATH, 0, 0),
 	KEY(default_subnet, SETTING_TEXT, 0, 0),
+	KEY(default_network, SETTING_NAME_OR_NONE, 0, 0),
 	KEY(plain_http, SETTING_TEXT, 0, 0),
 	KEY(mirrors, SETTING_TEXT, 0, 0),
 	KEY(certs_dir, SETTING_PATH, 0, 0),
@@ -149,6 +150,10 @@ int config_check(const struct config *c, struct err *e)
 			       longest);
 	if (!strcmp(c->state_dir, c->run_dir))
 		return err_set(e, 0, "config", "state_dir and run_dir must not be the same folder");
+	if (!strcmp(c->default_network, "host") || !strcmp(c->default_network, "none"))
+		return err_set(e, 0, "default_network",
+			       "default_network: %s is no network: name one, or leave it empty for none",
+			       c->default_network);
 	if ((uint64_t)c->userns_first + c->userns_per > 4294967295u)
 		return err_set(e, 0, "userns_first", "userns_first + userns_per is beyond the last user id");
 	return 0;

@@ -8,10 +8,12 @@
 #include "supervisor/check_member.h"
 #include "supervisor/container_act.h"
 #include "supervisor/container_request.h"
+#include "supervisor/hosts.h"
 #include "supervisor/image.h"
 #include "supervisor/meta.h"
 #include "supervisor/names.h"
 #include "supervisor/network.h"
+#include "supervisor/network_default.h"
 #include "supervisor/pod.h"
 #include "supervisor/publish.h"
 #include "supervisor/seccomp.h"
@@ -141,6 +143,8 @@ static int creation_spec(struct creation *k)
 		return creation_fail(k, BERTH__ERROR__CODE__EXHAUSTED, err_set(&k->e, ENOMEM, "", "no memory"));
 	r = principal_sees_all(&k->rq->who) ? 0 : check_member_container(obj->spec, &k->e);
 	if (r == 0)
+		r = network_default_container(k->rq->sv, &k->rq->who, obj->spec, &k->e);
+	if (r == 0)
 		r = check_container_spec(k->rq->sv, obj->spec, &k->e);
 	if (r < 0)
 		return creation_fail(k, error_code_of(&k->e), r);
@@ -266,6 +270,7 @@ static int creation_object(struct creation *k)
 				     (struct leases){&k->obj->networks, &k->obj->n_networks}, &k->e) < 0 ||
 		   network_publishes(k->rq->sv, k->obj->spec->ports, k->obj->spec->n_ports,
 				     k->obj->n_networks ? k->obj->networks[0] : NULL, &k->e) < 0 ||
+		   hosts_check(k->rq->sv, k->obj->spec->names, k->obj->networks, k->obj->n_networks, &k->e) < 0 ||
 		   publish_lease(k->rq->sv, k->obj->spec->ports, k->obj->spec->n_ports, k->obj->meta->uuid, &k->e) < 0))
 		r = creation_fail(k, error_code_of(&k->e), -EINVAL);
 	return r;

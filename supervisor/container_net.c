@@ -17,7 +17,8 @@ static struct net_stored stored(const struct net_holder *h)
 {
 	const Berth__Container *obj = container_of(h, struct container, net)->obj;
 
-	return (struct net_stored){obj->meta, obj->networks, obj->n_networks, obj->spec->ports, obj->spec->n_ports};
+	return (struct net_stored){obj->meta,	     obj->networks,	 obj->n_networks,
+				   obj->spec->ports, obj->spec->n_ports, net_names(obj->spec->names)};
 }
 
 static char **names(const struct net_holder *h, struct arena *a, size_t *ret_n)

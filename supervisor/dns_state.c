@@ -81,6 +81,7 @@ Dns__Holder *dns_holder(const struct net_holder *h, struct arena *a)
 	SET(m, id, stored.meta->id);
 	m->project = stored.meta->project;
 	m->names = h->kind->names(h, a, &m->n_names);
+	m->servers = addresses_of(a, stored.names->dns, stored.names->n_dns, &m->n_servers);
 	m->interfaces = arena_alloc(a, (stored.n_leases + 1) * sizeof *m->interfaces);
 	for (size_t i = 0; m->interfaces && i < stored.n_leases; i++) {
 		Dns__Interface *x = stored.leases[i]->leaving ? NULL : interface_of(h, stored.leases[i], a);

@@ -6,6 +6,9 @@
 #include "base/buf.h"
 #include "base/own.h"
 #include "proto/dns.h"
+#include "supervisor/check_field.h"
+#include "supervisor/check_names.h"
+#include "supervisor/driver.h"
 #include "supervisor/files.h"
 #include "supervisor/network.h"
 #include "supervisor/resolv.h"
@@ -74,24 +77,79 @@ static void holder_lines(struct buf *b, const struct net_holder *h, const struct
 	}
 }
 
-const char *hosts_others(const struct net_holder *h, struct arena *a)
+static void others_lines(struct buf *b, const struct net_holder *h, struct arena *a)
 {
 	struct net_holder *other;
-	const char *text;
-	struct buf b;
+	size_t begun = b->len;
 
 	if (!net_stored_of(h).n_leases || resolv_asks_us(h))
-		return "";
-	buf_init(&b, 0);
+		return;
 	list_each (other, &h->sv->net_holders, link) {
 		if (!is_seen(h, other))
 			continue;
-		if (b.len > OTHERS_MAX) {
-			buf_adds(&b, "# and more than fit in here\n");
+		if (b->len - begun > OTHERS_MAX) {
+			buf_adds(b, "# and more than fit in here\n");
 			break;
 		}
-		holder_lines(&b, h, other, a);
+		holder_lines(b, h, other, a);
 	}
+}
+
+/* The first network by which the host is reached. */
+static const struct network *host_network(struct supervisor *sv, Berth__Lease *const *leases, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct table_node *node =
+			leases[i]->leaving ? NULL : table_find(&sv->networks, leases[i]->network_uuid);
+		const struct network *x = node ? container_of(node, struct network, node) : NULL;
+
+		if (x && driver_can(x->obj, FEATURE_GATEWAY))
+			return x;
+	}
+	return NULL;
+}
+
+static void asked_lines(struct buf *b, const struct net_holder *h)
+{
+	const struct net_stored s = net_stored_of(h);
+	const struct network *host = host_network(h->sv, s.leases, s.n_leases);
+	char text[ADDRESS_TEXT];
+
+	for (size_t i = 0; i < s.names->n_hosts; i++) {
+		const Berth__HostName *x = s.names->hosts[i];
+
+		if (strcmp(x->address, HOST_GATEWAY) != 0) {
+			buf_printf(b, "%s\t%s\n", x->address, x->name);
+			continue;
+		}
+		for (unsigned k = 0; host && k < host->n_subnets; k++)
+			buf_printf(b, "%s\t%s\n", address_text(&host->gateway[k], text), x->name);
+		if (!host) /* disconnected since */
+			buf_printf(b, "# %s: in none of its networks is the host\n", x->name);
+	}
+}
+
+int hosts_check(struct supervisor *sv, const Berth__NameOptions *names, Berth__Lease *const *leases, size_t n,
+		struct err *e)
+{
+	char at[FIELD_SIZE];
+
+	for (size_t i = 0; names && i < names->n_hosts; i++)
+		if (!strcmp(names->hosts[i]->address, HOST_GATEWAY) && !host_network(sv, leases, n))
+			return field_bad(e, field_at(at, "spec.names.hosts[%zu].address", i),
+					 n ? "in none of its networks is the host the gateway: give an address"
+					   : "without a network nothing of the host is reached");
+	return 0;
+}
+
+const char *hosts_further(const struct net_holder *h, struct arena *a)
+{
+	const char *text;
+	struct buf b;
+
+	buf_init(&b, 0);
+	asked_lines(&b, h);
+	others_lines(&b, h, a);
 	text = b.failed ? NULL : arena_strdup(a, b.len ? b.data : "");
 	buf_fini(&b);
 	return text;

@@ -223,7 +223,7 @@ static void facts_network(struct container *c, struct arena *a, struct plan_fact
 	f->leases = net_stored_of(net).leases;
 	f->n_leases = net_stored_of(net).n_leases;
 	f->resolv_conf = resolv_conf(net, a);
-	f->others = hosts_others(net, a);
+	f->others = hosts_further(net, a);
 }
 
 int launch_facts(struct container *c, struct arena *a, struct plan_facts *f, struct err *e)

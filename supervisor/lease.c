@@ -7,6 +7,7 @@
 #include "supervisor/driver.h"
 #include "supervisor/mac.h"
 #include "supervisor/net_holder.h"
+#include "supervisor/network_fixed.h"
 #include "supervisor/security_group.h"
 #include "supervisor/set.h"
 
@@ -130,38 +131,43 @@ static bool is_reserved(const Berth__Subnet *s, const struct address *a)
 	return false;
 }
 
-static int address_wanted(struct supervisor *sv, struct network *n, unsigned i, const char *want,
+static int address_wanted(struct supervisor *sv, struct network *n, unsigned i, const Berth__NetworkAsk *ask, size_t k,
 			  char text[ADDRESS_TEXT], struct err *e)
 {
+	const char *want = ask->addresses[k];
+	char field[FIELD_SIZE];
 	struct address a;
 	struct net_holder *user;
 
+	field_at(field, "addresses[%zu]", k);
+
 	(void)address_parse(want, &a); /* checked */
 	if (!subnet_is_usable(&n->subnet[i], &a) || address_is(&a, &n->gateway[i]))
-		return err_set(e, EINVAL, "addresses", "%s cannot be had in %s of network %s: it is %s", want,
+		return err_set(e, EINVAL, field, "%s cannot be had in %s of network %s: it is %s", want,
 			       n->obj->subnets[i]->cidr, n->obj->meta->name,
 			       address_is(&a, &n->gateway[i])  ? "the gateway"
 			       : subnet_has(&n->subnet[i], &a) ? "its first or last, which are nobody's"
 							       : "not in there");
 	if (is_reserved(n->obj->subnets[i], &a))
-		return err_set(e, EINVAL, "addresses", "%s is kept for somebody else in network %s", want,
+		return err_set(e, EINVAL, field, "%s is kept for somebody else in network %s", want,
 			       n->obj->meta->name);
 	user = address_user(sv, n, address_text(&a, text));
 	if (user)
-		return err_set(e, EBUSY, "addresses", "%s is %s %s's", text, user->kind->noun,
+		return err_set(e, EBUSY, field, "%s is %s %s's", text, user->kind->noun,
 			       net_stored_of(user).meta->name);
 	pool_take(&n->pool[i], &a);
 	return 0;
 }
 
-static const char *want_of(const Berth__NetworkAsk *ask, unsigned len)
+/* Of this family; n_addresses: none. */
+static size_t want_of(const Berth__NetworkAsk *ask, unsigned len)
 {
 	struct address a;
+	size_t i = 0;
 
-	for (size_t i = 0; i < ask->n_addresses; i++)
-		if (address_parse(ask->addresses[i], &a) == 0 && a.len == len)
-			return ask->addresses[i];
-	return NULL;
+	while (i < ask->n_addresses && (address_parse(ask->addresses[i], &a) < 0 || a.len != len))
+		i++;
+	return i;
 }
 
 static const char digits36[] = "0123456789abcdefghijklmnopqrstuvwxyz";
@@ -220,8 +226,13 @@ static int mac_choose(struct supervisor *sv, const struct network *n, const char
 	uint8_t mac[6];
 	struct net_holder *user;
 
-	if (!driver_can(n->obj, FEATURE_MAC)) /* it has what the host's link has */
-		return want && want[0] ? driver_needs(n, FEATURE_MAC, e) : 0;
+	if (!driver_can(n->obj, FEATURE_MAC)) { /* it has what the host's link has */
+		int r = want && want[0] ? driver_needs(n, FEATURE_MAC, e) : 0;
+
+		if (r < 0)
+			snprintf(e->step, sizeof e->step, "mac");
+		return r;
+	}
 	if (want && want[0]) {
 		(void)mac_parse(want, mac); /* checked */
 	} else if (getrandom(mac, sizeof mac, 0) == sizeof mac) {
@@ -231,7 +242,7 @@ static int mac_choose(struct supervisor *sv, const struct network *n, const char
 	}
 	set_text(&l->mac, "%s", mac_text(mac, text));
 	user = want && want[0] ? lease_each(sv, has_mac, &(struct wanted){n, l->mac}) : NULL;
-	return user ? err_set(e, EBUSY, "", "the MAC %s is %s %s's in network %s", l->mac, user->kind->noun,
+	return user ? err_set(e, EBUSY, "mac", "the MAC %s is %s %s's in network %s", l->mac, user->kind->noun,
 			      net_stored_of(user).meta->name, n->obj->meta->name)
 		    : 0;
 }
@@ -255,7 +266,7 @@ static int link_choose(const Berth__NetworkAsk *ask, struct leases among, const 
 
 	if (ask->link && ask->link[0]) {
 		if (!link_is_free(ask->link, among, asks, true))
-			return err_set(e, EBUSY, "", "there is an interface %s already", ask->link);
+			return err_set(e, EBUSY, "link", "there is an interface %s already", ask->link);
 		set_text(&l->link, "%s", ask->link);
 		return 0;
 	}
@@ -277,10 +288,10 @@ static int lease_is_new(const Berth__Lease *l, struct leases among, struct err *
 		if (other == l || !other->network_uuid || strcmp(other->network_uuid, l->network_uuid) != 0)
 			continue;
 		if (l->mac && other->mac && !strcmp(other->mac, l->mac))
-			return err_set(e, EBUSY, "", "the MAC %s is asked for twice", l->mac);
+			return err_set(e, EBUSY, "mac", "the MAC %s is asked for twice", l->mac);
 		for (size_t k = 0; k < l->n_addresses * other->n_addresses; k++)
 			if (!strcmp(l->addresses[k / other->n_addresses], other->addresses[k % other->n_addresses]))
-				return err_set(e, EBUSY, "", "%s is asked for twice",
+				return err_set(e, EBUSY, "addresses", "%s is asked for twice",
 					       l->addresses[k / other->n_addresses]);
 	}
 	return 0;
@@ -291,7 +302,7 @@ static int lease_is_new(const Berth__Lease *l, struct leases among, struct err *
 static int lease_fill(struct supervisor *sv, struct network *n, const Berth__NetworkAsk *ask, Berth__Lease *l,
 		      struct err *e)
 {
-	char text[ADDRESS_TEXT], name[IF_NAMESIZE];
+	char text[ADDRESS_TEXT], name[IF_NAMESIZE], field[FIELD_SIZE];
 	int r = 0;
 
 	r = network_has_room(sv, n, e);
@@ -301,18 +312,18 @@ static int lease_fill(struct supervisor *sv, struct network *n, const Berth__Net
 		struct address a;
 		bool fits = false;
 
-		if (address_parse(ask->addresses[i], &a) < 0)
-			return err_set(e, EINVAL, "", "'%.60s' is not an IP address", ask->addresses[i]);
+		(void)address_parse(ask->addresses[i], &a); /* checked */
 		for (unsigned k = 0; k < n->n_subnets; k++)
 			fits |= n->subnet[k].first.len == a.len;
 		if (!fits)
-			return err_set(e, EINVAL, "", "network %s has no IPv%c subnet for %s", n->obj->meta->name,
+			return err_set(e, EINVAL, field_at(field, "addresses[%zu]", i),
+				       "network %s has no IPv%c subnet for %s", n->obj->meta->name,
 				       a.len == 16 ? '6' : '4', ask->addresses[i]);
 	}
 	for (unsigned i = 0; i < n->n_subnets && r == 0; i++) {
-		const char *want = want_of(ask, n->subnet[i].first.len);
+		size_t k = want_of(ask, n->subnet[i].first.len);
 
-		r = want ? address_wanted(sv, n, i, want, text, e) : address_free(n, i, text, e);
+		r = k < ask->n_addresses ? address_wanted(sv, n, i, ask, k, text, e) : address_free(n, i, text, e);
 		if (r == 0)
 			r = strings_add(&l->addresses, &l->n_addresses, text);
 	}
@@ -353,28 +364,31 @@ void network_lease_drop(struct leases from, size_t i)
 int network_lease(struct supervisor *sv, const struct principal *who, const char *at, const Berth__NetworkAsk *ask,
 		  const struct asks *others, struct leases to, struct err *e)
 {
-	struct network *n = network_find(sv, who, ask->network ? ask->network : "", e);
+	const char *name = ask->network ? ask->network : "";
+	struct network *n = network_find(sv, who, name, e);
 	Berth__Lease *l = n ? lease_add(to) : NULL;
 	int r;
 
-	snprintf(e->step, sizeof e->step, "%s", at);
 	dnsd_wanted(sv);
+	if (!n && network_fixed(name))
+		return err_set(e, EINVAL, at, "%s is chosen when a container is made, alone (--network %s)", name,
+			       name);
+	if (!n)
+		snprintf(e->step, sizeof e->step, "%s", at);
+	else
+		err_set(e, ENOMEM, "", "no memory");
 	if (!l)
-		return n ? err_set(e, ENOMEM, at, "no memory") : -e->code;
+		return n ? field_below(-ENOMEM, at, e) : -e->code;
 	r = link_choose(ask, (struct leases){to.list, &(size_t){*to.n - 1}}, others, l, e);
 	if (r == 0)
 		r = lease_fill(sv, n, ask, l, e);
 	if (r == 0)
 		r = lease_is_new(l, to, e);
-	/* Of one of several the flag is the whole. */
-	if (r < 0)
-		snprintf(e->step, sizeof e->step, "%s",
-			 !strcmp(at, "spec") && !strcmp(e->step, "addresses") ? "spec.addresses" : at);
-	else
-		r = security_groups_asked(n, who->project, ask, at, l, e);
+	if (r == 0)
+		r = security_groups_asked(n, who->project, ask, l, e);
 	if (r < 0)
 		network_lease_drop(to, *to.n - 1);
-	return r;
+	return field_below(r, at, e);
 }
 
 int network_lease_all(struct supervisor *sv, const struct principal *who, Berth__NetworkAsk *const *asks, size_t n_asks,

@@ -24,6 +24,13 @@
 /* A hold that kills berth-net does not take all networks along. */
 #define HOLD_TRIES 3u
 
+const Berth__NameOptions *net_names(const Berth__NameOptions *of_spec)
+{
+	static const Berth__NameOptions nothing = BERTH__NAME_OPTIONS__INIT;
+
+	return of_spec ? of_spec : &nothing;
+}
+
 void net_holder_init(struct net_holder *h, struct supervisor *sv, const struct net_holder_kind *kind)
 {
 	h->sv = sv;

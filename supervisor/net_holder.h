@@ -22,6 +22,7 @@ struct net_stored {
 	size_t n_leases;
 	Berth__PortMap **ports; /* they lead to his first interface */
 	size_t n_ports;
+	const Berth__NameOptions *names; /* never NULL */
 };
 
 /* … as changes of it need them. */
@@ -62,6 +63,9 @@ struct net_holder {
 
 void net_holder_init(struct net_holder *h, struct supervisor *sv, const struct net_holder_kind *kind);
 void net_holder_fini(struct net_holder *h); /* harmless on what was never begun */
+
+/* Of a spec, which may have none. */
+const Berth__NameOptions *net_names(const Berth__NameOptions *of_spec);
 
 static inline struct net_stored net_stored_of(const struct net_holder *h)
 {

@@ -5,6 +5,7 @@
 #include "base/own.h"
 #include "base/str.h"
 #include "proto/envelope.h"
+#include "supervisor/check_names.h"
 #include "supervisor/container.h"
 #include "supervisor/dnsd.h"
 #include "supervisor/driver.h"
@@ -20,11 +21,8 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define DEFAULT_NETWORK "default"
-#define DNS_SERVERS	3u
-#define DNS_DOMAINS	6u
-#define RATE_MIN	8000u /* below that a full packet waits for seconds */
-#define RATE_MAX	1000000000000ull
+#define RATE_MIN 8000u /* below that a full packet waits for seconds */
+#define RATE_MAX 1000000000000ull
 
 /* ---------------------------------------------------------------- the object */
 
@@ -48,36 +46,9 @@ static int pool_check(unsigned i, const struct subnet *subnet, const Berth__Subn
 	return 0;
 }
 
-static bool is_domain(const char *text)
-{
-	size_t len = strlen(text);
-
-	return len && len < 254 &&
-	       text[strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_")] == 0 &&
-	       text[0] != '.' && text[0] != '-' && !strstr(text, "..");
-}
-
-/* As the resolver of a libc takes them from resolv.conf, of which they are a line. */
 int network_check_dns(const Berth__Network *obj, struct err *e)
 {
-	struct address a;
-	char field[48];
-
-	if (obj->n_dns > DNS_SERVERS)
-		return err_set(e, EINVAL, "spec.dns", "at most %u are asked", DNS_SERVERS);
-	if (obj->n_dns_search > DNS_DOMAINS)
-		return err_set(e, EINVAL, "spec.dns_search", "at most %u domains", DNS_DOMAINS);
-	for (unsigned i = 0; i < obj->n_dns; i++)
-		if (address_parse(obj->dns[i], &a) < 0) {
-			snprintf(field, sizeof field, "spec.dns[%u]", i);
-			return err_set(e, EINVAL, field, "'%.60s' is not an IP address", obj->dns[i]);
-		}
-	for (unsigned i = 0; i < obj->n_dns_search; i++)
-		if (!is_domain(obj->dns_search[i])) {
-			snprintf(field, sizeof field, "spec.dns_search[%u]", i);
-			return err_set(e, EINVAL, field, "'%.60s' is not a domain", obj->dns_search[i]);
-		}
-	return 0;
+	return check_dns("spec", obj->dns, obj->n_dns, obj->dns_search, obj->n_dns_search, e);
 }
 
 int network_check(struct supervisor *sv, Berth__Network *obj, struct err *e)
@@ -268,17 +239,20 @@ int network_rates_check(const struct network *n, uint64_t ingress_bps, uint64_t 
 		enum driver_feature feature;
 		const char *name;
 	} ways[] = {{FEATURE_RATE_IN, "ingress_bps"}, {FEATURE_RATE_OUT, "egress_bps"}};
+	int r = 0;
 	const uint64_t rates[] = {ingress_bps, egress_bps};
 
 	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
 		if (!rates[i])
 			continue;
 		if (rates[i] < RATE_MIN || rates[i] > RATE_MAX)
-			return err_set(e, ERANGE, "", "%s must be %u to %llu bits in a second (or 0: no limit)",
-				       ways[i].name, RATE_MIN, RATE_MAX);
-		int r = driver_needs(n, ways[i].feature, e);
-		if (r < 0)
+			return err_set(e, ERANGE, ways[i].name, "must be %u to %llu bits in a second (or 0: no limit)",
+				       RATE_MIN, RATE_MAX);
+		r = driver_needs(n, ways[i].feature, e);
+		if (r < 0) {
+			snprintf(e->step, sizeof e->step, "%s", ways[i].name);
 			return r;
+		}
 	}
 	return 0;
 }

@@ -15,9 +15,10 @@
 
 #include <net/if.h>
 
-#define NETWORK_SUBNETS 2u  /* one of each family */
-#define NETWORKS_EACH	64u /* of one container */
-#define ALIASES_EACH	32u /* in each of them */
+#define DEFAULT_NETWORK "default" /* always there */
+#define NETWORK_SUBNETS 2u	  /* one of each family */
+#define NETWORKS_EACH	64u	  /* of one container */
+#define ALIASES_EACH	32u	  /* in each of them */
 
 struct network {
 	struct table_node node; /* supervisor.networks */
@@ -44,7 +45,7 @@ void networks_close(struct supervisor *sv);
 struct network *network_find(struct supervisor *sv, const struct principal *who, const char *ref, struct err *e);
 /* Its containers ask berth-dns at its gateway. */
 bool network_has_dns(const struct network *n);
-/* Limits of an interface, 0: none. e->step is left empty. */
+/* Limits of an interface, 0: none. e->step: the field. */
 int network_rates_check(const struct network *n, uint64_t ingress_bps, uint64_t egress_bps, struct err *e);
 bool network_is_default(const struct network *n);
 bool network_sees(const struct principal *who, const struct network *n);

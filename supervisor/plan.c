@@ -475,12 +475,17 @@ static void add_host_file(struct builder *b, const char *path)
 		add_bind(b, path, path, MOUNT_ATTR_RDONLY, false, true);
 }
 
-/* Lines of /etc/hosts: its name at its own addresses, as Docker does, or at one of the loopback's where it has none. */
+/* Lines of /etc/hosts: its name at its own addresses, as Docker does, or at one of the loopback's where it has none. Of one with a domain
+ * the first word is the name in full (hostname -f), the second the host. */
 static const char *own_names(struct builder *b, const char *hostname)
 {
+	size_t host = strcspn(hostname, "."), n = 0;
 	const char *text = "";
-	size_t n = 0;
 
+	if (hostname[host])
+		hostname = arena_printf(b->a, "%s %.*s", hostname, (int)host, hostname);
+	if (!hostname)
+		return "";
 	for (size_t i = 0; i < b->f->n_leases; i++)
 		for (size_t k = 0; !b->f->leases[i]->leaving && k < b->f->leases[i]->n_addresses; k++, n++)
 			text = arena_printf(b->a, "%s%s\t%s\n", text ? text : "", b->f->leases[i]->addresses[k],

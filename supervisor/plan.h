@@ -38,7 +38,7 @@ struct plan_facts {
 	Berth__Lease *const *leases; /* its own interfaces, or those of its pod */
 	size_t n_leases;
 	const char *resolv_conf; /* of its networks; NULL: it has none */
-	const char *others;	 /* … lines of /etc/hosts; NULL: none */
+	const char *others;	 /* … further lines of /etc/hosts; NULL: none */
 	const char *apparmor;	 /* label or NULL */
 	uint64_t caps;		 /* bounding set */
 	const void *seccomp;

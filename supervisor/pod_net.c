@@ -14,7 +14,8 @@ static struct net_stored stored(const struct net_holder *h)
 {
 	const Berth__Pod *obj = container_of(h, struct pod, net)->obj;
 
-	return (struct net_stored){obj->meta, obj->networks, obj->n_networks, obj->spec->ports, obj->spec->n_ports};
+	return (struct net_stored){obj->meta,	     obj->networks,	 obj->n_networks,
+				   obj->spec->ports, obj->spec->n_ports, net_names(obj->spec->names)};
 }
 
 /* Its own, and those of its containers that have a process: they share its addresses. */

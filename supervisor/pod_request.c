@@ -5,8 +5,10 @@
 #include "supervisor/check_member.h"
 #include "supervisor/container.h"
 #include "supervisor/filter.h"
+#include "supervisor/hosts.h"
 #include "supervisor/meta.h"
 #include "supervisor/network.h"
+#include "supervisor/network_default.h"
 #include "supervisor/pod.h"
 #include "supervisor/publish.h"
 #include "supervisor/set.h"
@@ -131,20 +133,37 @@ static Berth__Pod *object_of(struct request *rq, const char *name, const Berth__
 	return NULL;
 }
 
+/* What may be chosen, completed, and what it gets of its own. */
+static int object_complete(struct request *rq, Berth__Pod *obj, struct err *e)
+{
+	Berth__PodSpec *spec = obj->spec;
+	int r = principal_sees_all(&rq->who) ? 0 : check_member_pod(spec, e);
+
+	if (!r)
+		r = network_default_pod(rq->sv, &rq->who, spec, e);
+	if (!r)
+		r = check_pod_spec(rq->sv, spec, e);
+	if (!r)
+		r = network_lease_all(rq->sv, &rq->who, spec->networks, spec->n_networks,
+				      (struct leases){&obj->networks, &obj->n_networks}, e);
+	if (!r)
+		r = network_publishes(rq->sv, spec->ports, spec->n_ports, obj->n_networks ? obj->networks[0] : NULL, e);
+	if (!r)
+		r = hosts_check(rq->sv, spec->names, obj->networks, obj->n_networks, e);
+	if (!r)
+		r = publish_lease(rq->sv, spec->ports, spec->n_ports, obj->meta->uuid, e);
+	return r;
+}
+
 void on_pod_create(struct request *rq)
 {
+	static const Berth__PodSpec nothing = BERTH__POD_SPEC__INIT;
 	const Berth__PodCreate *ask = rq->env->pod_create;
-	Berth__PodSpec nothing = BERTH__POD_SPEC__INIT;
-	Berth__PodSpec *spec = ask->spec ? ask->spec : &nothing;
 	Berth__Pod *obj;
 	struct pod *p;
 	struct err e;
 	int r = ask->name && ask->name[0] ? check_name("name", ask->name, &e) : 0;
 
-	if (!r && !principal_sees_all(&rq->who))
-		r = check_member_pod(spec, &e);
-	if (!r)
-		r = check_pod_spec(rq->sv, spec, &e);
 	if (r < 0) {
 		reply_err(rq->sv, rq->parked, error_code_of(&e), &e);
 		return;
@@ -154,18 +173,12 @@ void on_pod_create(struct request *rq)
 			    ask->name);
 		return;
 	}
-	obj = object_of(rq, ask->name, spec);
+	obj = object_of(rq, ask->name, ask->spec ? ask->spec : &nothing);
 	if (!obj) {
 		reply_error(rq->sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "no memory");
 		return;
 	}
-	r = network_lease_all(rq->sv, &rq->who, obj->spec->networks, obj->spec->n_networks,
-			      (struct leases){&obj->networks, &obj->n_networks}, &e);
-	if (!r)
-		r = network_publishes(rq->sv, obj->spec->ports, obj->spec->n_ports,
-				      obj->n_networks ? obj->networks[0] : NULL, &e);
-	if (!r)
-		r = publish_lease(rq->sv, obj->spec->ports, obj->spec->n_ports, obj->meta->uuid, &e);
+	r = object_complete(rq, obj, &e);
 	if (r < 0) {
 		reply_err(rq->sv, rq->parked, error_code_of(&e), &e);
 		berth__pod__free_unpacked(obj, NULL);

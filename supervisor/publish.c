@@ -130,7 +130,15 @@ int publish_exposed(Berth__ContainerSpec *spec, const Berth__ImageConfig *img, s
 
 /* ---------------------------------------------------------------- what is asked for */
 
-#define NO_NETWORK "without a network it has no ports: give it one (--network default)"
+/* network: NULL, or "none" or "host" in place of networks. */
+static int ports_of_none(const char *field, const char *network, struct err *e)
+{
+	return field_bad(
+		e, field,
+		!strcmp(network, "host")
+			? "with the host's network its ports are the host's as they are: nothing is to be published"
+			: "without a network it has no ports: give it one (--network default)");
+}
 
 int publish_check_exposed(const Berth__ContainerSpec *spec, struct err *e)
 {
@@ -142,15 +150,15 @@ int publish_check_exposed(const Berth__ContainerSpec *spec, struct err *e)
 		if (exposed_parse(spec->expose[i], &first, &last, &protocol) < 0)
 			return field_bad(e, field_at(at, "spec.expose[%zu]", i),
 					 "'%.40s' is not PORT[-PORT][/tcp|udp|sctp]", spec->expose[i]);
-	return spec->publish_all && !spec->n_networks ? field_bad(e, "spec.publish_all", NO_NETWORK) : 0;
+	return spec->publish_all && spec->network ? ports_of_none("spec.publish_all", spec->network, e) : 0;
 }
 
-int publish_check(Berth__PortMap **ports, size_t n, bool networks, struct err *e)
+int publish_check(Berth__PortMap **ports, size_t n, const char *network, struct err *e)
 {
 	char at[FIELD_SIZE];
 
-	if (n && !networks)
-		return field_bad(e, "spec.ports", NO_NETWORK);
+	if (n && network)
+		return ports_of_none("spec.ports", network, e);
 	if (n > PORTS_MAX)
 		return field_bad(e, "spec.ports", "at most %u ports are published", PORTS_MAX);
 	for (size_t i = 0; i < n; i++) {

@@ -9,8 +9,8 @@
 
 #define PORTS_MAX 1024u /* of one container */
 
-/* Each by itself, and among each other. e->step: the field. */
-int publish_check(Berth__PortMap **ports, size_t n, bool networks, struct err *e);
+/* Each by itself, and among each other. network: "none", "host", or NULL where there are networks. e->step: the field. */
+int publish_check(Berth__PortMap **ports, size_t n, const char *network, struct err *e);
 int publish_check_exposed(const Berth__ContainerSpec *spec, struct err *e);
 /* With publish_all: one for each port that is exposed, by the request or the image (img may be NULL). */
 int publish_exposed(Berth__ContainerSpec *spec, const Berth__ImageConfig *img, struct err *e);

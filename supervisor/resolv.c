@@ -195,13 +195,17 @@ static const char *words_of(struct arena *a, char *const *list, size_t n)
 	return text;
 }
 
-/* The first network that says something decides; else the host's, where there is a way to the outside. */
+/* What was asked for; else the first network that says something decides; else the host's, where there is a way to the outside. */
 static const char *search_of(const struct net_holder *h, struct arena *a)
 {
 	const struct net_stored stored = net_stored_of(h);
 	const struct facts *host = &h->sv->resolv->facts;
 	bool outside = false;
 
+	if (stored.names->n_dns_search) /* "." is the root: nowhere else */
+		return !strcmp(stored.names->dns_search[0], ".")
+			       ? ""
+			       : words_of(a, stored.names->dns_search, stored.names->n_dns_search);
 	for (size_t i = 0; i < stored.n_leases; i++) {
 		const struct network *n = network_of(h, stored.leases[i]);
 
@@ -225,8 +229,15 @@ bool resolv_asks_us(const struct net_holder *h)
 	return false;
 }
 
-/* Where berth-dns cannot be asked: the servers themselves, of the first network that has some, or the host's, but for those that are none from inside a
- * container. */
+static const char *server_lines(struct arena *a, const char *text, char *const *servers, size_t n)
+{
+	for (size_t i = 0; text && i < n; i++)
+		text = arena_printf(a, "%s" NAMESERVER " %s\n", text, servers[i]);
+	return text;
+}
+
+/* Where berth-dns cannot be asked: the servers themselves, his own, or those of the first network that has some, or the host's, but for those that are
+ * none from inside a container. */
 static const char *servers_of(const struct net_holder *h, const char *text, struct arena *a)
 {
 	const struct net_stored stored = net_stored_of(h);
@@ -234,13 +245,13 @@ static const char *servers_of(const struct net_holder *h, const char *text, stru
 	const size_t before = text ? strlen(text) : 0;
 	char server[ADDRESS_TEXT];
 
+	if (stored.names->n_dns)
+		return server_lines(a, text, stored.names->dns, stored.names->n_dns);
 	for (size_t i = 0; text && i < stored.n_leases; i++) {
 		const struct network *n = stored.leases[i]->leaving ? NULL : network_of(h, stored.leases[i]);
 
-		for (size_t k = 0; n && text && k < n->obj->n_dns; k++)
-			text = arena_printf(a, "%s" NAMESERVER " %s\n", text, n->obj->dns[k]);
 		if (n && n->obj->n_dns)
-			return text;
+			return server_lines(a, text, n->obj->dns, n->obj->n_dns);
 	}
 	for (unsigned i = 0; text && i < host->n_servers; i++)
 		if (!address_is_loopback(&host->server[i]))
@@ -262,10 +273,21 @@ static const char *search_line(const struct net_holder *h, struct arena *a)
 	return !words || !*words ? words : arena_printf(a, "search%s\n", words);
 }
 
-const char *resolv_conf(const struct net_holder *h, struct arena *a)
+static const char *options_line(const struct net_holder *h, const char *text, struct arena *a)
 {
 	const struct net_stored stored = net_stored_of(h);
 	const struct facts *host = &h->sv->resolv->facts;
+	const char *words;
+
+	if (!stored.names->n_dns_options)
+		return text && host->options[0] ? arena_printf(a, "%soptions %s\n", text, host->options) : text;
+	words = words_of(a, stored.names->dns_options, stored.names->n_dns_options);
+	return text && words ? arena_printf(a, "%soptions%s\n", text, words) : NULL;
+}
+
+const char *resolv_conf(const struct net_holder *h, struct arena *a)
+{
+	const struct net_stored stored = net_stored_of(h);
 	const char *text;
 	char gateway[ADDRESS_TEXT];
 	unsigned n_servers = 0;
@@ -284,5 +306,5 @@ const char *resolv_conf(const struct net_holder *h, struct arena *a)
 	}
 	if (text && !n_servers)
 		text = servers_of(h, text, a);
-	return text && host->options[0] ? arena_printf(a, "%soptions %s\n", text, host->options) : text;
+	return options_line(h, text, a);
 }

@@ -252,20 +252,15 @@ int security_groups_lease(const struct network *net, const char *project, char *
 	return r;
 }
 
-int security_groups_asked(const struct network *n, const char *project, const Berth__NetworkAsk *ask, const char *at,
-			  Berth__Lease *l, struct err *e)
+int security_groups_asked(const struct network *n, const char *project, const Berth__NetworkAsk *ask, Berth__Lease *l,
+			  struct err *e)
 {
 	int r = security_groups_lease(n, project, ask->security_groups, ask->n_security_groups, l, e);
-	char field[sizeof e->step];
 
 	if (r == 0 && ask->allow_spoofing) {
 		r = driver_needs(n, FEATURE_ANTI_SPOOFING, e);
 		snprintf(e->step, sizeof e->step, "allow_spoofing");
 		SET(l, allow_spoofing, 1);
-	}
-	if (r < 0) {
-		snprintf(field, sizeof field, "%.20s.%.25s", at, e->step);
-		snprintf(e->step, sizeof e->step, "%s", field);
 	}
 	return r;
 }

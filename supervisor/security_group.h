@@ -46,9 +46,9 @@ void security_group_rule_drop(struct security_group *g, size_t i);		       /* fr
 /* The groups of an interface instead of those that the lease has. e->step: "security_groups[i]". */
 int security_groups_lease(const struct network *n, const char *project, char *const *names, size_t n_names,
 			  Berth__Lease *l, struct err *e);
-/* Of a new one, what was asked for with spec.networks[index]. */
-int security_groups_asked(const struct network *n, const char *project, const Berth__NetworkAsk *ask, const char *at,
-			  Berth__Lease *l, struct err *e);
+/* Of a new one, what was asked for. e->step: the field of the ask. */
+int security_groups_asked(const struct network *n, const char *project, const Berth__NetworkAsk *ask, Berth__Lease *l,
+			  struct err *e);
 bool security_group_has(const struct security_group *g, const struct net_holder *h);
 
 /* ---------------------------------------------------------------- for berth-net (security_state.c) */

@@ -25,6 +25,7 @@ struct config {		     /* supervisor/config.c: defaults, file, command line */
 	char dns_path[200];	       /* berth-dns, likewise */
 	char resolv_conf[200];	       /* whom the host asks for names */
 	char default_subnet[64];       /* of the network that is always there, IPv4; empty = there is none */
+	char default_network[256];     /* of who names none; empty = none */
 	char plain_http[600];	       /* registries without TLS; fetch/place.h */
 	char mirrors[600];	       /* REGISTRY=HOST[/PATH] … */
 	char certs_dir[200];	       /* /etc/berth/certs.d: CAs and client certificates by registry */

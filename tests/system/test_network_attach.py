@@ -124,7 +124,7 @@ def test_interfaces_of_whose_shim_answers_the_next_berthd_late_stay(host):
 @pytest.mark.native
 @pytest.mark.parametrize("flags, text, code", [
     (("--network", "host", "--network", "default"), "exclude each other", 125), (("--network", "nowhere"), "there is no network 'nowhere'", 125),
-    (("--network", "host", "-p", "80:80"), "without a network it has no ports", 125), (("--network", "default:ip=10.209.0.1"), "gateway", 125),
+    (("--network", "host", "-p", "80:80"), "with the host's network its ports are the host's", 125), (("--network", "default:ip=10.209.0.1"), "gateway", 125),
     (("--network", "default:port=7"), "is not NETWORK", 125)])
 def test_bad_networks_of_a_pod_are_refused_and_leave_nothing(host, flags, text, code):
     host.refused("pod", "create", *flags, "p", text=text, code=None)

@@ -59,6 +59,8 @@ static void each_way_out_is_refused_by_its_field(void **state)
 		{SPEC(.network = "host"), "spec.network"},
 		{SPEC(.network = "container:x"), "spec.network"},
 		{SPEC(.pid_mode = "host"), "spec.pid_mode"},
+		{SPEC(.names = &(Berth__NameOptions){BASE(name_options), .n_dns = 1, .dns = LIST(char, "192.0.2.1")}),
+		 "spec.names.dns[0]"},
 		{SPEC(.ipc_mode = "host"), "spec.ipc_mode"},
 		{SPEC(.has_oom_score_adj = 1, .oom_score_adj = -1), "spec.oom_score_adj"},
 		{SPEC(.n_ulimits = 2, .ulimits = LIST(Berth__Ulimit, ULIMIT("nofile"), ULIMIT("RTPRIO"))),
@@ -85,6 +87,8 @@ static void what_stays_within_is_allowed(void **state)
 		SPEC(.n_mounts = 2,
 		     .mounts = LIST(Berth__Mount, MOUNT(TYPE(VOLUME), .source = "data"), MOUNT(TYPE(TMPFS)))),
 		SPEC(.network = "none", .pid_mode = "private", .ipc_mode = ""),
+		SPEC(.names = &(Berth__NameOptions){BASE(name_options), .n_dns_search = 1,
+						    .dns_search = LIST(char, "example.org")}),
 		SPEC(.has_oom_score_adj = 1, .oom_score_adj = 500),
 		SPEC(.n_ulimits = 1, .ulimits = LIST(Berth__Ulimit, ULIMIT("nofile"))),
 	};
@@ -115,6 +119,10 @@ static void pods_and_programs_are_no_way_round(void **state)
 	port.host_port = 22;
 	assert_int_equal(check_member_pod(&pod, &e), -EACCES);
 	assert_string_equal(e.step, "spec.ports[0].host_port");
+	pod.n_ports = 0;
+	pod.names = &(Berth__NameOptions){BASE(name_options), .n_dns = 1, .dns = LIST(char, "192.0.2.1")};
+	assert_int_equal(check_member_pod(&pod, &e), -EACCES);
+	assert_string_equal(e.step, "spec.names.dns[0]");
 	assert_int_equal(check_member_joins(&pod, &e), 0); /* what was found, or given by an admin */
 	assert_int_equal(check_member_exec(&exec, &e), 0);
 	exec.has_privileged = exec.privileged = true;
@@ -131,8 +139,10 @@ static const char *const decided[] = {
 	"init read_only !mounts !devices !ulimits sysctls shm_size_bytes resources !security restart auto_remove "
 	"stdin_open "
 	"stdin_once tty pod pod_init !network log tty_rows tty_cols !pid_mode !ipc_mode !oom_score_adj "
-	"hold_before_exec networks !ports expose publish_all " /* those that he sees: network_find; ports that are free */
+	"hold_before_exec networks !ports expose publish_all names " /* those that he sees: network_find; ports that are free */
 	"annotations",
+	"NameOptions: hosts !dns dns_search dns_options", /* of files of its own; whom berth-dns asks */
+	"HostName: name address",
 	"NetworkAsk: network addresses link mac aliases security_groups !allow_spoofing ingress_bps egress_bps",
 	"PortMap: !host_ip !host_port container_port protocol",
 	"Mount: !type source target read_only propagation size_bytes mode exec non_recursive writable_below no_copy", /* of volumes */
@@ -147,7 +157,7 @@ static const char *const decided[] = {
 	"Security: !cap_add cap_drop !seccomp !seccomp_profile !apparmor no_new_privs !privileged userns masked_paths "
 	"readonly_paths",
 	"KeyValue: key value",
-	"PodSpec: hostname share_pid !network labels resources sysctls shm_size_bytes networks !ports",
+	"PodSpec: hostname share_pid !network labels resources sysctls shm_size_bytes networks !ports names",
 	"ExecSpec: command env workdir user tty want_stdin !privileged rows cols timeout_ms detach",
 };
 

@@ -10,7 +10,8 @@
 	}
 
 static const struct flag_table tables[] = {
-	{spec_flags, 0}, {spec_resource_flags, 0}, {spec_restart_flags, 0}, {spec_refused_flags, 0}, {0},
+	{spec_flags, 0},	 {spec_joins_flags, 0},	  {spec_resource_flags, 0},
+	{spec_restart_flags, 0}, {spec_refused_flags, 0}, {0},
 };
 
 struct row {
@@ -252,6 +253,24 @@ static void networks_and_published_ports(void **state)
 		{ARGS("--network=a", "--net", "b:ip=10.0.0.2,ip6=fd00::2"),
 		 "{\"networks\":[{\"network\":\"a\"},{\"network\":\"b\",\"addresses\":[\"10.0.0.2\",\"fd00::2\"]}]}"},
 		{ARGS("--network", "a:colour=1"), .error = "is not NETWORK[:KEY=VALUE"},
+		{ARGS("--network", "a", "--ip", "10.0.0.2", "--ip6=fd00::2"),
+		 "{\"networks\":[{\"network\":\"a\",\"addresses\":[\"10.0.0.2\",\"fd00::2\"]}]}"},
+		{ARGS("--network-alias", "www", "--mac-address=02:00:00:00:00:01", "--network", "a:alias=web"),
+		 "{\"networks\":[{\"network\":\"a\",\"mac\":\"02:00:00:00:00:01\",\"aliases\":[\"www\",\"web\"]}]}"},
+		{ARGS("--network=a", "--network=b", "--ip=10.0.0.2"),
+		 "{\"networks\":[{\"network\":\"a\"},{\"network\":\"b\",\"addresses\":[\"10.0.0.2\"]}]}"},
+		{ARGS("--ip", "10.0.0.2"), "{\"networks\":[{\"addresses\":[\"10.0.0.2\"]}]}"},
+		{ARGS("--ip", "fd00::2"), .error = "--ip: \"fd00::2\" is not an IPv4 address"},
+		{ARGS("--ip6", "10.0.0.2"), .error = "--ip6: \"10.0.0.2\" is not an IPv6 address"},
+		{ARGS("--add-host", "db:192.0.2.7", "--add-host=six=[fd00::7]", "--add-host=h:host-gateway"),
+		 "{\"names\":{\"hosts\":[{\"name\":\"db\",\"address\":\"192.0.2.7\"},"
+		 "{\"name\":\"six\",\"address\":\"fd00::7\"},{\"name\":\"h\",\"address\":\"host-gateway\"}]}}"},
+		{ARGS("--add-host", "db:fd00::7"),
+		 "{\"names\":{\"hosts\":[{\"name\":\"db\",\"address\":\"fd00::7\"}]}}"},
+		{ARGS("--add-host", "db"), .error = "is not NAME:ADDRESS"},
+		{ARGS("--add-host", ":10.0.0.1"), .error = "is not NAME:ADDRESS"},
+		{ARGS("--dns", "192.0.2.1", "--dns-search=a.example", "--dns-opt", "ndots:2"),
+		 "{\"names\":{\"dns\":[\"192.0.2.1\"],\"dns_search\":[\"a.example\"],\"dns_options\":[\"ndots:2\"]}}"},
 		{ARGS("--network", "a:sg=web,sg=db,spoof=yes"),
 		 "{\"networks\":[{\"network\":\"a\",\"security_groups\":[\"web\",\"db\"],\"allow_spoofing\":true}]}"},
 		{ARGS("--network", "a:spoof=maybe"), .error = "neither yes nor no"},
@@ -291,7 +310,7 @@ static void security_options_and_what_is_not_there_are_refused_with_a_reason(voi
 		{ARGS("--security-opt", "seccomp=/no/such/file"), .error = "/no/such/file: No such file"},
 		{ARGS("--security-opt", "seccomp="), .error = "there are seccomp="},
 		{ARGS("--security-opt", "label=disable"), .error = "there are seccomp="},
-		{ARGS("--ip", "10.0.0.1"), .error = "use --network NETWORK:ip="},
+		{ARGS("--domainname", "example.org"), .error = "--hostname NAME.DOMAIN"},
 		{ARGS("--cpu-shares", "512"), .error = "use --cpu-weight"},
 		{ARGS("--pull", "always"), .error = "berth image import"},
 		{ARGS("--userns", "keep-id"), .error = "\"keep-id\" is not auto"},
