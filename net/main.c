@@ -126,6 +126,12 @@ static int wait_ms(uint64_t due)
 	return !due ? -1 : due <= now ? 0 : (int)((due - now + NS_PER_MS - 1) / NS_PER_MS);
 }
 
+static uint64_t next_due(const struct worker *w)
+{
+	return earlier(earlier(gone_due(w->gone), away_due(w->away)),
+		       earlier(claims_due(w->claims), watches_due(w->watches)));
+}
+
 static bool wait_for(struct worker *w)
 {
 	struct pollfd p[] = {{.fd = SOCKET_FD, .events = POLLIN},
@@ -134,8 +140,7 @@ static bool wait_for(struct worker *w)
 			     {.fd = watches_fd(w->watches), .events = POLLIN},
 			     {.fd = pools_fd(w->pools), .events = POLLIN},
 			     {.fd = table_refused_fd(w->table), .events = POLLIN}};
-	uint64_t due = earlier(gone_due(w->gone), away_due(w->away));
-	int n = poll(p, ARRAY_SIZE(p), wait_ms(earlier(due, earlier(claims_due(w->claims), watches_due(w->watches)))));
+	int n = poll(p, ARRAY_SIZE(p), wait_ms(next_due(w)));
 
 	if (n < 0)
 		return errno == EINTR;
@@ -180,7 +185,10 @@ static bool serve(struct worker *w)
 		return false;
 	r = answer(m->id, work_do(w, m, fd, &e), &e);
 	net__net_message__free_unpacked(m, NULL);
-	return r == 0 && table_look(w) == 0;
+	if (r || table_look(w) != 0)
+		return false;
+	/* Who asks without a pause does not keep from its time what has one. */
+	return wait_ms(next_due(w)) != 0 || wait_for(w);
 }
 
 static int open_all(struct worker *w, struct err *e)

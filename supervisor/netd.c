@@ -1,7 +1,8 @@
 /* supervisor/netd.c - see supervisor/netd.h
  *
- * At most one call is with berth-net at a time: the others wait here, so that after its death it is known which one it died of. One that it cannot
- * do yet (net/work.h) waits aside, for a while, and is in nobody's way. */
+ * Calls are done in order, each is answered, and after the death of berth-net the first that was not is the one it died of. Some are with it at a
+ * time: one alone would wait for a turn of the loop each, and a start behind the ends of a thousand others for as many. One that it cannot do yet
+ * (net/work.h) waits aside, for a while, and is in nobody's way. */
 #include "supervisor/netd.h"
 
 #include "base/file.h"
@@ -21,7 +22,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TRIES 3u
+#define TRIES	3u
+#define WITH_IT 32u /* calls at a time */
 /* The kernel's lock may be held by the teardown of thousands; longer means that it hangs. */
 #define ANSWER_NS (60 * NS_PER_S)
 /* Our table is put back at once; for somebody who does not let it be, after so many times less and less often. */
@@ -42,6 +44,8 @@ struct call {
 	size_t len;
 	int fd; /* owned */
 	bool is_state, again;
+	bool sent;	 /* it is with berth-net */
+	bool once_more;	 /* … behind one that is made again: whatever the answer, so is this */
 	bool told;	 /* with each State anew: never asked once more */
 	unsigned deaths; /* … of berth-nets that were doing this */
 	struct timer later;
@@ -57,8 +61,9 @@ struct netd {
 	struct list *holds; /* where calls go while a State is being told; NULL: to the others */
 	uint64_t next_id;
 	unsigned failures;   /* in a row, that did not take a State */
-	bool wanted, sent;   /* it was asked for something; the first call is with it */
-	struct timer answer; /* to it */
+	bool wanted;	     /* it was asked for something */
+	unsigned n_sent;     /* calls that are with it */
+	struct timer answer; /* to the first of them */
 	struct timer lost;   /* of the table that is put back later */
 	uint64_t lost_at;
 	unsigned lost_times; /* since there was quiet */
@@ -66,8 +71,17 @@ struct netd {
 
 /* ---------------------------------------------------------------- calls */
 
+/* Whether it is with berth-net. */
+static void call_sent(struct call *k, bool sent)
+{
+	k->d->n_sent += sent;
+	k->d->n_sent -= k->sent;
+	k->sent = sent;
+}
+
 static void call_free(struct call *k)
 {
+	call_sent(k, false);
 	list_del(&k->link);
 	timer_del(&k->later);
 	close_fd(&k->fd);
@@ -108,8 +122,8 @@ static struct call *call_new(struct netd *d, const Net__NetMessage *m, int fd)
 	if (!k)
 		return NULL;
 	list_init(&k->link);
-	k->fd = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
 	k->d = d;
+	k->fd = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
 	k->id = ++d->next_id;
 	numbered.has_id = 1;
 	numbered.id = k->id;
@@ -128,23 +142,49 @@ static void on_no_answer(struct timer *t)
 	worker_fail(&container_of(t, struct netd, answer)->worker, &e);
 }
 
-/* The first one, if berth-net has answered the last and knows what should be. */
-static void calls_go_on(struct netd *d)
+static struct call *first_sent(const struct netd *d)
 {
-	struct call *k = list_first(&d->calls, struct call, link);
-	struct err e;
+	struct call *k;
+
+	list_each (k, &d->calls, link)
+		if (k->sent)
+			return k;
+	return NULL;
+}
+
+/* 1: not now. */
+static int call_send(struct netd *d, struct call *k, struct err *e)
+{
 	int r;
 
-	if (!k || d->sent || !d->worker.told)
-		return;
+	/* What comes after a State is for who has taken it. */
+	if (d->n_sent == WITH_IT || (d->n_sent && first_sent(d)->is_state))
+		return 1;
 	r = worker_send(&d->worker, k->data, k->len, k->fd);
-	if (r < 0) {
-		err_set(&e, -r, "network", "speak to berth-net");
-		worker_fail(&d->worker, &e);
+	if (r == -ENOBUFS && d->n_sent)
+		return 1;
+	if (r < 0)
+		return err_set(e, -r, "network", "speak to berth-net");
+	if (!d->n_sent)
+		timer_in(&d->sv->loop, &d->answer, ANSWER_NS, on_no_answer);
+	call_sent(k, true);
+	return 0;
+}
+
+/* The next ones, if berth-net knows what should be. */
+static void calls_go_on(struct netd *d)
+{
+	struct call *k;
+	struct err e;
+	int r = 0;
+
+	if (!d->worker.told)
 		return;
-	}
-	d->sent = true;
-	timer_in(&d->sv->loop, &d->answer, ANSWER_NS, on_no_answer);
+	list_each (k, &d->calls, link)
+		if (!k->sent && (r = call_send(d, k, &e)) != 0)
+			break;
+	if (r < 0)
+		worker_fail(&d->worker, &e);
 }
 
 /* ---------------------------------------------------------------- what cannot be done yet */
@@ -180,6 +220,7 @@ static void call_later(struct netd *d, struct call *k, const struct err *e)
 		return;
 	}
 	k->wait_ns = !k->wait_ns ? LATER_FIRST_NS : k->wait_ns > LATER_MOST_NS / 2 ? LATER_MOST_NS : k->wait_ns * 2;
+	call_sent(k, false);
 	list_del(&k->link);
 	list_push(&d->later, &k->link);
 	timer_in(&d->sv->loop, &k->later, k->wait_ns, on_later);
@@ -210,20 +251,25 @@ static void told_end(struct netd *d, const struct call *died_of, const struct er
 static void on_failed(struct worker *w, const struct err *e)
 {
 	struct netd *d = container_of(w, struct netd, worker);
-	struct call *k = d->sent ? list_first(&d->calls, struct call, link) : NULL;
+	struct call *k = first_sent(d), *x;
 	struct err told = *e;
 
 	err_wrap(&told, "berth-net");
-	d->sent = false;
+	list_each (x, &d->calls, link) {
+		call_sent(x, false);
+		x->once_more = false;
+	}
 	timer_del(&d->answer);
 	timer_del(&d->lost);
 	if (k && !k->is_state)
 		k->deaths++;
 	else
 		d->failures++;
+	bool last_try = k && k->deaths == TRIES && !k->told;
 	told_end(d, k, &told);
-	k = list_first(&d->calls, struct call, link);
-	if (k && (k->deaths == TRIES || d->failures == TRIES))
+	if (d->failures == TRIES)
+		k = list_first(&d->calls, struct call, link);
+	if (k && (last_try || d->failures == TRIES))
 		call_end(k, &told);
 	if (d->failures < TRIES)
 		return;
@@ -238,7 +284,7 @@ static void on_lost_wait(struct timer *t)
 	struct netd *d = container_of(t, struct netd, lost);
 
 	d->worker.told = false;
-	if (!d->sent) /* its answer comes first */
+	if (!d->n_sent) /* its answers come first */
 		worker_go_on(&d->worker);
 }
 
@@ -267,7 +313,7 @@ static int on_record(struct worker *w, const void *data, size_t len)
 {
 	struct netd *d = container_of(w, struct netd, worker);
 	Net__NetMessage *m = message_unpack(&net__net_message__descriptor, data, len);
-	struct call *first = list_first(&d->calls, struct call, link);
+	struct call *first = first_sent(d), *k;
 	const Net__Result *x;
 	struct err e;
 
@@ -286,13 +332,15 @@ static int on_record(struct worker *w, const void *data, size_t len)
 		net__net_message__free_unpacked(m, NULL);
 		return 0;
 	}
-	if (!m || m->body_case != NET__NET_MESSAGE__BODY_RESULT || !first || !d->sent || m->id != first->id) {
+	if (!m || m->body_case != NET__NET_MESSAGE__BODY_RESULT || !first || m->id != first->id) {
 		if (m)
 			net__net_message__free_unpacked(m, NULL);
 		return -EPROTO;
 	}
+	call_sent(first, false);
 	timer_del(&d->answer);
-	d->sent = false;
+	if (d->n_sent)
+		timer_in(&d->sv->loop, &d->answer, ANSWER_NS, on_no_answer);
 	x = m->result;
 	if (x->has_sys_errno)
 		err_set(&e, x->sys_errno, x->step ? x->step : "network", "%s", x->text ? x->text : "");
@@ -303,19 +351,23 @@ static int on_record(struct worker *w, const void *data, size_t len)
 		return 0;
 	}
 	d->failures = 0;
-	/* Somebody may have emptied our table: it is made again, and the call too, once. */
-	if (failed && !strcmp(e.step, "nftables") && !first->again) {
+	/* Somebody may have emptied our table: it is made again, and the call too, once; with those that follow it already, so that the order stays. */
+	if (first->once_more) {
+		first->once_more = false;
+	} else if (failed && !strcmp(e.step, "nftables") && !first->again) {
 		first->again = true;
 		w->told = false;
+		list_each (k, &d->calls, link)
+			k->once_more = k->sent;
 	} else if (failed && later) {
 		call_later(d, first, &e);
 	} else {
 		call_end(first, failed ? &e : NULL);
 	}
-	if (w->runs && !w->told)
-		worker_go_on(w);
-	else
+	if (!w->runs || w->told)
 		calls_go_on(d);
+	else if (!d->n_sent)
+		worker_go_on(w);
 	return 0;
 }
 
@@ -358,7 +410,7 @@ static const struct worker_kind kind = {
 	.step = "network",
 	.group = "net.",
 	.queue_bytes = 1u << 20,
-	.queue_records = 4,
+	.queue_records = WITH_IT,
 	.wanted = is_wanted,
 	.tell_all = tell_all,
 	.record = on_record,
@@ -379,7 +431,7 @@ int netd_ask(struct supervisor *sv, const Net__NetMessage *m, int fd, netd_done 
 	list_push(d->holds ? d->holds : &d->calls, &k->link);
 	if (d->holds)
 		return 0;
-	if (d->sent || d->worker.told) {
+	if (d->n_sent || d->worker.told) {
 		calls_go_on(d);
 		return 0;
 	}

@@ -68,9 +68,8 @@ static void on_ended(struct child *c, const siginfo_t *how)
 	struct worker *w = container_of(c, struct worker, child);
 
 	close_fd(&w->pidfd);
-	if (w->runs)
-		worker_died(w, "ended");
-	else if (!timer_armed(&w->timer)) /* its successor could not begin before */
+	/* While it runs it is the end of its socket that counts: what it said before comes first, and says what it did not die of. */
+	if (!w->runs && !timer_armed(&w->timer)) /* its successor could not begin before */
 		worker_go_on(w);
 }
 

@@ -469,6 +469,33 @@ def test_a_call_that_kills_berth_net_each_time_fails_after_three_and_the_others_
     reach(host, a, *addresses(leases(host, b)))
 
 
+@pytest.mark.native
+def test_the_ends_of_many_are_with_berth_net_at_once(host, between):
+    names = [node(host)[0] for _ in range(6)]
+    between.keep()
+    host.berth("rm", "-f", *names)
+    eventually(lambda: between.seen().count("detach") == 6, lambda: "asked for, and none is answered: %r" % between.seen())
+    between.answer()
+    a, _ = node(host)
+    b, _ = node(host)
+    reach(host, a, *addresses(leases(host, b)))
+
+
+@pytest.mark.native
+def test_a_call_that_is_made_again_stays_before_those_behind_it(host, between):
+    host.berth("rm", "-f", node(host)[0])
+    between.fail_at("eth0")
+    between.keep()
+    run = host.popen("run", "-d", "--name", "x", "--network", "default", "busybox", "sleep", "1000")
+    eventually(lambda: "attach" in between.seen(), "it is to be attached")
+    host.berth("rm", "-f", "x")
+    eventually(lambda: "detach" in between.seen(), lambda: "it has ended, and is not attached yet: %r" % between.seen())
+    between.answer()
+    eventually(lambda: between.seen().count("detach") == 2, lambda: "both once more: %r" % between.seen())
+    assert [k for k in between.seen() if k != "other"] == ["attach", "detach", "state", "attach", "detach"]
+    assert run.wait(20) != 0
+
+
 @pytest.mark.parametrize("ends", [False, True])
 def test_what_berth_net_could_not_take_out_is_nobody_elses_and_goes_later(host, nets, ends):
     a, _ = node(host)
