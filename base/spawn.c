@@ -3,13 +3,19 @@
  * The child borrows our memory and we stand still until it has executed (CLONE_VM|CLONE_VFORK), so it reports what went wrong
  * by writing into a struct of ours: no pipe. It runs on a piece of our own stack below us, because on ours it would overwrite
  * the frame that we return through. Only raw system calls are made there: libc's own locks and caches are ours, not the
- * child's. glibc has no wrapper for clone3, so the call and the jump onto the new stack are written out. */
+ * child's. glibc has no wrapper for clone3, so the call and the jump onto the new stack are written out.
+ *
+ * A clone copies all descriptors, and the exec closes them again: 0.1 us each, of a process that has thousands. Who has reserved numbers for his
+ * children (spawn_reserve) shares his table with them instead (CLONE_FILES): what a child gets is put at those numbers first, and it then takes
+ * for itself what is not above them (CLOSE_RANGE_UNSHARE copies no more than that). Nothing of a shared table may be changed before. */
 #include "base/spawn.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <linux/sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -33,11 +39,18 @@
 #define CHILD_STACK 32768
 #define FDS_MAX	    64
 
+static struct {
+	int null_fd;
+	int at[SPAWN_RESERVED]; /* null, while nothing is handed over */
+	int end;		/* behind the last of them; 0: none are reserved */
+} reserve;
+
 struct child {
 	const struct spawn *s;
 	int fds[FDS_MAX]; /* sources; null is already open where one is -1 */
 	unsigned n_fds;
 	int exec_fd;
+	bool shares; /* our table of descriptors; the sources are the reserved ones */
 	char *const *env;
 	volatile int error; /* negative errno of the step that failed */
 	const char *volatile step;
@@ -139,8 +152,11 @@ __attribute__((no_sanitize("address"))) static void child_main(void *arg)
 	struct child *c = arg;
 	const struct spawn *s = c->s;
 	const uint64_t none = 0;
-	int r = s->before_exec ? s->before_exec(s->arg) : 0;
+	int r = c->shares && syscall(SYS_close_range, reserve.end, ~0u, CLOSE_RANGE_UNSHARE) < 0 ? -errno : 0;
 
+	if (r < 0)
+		child_fail(c, "descriptors", r);
+	r = s->before_exec ? s->before_exec(s->arg) : 0;
 	if (r < 0)
 		child_fail(c, "prepare", r);
 	/* After before_exec, which may know descriptors by the numbers they have with us. */
@@ -167,6 +183,58 @@ static int clone_failed(const struct spawn *s, int error, struct err *e)
 	return err_set(e, error, "clone", "start a process");
 }
 
+int spawn_reserve(void)
+{
+	int fd, end = 0;
+
+	if (reserve.end)
+		return 0;
+	reserve.null_fd = open("/dev/null", O_RDWR | O_CLOEXEC | O_NOCTTY);
+	if (reserve.null_fd < 0)
+		return -errno;
+	for (unsigned i = 0; i < SPAWN_RESERVED; i++) {
+		fd = fcntl(reserve.null_fd, F_DUPFD_CLOEXEC, 3);
+		if (fd < 0) {
+			int error = errno;
+
+			for (close(reserve.null_fd); i; i--)
+				close(reserve.at[i - 1]);
+			return -error;
+		}
+		reserve.at[i] = fd;
+		end = fd >= end ? fd + 1 : end;
+	}
+	reserve.end = end;
+	return 0;
+}
+
+static bool can_share(const struct spawn *s)
+{
+	return reserve.end && !s->before_exec && s->n_fds + !s->path <= SPAWN_RESERVED;
+}
+
+/* What the child gets is put where it finds it … */
+static int reserve_fill(struct child *c)
+{
+	unsigned n = c->n_fds + !c->s->path;
+
+	for (unsigned i = 0; i < n; i++) {
+		int *from = i < c->n_fds ? &c->fds[i] : &c->exec_fd;
+
+		if (dup3(*from, reserve.at[i], O_CLOEXEC) < 0)
+			return -errno;
+		*from = reserve.at[i];
+	}
+	return 0;
+}
+
+/* … and nothing of it is held once it has it. */
+static void reserve_empty(const struct child *c)
+{
+	for (unsigned i = 0; i < c->n_fds + !c->s->path; i++)
+		dup3(reserve.null_fd, reserve.at[i], O_CLOEXEC);
+}
+
 static int child_prepare(struct child *c, const struct spawn *s, int *null_fd)
 {
 	*c = (struct child){.s = s, .n_fds = s->n_fds, .exec_fd = s->exec_fd, .env = s->env ? s->env : environ};
@@ -180,7 +248,8 @@ static int child_prepare(struct child *c, const struct spawn *s, int *null_fd)
 		}
 		c->fds[i] = s->fds[i] < 0 ? *null_fd : s->fds[i];
 	}
-	return 0;
+	c->shares = can_share(s);
+	return c->shares ? reserve_fill(c) : 0;
 }
 
 int spawn(const struct spawn *s, int *ret_pidfd, pid_t *ret_pid, struct err *e)
@@ -202,12 +271,19 @@ int spawn(const struct spawn *s, int *ret_pidfd, pid_t *ret_pid, struct err *e)
 	};
 
 	r = child_prepare(&c, s, &null_fd);
-	if (r < 0)
+	if (r < 0) {
+		if (c.shares)
+			reserve_empty(&c);
 		return err_set(e, r, "descriptors", "start %s", s->path ? s->path : s->argv[0]);
+	}
+	if (c.shares)
+		args.flags |= CLONE_FILES;
 	/* A handler of ours must not run in the child, on our memory, with its own idea of who it is. */
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &mask, sizeof mask);
 	pid = clone3_call(&args, child_main, &c);
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof mask);
+	if (c.shares)
+		reserve_empty(&c);
 	/* The child's frames never returned, so what the sanitizer marked for them is still marked. */
 	ASAN_UNPOISON_MEMORY_REGION(stack, sizeof stack);
 	if (pid < 0)

@@ -23,5 +23,10 @@ struct spawn {
 	void *arg;
 };
 
+/* For who will have thousands of descriptors, before he has them: so many low numbers are kept for handing descriptors over, and a child that gets
+ * fewer and has no before_exec begins with a copy of those below, not of all. From then on only one thread may spawn. Negative errno: none are kept. */
+#define SPAWN_RESERVED 12
+int spawn_reserve(void);
+
 /* 0 and the pidfd (caller closes) and pid, or negative errno with e filled (step "exec", "cgroup" …); no child is left then. */
 int spawn(const struct spawn *s, int *ret_pidfd, pid_t *ret_pid, struct err *e);

@@ -205,7 +205,7 @@ static int job_spawn(struct job *j, struct err *e)
 	r = spawn(&sp, &j->pidfd, &pid, e);
 	if (r < 0)
 		return r;
-	reaper_watch(sv, &j->child, pid, on_job_exit);
+	reaper_watch(sv, &j->child, pid, j->pidfd, on_job_exit);
 	r = j->deadline_ns ? timer_in(&sv->loop, &j->timer, j->deadline_ns, on_job_deadline) : 0;
 	if (r < 0) {
 		job_kill(j);

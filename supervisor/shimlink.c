@@ -63,6 +63,7 @@ static void on_process(struct source *src, uint32_t events)
 	struct shimlink *s = container_of(src, struct shimlink, process);
 
 	source_del(&s->process);
+	reaper_take(s->pidfd);
 	s->process_ended = true;
 	link_check_end(s);
 }
@@ -187,7 +188,10 @@ static void link_free(struct shimlink *s)
 
 static void on_left(struct source *src, uint32_t events)
 {
-	link_free(container_of(src, struct shimlink, process));
+	struct shimlink *s = container_of(src, struct shimlink, process);
+
+	reaper_take(s->pidfd);
+	link_free(s);
 }
 
 static void on_leaves_late(struct timer *t)

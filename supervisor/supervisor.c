@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/own.h"
+#include "base/spawn.h"
 #include "supervisor/apparmor.h"
 #include "supervisor/audit.h"
 #include "supervisor/commit.h"
@@ -271,7 +272,7 @@ static void on_signal(struct source *s, uint32_t events)
 			continue;
 		}
 		if (info.ssi_signo == SIGCHLD) {
-			reaper_reap(sv);
+			reaper_soon(sv);
 			continue;
 		}
 		/* The containers go on: what ends is only who looks after them. */
@@ -317,6 +318,14 @@ static int open_loop(struct supervisor *sv, struct err *e)
 	return r < 0 ? err_set(e, -r, "loop", "make the event loop") : 0;
 }
 
+/* First, as long as the numbers are low: those of thousands of containers come behind them. */
+static int open_reserve(struct supervisor *sv, struct err *e)
+{
+	int r = spawn_reserve();
+
+	return r < 0 ? err_set(e, -r, "start", "reserve descriptors for children") : 0;
+}
+
 /* Null values before anything can fail: supervisor_close works from here on. */
 static void supervisor_init(struct supervisor *sv)
 {
@@ -348,11 +357,12 @@ int supervisor_open(struct supervisor *sv, int listen_fd, struct err *e)
 {
 	/* In this order: what stands below uses what stands above. */
 	static int (*const steps[])(struct supervisor *, struct err *) = {
-		open_loop,    open_signals,    open_boot_id,	     open_folders, open_mount_points,
-		open_cgroups, open_shim_image, open_apparmor,	     open_tables,  open_state,
-		open_logs,    jobs_open,       tokens_open,	     image_load,   volume_load,
-		resolv_open,  networks_open,   security_groups_open, netd_open,	   dnsd_open,
-		pod_load,     container_load,  floating_open,	     recover_run,  spares_open,
+		open_reserve,	   open_loop,	 open_signals,	  open_boot_id,		open_folders,
+		open_mount_points, open_cgroups, open_shim_image, open_apparmor,	open_tables,
+		open_state,	   open_logs,	 jobs_open,	  tokens_open,		image_load,
+		volume_load,	   resolv_open,	 networks_open,	  security_groups_open, netd_open,
+		dnsd_open,	   pod_load,	 container_load,  floating_open,	recover_run,
+		spares_open,
 	};
 
 	supervisor_init(sv);
@@ -440,6 +450,7 @@ void supervisor_close(struct supervisor *sv)
 	cg_graveyard_fini(&sv->graveyard);
 	cg_tree_close(&sv->cg);
 	close_fd(&sv->shim_exe_fd);
+	timer_del(&sv->reap);
 	source_del(&sv->signals);
 	close_fd(&sv->signals.fd);
 	loop_fini(&sv->loop);

@@ -100,6 +100,7 @@ struct supervisor {
 	/* of struct container.step: containers with posted events, looked at when the turn ends */
 	struct list steps;
 	struct list children;	 /* of struct child.link (reaper.h): whose end is waited for */
+	struct timer reap;	 /* … and those of others */
 	struct list dirty;	 /* of struct container.dirty: to be stored at the end of this turn */
 	struct list waiters;	 /* of struct waiter.all: answers owed by containers */
 	struct spares *spares;	 /* supervisor/spare.h: shims made ahead */

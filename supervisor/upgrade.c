@@ -167,7 +167,7 @@ static int check_spawn(struct supervisor *sv, struct upgrade *u, struct err *e)
 	close(words[1]);
 	if (err)
 		return err;
-	reaper_watch(sv, &u->child, pid, check_ended);
+	reaper_watch(sv, &u->child, pid, u->pidfd, check_ended);
 	err = timer_in(&sv->loop, &u->deadline, UPGRADE_CHECK_S * NS_PER_S, check_too_long);
 	if (err) {
 		syscall(SYS_pidfd_send_signal, u->pidfd, SIGKILL, NULL, 0);

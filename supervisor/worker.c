@@ -114,7 +114,7 @@ static int worker_spawn(struct worker *w, struct err *e)
 	how.cgroup_fd = w->group_fd;
 	r = spawn(&how, &w->pidfd, &pid, e);
 	if (r == 0)
-		reaper_watch(sv, &w->child, pid, on_ended);
+		reaper_watch(sv, &w->child, pid, w->pidfd, on_ended);
 	return r;
 }
 

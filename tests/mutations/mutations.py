@@ -290,6 +290,10 @@ MUTATIONS = [
              [swap("worker_down", "w->runs = w->told = false;", "w->runs = false;")],
              {"test_berth_dns_killed_is_started_again_and_knows_everything": "names are found again"}),
 
+    Mutation("children: they begin with a copy of all descriptors",
+             [swap("open_reserve", "int r = spawn_reserve();", "int r = 0;")],
+             {"test_what_berthd_starts_begins_with_few_descriptors_of_its_many": "FDSize"}),
+
     # ------------------------------------------------------------ interfaces that come and go
     Mutation("connect: what the kernel refuses stays in the row",
              [swap("supervisor/net_change/change_undo", "net_row_drop(k->h, i);")],

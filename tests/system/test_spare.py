@@ -295,3 +295,17 @@ def test_what_a_spare_has_made_is_what_a_launch_would_make(host, flags):
     assert "65536" in host.run_("df", "/dev/shm").text
     for _ in range(2):
         assert "1024" in host.run_("--shm-size", "1m", "--", "df", "/dev/shm").text
+
+
+@pytest.mark.native
+def test_what_berthd_starts_begins_with_few_descriptors_of_its_many(host):
+    """A table of all would be copied, and closed one by one when it executes."""
+    clients = [host.client() for _ in range(150)]
+    try:
+        host.berth("pod", "create", "few")
+        shim = host.status(host.detached("--pod", "few", "--", "sleep", "1000"))["shim_pid"]        # it takes no spare: made now
+        with open("/proc/%d/status" % shim) as f:
+            assert "\nFDSize:\t64\n" in f.read()
+    finally:
+        for c in clients:
+            c.close()

@@ -3,6 +3,7 @@
 
 #include "supervisor/reaper.h"
 
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 struct told {
@@ -43,9 +44,9 @@ static void all_are_reaped_and_who_waits_hears_how_it_ended(void **state)
 		_exit(0);
 	}
 	list_init(&sv.children);
-	reaper_watch(&sv, &heard.child, own, on_ended);
-	reaper_watch(&sv, &forgot.child, left, on_ended);
-	reaper_watch(&sv, &lives.child, living, on_ended);
+	reaper_watch(&sv, &heard.child, own, -1, on_ended);
+	reaper_watch(&sv, &forgot.child, left, -1, on_ended);
+	reaper_watch(&sv, &lives.child, living, -1, on_ended);
 	reaper_forget(&forgot.child);
 	reaper_forget(&forgot.child);
 	reaper_reap(&sv);
@@ -68,10 +69,50 @@ static void all_are_reaped_and_who_waits_hears_how_it_ended(void **state)
 	assert_true(list_empty(&sv.children));
 }
 
+static struct told *by_pidfd;
+
+static void on_turn(struct loop *l)
+{
+	if (by_pidfd->times)
+		loop_stop(l, 0);
+}
+
+/* Nobody heard of a signal, and nobody looked. */
+static void a_known_one_is_heard_of_by_its_pidfd_and_a_stranger_is_not_looked_for(void **state)
+{
+	struct supervisor sv = {0};
+	struct told heard = {0};
+	pid_t stranger = dead(1), own = dead(5);
+	int pidfd = (int)syscall(SYS_pidfd_open, own, 0), taken = (int)syscall(SYS_pidfd_open, stranger, 0);
+
+	list_init(&sv.children);
+	assert_int_equal(loop_init(&sv.loop), 0);
+	by_pidfd = &heard;
+	sv.loop.turn_end = on_turn;
+	reaper_watch(&sv, &heard.child, own, pidfd, on_ended);
+	assert_int_equal(loop_run(&sv.loop), 0);
+	assert_int_equal(heard.times, 1);
+	assert_int_equal(heard.status, 5);
+	assert_int_equal(waitpid(stranger, NULL, WNOHANG), stranger);
+	/* One of whom nobody asks how; once more, and of nobody. */
+	pid_t third = dead(0);
+
+	close(taken);
+	taken = (int)syscall(SYS_pidfd_open, third, 0);
+	reaper_take(taken);
+	assert_int_equal(waitpid(third, NULL, WNOHANG), -1);
+	reaper_take(taken);
+	reaper_take(-1);
+	loop_fini(&sv.loop);
+	close(pidfd);
+	close(taken);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_are_reaped_and_who_waits_hears_how_it_ended),
+		cmocka_unit_test(a_known_one_is_heard_of_by_its_pidfd_and_a_stranger_is_not_looked_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

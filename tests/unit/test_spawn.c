@@ -225,6 +225,53 @@ static void a_program_is_executed_by_its_descriptor(void **state)
 	close(low);
 }
 
+/* Those that run after this one are spawned so too. */
+static void who_has_reserved_numbers_hands_a_child_no_copy_of_all(void **state)
+{
+	char *grep[] = {(char *)"grep", (char *)"FDSize", (char *)"/proc/self/status", NULL};
+	struct spawn s = {.path = "/bin/grep", .argv = grep, .exec_fd = -1, .cgroup_fd = -1};
+	int fds[2000], pidfd;
+	size_t n = 0;
+	char out[64];
+
+	assert_int_equal(spawn_reserve(), 0);
+	assert_int_equal(spawn_reserve(), 0);
+	while (n < ARRAY_SIZE(fds) && (fds[n] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0)
+		n++;
+	assert_true(n > 500);
+	output_of(&s, out, sizeof out);
+	assert_string_equal(out, "FDSize:\t64\n");
+	/* The sources may stand above; the program too. */
+	char *sh[] = {(char *)"sh", (char *)"-c", (char *)"cd /proc/$$/fd && echo [0-9]*", NULL};
+	int high = open("/bin/sh", O_PATH | O_CLOEXEC);
+
+	if (high < 0) {
+		close(fds[--n]);
+		high = open("/bin/sh", O_PATH | O_CLOEXEC);
+	}
+	s = (struct spawn){.exec_fd = high, .argv = sh, .cgroup_fd = -1};
+	output_of(&s, out, sizeof out);
+	assert_string_equal(out, "0 1 2 3\n");
+	/* A source that is not open, or more of them than numbers: as without. */
+	int bad[] = {-1, 100000}, many[SPAWN_RESERVED + 1];
+	struct err e;
+	pid_t pid;
+
+	s.fds = bad;
+	s.n_fds = 2;
+	assert_int_equal(spawn(&s, &pidfd, &pid, &e), -EBADF);
+	assert_string_equal(e.step, "descriptors");
+	memset(many, 0xff, sizeof many);
+	s.fds = many;
+	s.n_fds = ARRAY_SIZE(many);
+	assert_int_equal(spawn(&s, &pidfd, &pid, &e), 0);
+	assert_int_equal(status_of(pidfd), 0);
+	no_child_is_left();
+	close(high);
+	while (n)
+		close(fds[--n]);
+}
+
 /* ---------------------------------------------------------------- signals, environment, namespaces */
 
 static void on_signal(int sig)
@@ -409,6 +456,16 @@ int main(void)
 		cmocka_unit_test(the_child_has_no_signal_blocked_ignored_or_handled),
 		cmocka_unit_test(the_environment_is_the_given_one_or_ours),
 		cmocka_unit_test(before_exec_runs_in_the_child_on_our_memory),
+		cmocka_unit_test(the_pidfd_ends_with_the_child),
+		cmocka_unit_test(extra_flags_make_namespaces),
+		cmocka_unit_test(a_child_is_born_in_its_cgroup),
+		cmocka_unit_test(a_removed_cgroup_is_named_as_the_reason),
+		cmocka_unit_test(who_has_reserved_numbers_hands_a_child_no_copy_of_all),
+		cmocka_unit_test(exec_failures_are_reported_with_their_errno),
+		cmocka_unit_test(impossible_requests_make_no_child),
+		cmocka_unit_test(only_the_named_descriptors_are_there),
+		cmocka_unit_test(the_child_has_no_signal_blocked_ignored_or_handled),
+		cmocka_unit_test(the_environment_is_the_given_one_or_ours),
 		cmocka_unit_test(the_pidfd_ends_with_the_child),
 		cmocka_unit_test(extra_flags_make_namespaces),
 		cmocka_unit_test(a_child_is_born_in_its_cgroup),
