@@ -24,6 +24,11 @@ def busybox_image(name="busybox", config=None, more=()):
     return Image(name, [base, *more], config or {"Cmd": ["sh"], "Env": ["PATH=/bin:/usr/bin"]})
 
 
+def natively(*rows):
+    """Further rows of a table of which others run in the VM too."""
+    return [pytest.param(*row, marks=pytest.mark.native) for row in rows]
+
+
 class Current:
     host = None
     spoiled = False     # a test failed: what it left its berthd in is not the next one's

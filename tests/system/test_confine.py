@@ -101,6 +101,7 @@ def test_seccomp_profile_of_the_user_is_used(host, tmp_path):
     assert "No space left" in r.err
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("text, said", [("{", "(?i)json|line|column|premature|expected"), ('{"defaultAction": "SCMP_ACT_NONSENSE"}', "SCMP_ACT_NONSENSE"),
                                         ('{"syscalls": []}', "defaultAction"), ("[]", "(?i)object|profile|json")])
 def test_bad_seccomp_profile_is_refused_with_the_place(host, tmp_path, text, said):

@@ -156,6 +156,7 @@ def test_exec_it_restores_the_terminal(host, box):
     os.close(master), os.close(slave)
 
 
+@pytest.mark.native
 def test_exec_tty_without_a_terminal_is_refused(host, box):
     r = host.berth("exec", "-it", box, "true", code=None)
     assert r.code == 0 or "terminal" in r.err.lower() or "tty" in r.err.lower()
@@ -208,6 +209,7 @@ def test_container_end_ends_its_execs(host):
     assert p.returncode == 137
 
 
+@pytest.mark.native
 def test_exec_in_an_unknown_container_is_refused(host):
     r = host.berth("exec", "nobody", "true", code=None)
     assert r.code in (1, 125) and "nobody" in r.err
@@ -232,6 +234,7 @@ def test_attach_sees_output_and_ends_with_the_container_and_its_code(host):
     assert r.out == "later\n"
 
 
+@pytest.mark.native
 def test_attach_to_an_ended_container_is_refused(host):
     name = host.detached("true")
     host.wait_state(name, "exited")

@@ -22,6 +22,7 @@ def test_logs_of_an_exited_container_keep_both_streams(host):
     assert host.berth("logs", "--stderr", name).out == ""
 
 
+@pytest.mark.native
 def test_log_files_are_in_the_cri_format(host):
     name = host.detached("sh", "-c", "echo text; printf part")
     host.wait_state(name, "exited")
@@ -31,12 +32,14 @@ def test_log_files_are_in_the_cri_format(host):
     assert re.fullmatch(r"\S+ stdout [PF] part", lines[1]), lines
 
 
+@pytest.mark.native
 def test_long_lines_come_back_whole(host):
     name = host.detached("sh", "-c", "head -c 100000 /dev/zero | tr '\\0' a; echo; echo end")
     host.wait_state(name, "exited")
     assert host.berth("logs", name).out == "a" * 100000 + "\nend\n"
 
 
+@pytest.mark.native
 def test_binary_output_is_not_mangled(host):
     name = host.detached("sh", "-c", r"printf '\001\377\000x\n\n\r\n'")
     host.wait_state(name, "exited")
@@ -44,6 +47,7 @@ def test_binary_output_is_not_mangled(host):
     assert p.communicate()[0] == b"\x01\xff\x00x\n\n\r\n"
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("tail, want", [("0", []), ("1", ["99"]), ("3", ["97", "98", "99"]), ("1000", [str(i) for i in range(100)]),
                                         ("all", [str(i) for i in range(100)])])
 def test_tail_counts_lines_from_the_end(host, tail, want):
@@ -52,6 +56,7 @@ def test_tail_counts_lines_from_the_end(host, tail, want):
     assert host.berth("logs", "--tail", tail, name).lines == want
 
 
+@pytest.mark.native
 def test_timestamps_are_shown_and_since_and_until_cut(host):
     name = host.detached("sh", "-c", "echo early; sleep 1.2; echo late")
     host.wait_state(name, "exited")
@@ -112,12 +117,14 @@ def test_flood_is_written_whole_when_the_disk_keeps_up(host):
     assert sum(map(int, gaps)) == s.get("log_dropped_lines", 0)
 
 
+@pytest.mark.native
 def test_since_bad_time_is_refused(host):
     name = host.detached("true")
     host.refused("logs", "--since", "yesterday-ish", name, text="yesterday-ish", code=2)
     host.refused("logs", "--tail", "x", name, text="x", code=2)
 
 
+@pytest.mark.native
 def test_logs_of_a_container_that_never_ran_are_empty(host):
     host.berth("create", "--name", "never", "busybox")
     assert host.berth("logs", "never").out == ""

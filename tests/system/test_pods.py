@@ -83,6 +83,7 @@ def test_a_failing_init_container_keeps_the_others_from_starting_and_says_so(hos
     assert host.state_of("main") in ("error", "created", "stopped", "backoff")
 
 
+@pytest.mark.native
 def test_pod_verbs_list_inspect_and_refuse_to_remove_what_is_in_use(host):
     host.berth("pod", "create", "--name", "p")
     a = host.detached("--pod", "p", "--", "sleep", "600")
@@ -94,11 +95,13 @@ def test_pod_verbs_list_inspect_and_refuse_to_remove_what_is_in_use(host):
     assert host.list() == [] and host.ask("pod_list").get("pods", []) == []
 
 
+@pytest.mark.native
 def test_plain_containers_have_no_pod_in_the_list(host):
     host.detached("sleep", "600")
     assert host.ask("pod_list").get("pods", []) == []
 
 
+@pytest.mark.native
 def test_second_pod_of_one_name_is_refused(host):
     host.berth("pod", "create", "--name", "p")
     host.refused("pod", "create", "--name", "p", text="p", code=1)

@@ -44,6 +44,7 @@ def test_events_since_and_until_replay_and_end(host):
     assert any(json.loads(l).get("name") == name for l in out)
 
 
+@pytest.mark.native
 def test_events_filters(host):
     start = time.time()
     a, b = host.detached("true"), host.detached("true")
@@ -64,6 +65,7 @@ def test_events_filters(host):
     assert types("type=die", "type=volume") == [("container", "die")] * 2 + [("volume", "create")]
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("args, said", [
     (["events", "-f", "type=daemon"], "type='daemon' fits nothing: it is one of create start"),
     (["events", "-f", "event=container"], "event="),
@@ -83,6 +85,7 @@ def test_a_filter_that_can_fit_nothing_is_refused_with_what_can(host, args, said
     host.refused(*args, text=said, code=2)
 
 
+@pytest.mark.native
 def test_docker_words_for_states_find_what_they_mean_there(host):
     ended, stopped = host.detached("true"), host.detached("sleep", "600")
     host.detached("sleep", "600")
@@ -106,6 +109,7 @@ def test_event_revisions_rise_and_never_repeat_over_a_restart_of_berthd(host):
     assert host.inspect("renamed-later")["meta"]["revision"] > before
 
 
+@pytest.mark.native
 def test_actions_tell_who_asked_what_and_how_it_ended(host):
     name = host.detached("sleep", "600")
     host.refused("unpause", name, text="Running")
@@ -120,6 +124,7 @@ def test_actions_tell_who_asked_what_and_how_it_ended(host):
     assert "stop" in host.berth("actions", name).out
 
 
+@pytest.mark.native
 def test_actions_outlive_the_container(host):
     name = host.detached("sleep", "600")
     uuid = host.inspect(name)["meta"]["uuid"]
@@ -131,6 +136,7 @@ def test_actions_outlive_the_container(host):
     assert host.actions(uuid)
 
 
+@pytest.mark.native
 def test_actions_of_a_name_are_not_those_of_a_uuid_that_begins_so(host):
     uuid = host.inspect(host.detached("sleep", "600"))["meta"]["uuid"]
     name = uuid[:4]
@@ -175,6 +181,7 @@ def test_a_removal_over_a_killed_berthd_is_an_action_with_its_reason(host, gate)
     assert removals(host, name) == [("berthd", "ok", "--rm: exited with 0")]
 
 
+@pytest.mark.native
 def test_client_token_joins_the_first_request(host):
     with host.client() as c:
         body = {"name": "once", "spec": {"image": "busybox"}}
@@ -188,6 +195,7 @@ def test_client_token_joins_the_first_request(host):
         assert env["error"]["code"] in ("INVALID", "CONFLICT")
 
 
+@pytest.mark.native
 def test_if_revision_refuses_a_stale_writer(host):
     name = host.detached("sleep", "600")
     revision = host.inspect(name)["meta"]["revision"]
@@ -198,6 +206,7 @@ def test_if_revision_refuses_a_stale_writer(host):
     assert host.inspect("first")
 
 
+@pytest.mark.native
 def test_projects_keep_names_apart(host):
     with host.client() as c:
         for project in ("red", "blue"):
@@ -242,11 +251,13 @@ def test_check_names_what_is_missing_and_the_remedy(host):
     assert "overlay" in out and "seccomp" in out
 
 
+@pytest.mark.native
 def test_version_says_both_sides(host):
     out = host.berth("version").out
     assert re.search(r"\d+\.\d+\.\d+", out)
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("args", [["ps", "-a"], ["image", "ls"], ["volume", "ls"], ["pod", "ls"], ["info"], ["check"], ["version"], ["stats", "--no-stream"]])
 def test_json_everywhere(host, args):
     host.detached("-v", "json-test:/v", "--", "sleep", "600")
@@ -260,6 +271,7 @@ def test_json_everywhere(host, args):
     assert rows
 
 
+@pytest.mark.native
 def test_help_and_unknown_verbs(host):
     assert "run" in host.berth("--help").out
     r = host.berth("no-such-verb", code=None)
@@ -268,6 +280,7 @@ def test_help_and_unknown_verbs(host):
         assert verb in host.berth(verb, "--help").out, verb
 
 
+@pytest.mark.native
 def test_without_a_daemon_the_tool_says_where_it_looked(host):
     r = host.berth("--socket", "/tmp/no-such.sock", "ps", code=None)
     assert r.code != 0 and "/tmp/no-such.sock" in r.err

@@ -5,12 +5,13 @@ import re
 
 import pytest
 
+from conftest import natively
 from host import eventually
 
 
 # ---------------------------------------------------------------- exit codes
 
-@pytest.mark.parametrize("code", [0, 1, 42, 255])
+@pytest.mark.parametrize("code", [42, *natively((0,), (1,), (255,))])
 def test_run_passes_the_exit_code_on(host, code):
     host.run_("guest", "exit", code, code=code)
 
@@ -48,6 +49,7 @@ def test_missing_interpreter_is_127_like_a_shell_would_say(host):
     assert "No such file or directory" in r.err
 
 
+@pytest.mark.native
 def test_unknown_image_is_125_and_leaves_no_container(host):
     r = host.berth("run", "no-such-image", "true", code=125)
     assert "no-such-image" in r.err
@@ -59,11 +61,13 @@ def test_failed_start_of_a_run_leaves_a_container_only_without_rm(host):
     assert host.list() == []
 
 
+@pytest.mark.native
 def test_bad_flag_is_125_with_usage(host):
     r = host.berth("run", "--no-such-flag", "busybox", code=125)
     assert "no-such-flag" in r.err
 
 
+@pytest.mark.native
 def test_command_of_the_image_is_used_when_none_is_given(host):
     r = host.berth("run", "--rm", "-i", "busybox", input="echo from the shell\nexit 7\n", code=7)
     assert r.out == "from the shell\n"
@@ -71,6 +75,7 @@ def test_command_of_the_image_is_used_when_none_is_given(host):
 
 # ---------------------------------------------------------------- process
 
+@pytest.mark.native
 def test_env_given_and_from_a_file_and_from_the_callers(host, tmp_path):
     f = tmp_path / "env"
     f.write_text("# a comment\nFROM_FILE=a b=c\n\nCALLERS\nABSENT_HERE\n")
@@ -85,6 +90,7 @@ def test_env_given_and_from_a_file_and_from_the_callers(host, tmp_path):
     assert any(re.fullmatch("HOSTNAME=[0-9a-f]{12}", line) for line in lines)
 
 
+@pytest.mark.native
 def test_later_env_wins_over_the_images(host):
     assert host.run_("-e", "PATH=/usr/bin:/bin", "--", "sh", "-c", "echo $PATH").text == "/usr/bin:/bin"
 
@@ -100,21 +106,19 @@ def test_workdir_that_is_a_file_is_refused_with_the_step(host):
 
 @pytest.mark.parametrize("user, ids", [
     ("alice", "1000 1000 1000 2000"),           # groups of the group file too
-    ("1001", "1001 1001 1001"),
-    ("1000:2000", "1000 2000 2000"),
     ("bob:boat", "1001 2000 2000"),
-    ("4242", "4242 0 0"),
-    ("4242:4343", "4242 4343 4343"),
-    ("0", "0 0 0"),
+    *natively(("1001", "1001 1001 1001"), ("1000:2000", "1000 2000 2000"), ("4242", "4242 0 0"), ("4242:4343", "4242 4343 4343"), ("0", "0 0 0")),
 ])
 def test_user_is_resolved_in_the_containers_own_files(host, user, ids):
     assert host.run_("-u", user, "--", "sh", "-c", "echo $(id -u) $(id -g) $(id -G)").text == ids
 
 
+@pytest.mark.native
 def test_home_follows_the_user(host):
     assert host.run_("-u", "alice", "--", "sh", "-c", "echo $HOME; cat /home/alice/owned").out == "/home/alice\nalice's\n"
 
 
+@pytest.mark.native
 def test_unknown_user_is_refused_by_name(host):
     r = host.run_("-u", "mallory", "--", "id", code=None)
     assert r.code in (125, 126) and "mallory" in r.err
@@ -128,10 +132,12 @@ def test_hostname_is_the_short_uuid_unless_given(host):
     assert host.run_("--hostname", "box.example", "--", "hostname").text == "box.example"
 
 
+@pytest.mark.native
 def test_entrypoint_replaces_the_images_and_takes_the_arguments(host):
     assert host.run_("--entrypoint", "/bin/echo", "--", "a", "b").out == "a b\n"
 
 
+@pytest.mark.native
 def test_labels_are_kept_shown_and_filtered(host):
     name = host.detached("-l", "tier=web", "--label", "empty", "--", "sleep", "60")
     labels = {l["key"]: l.get("value", "") for l in host.inspect(name)["spec"]["labels"]}
@@ -156,6 +162,7 @@ def test_tty_gives_a_terminal_with_a_name(host):
     assert lines[0].startswith("/dev/") and lines[1] == "terminal" and lines[2] != "0"
 
 
+@pytest.mark.native
 def test_detached_run_prints_the_uuid_alone(host):
     r = host.berth("run", "-d", "--name", "d", "busybox", "sleep", "60")
     assert r.text == host.inspect("d")["meta"]["uuid"]
@@ -175,6 +182,7 @@ def test_init_passes_signals_on_and_the_exit_code(host):
 
 # ---------------------------------------------------------------- names
 
+@pytest.mark.native
 def test_name_is_unique_and_the_second_is_refused(host):
     host.berth("run", "-d", "--name", "same", "busybox", "sleep", "60")
     before = host.list()
@@ -183,6 +191,7 @@ def test_name_is_unique_and_the_second_is_refused(host):
     assert host.list() == before
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("bad", ["-x", "a b", "../x", "a/b", "x" * 256, "é"])
 def test_bad_name_is_refused_and_changes_nothing(host, bad):
     r = host.berth("create", "--name=" + bad, "busybox", code=None)
@@ -190,6 +199,7 @@ def test_bad_name_is_refused_and_changes_nothing(host, bad):
     assert host.list() == []
 
 
+@pytest.mark.native
 def test_what_an_error_quotes_and_cuts_within_a_character_can_be_read(host):
     """Its words are cut to a size; a string that is then no UTF-8 would have the whole record refused, by the tool and between berthd and its shims."""
     for odd in ("a", "ab"):
@@ -203,11 +213,13 @@ def test_what_an_error_quotes_and_cuts_within_a_character_can_be_read(host):
     assert "exec /a" in host.berth("actions", "--format", "json").out
 
 
+@pytest.mark.native
 def test_a_name_is_made_when_none_is_given(host):
     host.berth("run", "-d", "busybox", "sleep", "60")
     assert re.fullmatch(r"[a-z0-9][a-z0-9_.-]+", host.list()[0]["meta"]["name"])
 
 
+@pytest.mark.native
 def test_containers_are_found_by_uuid_and_unambiguous_prefix(host):
     name = host.detached("sleep", "60")
     uuid = host.inspect(name)["meta"]["uuid"]
@@ -215,6 +227,7 @@ def test_containers_are_found_by_uuid_and_unambiguous_prefix(host):
         assert host.inspect(ref)["meta"]["name"] == name
 
 
+@pytest.mark.native
 def test_ambiguous_prefix_is_refused(host):
     seen = {}
     with host.client() as c:
@@ -250,16 +263,19 @@ def test_rm_refuses_a_running_container_and_force_removes_it(host):
     assert host.list() == []
 
 
+@pytest.mark.native
 def test_rm_of_a_name_that_is_free_again_can_be_taken(host):
     for _ in range(3):
         host.berth("run", "-d", "--name", "again", "busybox", "sleep", "60")
         host.berth("rm", "-f", "again")
 
 
+@pytest.mark.native
 def test_rm_unknown_says_so(host):
     host.refused("rm", "nobody", text="nobody")
 
 
+@pytest.mark.native
 def test_rm_takes_several_and_goes_on_after_a_failure(host):
     a, b = host.detached("sleep", "60"), host.detached("sleep", "60")
     host.refused("rm", "-f", a, "nobody", b, text="nobody")
@@ -272,11 +288,13 @@ def test_auto_remove_removes_after_the_end_whatever_it_is(host):
     eventually(lambda: host.list() == [], "auto-removed")
 
 
+@pytest.mark.native
 def test_auto_remove_and_a_restart_policy_exclude_each_other(host):
     r = host.berth("run", "--rm", "--restart", "always", "busybox", code=125)
     assert "--rm" in r.err or "auto_remove" in r.err
 
 
+@pytest.mark.native
 def test_rename_moves_the_name_at_once(host):
     name = host.detached("sleep", "60")
     host.berth("rename", name, "renamed")
@@ -308,34 +326,35 @@ def test_ulimit_really_limits(host):
 
 
 @pytest.mark.parametrize("args, said", [
-    (["--sysctl", "kernel.panic=1"], "kernel.panic"),
-    (["--sysctl", "vm.overcommit_memory=1"], "vm.overcommit_memory"),
-    (["--sysctl", "net.ipv4/../../kernel/panic=1"], "sysctl"),
-    (["--ulimit", "nofile=9:3"], "nofile"),
-    (["--ulimit", "bogus=1"], "bogus"),
-    (["--cap-add", "FLY"], "FLY"),
-    (["--stop-signal", "SIGNONE"], "SIGNONE"),
-    (["-v", "/etc:relative"], "relative"),
-    (["-v", "/etc:/a/../b"], r"\.\."),
     (["-v", "/no/such/host/path:/x"], "/no/such/host/path"),
-    (["--tmpfs", "relative"], "relative"),
-    (["--network", "bridge0"], "bridge0"),
-    (["--restart", "sometimes"], "sometimes"),
-    (["--restart", "no:3"], "no:3|retries"),
     (["-m", "x"], "x"),
     (["--cpus", "100000"], "cpus"),
     (["--cpu-weight", "10001"], "weight"),
     (["--cpuset-cpus", "a-b"], "cpuset"),
     (["--cpuset-cpus", "4000"], "cpuset"),
-    (["--shm-size", "-1"], "shm"),
-    (["-w", "relative"], "relative|workdir"),
     (["--device", "/dev/no-such-device"], "no-such-device"),
-    (["--security-opt", "seccomp=/no/such/profile"], "no/such/profile"),
-    (["--security-opt", "bogus=1"], "bogus"),
-    (["--pod", "no-such-pod"], "no-such-pod"),
-    (["-e", "=x"], "="),
-    (["--hostname", "bad host"], "host name"),
     (["--oom-score-adj", "2000"], "oom"),
+    *natively(
+        (["--sysctl", "kernel.panic=1"], "kernel.panic"),
+        (["--sysctl", "vm.overcommit_memory=1"], "vm.overcommit_memory"),
+        (["--sysctl", "net.ipv4/../../kernel/panic=1"], "sysctl"),
+        (["--ulimit", "nofile=9:3"], "nofile"),
+        (["--ulimit", "bogus=1"], "bogus"),
+        (["--cap-add", "FLY"], "FLY"),
+        (["--stop-signal", "SIGNONE"], "SIGNONE"),
+        (["-v", "/etc:relative"], "relative"),
+        (["-v", "/etc:/a/../b"], r"\.\."),
+        (["--tmpfs", "relative"], "relative"),
+        (["--network", "bridge0"], "bridge0"),
+        (["--restart", "sometimes"], "sometimes"),
+        (["--restart", "no:3"], "no:3|retries"),
+        (["--shm-size", "-1"], "shm"),
+        (["-w", "relative"], "relative|workdir"),
+        (["--security-opt", "seccomp=/no/such/profile"], "no/such/profile"),
+        (["--security-opt", "bogus=1"], "bogus"),
+        (["--pod", "no-such-pod"], "no-such-pod"),
+        (["-e", "=x"], "="),
+        (["--hostname", "bad host"], "host name")),
 ])
 def test_bad_value_is_refused_by_name_and_changes_nothing(host, args, said):
     r = host.berth("run", *args, "busybox", "true", code=125)

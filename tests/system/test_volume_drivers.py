@@ -311,12 +311,14 @@ def test_what_a_volume_cannot_be_is_refused_by_name(host, args, text):
     assert host.berth("volume", "ls", "-q").out == ""
 
 
+@pytest.mark.native
 def test_a_size_without_a_driver_means_sized(host):
     for name, flags in {"flag": ["--size", "32m"], "option": ["-o", "size=32m"], "mount": ["-o", "o=size=32m"]}.items():
         host.berth("volume", "create", *flags, name)
         assert (volume(host, name)["driver"], int(volume(host, name)["size_bytes"])) == ("SIZED", 32 * MiB)
 
 
+@pytest.mark.native
 def test_one_that_is_there_of_another_kind_is_a_conflict(host, sized):
     host.berth("volume", "create", "data")
     host.berth("volume", "create", "--size", "32m", "data")
@@ -325,6 +327,7 @@ def test_one_that_is_there_of_another_kind_is_a_conflict(host, sized):
     host.refused("volume", "create", "-d", "sized", "--size", "64m", "data", text="another driver or size")
 
 
+@pytest.mark.native
 def test_filters_by_driver_and_label_and_what_inspect_shows(host, sized):
     host.berth("volume", "create", "-l", "tier=1", "plain")
     host.berth("volume", "create", "-d", "tmpfs", "--size", "1m", "-l", "tier=2", "mem")
@@ -337,6 +340,7 @@ def test_filters_by_driver_and_label_and_what_inspect_shows(host, sized):
     assert (v["driver"], int(v["size_bytes"]), v.get("mounted", False)) == ("SIZED", 32 * MiB, False) and not v.get("path")
 
 
+@pytest.mark.native
 def test_the_volumes_with_a_size_of_a_members_project_have_a_limit_together(host):
     with host.api(host.token("b", "bob")) as b:
         with pytest.raises(Refused) as e:
@@ -380,6 +384,7 @@ def test_volume_lines_of_an_image_make_volumes_that_are_filled_and_dangle(host, 
     assert len(r.lines) == 3 and r.lines[-1].startswith("Freed: ") and ls() == ["named"]
 
 
+@pytest.mark.native
 def test_prune_asks_takes_labels_and_leaves_what_is_used(host):
     for name in ("kept", "one", "two"):
         host.berth("volume", "create", "-l", "n=" + name, name)

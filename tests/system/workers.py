@@ -22,7 +22,7 @@ class Worker:
         answers, self.answer = os.pipe()
         env = dict(os.environ, BERTH_JOBS="1", BERTH_TURNS="%d,%d" % (theirs, answers), PYTHONPATH=HERE)
         self.process = subprocess.Popen([HERE + "/run", "-p", "turns", *argv], env=env, pass_fds=(theirs, answers), stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, process_group=0)
         os.close(theirs)
         os.close(answers)
         self.output = b""
