@@ -7,6 +7,7 @@
 #include "net/announce.h"
 #include "net/flows.h"
 #include "net/link.h"
+#include "net/port.h"
 #include "net/route.h"
 #include "net/routed.h"
 
@@ -17,14 +18,6 @@
 #include <string.h>
 
 #define LINK_NAME 16
-
-static struct ip ip_of(const ProtobufCBinaryData *bytes)
-{
-	struct ip ip = {.len = (unsigned)bytes->len};
-
-	memcpy(ip.byte, bytes->data, bytes->len);
-	return ip;
-}
 
 static bool is_announced(const Net__Floating *f)
 {
@@ -115,6 +108,18 @@ static bool has(const Net__Port *p, const Net__Floating *f)
 	return false;
 }
 
+/* Whom it asks by datagrams goes on seeing the address that he saw first, for as long as it asks: until it has that of today. */
+static int inside_end(const Net__Port *p, const Net__Floating *f, struct err *e)
+{
+	struct ip inside = ip_of(&f->inside), network;
+	const Net__Subnet *s = port_subnet(p, inside.len);
+
+	if (!s)
+		return 0;
+	network = ip_of(&s->network);
+	return flows_end_from(&inside, &network, s->prefix, e);
+}
+
 int floating_change(struct nl *host, int announce_fd, const Net__Port *was, const Net__Port *now, struct err *e)
 {
 	int r = 0;
@@ -136,6 +141,8 @@ int floating_change(struct nl *host, int announce_fd, const Net__Port *was, cons
 		if (has(was, f))
 			continue;
 		r = flows_end(&ip, e);
+		if (r == 0)
+			r = inside_end(now, f, e);
 		if (r == 0)
 			r = put(host, f, announce_fd, e);
 	}

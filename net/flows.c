@@ -2,6 +2,7 @@
 #include "net/flows.h"
 
 #include "base/buf.h"
+#include "base/own.h"
 
 #include <errno.h>
 #include <linux/netfilter/nfnetlink.h>
@@ -17,6 +18,8 @@ struct search {
 	const struct door *doors; /* or, if there are some: one that came to these */
 	const struct ip *of_host;
 	size_t n, n_of_host;
+	const struct ip *begun_by, *network; /* or: what it sends to others than these, or as somebody else */
+	unsigned prefix;
 	struct buf found; /* an attribute CTA_TUPLE_ORIG after the other, each with its padding */
 };
 
@@ -58,6 +61,24 @@ static bool is_of(const struct flow *f, const struct nlattr *begun, const struct
 	       (comes_from(begun, &f->to, f->to_port) && comes_from(answer, &f->from, f->from_port));
 }
 
+static bool ip_in(const struct nlattr *tuple, unsigned four, unsigned six, unsigned len, struct ip *ret)
+{
+	const struct nlattr *ips = part_of(tuple, CTA_TUPLE_IP);
+	const struct nlattr *a = ips ? part_of(ips, len == 16 ? six : four) : NULL;
+
+	return a && ip_take(a, ret) && ret->len == len;
+}
+
+static bool leaves(const struct search *s, const struct nlattr *begun, const struct nlattr *answer)
+{
+	struct ip to;
+
+	if (!has(begun, CTA_IP_V4_SRC, CTA_IP_V6_SRC, s->begun_by) ||
+	    !ip_in(begun, CTA_IP_V4_DST, CTA_IP_V6_DST, s->begun_by->len, &to))
+		return false;
+	return !goes_to(answer, s->begun_by) || !ip_bits_equal(&to, s->network, s->prefix);
+}
+
 static bool comes_to(const struct nlattr *tuple, const struct door *d)
 {
 	const struct nlattr *proto = part_of(tuple, CTA_TUPLE_PROTO);
@@ -82,6 +103,8 @@ static bool fits(const struct search *s, const struct nlattr *begun, const struc
 {
 	if (s->doors)
 		return fits_door(s, begun);
+	if (s->begun_by)
+		return leaves(s, begun, answer);
 	if (s->ip)
 		return goes_to(begun, s->ip) || goes_to(answer, s->ip);
 	for (size_t i = 0; i < s->n; i++)
@@ -178,18 +201,23 @@ static int end_by_name(struct nl *nl, struct flow *f)
  * (The kernel's filter knows ports too, but of one, and its one by addresses means with IPv6 all others.) */
 #define FILTER_PROTOCOL (1u << 3) /* the kernel's CTA_FILTER_F_CTA_PROTO_NUM, which no header has */
 
-static struct nlmsghdr *dump_of_datagrams(struct nl *nl, uint8_t family)
+static struct nlmsghdr *dump_of(struct nl *nl, uint8_t family, uint8_t protocol)
 {
 	struct nlmsghdr *h = request(nl, IPCTNL_MSG_CT_GET, NLM_F_DUMP, family);
 	struct nlattr *nest = mnl_attr_nest_start(h, CTA_TUPLE_ORIG), *part = mnl_attr_nest_start(h, CTA_TUPLE_PROTO);
 
-	mnl_attr_put_u8(h, CTA_PROTO_NUM, IPPROTO_UDP);
+	mnl_attr_put_u8(h, CTA_PROTO_NUM, protocol);
 	mnl_attr_nest_end(h, part);
 	mnl_attr_nest_end(h, nest);
 	nest = mnl_attr_nest_start(h, CTA_FILTER);
 	mnl_attr_put_u32(h, CTA_FILTER_ORIG_FLAGS, FILTER_PROTOCOL);
 	mnl_attr_nest_end(h, nest);
 	return h;
+}
+
+static struct nlmsghdr *dump_of_datagrams(struct nl *nl, uint8_t family)
+{
+	return dump_of(nl, family, IPPROTO_UDP);
 }
 
 static int end_by_search(struct nl *nl, struct flow *flows, size_t n, unsigned len)
@@ -252,4 +280,20 @@ int flows_end(const struct ip *ip, struct err *e)
 		err_set(e, -r, "network", "end the connections of an address");
 	nl_close(&nl);
 	return r;
+}
+
+int flows_end_from(const struct ip *ip, const struct ip *network, unsigned prefix, struct err *e)
+{
+	static struct nl nl;
+	uint8_t family = ip->len == 16 ? AF_INET6 : AF_INET;
+	const uint8_t kinds[] = {IPPROTO_UDP, ip->len == 16 ? IPPROTO_ICMPV6 : IPPROTO_ICMP};
+	struct search s = {.begun_by = ip, .network = network, .prefix = prefix};
+	int r = nl_open_of(&nl, NETLINK_NETFILTER, e);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < ARRAY_SIZE(kinds) && r == 0; i++)
+		r = end_found(&nl, dump_of(&nl, family, kinds[i]), &s, family);
+	nl_close(&nl);
+	return r < 0 ? err_set(e, -r, "network", "end flows of datagrams from an address") : 0;
 }

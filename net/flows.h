@@ -6,6 +6,10 @@
 /* What goes to the address or leaves by it. Linear in all connections that there are. */
 int flows_end(const struct ip *ip, struct err *e);
 
+/* What the address has begun and means others than those of its network (the prefix), or has translated: of datagrams, which would go on as they began.
+ * Connections of TCP are left to those who have them. Linear in all flows of UDP and ICMP. */
+int flows_end_from(const struct ip *ip, const struct ip *network, unsigned prefix, struct err *e);
+
 struct door {	       /* a port of UDP that the host has, and now leads somewhere else */
 	struct ip at;  /* len 0: at all of its addresses */
 	uint16_t port; /* network order */

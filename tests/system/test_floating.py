@@ -70,6 +70,44 @@ class serving_outside:
         self.p.communicate()
 
 
+ASKER = ("import socket, sys\nsockets = {}\n"
+         "for line in sys.stdin:\n kind, ip = line.split(); new = (kind, ip) not in sockets\n"
+         " s = sockets.setdefault((kind, ip), socket.socket(socket.AF_INET6 if ':' in ip else socket.AF_INET, int(kind)))\n"
+         " s.settimeout(5); new and s.connect((ip, 80)); s.send(b'?'); print(s.recv(99).decode().replace('::ffff:', ''), flush=True)\n")
+
+
+@pytest.mark.native
+def test_whom_it_asks_by_datagrams_or_pings_sees_its_address_of_now(host, outside, pools):  # noqa: F811
+    name, _ = node(host, "-p", "8080:80")
+    other, leases = node(host)
+    asker = inside(host, name, ASKER, stdin=subprocess.PIPE)
+
+    def sees(ip):
+        asker.stdin.write("2 %s\n" % ip)
+        asker.stdin.flush()
+        return asker.stdout.readline().strip()
+
+    with serving(host, other), serving_outside(outside):
+        own = {ip: sees(ip) for ip in addresses(leases)}
+        assert sees("192.0.2.2") == "192.0.2.1" and sees("2001:db8::2") == "2001:db8::1"
+        associated(host, name)
+        assert sees("192.0.2.2") == FOUR and sees("2001:db8::2") == SIX
+        assert {ip: sees(ip) for ip in own} == own
+        fip(host, "disassociate", FOUR, SIX)
+        assert sees("192.0.2.2") == "192.0.2.1" and sees("2001:db8::2") == "2001:db8::1"
+        assert {ip: sees(ip) for ip in own} == own
+    asker.terminate()
+    asker.communicate()
+    outside.do("nft", "add table ip t; add chain ip t in { type filter hook input priority 0; }; add rule ip t in ip saddr 192.0.2.1 icmp type echo-request counter drop")
+    pings = subprocess.Popen([*within(host, name), "ping", "-i", "0.2", "192.0.2.2"], stdout=subprocess.PIPE, text=True)
+    eventually(lambda: "packets 0 " not in outside.do("nft", "list", "ruleset"), "it has begun")
+    fip(host, "associate", FOUR, name)
+    pings.stdout.readline()
+    assert "64 bytes from 192.0.2.2" in pings.stdout.readline()
+    pings.terminate()
+    pings.communicate()
+
+
 @pytest.mark.native
 def test_the_host_other_containers_and_the_container_itself_reach_it(host, outside, pools):  # noqa: F811
     name, _ = node(host)
