@@ -93,3 +93,13 @@ int bridge_attach(struct nl *host, struct nl *inside, int ns_fd, const Net__Port
 		r = published_let(host, outer, u, e);
 	return r < 0 ? r : port_inside(inside, p, true, e);
 }
+
+int bridge_again(struct nl *host, const Net__Port *p, struct err *e)
+{
+	int master = link_index(host, p->uplink->link), outer = link_index(host, p->host_link), r;
+
+	if (master < 0 || outer < 0)
+		return 0;
+	r = link_master(host, outer, master, e);
+	return r == 0 && p->n_published ? published_let(host, outer, p->uplink, e) : r;
+}

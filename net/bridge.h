@@ -8,3 +8,4 @@
 int bridge_network_put(struct nl *host, const Net__Network *n, struct err *e);
 int bridge_network_del(struct nl *host, const Net__Network *n, struct err *e);
 int bridge_attach(struct nl *host, struct nl *inside, int ns_fd, const Net__Port *p, struct err *e);
+int bridge_again(struct nl *host, const Net__Port *p, struct err *e);

@@ -12,13 +12,13 @@
 
 #define DRIVER(noun) noun##_network_put, noun##_network_del, noun##_attach
 
-static const struct net_driver routed = {true, true, WIRE_NONE, DRIVER(routed)};
-static const struct net_driver bridge = {true, true, WIRE_INSIDE, DRIVER(bridge)};
-static const struct net_driver ports = {false, true, WIRE_INSIDE, DRIVER(bridge)};
-static const struct net_driver phys = {false, false, WIRE_INSIDE, DRIVER(phys)};
-static const struct net_driver macvlan = {false, false, WIRE_INSIDE, DRIVER(upper)};
-static const struct net_driver ipvlan = {false, false, WIRE_PARENT, DRIVER(upper)};
-static const struct net_driver ipvlan_layer3 = {false, false, WIRE_NONE, DRIVER(upper)};
+static const struct net_driver routed = {true, true, WIRE_NONE, DRIVER(routed), routed_again};
+static const struct net_driver bridge = {true, true, WIRE_INSIDE, DRIVER(bridge), bridge_again};
+static const struct net_driver ports = {false, true, WIRE_INSIDE, DRIVER(bridge), NULL};
+static const struct net_driver phys = {false, false, WIRE_INSIDE, DRIVER(phys), NULL};
+static const struct net_driver macvlan = {false, false, WIRE_INSIDE, DRIVER(upper), NULL};
+static const struct net_driver ipvlan = {false, false, WIRE_PARENT, DRIVER(upper), NULL};
+static const struct net_driver ipvlan_layer3 = {false, false, WIRE_NONE, DRIVER(upper), NULL};
 
 const struct net_driver *net_driver_of(const Net__Uplink *u)
 {
@@ -34,6 +34,11 @@ const struct net_driver *net_driver_of(const Net__Uplink *u)
 	default:
 		return &routed;
 	}
+}
+
+const char *net_driver_link(const Net__Uplink *u)
+{
+	return !u ? GATEWAY_LINK : u->driver == NET__DRIVER__BRIDGE && !u->parent ? u->link : NULL;
 }
 
 static bool is_name(const char *s)

@@ -18,7 +18,12 @@ struct net_driver {
 	int (*network_del)(struct nl *host, const Net__Network *n, struct err *e);
 	/* inside: a socket in the pod's network namespace, which is ns_fd. What an earlier berth-net had begun is finished. UPPER_TAKEN: not yet. */
 	int (*attach)(struct nl *host, struct nl *inside, int ns_fd, const Net__Port *p, struct err *e);
+	/* The host's link of its network was made anew: what hangs on that of a port that is there. NULL: nothing does. */
+	int (*again)(struct nl *host, const Net__Port *p, struct err *e);
 };
+
+/* What the host has for all ports of a network, by name; NULL: nothing that we make. */
+const char *net_driver_link(const Net__Uplink *u);
 
 /* u NULL: routed. */
 const struct net_driver *net_driver_of(const Net__Uplink *u);

@@ -16,6 +16,8 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#define LINK_TRIED "bttried"
+
 static struct ifinfomsg *link_request(struct nl *nl, uint16_t type, uint16_t flags, struct nlmsghdr **ret)
 {
 	*ret = nl_request(nl, type, flags);
@@ -188,6 +190,12 @@ static void birth_data_end(struct birth *b)
 	mnl_attr_nest_end(b->h, b->info);
 }
 
+static int kind_missing(const char *kind, struct err *e)
+{
+	return err_set(e, EOPNOTSUPP, "spec.driver",
+		       "this kernel has no %s, and no module of it to load (`berth check` says what it has)", kind);
+}
+
 /* Of a birth: an earlier berth-net may have done the same. lower 0: it lies on nothing. */
 static int birth_result(struct nl *nl, int r, const char *name, const char *kind, int lower, struct err *e)
 {
@@ -195,7 +203,17 @@ static int birth_result(struct nl *nl, int r, const char *name, const char *kind
 
 	if (r == -EEXIST && link_get(nl, name, &l) == 0 && !strcmp(l.kind, kind) && l.lower == lower && !l.elsewhere)
 		return 0;
+	if (r == -EOPNOTSUPP)
+		return kind_missing(kind, e);
 	return r < 0 ? err_set(e, -r, "network", "make the %s %s", kind, name) : 0;
+}
+
+int link_kind_find(struct nl *nl, const char *kind, struct err *e)
+{
+	struct birth b = birth_begin(nl, kind, LINK_TRIED, 0);
+
+	birth_data_end(&b);
+	return nl_talk(nl, b.h, NULL, NULL) == -EOPNOTSUPP ? kind_missing(kind, e) : 0;
 }
 
 int link_bridge_add(struct nl *nl, const char *name, const uint8_t mac[6], uint32_t mtu, struct err *e)
@@ -364,6 +382,16 @@ int link_mac(struct nl *nl, int index, const uint8_t mac[6], struct err *e)
 int link_up_in_group(struct nl *nl, int index, uint32_t group, struct err *e)
 {
 	return bring_up(nl, index, &group, e);
+}
+
+int link_master(struct nl *nl, int index, int master, struct err *e)
+{
+	struct nlmsghdr *h = change_begin(nl, index, NULL);
+	int r;
+
+	mnl_attr_put_u32(h, IFLA_MASTER, (uint32_t)master);
+	r = nl_talk(nl, h, NULL, NULL);
+	return r < 0 ? err_set(e, -r, "network", "make link %d a port of its bridge", index) : 0;
 }
 
 int link_hairpin(struct nl *nl, int index, struct err *e)

@@ -37,6 +37,8 @@ void link_settle(struct nl *nl, const char *name);
 /* All that is not there yet: one of the kind that is there is no error, anything else of that name is. mtu 0: the kernel's. */
 int link_bridge_add(struct nl *nl, const char *name, const uint8_t mac[6], uint32_t mtu, struct err *e);
 int link_vlan_add(struct nl *nl, const char *name, int parent, uint16_t id, uint32_t mtu, struct err *e);
+/* Whether the kernel makes links of this kind, and loads what it needs for it: asked for one that has nothing to lie on, which it refuses. -EOPNOTSUPP. */
+int link_kind_find(struct nl *nl, const char *kind, struct err *e);
 /* A macvlan or ipvlan link of a link of the host, born in the namespace under that name, which nothing has there. mac NULL: its parent's. */
 int link_upper_add(struct nl *nl, const char *kind, const char *mode, int parent, const char *inside, int ns_fd,
 		   const uint8_t *mac, uint32_t mtu, struct err *e);
@@ -51,6 +53,7 @@ int link_mtu(struct nl *nl, int index, uint32_t mtu, struct err *e);
 int link_mac(struct nl *nl, int index, const uint8_t mac[6], struct err *e);
 /* Up, with the number by which the rules know it (ip-link(8) calls it a group). */
 int link_up_in_group(struct nl *nl, int index, uint32_t group, struct err *e);
+int link_master(struct nl *nl, int index, int master, struct err *e); /* a port of that bridge */
 /* What comes from a port of a bridge may go back there. */
 int link_hairpin(struct nl *nl, int index, struct err *e);
 int link_group(struct nl *nl, const char *name, uint32_t group, struct err *e);

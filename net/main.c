@@ -79,6 +79,27 @@ static int table_look(struct worker *w)
 	return say(&m);
 }
 
+/* What several ports hang on comes back with everything, as the table does; a port by itself, with its holder's namespace. */
+static int link_lost(void *arg, const char *name, bool shared)
+{
+	struct worker *w = arg;
+	Net__NetMessage m = NET__NET_MESSAGE__INIT;
+	Net__TableLost table = NET__TABLE_LOST__INIT;
+	Net__PortLost port = NET__PORT_LOST__INIT;
+
+	if (shared && w->lost)
+		return 0;
+	w->lost |= shared;
+	table.link = port.host_link = (char *)(uintptr_t)name;
+	table.reason = (char *)(uintptr_t) "removed";
+	m.body_case = shared ? NET__NET_MESSAGE__BODY_TABLE_LOST : NET__NET_MESSAGE__BODY_PORT_LOST;
+	if (shared)
+		m.table_lost = &table;
+	else
+		m.port_lost = &port;
+	return say(&m);
+}
+
 static int nic_seen(void *arg, uint32_t key, const Net__Nic *nic)
 {
 	Net__NetMessage m = NET__NET_MESSAGE__INIT;
@@ -139,7 +160,8 @@ static bool wait_for(struct worker *w)
 			     {.fd = claims_fd(w->claims), .events = POLLIN},
 			     {.fd = watches_fd(w->watches), .events = POLLIN},
 			     {.fd = pools_fd(w->pools), .events = POLLIN},
-			     {.fd = table_refused_fd(w->table), .events = POLLIN}};
+     			     {.fd = table_refused_fd(w->table), .events = POLLIN},
+			     {.fd = lost_fd(w->links), .events = POLLIN}};
 	int n = poll(p, ARRAY_SIZE(p), wait_ms(next_due(w)));
 
 	if (n < 0)
@@ -150,6 +172,8 @@ static bool wait_for(struct worker *w)
 		pools_go_on(w->pools);
 	if (p[5].revents)
 		table_refused(w->table);
+	if (p[6].revents && lost_each(w->links, link_lost, w) < 0)
+		return false;
 	return claims_go_on(w->claims) == 0 && watches_go_on(w->watches) == 0 && (!p[1].revents || table_look(w) == 0);
 }
 
@@ -183,7 +207,12 @@ static bool serve(struct worker *w)
 		munmap(map, len);
 	if (!m)
 		return false;
-	r = answer(m->id, work_do(w, m, fd, &e), &e);
+	r = work_do(w, m, fd, &e);
+	/* First what has gone: that may be why this cannot be done. */
+	if (lost_each(w->links, link_lost, w) == 0)
+		r = answer(m->id, r, &e);
+	else
+		r = -EPIPE;
 	net__net_message__free_unpacked(m, NULL);
 	if (r || table_look(w) != 0)
 		return false;
@@ -209,6 +238,8 @@ static int open_all(struct worker *w, struct err *e)
 		r = table_open(&w->table, e);
 	if (r == 0)
 		r = gone_open(&w->gone, &w->host, e);
+	if (r == 0)
+		r = lost_open(&w->links, &w->host, e);
 	if (r == 0)
 		r = pools_open(&w->pools, &w->host, e);
 	if (r == 0)

@@ -265,6 +265,7 @@ static int inside_address(struct nl *inside, int index, const Net__Port *p, cons
 	return route_put(inside, &way, e);
 }
 
+/* The kernel takes it away with the gateway's address, from which the host sends. */
 static int host_address(struct nl *host, int index, const Net__Port *p, const struct ip *ip, struct err *e)
 {
 	const Net__Subnet *s = port_subnet(p, ip->len);
@@ -303,6 +304,18 @@ int routed_attach(struct nl *host, struct nl *inside, int ns_fd, const Net__Port
 	if (r == 0)
 		r = outer_neighbours(host, outer, p, e);
 	for (size_t i = 0; i < p->n_addresses && r == 0; i++) {
+		struct ip ip = ip_of(&p->addresses[i]);
+
+		r = host_address(host, outer, p, &ip, e);
+	}
+	return r;
+}
+
+int routed_again(struct nl *host, const Net__Port *p, struct err *e)
+{
+	int outer = link_index(host, p->host_link), r = 0;
+
+	for (size_t i = 0; i < p->n_addresses && r == 0 && outer > 0; i++) {
 		struct ip ip = ip_of(&p->addresses[i]);
 
 		r = host_address(host, outer, p, &ip, e);

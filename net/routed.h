@@ -17,3 +17,5 @@ int routed_sweep(struct nl *host, const Net__State *s, struct err *e);
 int routed_asked(struct nl *host, const Net__Port *p, struct err *e);
 /* ns_fd: the pod's network namespace; inside: a socket in it. What an earlier berth-net had begun is finished. */
 int routed_attach(struct nl *host, struct nl *inside, int ns_fd, const Net__Port *p, struct err *e);
+/* Its addresses once more, when berth0 was made anew under it. */
+int routed_again(struct nl *host, const Net__Port *p, struct err *e);

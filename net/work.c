@@ -73,10 +73,51 @@ static void watch_from_host(struct worker *w, const Net__Port *p)
 		log_err(&e, "who else comes to have the addresses of %s", p->host_link);
 }
 
+static bool is_there(struct worker *w, const char *link)
+{
+	return link_index(&w->host, link) != -ENODEV;
+}
+
+/* Somebody has removed what it hangs on. */
+static bool has_lost_its_network(struct worker *w, const Net__Port *p)
+{
+	const char *link = net_driver_link(p->uplink);
+
+	return link && !is_there(w, link) && is_there(w, p->host_link);
+}
+
+static void link_want(struct worker *w, const Net__Uplink *u)
+{
+	const char *link = net_driver_link(u);
+
+	if (link)
+		lost_want(w->links, link, true);
+}
+
+static void port_want(struct worker *w, const Net__Port *p)
+{
+	if (net_driver_of(p->uplink)->pair)
+		lost_want(w->links, p->host_link, false);
+}
+
+/* What an earlier one lost, or we while we were told this, is told now. */
+static void links_want(struct worker *w, const Net__State *s)
+{
+	lost_forget_all(w->links);
+	for (size_t i = 0; i < s->n_networks; i++)
+		link_want(w, s->networks[i]->uplink);
+	for (size_t i = 0; i < s->n_ports; i++)
+		port_want(w, s->ports[i]);
+	lost_doubt(w->links);
+}
+
 static int do_state(struct worker *w, const Net__State *s, struct err *e)
 {
+	AUTO_FREE bool *alone = calloc(s->n_ports + 1, sizeof *alone);
 	int r = 0;
 
+	if (!alone)
+		return err_set(e, ENOMEM, "network", "no memory");
 	for (size_t i = 0; i < s->n_networks; i++)
 		if (!network_is_sound(s->networks[i], e))
 			return -EINVAL;
@@ -88,6 +129,8 @@ static int do_state(struct worker *w, const Net__State *s, struct err *e)
 			return -EINVAL;
 	if (!pools_are_sound(s->pools, s->n_pools))
 		return err_set(e, EINVAL, "network", "not pools of floating IPs");
+	for (size_t i = 0; i < s->n_ports; i++)
+		alone[i] = has_lost_its_network(w, s->ports[i]);
 	/* The rules first: nothing passes that they would not let. */
 	r = table_make(w->table, s, e);
 	w->lost = w->forwards = false;
@@ -98,6 +141,9 @@ static int do_state(struct worker *w, const Net__State *s, struct err *e)
 		r = routed_sweep(&w->host, s, e);
 	for (size_t i = 0; i < s->n_networks && r == 0; i++)
 		r = network_put_again(w, s->networks[i], e);
+	for (size_t i = 0; i < s->n_ports && r == 0; i++)
+		if (alone[i])
+			r = net_driver_of(s->ports[i]->uplink)->again(&w->host, s->ports[i], e);
 	if (r == 0)
 		r = rate_all(&w->host, s, e);
 	if (r == 0)
@@ -106,6 +152,8 @@ static int do_state(struct worker *w, const Net__State *s, struct err *e)
 		r = pools_put(w->pools, s->pools, s->n_pools, e);
 	if (r == 0)
 		away_begin(w->away, s);
+	if (r == 0)
+		links_want(w, s);
 	if (r == 0 && !w->warned)
 		overlap_warn(&w->host, s);
 	w->warned |= r == 0;
@@ -126,6 +174,8 @@ static int do_network_put(struct worker *w, const Net__Network *n, struct err *e
 		r = table_network_add(w->table, n, e);
 	if (r == 0)
 		r = network_make(w, n, e);
+	if (r == 0)
+		link_want(w, n->uplink);
 	return r == 0 && is_phys(n->uplink) ? away_look(w->away, n->key, n->uplink, false, e) : r;
 }
 
@@ -135,6 +185,8 @@ static int do_network_delete(struct worker *w, const Net__Network *n, struct err
 
 	if (r == 0 && is_phys(n->uplink))
 		away_forget(w->away, n->key);
+	if (r == 0 && n->uplink && net_driver_link(n->uplink))
+		lost_forget(w->links, n->uplink->link);
 	return r < 0 ? r : net_driver_of(n->uplink)->network_del(&w->host, n, e);
 }
 
@@ -308,12 +360,16 @@ static int do_attach(struct worker *w, const Net__Attach *a, int pidfd, struct e
 		return WORK_LATER;
 	if (r == 0 && net_driver_of(p->uplink)->pair)
 		gone_hold(w->gone, p->host_link, &ns_fd);
+	if (r == 0)
+		port_want(w, p);
 	if (r == 0 && (p->rate_in || p->rate_out))
 		r = rate_put(&w->host, p, e);
+	if (r < 0 || a->mend) /* what leads to it from outside is as it was, and may be in use */
+		return r;
 	/* A link that is not there, to announce something on, is no reason not to start; nor are flows of others. */
-	if (r == 0 && published_begin(&w->host, NULL, p, e) < 0)
+	if (published_begin(&w->host, NULL, p, e) < 0)
 		log_err(e, "published ports of %s", p->host_link);
-	if (r == 0 && floating_change(&w->host, w->announce_fd, NULL, p, e) < 0)
+	if (floating_change(&w->host, w->announce_fd, NULL, p, e) < 0)
 		log_err(e, "floating IP of %s", p->host_link);
 	return r;
 }
@@ -345,6 +401,7 @@ static int do_detach(struct worker *w, const Net__Detach *d, int pidfd, struct e
 	if (r < 0)
 		return r;
 	claim_end(w->claims, p->host_link);
+	lost_forget(w->links, p->host_link);
 	if (is_watched(p))
 		watch_del(w->watches, p->host_link);
 	r = table_port_del(w->table, p, e);

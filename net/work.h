@@ -5,6 +5,7 @@
 #include "net/away.h"
 #include "net/claim.h"
 #include "net/gone.h"
+#include "net/lost.h"
 #include "net/nl.h"
 #include "net/pools.h"
 #include "net/table.h"
@@ -15,7 +16,8 @@ struct worker {
 	struct nl host;
 	struct table *table;
 	int home_fd; /* our own network namespace */
-	bool lost;   /* the table; berthd knows */
+	bool lost;   /* the table, or a link that networks have; berthd knows */
+	struct lost *links;
 	struct away *away;
 	struct claims *claims;
 	struct watches *watches;

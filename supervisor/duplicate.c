@@ -11,18 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static Berth__Lease *lease_of(struct supervisor *sv, const char *host_link, struct net_holder **ret)
-{
-	list_each (*ret, &sv->net_holders, link) {
-		const struct net_stored s = net_stored_of(*ret);
-
-		for (size_t i = 0; i < s.n_leases; i++)
-			if (s.leases[i]->host_link && !strcmp(s.leases[i]->host_link, host_link))
-				return s.leases[i];
-	}
-	return NULL;
-}
-
 /* A NIC that the next berth-net holds is asked for again. */
 static bool is_known(const Berth__Lease *l, const char *address, const char *mac)
 {
@@ -53,7 +41,7 @@ static void duplicate_add(Berth__Lease *l, const char *address, const char *mac)
 void duplicate_seen(struct supervisor *sv, const Net__DuplicateSeen *seen)
 {
 	struct net_holder *h;
-	Berth__Lease *l = seen->host_link ? lease_of(sv, seen->host_link, &h) : NULL;
+	Berth__Lease *l = seen->host_link ? net_lease_at(sv, seen->host_link, &h) : NULL;
 	struct address a = {.len = (unsigned)seen->address.len};
 	char address[ADDRESS_TEXT], mac[MAC_TEXT];
 	struct net_stored s;

@@ -8,6 +8,7 @@
 #include "supervisor/dnsd.h"
 #include "supervisor/duplicate.h"
 #include "supervisor/net_change.h"
+#include "supervisor/net_mend.h"
 #include "supervisor/netd.h"
 #include "supervisor/network.h"
 #include "supervisor/security_group.h"
@@ -36,6 +37,7 @@ void net_holder_init(struct net_holder *h, struct supervisor *sv, const struct n
 	h->sv = sv;
 	h->kind = kind;
 	list_init(&h->changes);
+	list_init(&h->mends);
 	list_push(&sv->net_holders, &h->link);
 }
 
@@ -45,8 +47,21 @@ void net_holder_fini(struct net_holder *h)
 		return;
 	netd_forget(h->sv, h);
 	net_changes_drop(h);
+	net_mends_drop(h);
 	list_del(&h->link);
 	security_policies_tidy(h->sv, false);
+}
+
+Berth__Lease *net_lease_at(struct supervisor *sv, const char *host_link, struct net_holder **ret)
+{
+	list_each (*ret, &sv->net_holders, link) {
+		const struct net_stored s = net_stored_of(*ret);
+
+		for (size_t i = 0; i < s.n_leases; i++)
+			if (s.leases[i]->host_link && !strcmp(s.leases[i]->host_link, host_link))
+				return s.leases[i];
+	}
+	return NULL;
 }
 
 bool net_holder_wants(const struct net_holder *h)
@@ -231,6 +246,7 @@ void net_holder_forget(struct net_holder *h)
 {
 	netd_forget(h->sv, h);
 	h->left = 0;
+	net_mends_settle(h);
 	net_changes_settle(h);
 }
 
@@ -250,6 +266,7 @@ void net_holder_down(struct net_holder *h)
 			log_err(&e, "%s %s", h->kind->noun, net_stored_of(h).meta->uuid);
 		arena_fini(&a);
 	}
+	net_mends_drop(h);
 	net_changes_down(h);
 	h->asked = h->ready = false;
 	dnsd_holder(h);

@@ -55,6 +55,7 @@ struct net_holder {
 	struct supervisor *sv;
 	const struct net_holder_kind *kind;
 	struct list changes; /* of struct net_change.link: under way (net_change.h) */
+	struct list mends;   /* of struct net_mend.link (net_mend.c) */
 	bool asked;	     /* berth-net was told of his interfaces */
 	bool ready;	     /* his namespace has them */
 	unsigned left;	     /* … are being made */
@@ -82,6 +83,8 @@ static inline size_t net_first(const struct net_stored *s)
 	return i;
 }
 
+/* The lease with that host's end, and whose it is; or NULL. */
+Berth__Lease *net_lease_at(struct supervisor *sv, const char *host_link, struct net_holder **ret);
 /* There are interfaces to be made before anything may run in the namespace. */
 bool net_holder_wants(const struct net_holder *h);
 /* pidfd: of a process in the namespace, not consumed. kind->attached follows, unless it is negative; then e is filled. */

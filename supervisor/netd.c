@@ -12,6 +12,7 @@
 #include "supervisor/arena.h"
 #include "supervisor/duplicate.h"
 #include "supervisor/net_holder.h"
+#include "supervisor/net_mend.h"
 #include "supervisor/network.h"
 #include "supervisor/set.h"
 #include "supervisor/worker.h"
@@ -288,9 +289,11 @@ static void on_lost_wait(struct timer *t)
 		worker_go_on(&d->worker);
 }
 
-static void table_lost(struct netd *d, const char *reason)
+static void table_lost(struct netd *d, const Net__TableLost *lost)
 {
 	uint64_t now = now_ns(), wait = 0;
+	const char *reason = lost->reason ? lost->reason : "changed", *noun = lost->link ? "link " : "nftables table";
+	const char *name = lost->link ? lost->link : "";
 
 	if (now > d->lost_at + LOST_QUIET_NS)
 		d->lost_times = 0;
@@ -302,10 +305,10 @@ static void table_lost(struct netd *d, const char *reason)
 	}
 	d->lost_at = now + wait;
 	if (wait)
-		log_warn("our nftables table was %s, once more: it is put back in %llu ms", reason,
+		log_warn("our %s%s was %s, once more: it is put back in %llu ms", noun, name, reason,
 			 (unsigned long long)(wait / NS_PER_MS));
 	else
-		log_warn("our nftables table was %s: it is put back", reason);
+		log_warn("our %s%s was %s: it is put back", noun, name, reason);
 	timer_in(&d->sv->loop, &d->lost, wait, on_lost_wait);
 }
 
@@ -318,7 +321,7 @@ static int on_record(struct worker *w, const void *data, size_t len)
 	struct err e;
 
 	if (m && m->body_case == NET__NET_MESSAGE__BODY_TABLE_LOST) {
-		table_lost(d, m->table_lost->reason ? m->table_lost->reason : "changed");
+		table_lost(d, m->table_lost);
 		net__net_message__free_unpacked(m, NULL);
 		return 0;
 	}
@@ -329,6 +332,11 @@ static int on_record(struct worker *w, const void *data, size_t len)
 	}
 	if (m && m->body_case == NET__NET_MESSAGE__BODY_DUPLICATE_SEEN) {
 		duplicate_seen(d->sv, m->duplicate_seen);
+		net__net_message__free_unpacked(m, NULL);
+		return 0;
+	}
+	if (m && m->body_case == NET__NET_MESSAGE__BODY_PORT_LOST) {
+		net_mend_lost(d->sv, m->port_lost->host_link ? m->port_lost->host_link : "");
 		net__net_message__free_unpacked(m, NULL);
 		return 0;
 	}
@@ -351,10 +359,12 @@ static int on_record(struct worker *w, const void *data, size_t len)
 		return 0;
 	}
 	d->failures = 0;
-	/* Somebody may have emptied our table: it is made again, and the call too, once; with those that follow it already, so that the order stays. */
+	bool lost = failed && (!strcmp(e.step, "nftables") || timer_armed(&d->lost) || !w->told);
+	/* Somebody may have emptied our table, or removed a link that it needs: that is made again, and the call too, once; with those that follow it already, so
+	 * that the order stays. */
 	if (first->once_more) {
 		first->once_more = false;
-	} else if (failed && !strcmp(e.step, "nftables") && !first->again) {
+	} else if (lost && !first->again) {
 		first->again = true;
 		w->told = false;
 		list_each (k, &d->calls, link)

@@ -119,6 +119,63 @@ def test_connections_go_on_over_a_flush_of_the_ruleset_and_the_table_is_put_back
     assert "our nftables table was removed by nft" in host.log()
 
 
+def test_the_link_that_has_the_gateways_is_put_back_by_itself_and_connections_go_on(host, streams):
+    for s in streams:
+        s.goes_on()
+    def ways():
+        """But for what is between the link and the kernel."""
+        text = sh("ip", "route") + sh("ip", "-6", "route") + sh("ip", "addr", "show", "berth0")
+        return {x.strip() for x in text.splitlines() if re.match(r" *(inet|10\.|fd|unreachable)", x) and "inet6 fe80" not in x}
+    before = ways()
+    sh("ip", "link", "del", "berth0")
+    node(host)      # and what needs it at that moment is made
+    for s in streams:
+        s.goes_on()
+    eventually(lambda: before <= ways(), lambda: "back are %s" % (before - ways()))
+    assert "our link berth0 was removed: it is put back" in host.log()
+
+
+def made(host, name, count):
+    return lambda: host.log().count("the interface eth0 of container %s was removed by somebody: it is there again" % name) == count
+
+
+@pytest.mark.parametrize("driver", ["routed", "bridge"])
+def test_an_interface_of_which_somebody_removes_an_end_is_made_again_in_the_container_that_runs_and_connections_go_on(host, outside, driver):  # noqa: F811
+    host.berth("network", "create", "-d", driver, "--subnet", "10.85.0.0/24", "--subnet", "fd00:85::/64", "mine")
+    name, _ = node(host, "-p", "8080:80", network="mine")
+    lease = host.inspect(name)["networks"][0]
+    server = inside(host, name, ECHO)
+    assert server.stdout.readline() == "up\n"
+    enter = ["nsenter", "-t", str(host.status(name)["pid"]), "-n"]
+
+    def looks():
+        return (re.sub(r"(\d+: |@if\d+|link-netnsid \d+)", "", sh(*enter, "ip", "-d", "addr", "show", "eth0")), sorted(sh(*enter, "ip", "route").splitlines()),
+                sorted(sh(*enter, "ip", "-6", "route").splitlines()))
+    before = looks()
+    streams = [Stream(ip, 80) for ip in addresses([lease])] + [Stream("192.0.2.1", 8080, outside.words())]
+    sh("ip", "link", "del", lease["host_link"])
+    for s in streams:
+        s.goes_on()
+    eventually(made(host, name, 1), "it is told")
+    assert looks() == before and host.inspect(name)["networks"][0] == lease
+    sh(*enter, "ip", "link", "del", "eth0")
+    eventually(made(host, name, 2), "from inside too")
+    pid = net_pid(host)         # and while nobody hears of it
+    os.kill(pid, signal.SIGSTOP)
+    sh("ip", "link", "del", lease["host_link"])
+    os.kill(pid, signal.SIGKILL)
+    eventually(made(host, name, 3), "by the next berth-net")
+    if driver == "bridge":
+        sh("ip", "link", "del", re.search(r"master (\S+)", sh("ip", "link", "show", lease["host_link"]))[1])
+    for s in streams:
+        s.goes_on()
+        s.end()
+    assert looks() == before
+    eventually(lambda: not re.search("ESTAB|CLOSE-WAIT|LAST-ACK|FIN-WAIT", sh(*enter, "ss", "-Htan")), "both ends of each connection are closed")
+    server.terminate()
+    server.communicate()
+
+
 @pytest.mark.native
 def test_what_must_not_pass_does_not_pass_again_after_a_flush(host, outside):  # noqa: F811
     a, la = node(host)
