@@ -160,7 +160,7 @@ static bool wait_for(struct worker *w)
 			     {.fd = claims_fd(w->claims), .events = POLLIN},
 			     {.fd = watches_fd(w->watches), .events = POLLIN},
 			     {.fd = pools_fd(w->pools), .events = POLLIN},
-     			     {.fd = table_refused_fd(w->table), .events = POLLIN},
+			     {.fd = table_refused_fd(w->table), .events = POLLIN},
 			     {.fd = lost_fd(w->links), .events = POLLIN}};
 	int n = poll(p, ARRAY_SIZE(p), wait_ms(next_due(w)));
 

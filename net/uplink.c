@@ -63,11 +63,18 @@ static int vlan_make(struct nl *host, const Net__Uplink *u, struct err *e)
 	return r;
 }
 
+static const char *kind_of(const Net__Uplink *u)
+{
+	return u->driver == NET__DRIVER__MACVLAN ? "macvlan" : "ipvlan";
+}
+
 int upper_network_put(struct nl *host, const Net__Network *n, struct err *e)
 {
 	struct link parent;
-	int r = vlan_make(host, n->uplink, e);
+	int r = link_kind_find(host, kind_of(n->uplink), e);
 
+	if (r == 0)
+		r = vlan_make(host, n->uplink, e);
 	return r < 0 ? r : uplink_parent(host, n->uplink, &parent, e);
 }
 
@@ -96,7 +103,7 @@ int upper_attach(struct nl *host, struct nl *inside, int ns_fd, const Net__Port 
 {
 	const Net__Uplink *u = p->uplink;
 	bool macvlan = u->driver == NET__DRIVER__MACVLAN;
-	const char *kind = macvlan ? "macvlan" : "ipvlan";
+	const char *kind = kind_of(u);
 	struct link parent;
 	int r = vlan_make(host, u, e);
 

@@ -17,7 +17,7 @@
 #define AT_ONCE	     3u
 #define WAIT_NS	     (200 * NS_PER_MS)
 #define WAIT_MOST_NS (60 * NS_PER_S)
-#define QUIET_NS     (60 * NS_PER_S) /* after that the next one is the first */
+#define CALM_NS	     (60 * NS_PER_S) /* after that the next one is the first */
 
 struct net_mend {
 	struct list link; /* net_holder.mends; kept, to know how often */
@@ -150,7 +150,7 @@ void net_mend_lost(struct supervisor *sv, const char *host_link)
 
 	if (!k || k->asked || timer_armed(&k->timer))
 		return;
-	if (now_ns() - k->last_ns > QUIET_NS)
+	if (now_ns() - k->last_ns > CALM_NS)
 		k->times = 0;
 	wait_on(k);
 }

@@ -252,7 +252,7 @@ static bool filter_image(const void *watch, const void *en, const char *value)
 }
 
 #define KINDS "container pod image volume network security_group host floating-ip floating-ip-pool"
-#define TYPES                                                                                                                                                                         \
+#define TYPES                                                                                                                                                                                      \
 	"create start start_failed pull_failed die oom stop kill stuck pause unpause restart rename update network_connect network_disconnect network_mend duplicate_address exec_start exec_die " \
 	"rebuild destroy import commit pull push remove tag untag allocate release associate disassociate"
 

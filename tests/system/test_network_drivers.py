@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -437,6 +438,23 @@ def test_vlan_of_a_link_is_made_for_the_network_and_goes_with_it(host, wire):
     host.berth("rm", "-f", a)
     host.berth("network", "rm", "tagged")
     eventually(lambda: sh("ip", "link", "show", "type", "vlan") == "", "the VLAN is gone")
+
+
+@pytest.mark.native
+@pytest.mark.parametrize("kind, flags", [("ipvlan", ("-d", "ipvlan", "-o", "parent=wire0")), ("macvlan", ("-d", "macvlan", "-o", "parent=wire0")),
+                                         ("vlan", ("-d", "macvlan", "-o", "parent=wire0.5")), ("bridge", ("-d", "bridge"))])
+def test_a_network_of_what_this_kernel_cannot_make_is_refused_when_it_is_created(host, wire, kind, flags):
+    def names():
+        return {re.match(r"\d+: ([^:@]+)", x)[1] for x in sh("ip", "-o", "link").splitlines()}
+    before = names() | {"berth0"}
+    lacks = [k for k in ("bridge", "macvlan", "ipvlan", "vlan") if not kernel_has(k, *["id", "5"] * (k == "vlan")) and (k == kind or k == flags[1])]
+    if lacks:
+        host.refused("network", "create", *flags, *LAN, "lan", text="this kernel has no %s, and no module" % lacks[0], code=None)
+        assert not host.berth("network", "ls", "-q", "-f", "name=lan").lines
+    else:
+        host.berth("network", "create", *flags, *LAN, "lan")
+        host.berth("network", "rm", "lan")
+    eventually(lambda: names() <= before, "the links that there were")
 
 
 @pytest.mark.native
