@@ -13,27 +13,79 @@
 
 /* ---------------------------------------------------------------- create */
 
+enum family_word { AS_FOUND, WANTED, NOT_WANTED };
+
+struct create_opts {
+	struct spec_opts spec;
+	enum family_word six, four;
+};
+
+static int create_family(void *opts, const struct flag *f, const char *value, struct err *e)
+{
+	(void)e;
+	*(enum family_word *)((char *)opts + f->offset) = !strcmp(value, "true") ? WANTED : NOT_WANTED;
+	return 0;
+}
+
+static int create_as_it_is(void *opts, const struct flag *f, const char *value, struct err *e)
+{
+	(void)opts;
+	(void)f;
+	(void)value;
+	(void)e;
+	return 0;
+}
+
+/* Docker's. */
+static const struct flag create_flags[] = {
+	{0, "ipv6", NULL, NULL, create_family, offsetof(struct create_opts, six)},
+	{0, "ipv4", NULL, NULL, create_family, offsetof(struct create_opts, four)},
+	{0, "attachable", NULL, NULL, create_as_it_is},
+	{0},
+};
+
+/* Which families it has is said by its subnets; where none are named, one of each is found. */
+static const char *family_fault(const struct create_opts *o)
+{
+	const Berth__Network *n = (const Berth__Network *)o->spec.message;
+	bool six = !n->n_subnets, four = !n->n_subnets;
+
+	for (size_t i = 0; i < n->n_subnets; i++)
+		*(strchr(n->subnets[i]->cidr, ':') ? &six : &four) = true;
+	if ((o->six == WANTED && !six) || (o->four == WANTED && !four))
+		return six ? "--ipv4: name an IPv4 --subnet too" : "--ipv6: name an IPv6 --subnet too";
+	if (o->six == NOT_WANTED && six)
+		return "--ipv6=false: name the one --subnet that it is to have, of IPv4";
+	if (o->four == NOT_WANTED && four)
+		return "--ipv4=false: name the one --subnet that it is to have, of IPv6";
+	return NULL;
+}
+
 static void create_init(void *opts)
 {
-	spec_opts_init(opts, &berth__network__descriptor);
+	spec_opts_init(&((struct create_opts *)opts)->spec, &berth__network__descriptor);
 }
 
 static void create_fini(void *opts)
 {
-	spec_opts_fini(opts);
+	spec_opts_fini(&((struct create_opts *)opts)->spec);
 }
 
 static int create_run(struct app *app, void *opts, char **operands, unsigned n)
 {
-	struct spec_opts *o = opts;
+	struct create_opts *o = opts;
 	Berth__NetworkCreate create = BERTH__NETWORK_CREATE__INIT;
+	const char *fault = family_fault(o);
 	struct ask a;
 	int status;
 
+	(void)n;
+	if (fault)
+		return app_usage(app, "%s", fault);
 	create.name = operands[0];
-	create.spec = (Berth__Network *)o->message;
+	create.spec = (Berth__Network *)o->spec.message;
 	ask_init(&a, BERTH__ENVELOPE__BODY_NETWORK_CREATE, &create);
-	status = app_ask(app, &a, o);
+	status = app_ask(app, &a, &o->spec);
 	if (!status)
 		puts(a.reply->network_reply->networks[0]->meta->uuid);
 	ask_fini(&a);
@@ -373,11 +425,13 @@ static int connect_run(struct app *app, void *opts, char **operands, unsigned n)
 	struct spec_opts *o = opts;
 	Berth__NetworkConnect connect = BERTH__NETWORK_CONNECT__INIT;
 	struct ask a;
+	struct err e;
 	int status;
 
 	(void)n;
 	connect.spec = (Berth__NetworkAsk *)o->message;
-	connect.spec->network = mem_text(operands[0]);
+	if (network_from_text(connect.spec, operands[0], &e) < 0)
+		return app_usage(app, "%s", e.text);
 	connect.ref = operands[1];
 	ask_init(&a, BERTH__ENVELOPE__BODY_NETWORK_CONNECT, &connect);
 	status = app_ask(app, &a, o);
@@ -386,6 +440,19 @@ static int connect_run(struct app *app, void *opts, char **operands, unsigned n)
 	ask_fini(&a);
 	return status;
 }
+
+static void connect_fini(void *opts)
+{
+	spec_opts_fini(opts);
+}
+
+/* There is nothing that it could do by force: what cannot be taken out yet is tried again by itself. */
+static const struct flag disconnect_flags[] = {
+	{'f', "force", "", NULL, flag_refused,
+	 .complete =
+		 "leave it out: a disconnect is carried out whether it runs or not, and tried again until it could be"},
+	{0},
+};
 
 static int disconnect_run(struct app *app, void *opts, char **operands, unsigned n)
 {
@@ -406,8 +473,8 @@ static int disconnect_run(struct app *app, void *opts, char **operands, unsigned
 }
 
 const struct command cmd_network_create = {
-	.flags = {{spec_network_flags, 0}},
-	.opts_size = sizeof(struct spec_opts),
+	.flags = {{spec_network_flags, offsetof(struct create_opts, spec)}, {create_flags, 0}},
+	.opts_size = sizeof(struct create_opts),
 	.init = create_init,
 	.fini = create_fini,
 	.min = 1,
@@ -465,13 +532,14 @@ const struct command cmd_network_connect = {
 	.flags = {{spec_interface_flags, 0}},
 	.opts_size = sizeof(struct spec_opts),
 	.init = connect_init,
-	.fini = create_fini,
+	.fini = connect_fini,
 	.min = 2,
 	.max = 2,
 	.complete = "network",
 	.run = connect_run,
 };
 const struct command cmd_network_disconnect = {
+	.flags = {{disconnect_flags, 0}},
 	.min = 2,
 	.max = 2,
 	.complete = "network",

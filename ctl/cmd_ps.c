@@ -15,9 +15,10 @@ struct ps_opts {
 
 static const struct flag ps_flags[] = {
 	{'a', "all", NULL, "also those that do not run", flag_bool, offsetof(struct ps_opts, all)},
-	{'f', "filter", "KEY=VALUE", "name, id, label, state, status, pod, image, exited, volume, before, since",
-	 flag_list, offsetof(struct ps_opts, filters),
-	 .complete = "name= id= label= state= status= pod= image= exited= volume= before= since="},
+	{'f', "filter", "KEY=VALUE",
+	 "name, id, label, state, status, pod, image, exited, volume, network, before, since", flag_list,
+	 offsetof(struct ps_opts, filters),
+	 .complete = "name= id= label= state= status= pod= image= exited= volume= network= before= since="},
 	{'n', "last", "N", "the N created last, in any state", flag_u32, offsetof(struct ps_opts, last)},
 	{'l', "latest", NULL, "the one created last, in any state", flag_bool, offsetof(struct ps_opts, latest)},
 	FLAG_ALL_PROJECTS(offsetof(struct ps_opts, format)),

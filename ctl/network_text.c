@@ -126,9 +126,9 @@ static const struct {
 	const char *key;
 	int (*set)(Berth__NetworkAsk *ask, char *value, struct err *e);
 } keys[] = {
-	{"ip", add_address},  {"ip6", add_address},	{"link", set_link},
-	{"mac", set_mac},     {"alias", add_alias},	{"sg", add_group},
-	{"spoof", set_spoof}, {"rate-in", set_rate_in}, {"rate-out", set_rate_out},
+	{"ip", add_address},	  {"ip6", add_address},	      {"link", set_link}, {"mac", set_mac},
+	{"mac-address", set_mac}, {"alias", add_alias},	      {"sg", add_group},  {"spoof", set_spoof},
+	{"rate-in", set_rate_in}, {"rate-out", set_rate_out},
 };
 
 static int key_set(Berth__NetworkAsk *ask, const char *word, const char *text, struct err *e)
@@ -147,12 +147,20 @@ static int key_set(Berth__NetworkAsk *ask, const char *word, const char *text, s
 
 int network_from_text(Berth__NetworkAsk *ask, const char *text, struct err *e)
 {
-	const char *p = strchr(text, ':'), *word;
-	size_t len;
+	static const char name[] = "name=", container[] = "container:";
+	bool docker = str_starts(text, name); /* name=NETWORK,KEY=VALUE,... */
+	const char *p = docker ? text + strlen(name) : text, *word;
+	size_t len = strcspn(p, docker ? "," : ":");
 	int r = 0;
 
-	ask->network = p ? mem_textn(text, (size_t)(p - text)) : mem_text(text);
-	for (p = p ? p + 1 : ""; r == 0 && (word = str_word(&p, ",", &len));) {
+	if (str_starts(text, container))
+		return err_set(e, EINVAL, "flag",
+			       "\"%s\": containers that share their interfaces are a pod (berth pod create, --pod POD)",
+			       text);
+	if (memchr(p, ',', len))
+		return key_set(ask, "", text, e);
+	ask->network = mem_textn(p, len);
+	for (p += len + (p[len] != 0); r == 0 && (word = str_word(&p, ",", &len));) {
 		AUTO_FREE char *one = mem_textn(word, len);
 
 		r = key_set(ask, one, text, e);
@@ -162,25 +170,41 @@ int network_from_text(Berth__NetworkAsk *ask, const char *text, struct err *e)
 
 /* ---------------------------------------------------------------- published ports */
 
+struct range {
+	uint32_t first, last;
+};
+
 static int port_number(const char *s, size_t len, uint32_t *ret)
 {
 	char text[8];
 
 	snprintf(text, sizeof text, "%.*s", (int)len, s);
-	return len && len < 6 && str_to_u32(text, ret) == 0 && *ret && *ret < 65536 ? 0 : -EINVAL;
+	return len && len < sizeof text && str_to_u32(text, ret) == 0 ? 0 : -EINVAL;
 }
 
 /* "80", "8000-8010" */
-static int port_range(const char *s, size_t len, uint32_t *first, uint32_t *last)
+static int port_range(const char *s, size_t len, struct range *r)
 {
 	const char *dash = memchr(s, '-', len);
 	size_t n = dash ? (size_t)(dash - s) : len;
 
-	if (port_number(s, n, first) < 0 || (dash && port_number(dash + 1, len - n - 1, last) < 0))
+	if (port_number(s, n, &r->first) < 0 || (dash && port_number(dash + 1, len - n - 1, &r->last) < 0))
 		return -EINVAL;
 	if (!dash)
-		*last = *first;
-	return *first <= *last ? 0 : -EINVAL;
+		r->last = r->first;
+	return 0;
+}
+
+/* NULL, or what is wrong with them. found: any port of the host will do. */
+static const char *ranges_fault(const struct range *host, const struct range *inside, bool found)
+{
+	if (inside->first < 1 || inside->last > 65535 || (!found && host->first < 1) || host->last > 65535)
+		return "ports are 1 to 65535";
+	if (inside->first > inside->last || host->first > host->last)
+		return "a range goes up";
+	if (!found && host->last - host->first != inside->last - inside->first)
+		return "as many ports of the host as of the container";
+	return NULL;
 }
 
 int ports_from_text(Berth__PortMap *(*next)(void *arg), void *arg, const char *text, struct err *e)
@@ -188,8 +212,10 @@ int ports_from_text(Berth__PortMap *(*next)(void *arg), void *arg, const char *t
 	const char *slash = strrchr(text, '/');
 	size_t len = slash ? (size_t)(slash - text) : strlen(text);
 	const char *inside = memrchr(text, ':', len), *host = NULL, *ip = NULL;
-	uint32_t h0 = 0, h1 = 0, c0, c1;
+	struct range h = {0, 0}, c;
 	size_t host_len = 0, ip_len = 0;
+	const char *fault;
+	bool found;
 
 	inside = inside ? inside + 1 : text;
 	if (inside > text) {
@@ -204,18 +230,22 @@ int ports_from_text(Berth__PortMap *(*next)(void *arg), void *arg, const char *t
 			ip_len -= 2;
 		}
 	}
-	if (port_range(inside, len - (size_t)(inside - text), &c0, &c1) < 0 ||
-	    (host_len && port_range(host, host_len, &h0, &h1) < 0) || (host_len && h1 - h0 != c1 - c0))
+	if (port_range(inside, len - (size_t)(inside - text), &c) < 0 ||
+	    (host_len && port_range(host, host_len, &h) < 0))
 		return err_set(e, EINVAL, "flag", "\"%s\" is not [[IP:]HOST_PORT[-PORT]:]PORT[-PORT][/tcp|udp|sctp]",
 			       text);
-	for (uint32_t i = 0; i <= c1 - c0; i++) {
+	found = !h.last; /* Docker's 0 is any, too */
+	fault = ranges_fault(&h, &c, found);
+	if (fault)
+		return err_set(e, EINVAL, "flag", "\"%s\": %s", text, fault);
+	for (uint32_t i = 0; i <= c.last - c.first; i++) {
 		Berth__PortMap *p = next(arg);
 
 		p->host_ip = ip_len ? mem_textn(ip, ip_len) : NULL;
-		p->has_host_port = host_len > 0;
-		p->host_port = host_len ? h0 + i : 0;
+		p->has_host_port = !found;
+		p->host_port = found ? 0 : h.first + i;
 		p->has_container_port = true;
-		p->container_port = c0 + i;
+		p->container_port = c.first + i;
 		p->protocol = slash ? mem_text(slash + 1) : NULL;
 	}
 	return 0;

@@ -188,22 +188,57 @@ static int spec_aux_address(void *opts, const struct flag *f, const char *value,
 	return 0;
 }
 
-/* As Docker's: what only some drivers have. */
+/* What only some drivers have; and Docker's names of what all can say otherwise. */
+static const struct driver_option {
+	const char *key, *field;
+	const char *why; /* it is not there */
+} driver_options[] = {
+	{"parent", "parent"},
+	{"mode", "mode"},
+	{"macvlan_mode", "mode"},
+	{"ipvlan_mode", "mode"},
+	{"mtu", "mtu"},
+	{"com.docker.network.driver.mtu", "mtu"},
+	{"com.docker.network.bridge.enable_ip_masquerade", "masquerade"},
+	{"com.docker.network.bridge.enable_icc", NULL, "who may speak to whom is what security groups say"},
+	{"com.docker.network.bridge.name", NULL,
+	 "links of berth have names of their own (-d bridge -o parent=BRIDGE leads to yours)"},
+	{"com.docker.network.bridge.host_binding_ipv4", NULL, "say it where a port is published (-p IP:PORT:PORT)"},
+	{"com.docker.network.bridge.gateway_mode_ipv4", NULL,
+	 "--masquerade=false leaves containers their own addresses outside"},
+	{"com.docker.network.bridge.gateway_mode_ipv6", NULL,
+	 "--masquerade=false leaves containers their own addresses outside"},
+	{"com.docker.network.container_iface_prefix", NULL,
+	 "interfaces are named one by one (--network NETWORK:link=NAME)"},
+};
+
 static int spec_driver_option(void *opts, const struct flag *f, const char *value, struct err *e)
 {
-	static const struct {
-		const char *key, *field;
-	} options[] = {{"parent", "parent"}, {"mode", "mode"}, {"macvlan_mode", "mode"}, {"ipvlan_mode", "mode"}};
-	const char *equals = strchrnul(value, '=');
-	size_t len = (size_t)(equals - value);
+	size_t len = strcspn(value, "=");
 
-	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
-		if (!*equals || strlen(options[i].key) != len || memcmp(options[i].key, value, len) != 0)
+	for (size_t i = 0; i < ARRAY_SIZE(driver_options) && value[len]; i++) {
+		const struct driver_option *o = &driver_options[i];
+
+		if (strlen(o->key) != len || memcmp(o->key, value, len) != 0)
 			continue;
-		spec_origin_of(opts, f, options[i].field, value);
-		return field_set(((struct spec_opts *)opts)->message, options[i].field, equals + 1, e);
+		if (!o->field)
+			return err_set(e, EOPNOTSUPP, "flag", "\"%s\": %s", value, o->why);
+		spec_origin_of(opts, f, o->field, value);
+		return field_set(((struct spec_opts *)opts)->message, o->field, value + len + 1, e);
 	}
-	return err_set(e, EINVAL, "flag", "\"%s\" is not parent=LINK or mode=MODE", value);
+	return err_set(e, EINVAL, "flag", "\"%s\" is not parent=LINK, mode=MODE or mtu=BYTES", value);
+}
+
+/* What is so anyway may be said. */
+static int spec_as_it_is(void *opts, const struct flag *f, const char *value, struct err *e)
+{
+	(void)opts;
+	if (!strcmp(value, "default") || !strcmp(value, "local"))
+		return 0;
+	return err_set(e, EOPNOTSUPP, "flag", "\"%s\": %s", value,
+		       !strcmp(f->name, "scope")
+			       ? "a network is of this host alone (local)"
+			       : "berth gives addresses itself (default): --subnet, --ip-range, --aux-address");
 }
 
 /* ---------------------------------------------------------------- the tables */
@@ -234,7 +269,7 @@ const struct flag spec_network_flags[] = {
 	{'d', "driver", "DRIVER", "routed (default), bridge, macvlan, ipvlan or phys: berth network drivers",
 	 spec_field, .field = "driver", .complete = "routed bridge macvlan ipvlan phys"},
 	{'o', "opt", "KEY=VALUE", "of the driver: parent=LINK of the host; mode= of macvlan and ipvlan",
-	 spec_driver_option, .field = "parent", .complete = "parent= mode="},
+	 spec_driver_option, .field = "parent", .complete = "parent= mode= mtu="},
 	{0, "subnet", "CIDR", "its addresses: one IPv4 subnet, one IPv6 subnet, or both; default: free ones are found",
 	 spec_subnet, .field = "subnets"},
 	{0, "gateway", "ADDRESS", "of the subnet of its family; default: its first address", spec_gateway,
@@ -252,6 +287,12 @@ const struct flag spec_network_flags[] = {
 	 .field = "masquerade"},
 	{0, "shared", NULL, "all projects may use it", spec_field, .field = "shared"},
 	{'l', "label", "KEY=VALUE", "add a label", spec_label, .field = "labels"},
+	{0, "scope", "local", NULL, spec_as_it_is},
+	{0, "ipam-driver", "default", NULL, spec_as_it_is},
+	SPEC_REFUSED(0, "ipam-opt", "berth gives addresses itself: --subnet, --ip-range, --aux-address"),
+	SPEC_REFUSED(0, "ingress", "berth has no swarm: publish ports with -p"),
+	SPEC_REFUSED(0, "config-only", "berth has no networks that are only a form of others"),
+	SPEC_REFUSED(0, "config-from", "berth has no networks that are only a form of others"),
 	{0},
 };
 
@@ -262,5 +303,9 @@ const struct flag spec_interface_flags[] = {
 	 .field = "link"},
 	{0, "mac", "MAC", "of the interface; default: one is made", spec_field, .field = "mac"},
 	{0, "alias", "NAME", "a further name in this network", spec_field, .field = "aliases"},
+	{0, "mac-address", "MAC", NULL, spec_field, .field = "mac"},
+	SPEC_REFUSED(0, "driver-opt", "say what the interface is to be like: NETWORK:KEY=VALUE,..."),
+	SPEC_REFUSED(0, "gw-priority", "the default route is that of the first network there is"),
+	SPEC_REFUSED(0, "link-local-ip", "the kernel makes those itself"),
 	{0},
 };

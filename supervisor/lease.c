@@ -373,6 +373,9 @@ int network_lease(struct supervisor *sv, const struct principal *who, const char
 	if (!n && network_fixed(name))
 		return err_set(e, EINVAL, at, "%s is chosen when a container is made, alone (--network %s)", name,
 			       name);
+	if (!n && e->code == ENOENT && !strcmp(name, "bridge")) /* Docker's */
+		return err_set(e, ENOENT, at,
+			       "there is no network 'bridge': the one that is always there is called " DEFAULT_NETWORK);
 	if (!n)
 		snprintf(e->step, sizeof e->step, "%s", at);
 	else

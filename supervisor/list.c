@@ -120,6 +120,20 @@ static bool filter_volume(const void *listing, const void *c, const char *value)
 	return false;
 }
 
+/* Of one in a pod, the pod's. */
+static bool filter_network(const void *listing, const void *of, const char *value)
+{
+	struct container *c = (struct container *)(uintptr_t)of;
+	const struct net_stored s = net_stored_of(container_net(c));
+	bool is_id = strlen(value) >= 12;
+
+	for (size_t i = 0; i < s.n_leases; i++)
+		if (!s.leases[i]->leaving && (text_is(s.leases[i]->network, value) ||
+					      (is_id && table_uuid_begins(s.leases[i]->network_uuid, value))))
+			return true;
+	return text_is(c->pod->obj->implicit ? c->obj->spec->network : c->pod->obj->spec->network, value);
+}
+
 /* Asked once for the whole list, before it is walked. */
 static bool filter_before(const void *listing, const void *c, const char *value)
 {
@@ -144,6 +158,7 @@ static const struct filter_row filters[] = {
 	{"ancestor", filter_image},
 	{"exited", filter_exited, "an exit code, 0 to 255", exit_code_can_be},
 	{"volume", filter_volume},
+	{"network", filter_network},
 	{"before", filter_before, .all = true},
 	{"since", filter_since, .all = true},
 };

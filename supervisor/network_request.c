@@ -223,6 +223,9 @@ static Berth__Network *object_of(struct request *rq, const char *name)
 	for (size_t i = 0; i < obj->n_duplicates; i++)
 		berth__duplicate_address__free_unpacked(obj->duplicates[i], NULL);
 	obj->n_duplicates = 0;
+	for (size_t i = 0; i < obj->n_interfaces; i++)
+		berth__network_interface__free_unpacked(obj->interfaces[i], NULL);
+	obj->n_interfaces = 0;
 	obj->meta = meta_new(rq->sv, NULL, rq->who.project, rq->who.name, name);
 	if (obj->meta)
 		return obj;
@@ -346,32 +349,69 @@ void on_network_list(struct request *rq)
 	network_reply(sv, rq->parked, list, k);
 }
 
+static Berth__NetworkInterface *interface_view(const struct net_holder *h, const Berth__Lease *l, struct arena *a)
+{
+	Berth__NetworkInterface *x = arena_alloc(a, sizeof *x);
+
+	if (!x)
+		return NULL;
+	berth__network_interface__init(x);
+	x->holder = net_stored_of(h).meta->uuid;
+	x->name = net_stored_of(h).meta->name;
+	x->kind = (char *)h->kind->noun;
+	x->link = l->link;
+	x->mac = l->mac;
+	x->addresses = l->addresses;
+	x->n_addresses = l->n_addresses;
+	x->aliases = l->aliases;
+	x->n_aliases = l->n_aliases;
+	return x;
+}
+
+/* Who is in it, and where, of those that the asker may see. */
+static void users_view(const struct network *n, const struct principal *who, struct arena *a, Berth__Network *view)
+{
+	struct net_holder *h;
+	size_t n_leases = 0, n_users = 0;
+
+	list_each (h, &n->sv->net_holders, link) {
+		n_leases += net_stored_of(h).n_leases;
+		n_users++;
+	}
+	view->used_by = arena_alloc(a, (n_users + 1) * sizeof *view->used_by);
+	view->interfaces = arena_alloc(a, (n_leases + 1) * sizeof *view->interfaces);
+	view->n_used_by = view->n_interfaces = 0;
+	list_each (h, &n->sv->net_holders, link) {
+		const struct net_stored s = net_stored_of(h);
+
+		if (a->failed || !network_has(n, h) || !principal_sees(who, s.meta))
+			continue;
+		view->used_by[view->n_used_by++] = s.meta->uuid;
+		for (size_t i = 0; i < s.n_leases; i++)
+			if (!s.leases[i]->leaving && !strcmp(s.leases[i]->network_uuid, n->node.uuid))
+				view->interfaces[view->n_interfaces++] = interface_view(h, s.leases[i], a);
+	}
+}
+
 void on_network_inspect(struct request *rq)
 {
 	struct supervisor *sv = rq->sv;
 	Berth__Network *fixed = fixed_seen(rq, rq->env->network_inspect->name);
 	struct network *n = fixed ? NULL : request_network(rq, rq->env->network_inspect->name);
-	AUTO_FREE char **users = n ? calloc(sv->containers.n + sv->pods.n + 1, sizeof *users) : NULL;
 	Berth__Network view, *one = &view;
 	struct arena a = ARENA_INIT;
-	struct net_holder *h;
 
 	if (fixed)
 		network_reply(sv, rq->parked, &fixed, 1);
 	if (!n)
 		return;
-	if (!users) {
-		reply_error(sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "no memory");
-		return;
-	}
 	view = *n->obj;
-	view.used_by = users;
-	view.n_used_by = 0;
-	list_each (h, &sv->net_holders, link)
-		if (network_has(n, h) && principal_sees(&rq->who, net_stored_of(h).meta))
-			users[view.n_used_by++] = net_stored_of(h).meta->uuid;
+	users_view(n, &rq->who, &a, &view);
 	duplicates_view(n, &rq->who, &a, &view);
-	network_reply(sv, rq->parked, &one, 1);
+	if (a.failed)
+		reply_error(sv, rq->parked, BERTH__ERROR__CODE__EXHAUSTED, NULL, "no memory");
+	else
+		network_reply(sv, rq->parked, &one, 1);
 	arena_fini(&a);
 }
 

@@ -10,6 +10,7 @@
 #include "supervisor/set.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -170,6 +171,8 @@ int publish_check(Berth__PortMap **ports, size_t n, const char *network, struct 
 		field_empty_is_absent(&p->protocol);
 		if (!p->protocol && field_set(&p->protocol, "tcp") < 0)
 			return err_set(e, ENOMEM, "spec.ports", "keep the spec");
+		for (char *c = p->protocol; *c; c++)
+			*c = (char)tolower((unsigned char)*c);
 		if (protocol_of(p) == ARRAY_SIZE(protocols))
 			return field_bad(e, field_at(at, "spec.ports[%zu].protocol", i),
 					 "'%.40s': there are tcp, udp and sctp", p->protocol);

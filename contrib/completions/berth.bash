@@ -355,7 +355,7 @@ _berth_value() {
 	"update --io-max") echo "file" ;;
 	"update --restart") echo "no on-failure always unless-stopped" ;;
 	"rebuild --time"|"rebuild -t") echo "-" ;;
-	"ps --filter"|"ps -f") echo "name= id= label= state= status= pod= image= exited= volume= before= since=" ;;
+	"ps --filter"|"ps -f") echo "name= id= label= state= status= pod= image= exited= volume= network= before= since=" ;;
 	"ps --last"|"ps -n") echo "-" ;;
 	"ps --format") echo "json table" ;;
 	"inspect --format"|"inspect -f") echo "json" ;;
@@ -428,7 +428,7 @@ _berth_value() {
 	"image prune --format") echo "json table" ;;
 	"image verify --format") echo "json table" ;;
 	"network create --driver"|"network create -d") echo "routed bridge macvlan ipvlan phys" ;;
-	"network create --opt"|"network create -o") echo "parent= mode=" ;;
+	"network create --opt"|"network create -o") echo "parent= mode= mtu=" ;;
 	"network create --subnet") echo "-" ;;
 	"network create --gateway") echo "-" ;;
 	"network create --ip-range") echo "-" ;;

@@ -154,3 +154,46 @@ def test_who_names_no_network_gets_the_one_of_berthd_conf_or_none(tmp_path):
             assert not host.inspect(c).get("networks") and host.inspect(c)["spec"]["network"] == network
         host.restart()
         assert [x["network"] for x in host.inspect(a)["networks"]] == ["shop"]
+
+
+# ---------------------------------------------------------------- networks as Docker's users make and look at them
+
+@pytest.mark.native
+def test_dockers_words_for_a_network_are_honoured_or_refused_by_name(host):
+    host.berth("network", "create", "--subnet", "10.86.0.0/24", "--ipv6=false", "--attachable", "--scope", "local", "--ipam-driver", "default",
+               "-o", "com.docker.network.driver.mtu=1400", "-o", "com.docker.network.bridge.enable_ip_masquerade=false", "red")
+    n, = host.berth("network", "inspect", "red").json()
+    assert n["mtu"] == 1400 and n["masquerade"] is False and len(n["subnets"]) == 1
+    host.berth("network", "create", "--ipv6", "both")
+    for flags, text in ((("--ipv6", "--subnet", "10.87.0.0/24"), "--ipv6: name an IPv6 --subnet too"), (("--ipv4=false",), "--ipv4=false: name the one --subnet"),
+                        (("-o", "com.docker.network.bridge.name=br0"), "links of berth have names of their own"), (("-o", "colour=red"), "is not parent=LINK"),
+                        (("--ingress",), "berth has no swarm"), (("--scope", "swarm"), "of this host alone"), (("--ipam-driver", "dhcp"), "gives addresses itself"),
+                        (("-o", "com.docker.network.driver.mtu=5"), "-o com.docker.network.driver.mtu=5: must be 1280")):
+        host.refused("network", "create", *flags, "bad", text=text, code=None)
+    assert "bad" not in host.berth("network", "ls").out
+    host.refused("run", "--network", "bridge", "busybox", "true", text="the one that is always there is called default", code=125)
+
+
+@pytest.mark.native
+def test_who_is_in_a_network_is_in_its_inspect_and_found_by_ps(host):
+    host.berth("network", "create", "--subnet", "10.86.0.0/24", "red")
+    a, la = node(host, "--network-alias", "www", network="red")
+    host.berth("pod", "create", "--network", "red", "p")
+    b = host.detached("--pod", "p", "--", "sleep", "1000")
+    c = host.detached("--", "sleep", "1000")
+    host.berth("network", "connect", "red:rate-in=10mbit,alias=late", c)
+    host.refused("network", "disconnect", "-f", "red", c, text="leave it out", code=None)
+    n, = host.berth("network", "inspect", "red").json()
+    found = {x["name"]: x for x in n["interfaces"]}
+    assert found[a] == {"holder": host.inspect(a)["meta"]["uuid"], "name": a, "kind": "container", "link": "eth0", "mac": la[0]["mac"],
+                        "addresses": la[0]["addresses"], "aliases": ["www"]}
+    assert found["p"]["kind"] == "pod" and found[c]["aliases"] == ["late"] and host.inspect(c)["networks"][0]["ingress_bps"] == 10000000
+    d, _ = node(host)
+
+    def listed(network):
+        return sorted(x["meta"]["name"] for x in host.berth("ps", "-a", "--filter", "network=" + network, "--format", "json").json())
+    assert listed("red") == listed(n["meta"]["uuid"][:12]) == sorted((a, b, c)) and listed("default") == [d] and listed("none") == []
+    with host.api(host.token("shop")) as m:     # of a shared one a member sees his own
+        m.request("container_create", {"name": "theirs", "spec": {"image": "busybox", "networks": [{"network": "default"}]}})
+        one, = m.request("network_inspect", {"name": "default"})[0]["networks"]
+        assert [x["name"] for x in one["interfaces"]] == ["theirs"] and len(one["used_by"]) == 1

@@ -287,11 +287,18 @@ static void networks_and_published_ports(void **state)
 		{ARGS("-p", "7-8:17-18"),
 		 "{\"ports\":[{\"host_port\":7,\"container_port\":17},{\"host_port\":8,\"container_port\":18}]}"},
 		{ARGS("-p", ""), .error = "is not [[IP:]"},
-		{ARGS("-p", "0:80"), .error = "is not [[IP:]"},
+		{ARGS("-p", "0:80"), "{\"ports\":[{\"container_port\":80}]}"},
 		{ARGS("-p", "80:"), .error = "is not [[IP:]"},
-		{ARGS("-p", "65536:80"), .error = "is not [[IP:]"},
-		{ARGS("-p", "1-3:1-2"), .error = "is not [[IP:]"},
-		{ARGS("-p", "9-8:9-8"), .error = "is not [[IP:]"},
+		{ARGS("-p", "65536:80"), .error = "\"65536:80\": ports are 1 to 65535"},
+		{ARGS("-p", "80:0"), .error = "ports are 1 to 65535"},
+		{ARGS("-p", "0-7:80-87"), .error = "ports are 1 to 65535"},
+		{ARGS("-p", "1-3:1-2"), .error = "as many ports of the host as of the container"},
+		{ARGS("-p", "8000-8010:80"), .error = "as many ports of the host as of the container"},
+		{ARGS("-p", "9-8:9-8"), .error = "a range goes up"},
+		{ARGS("--network", "name=a,alias=www,ip=10.0.0.2,mac-address=02:00:00:00:00:01"),
+		 "{\"networks\":[{\"network\":\"a\",\"addresses\":[\"10.0.0.2\"],\"mac\":\"02:00:00:00:00:01\",\"aliases\":[\"www\"]}]}"},
+		{ARGS("--network", "a,ip=10.0.0.2"), .error = "is not NETWORK[:KEY=VALUE"},
+		{ARGS("--network", "container:web"), .error = "containers that share their interfaces are a pod"},
 	};
 
 	(void)state;
