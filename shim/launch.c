@@ -218,6 +218,7 @@ static int launch(struct shim *s, const Shim__LaunchPlan *l, int plan_fd, int po
 	run->pid_host = l->pid_host;
 	run->pid_shared = l->pid_host || l->pid_pod;
 	run->userns = l->userns_count || l->userns_pod;
+	run->holds = l->hold_before_exec;
 	run->init = l->init && l->program == SHIM__LAUNCH_PLAN__PROGRAM__EXEC;
 	run->own_mounts = has_own_mounts(l);
 	prepare_settle(s, l);
@@ -370,6 +371,8 @@ static void take_pid(struct shim *s, int pid)
 
 static void hold(struct shim *s)
 {
+	if (!s->run.holds) /* it finds its release there */
+		return;
 	s->run.held = true;
 	s->run.state = SHIM__SHIM_STATE__SHIM_RUNNING;
 	stop_clock(s);
@@ -478,7 +481,11 @@ void launch_release(struct shim *s)
 {
 	struct run *run = &s->run;
 
-	if (!run->held || run->sync_fd < 0)
+	if (!run->holds || run->sync_fd < 0)
+		return;
+	run->holds = false;
+	sync_release(run->sync_fd);
+	if (!run->held)
 		return;
 	run->held = false;
 	run->state = SHIM__SHIM_STATE__SHIM_LAUNCHING;
@@ -486,7 +493,6 @@ void launch_release(struct shim *s)
 	run->look_ms = 0;
 	(void)timer_in(&s->loop, &run->deadline, PLAN_TIMEOUT_MS * NS_PER_MS,
 		       on_deadline); /* its slot was there before */
-	sync_release(run->sync_fd);
 }
 
 /* ---------------------------------------------------------------- failure */

@@ -64,6 +64,7 @@ struct run {
 	uint32_t look_ms;     /* how often to look at a step's own deadline */
 	int first_pid;	      /* of the process that builds the rootfs, when another one follows it */
 	bool net_made;	      /* this launch made the network namespace */
+	bool holds;	      /* it stops before exec, and was not released yet */
 	bool init, timed_out, failed;
 	bool foreign; /* an init in the container has the other end of the sync socket */
 };

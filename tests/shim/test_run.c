@@ -482,12 +482,21 @@ static void a_launch_that_hangs_is_killed_and_named(void **state)
 	shim_stop(&s);
 }
 
+static void release(struct shim *s)
+{
+	Shim__ShimMessage m = SHIM__SHIM_MESSAGE__INIT;
+	Shim__Release body = SHIM__RELEASE__INIT;
+
+	m.body_case = SHIM__SHIM_MESSAGE__BODY_RELEASE;
+	m.release = &body;
+	shim_send(s, &m, NULL, 0);
+}
+
 static void held_before_exec_until_released(void **state)
 {
 	struct shim s;
 	struct plan p;
-	Shim__ShimMessage *m, release = SHIM__SHIM_MESSAGE__INIT;
-	Shim__Release body = SHIM__RELEASE__INIT;
+	Shim__ShimMessage *m;
 
 	shim_spawn(&s);
 	PLAN(&p, &s, "echo", "released");
@@ -498,9 +507,7 @@ static void held_before_exec_until_released(void **state)
 	shim__shim_message__free_unpacked(m, NULL);
 	assert_null(shim_next(&s, 50));
 	assert_int_equal(process_in(&s, "main"), 1);
-	release.body_case = SHIM__SHIM_MESSAGE__BODY_RELEASE;
-	release.release = &body;
-	shim_send(&s, &release, NULL, 0);
+	release(&s);
 	m = shim_expect(&s, SHIM__SHIM_MESSAGE__BODY_RUNNING);
 	assert_false(m->running->held);
 	shim__shim_message__free_unpacked(m, NULL);
@@ -510,6 +517,48 @@ static void held_before_exec_until_released(void **state)
 	char *log = shim_log(&s);
 	assert_string_equal(log, "released\n");
 	free(log);
+	shim_stop(&s);
+}
+
+static void released_before_it_stops_it_does_not_stop(void **state)
+{
+	struct shim s;
+	struct plan p;
+	Shim__ShimMessage *m, query = SHIM__SHIM_MESSAGE__INIT;
+	Shim__Query body = SHIM__QUERY__INIT;
+
+	shim_spawn(&s);
+	query.body_case = SHIM__SHIM_MESSAGE__BODY_QUERY;
+	query.query = &body;
+	for (int init = 0; init < 2; init++) {
+		PLAN(&p, &s, "true");
+		p.p.has_hold_before_exec = p.p.hold_before_exec = 1;
+		p.p.has_init = p.p.init = init;
+		assert_int_equal(file_writes(driver.cgroup_fd, "cgroup.freeze", "1"), 0);
+		shim_launch(&s, &p, -1, -1);
+		release(&s);
+		release(&s); /* which is one too many, and nobody's */
+		shim_send(&s, &query, NULL, 0);
+		shim__shim_message__free_unpacked(shim_expect(&s, SHIM__SHIM_MESSAGE__BODY_HELLO), NULL);
+		assert_int_equal(file_writes(driver.cgroup_fd, "cgroup.freeze", "0"), 0);
+		m = shim_next(&s, WAIT_MS);
+		assert_non_null(m);
+		assert_int_equal(m->body_case, SHIM__SHIM_MESSAGE__BODY_RUNNING);
+		assert_false(m->running->held);
+		shim__shim_message__free_unpacked(m, NULL);
+		m = shim_expect(&s, SHIM__SHIM_MESSAGE__BODY_EXITED);
+		assert_int_equal(m->exited->record->code, 0);
+		shim__shim_message__free_unpacked(m, NULL);
+	}
+	/* Nor is it remembered for the next one. */
+	PLAN(&p, &s, "true");
+	p.p.has_hold_before_exec = p.p.hold_before_exec = 1;
+	shim_launch(&s, &p, -1, -1);
+	m = shim_expect(&s, SHIM__SHIM_MESSAGE__BODY_RUNNING);
+	assert_true(m->running->held);
+	shim__shim_message__free_unpacked(m, NULL);
+	release(&s);
+	shim__shim_message__free_unpacked(shim_expect(&s, SHIM__SHIM_MESSAGE__BODY_EXITED), NULL);
 	shim_stop(&s);
 }
 
@@ -762,6 +811,7 @@ int main(void)
 		cmocka_unit_test(berthd_may_come_and_go),
 		cmocka_unit_test(a_launch_that_hangs_is_killed_and_named),
 		cmocka_unit_test(held_before_exec_until_released),
+		cmocka_unit_test(released_before_it_stops_it_does_not_stop),
 		cmocka_unit_test(who_stands_by_for_a_life_that_never_came_is_not_given_the_next_ones_plan),
 		cmocka_unit_test(who_goes_on_with_who_stood_by_brings_what_the_files_say),
 		cmocka_unit_test(an_init_reaps_forwards_and_tells_the_true_end),
