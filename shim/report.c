@@ -82,10 +82,10 @@ void report_hello(struct shim *s)
 	Shim__ExitRecord exited;
 	Shim__Failed failed;
 	Shim__LogDropped dropped;
-	Shim__FdRole roles[3];
+	Shim__FdRole roles[4];
 	char *skipped[SKIPPED_MAX];
 	AUTO_FD self = sys_pidfd_open(getpid());
-	int fds[3], n = 0;
+	int fds[4], n = 0;
 
 	if (s->link.fd < 0)
 		return;
@@ -118,7 +118,8 @@ void report_hello(struct shim *s)
 		int fd;
 	} have[] = {{SHIM__FD_ROLE__FD_SHIM, self},
 		    {SHIM__FD_ROLE__FD_CONTAINER, self < 0 ? -1 : s->run.pidfd},
-		    {SHIM__FD_ROLE__FD_VOLUMES, s->volumes_fd}};
+		    {SHIM__FD_ROLE__FD_VOLUMES, s->volumes_fd},
+		    {SHIM__FD_ROLE__FD_NETWORK, s->net_ahead ? s->net_fd : -1}};
 	for (size_t i = 0; i < ARRAY_SIZE(have); i++) {
 		if (have[i].fd < 0)
 			continue;

@@ -140,7 +140,9 @@ struct container {
 	bool goes_by_itself;
 	bool removing_volumes;	 /* with the container go its anonymous volumes */
 	int said_pidfd;		 /* of its process, while a report that came with it is looked at; else -1 */
-	bool held;		 /* its process exists, stopped before exec */
+	bool held;		 /* its process exists, stopped before exec for whoever starts it */
+	bool stopped;		 /* the present launch has come as far as its hold, */
+	bool released;		 /* … and was let go on, perhaps before that */
 	bool hold;		 /* the present launch is to stop before exec */
 	bool bye_sent;		 /* this shim was told to end */
 	bool row_queued;	 /* the first write of its row is on the way */

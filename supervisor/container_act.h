@@ -69,7 +69,9 @@ int container_pull_note(Berth__Container *obj, const Berth__ImagePull *ask, stru
 /* container_net.c */
 action act_net_failed;
 
-state container_net_held(struct container *c); /* its process is there, and must not run before it has its interfaces */
+void container_net_attach(
+	struct container *c,
+	int fd); /* (of its process, or its network namespace) it must not run before it has its interfaces */
 
 /* container_stop.c */
 action act_stop, act_stop_again, act_stop_launch, act_stop_ended, act_cancel_retry, act_kill, act_kill_paused,

@@ -10,6 +10,7 @@
 #include "supervisor/pod.h"
 #include "supervisor/set.h"
 #include "supervisor/shimlink.h"
+#include "supervisor/spare.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -208,6 +209,7 @@ state act_shim_left(struct container *c, struct event *ev)
 	net_holder_down(&c->net);
 	shimlink_free(c->shim);
 	c->shim = NULL;
+	prepared_free(take_ptr(c->prepared));
 	c->bye_sent = false;
 	SET(c->obj->status, shim_pid, 0);
 	path_shim(c->sv, c->node.uuid, path, sizeof path);

@@ -1,5 +1,7 @@
 /* supervisor/container_net.c - a container's interfaces: its process is made and stops before exec, with its network namespace; berth-net is
- * given a pidfd of it, and when the interfaces are there the program begins. Later incarnations find them: the shim keeps the namespace. */
+ * given a pidfd of it, and when the interfaces are there the program begins. Where the process goes on with what stands by, the namespace is there
+ * before and as it will be: berth-net is given that at once, and works beside the launch. Later incarnations find the interfaces: the shim keeps the
+ * namespace. */
 #include "supervisor/container_act.h"
 
 #include "base/log.h"
@@ -101,15 +103,14 @@ struct net_holder *container_net(struct container *c)
 	return c->pod->obj->implicit ? &c->net : &c->pod->net;
 }
 
-state container_net_held(struct container *c)
+void container_net_attach(struct container *c, int fd)
 {
 	struct err e;
 
-	if (!c->net.left && net_holder_attach(&c->net, c->said_pidfd, &e) < 0) {
-		container_group_kill(c);
-		container_post_failure(c, &e);
-	}
-	return container_state(c);
+	if (net_holder_attach(&c->net, fd, &e) == 0)
+		return;
+	container_group_kill(c);
+	container_post_failure(c, &e);
 }
 
 state act_net_failed(struct container *c, struct event *ev)

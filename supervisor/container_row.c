@@ -20,6 +20,7 @@
 #include "supervisor/rebuild.h"
 #include "supervisor/set.h"
 #include "supervisor/shimlink.h"
+#include "supervisor/spare.h"
 #include "supervisor/store.h"
 #include "supervisor/volume.h"
 #include "supervisor/watch.h"
@@ -117,7 +118,7 @@ void container_free(struct container *c)
 	net_holder_fini(&c->net);
 	waiters_fail(c, ~0u, BERTH__ERROR__CODE__UNAVAILABLE, &going);
 	shimlink_free(c->shim);
-	free(c->prepared);
+	prepared_free(c->prepared);
 	close_fd(&c->session_fd);
 	names_del(c->sv->names, c);
 	table_del(&c->sv->containers, &c->node);

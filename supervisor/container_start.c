@@ -26,10 +26,12 @@
 
 static state launch(struct container *c, bool hold)
 {
+	AUTO_FD net_fd = -1;
 	struct err e;
 	int r;
 
-	c->ran = c->held = c->freezing = c->waiting = c->start_after = c->launch_when_gone = false;
+	c->ran = c->held = c->stopped = c->released = c->freezing = c->waiting = c->start_after = c->launch_when_gone =
+		false;
 	c->phase = PHASE_NONE;
 	c->asked_until_ns = 0;
 	SET(c->obj->status, process_stuck, 0);
@@ -52,9 +54,11 @@ static state launch(struct container *c, bool hold)
 		return S(STARTING);
 	}
 	if (r > 0)
-		r = launch_container(c, hold || net_holder_wants(&c->net), &e);
+		r = launch_container(c, hold || net_holder_wants(&c->net), &net_fd, &e);
 	if (r < 0)
 		container_post_failure(c, &e);
+	else if (net_fd >= 0 && net_holder_wants(&c->net))
+		container_net_attach(c, net_fd);
 	return S(STARTING);
 }
 
@@ -221,14 +225,20 @@ state act_held(struct container *c, struct event *ev)
 {
 	SET(c->obj->status, pid, ev->running ? ev->running->pid : 0);
 	SET(c->obj->status, shim_pid, c->shim ? shimlink_pid(c->shim) : 0);
-	return net_holder_wants(&c->net) ? container_net_held(c) : hold(c);
+	c->stopped = true;
+	if (!net_holder_wants(&c->net))
+		return c->released ? S(STARTING) : hold(c);
+	if (!c->net.left)
+		container_net_attach(c, c->said_pidfd);
+	return container_state(c);
 }
 
-/* It stopped before exec for this alone, or because somebody wants to say himself when it begins. */
+/* It stops before exec for this alone, or because somebody wants to say himself when it begins. Released before it gets there it does not stop. */
 state act_net_ready(struct container *c, struct event *ev)
 {
 	if (c->hold || (container_state(c) == S(CREATED) && c->obj->spec->hold_before_exec))
-		return hold(c);
+		return c->stopped ? hold(c) : 0;
+	c->released = true;
 	if (exec_release(c) < 0) {
 		err_set(&c->failure, 0, "shim", "the shim does not listen");
 		return act_net_failed(c, ev);

@@ -515,18 +515,23 @@ static bool stands_by_next(const struct container *c)
 /* What the next launch will find. Without memory it finds nothing, and says so to nobody. */
 static struct prepared *prepare_next(struct container *c, Shim__LaunchPlan *plan, struct arena *a)
 {
-	struct prepared *next = stands_by_next(c) ? calloc(1, sizeof *next) : NULL;
+	struct prepared *next = stands_by_next(c) ? prepared_new() : NULL;
 	const Shim__LaunchPlan *p = next ? plan_beginning(plan, a) : NULL;
 
 	if (p && prepared_note(next, p, a) == 0)
 		SET(plan, stand_by_next, true);
 	else
-		free(take_ptr(next));
+		prepared_free(take_ptr(next));
 	return next;
 }
 
-static int container_plan(struct container *c, bool hold, int *ret_plan_fd, int *ret_group_fd, bool *ret_wants_volumes,
-			  struct err *e)
+struct launch { /* all owned; -1 */
+	int plan_fd, group_fd;
+	int net_fd; /* as launch_container's */
+	bool wants_volumes;
+};
+
+static int container_plan(struct container *c, bool hold, struct launch *ret, struct err *e)
 {
 	struct arena a = ARENA_INIT;
 	struct plan_facts f;
@@ -541,17 +546,19 @@ static int container_plan(struct container *c, bool hold, int *ret_plan_fd, int 
 	mknod_forget(&f, filter);
 	if (!r)
 		r = plan_make(&f, &a, &plan, e);
-	if (!r && c->prepared && is_prepared(c->prepared, plan, &a))
+	if (!r && c->prepared && is_prepared(c->prepared, plan, &a)) {
 		SET(plan, as_prepared, true);
-	free(take_ptr(c->prepared));
+		ret->net_fd = take_fd(&c->prepared->net_fd);
+	}
+	prepared_free(take_ptr(c->prepared));
 	if (!r)
 		c->prepared = prepare_next(c, plan, &a);
 	if (!r)
-		r = launch_pack(&plan->base, "berth-plan", ret_plan_fd, e);
+		r = launch_pack(&plan->base, "berth-plan", &ret->plan_fd, e);
 	if (!r) {
 		in_force_make(c, &f, filter);
-		*ret_wants_volumes = plan_wants_volumes(&f);
-		*ret_group_fd = take_fd(&group_fd);
+		ret->wants_volumes = plan_wants_volumes(&f);
+		ret->group_fd = take_fd(&group_fd);
 	}
 	if (r == -ENOMEM)
 		err_set(e, ENOMEM, "plan", "no memory for the plan");
@@ -559,28 +566,31 @@ static int container_plan(struct container *c, bool hold, int *ret_plan_fd, int 
 	return r;
 }
 
-int launch_container(struct container *c, bool hold, struct err *e)
+int launch_container(struct container *c, bool hold, int *ret_net_fd, struct err *e)
 {
-	AUTO_FD plan_fd = -1;
-	AUTO_FD group_fd = -1;
-	bool wants_volumes = false;
+	struct launch l = {.plan_fd = -1, .group_fd = -1, .net_fd = -1};
 	char path[160];
 	int r;
 
 	spares_wait(c->sv);
 	SET(c->obj->status, incarnation, c->obj->status->incarnation + 1);
-	r = container_plan(c, hold, &plan_fd, &group_fd, &wants_volumes, e);
+	r = container_plan(c, hold, &l, e);
 	if (!r && !c->shim)
 		r = shimlink_spawn(c->sv, c->node.uuid, &container_shim_ops, c, &c->shim, e);
 	if (!r)
-		r = launch_send(c->shim, plan_fd, group_fd, c->pod->pause_pidfd,
-				wants_volumes ? c->sv->volume_ns_fd : -1, c->session_fd, e);
+		r = launch_send(c->shim, l.plan_fd, l.group_fd, c->pod->pause_pidfd,
+				l.wants_volumes ? c->sv->volume_ns_fd : -1, c->session_fd, e);
 	close_fd(&c->session_fd);
 	if (r < 0) {
-		free(take_ptr(c->prepared)); /* of a plan that the shim has not got */
+		prepared_free(take_ptr(c->prepared)); /* of a plan that the shim has not got */
 		container_group_path(c, path, sizeof path);
 		cg_bury(&c->sv->graveyard, c->sv->cg.root_fd, path);
+	} else {
+		*ret_net_fd = take_fd(&l.net_fd);
 	}
+	close_fd(&l.plan_fd);
+	close_fd(&l.group_fd);
+	close_fd(&l.net_fd);
 	return r;
 }
 

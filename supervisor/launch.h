@@ -6,8 +6,9 @@
 #include "supervisor/container.h"
 #include "supervisor/plan.h"
 
-/* The next incarnation. The report will come over the link; on an error nothing of it is left. hold: stop before exec. */
-int launch_container(struct container *c, bool hold, struct err *e);
+/* The next incarnation. The report will come over the link; on an error nothing of it is left. hold: stop before exec.
+ * *ret_net_fd: its network namespace, if nothing will be said to that any more (the caller's); else untouched. */
+int launch_container(struct container *c, bool hold, int *ret_net_fd, struct err *e);
 /* How a job sees the files of one that does not run: rootfs and the person's mounts, as a LaunchPlan in a sealed memfd. */
 int launch_view(struct container *c, int *ret_fd, struct err *e);
 /* The holder of an explicit pod. */

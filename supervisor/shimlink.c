@@ -72,6 +72,7 @@ static int link_hello(struct shimlink *s, const Shim__ShimMessage *m, struct wir
 {
 	AUTO_FD container = role_fd(m, fds, SHIM__FD_ROLE__FD_CONTAINER);
 	AUTO_FD volumes = role_fd(m, fds, SHIM__FD_ROLE__FD_VOLUMES);
+	AUTO_FD network = role_fd(m, fds, SHIM__FD_ROLE__FD_NETWORK);
 	const Shim__ShimHello *h = m->hello;
 
 	if (h->oldest > SHIM_VERSION || h->version < SHIM_VERSION_OLDEST)
@@ -80,6 +81,8 @@ static int link_hello(struct shimlink *s, const Shim__ShimMessage *m, struct wir
 		return -EPROTO;
 	s->calls = 0;
 	s->version = h->version;
+	if (network >= 0 && s->ops->network)
+		s->ops->network(s->owner, &network);
 	s->ops->hello(s->owner, h, &container);
 	if (volumes >= 0)
 		volume_namespace_adopt(s->sv, take_fd(&volumes));

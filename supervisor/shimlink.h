@@ -12,6 +12,8 @@ struct shimlink;
 struct shimlink_ops { /* called from the loop; owner decides what the reports mean */
 	/* All there is to know; may come again. *container_pidfd: of pid 1 in the container or -1, take_fd() to keep it. */
 	void (*hello)(void *owner, const Shim__ShimHello *h, int *container_pidfd);
+	/* Before the hello of one that has made a network namespace ahead: that, take_fd() to keep it. NULL: the owner has no use for it. */
+	void (*network)(void *owner, int *ns_fd);
 	void (*message)(void *owner, const Shim__ShimMessage *m, int *container_pidfd); /* with Running */
 	/* The shim's process has ended, or it was sent away and has hung up: all it had to say was said, and it does nothing
 	 * any more. The owner calls shimlink_free. */

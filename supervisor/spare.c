@@ -148,7 +148,7 @@ static void spare_free(struct spare *p)
 
 	shimlink_free(p->shim);
 	kind_fini(&p->kind);
-	free(p->prepared);
+	prepared_free(p->prepared);
 	list_del(&p->link);
 	s->n--;
 	free(p);
@@ -199,6 +199,22 @@ static int prepare_facts(struct spare *p, const Berth__ContainerSpec *spec, stru
 }
 
 /* ---------------------------------------------------------------- what is begun */
+
+struct prepared *prepared_new(void)
+{
+	struct prepared *p = calloc(1, sizeof *p);
+
+	if (p)
+		p->net_fd = -1;
+	return p;
+}
+
+void prepared_free(struct prepared *p)
+{
+	if (p)
+		close_fd(&p->net_fd);
+	free(p);
+}
 
 int prepared_note(struct prepared *p, const Shim__LaunchPlan *beginning, struct arena *a)
 {
@@ -286,6 +302,14 @@ static int spare_prepare(struct spare *p, struct err *e)
 	return r < 0 ? err_set(e, -r, "spare", "tell the shim") : 0;
 }
 
+static void spare_network(void *owner, int *ns_fd)
+{
+	struct spare *p = owner;
+
+	close_fd(&p->prepared->net_fd);
+	p->prepared->net_fd = take_fd(ns_fd);
+}
+
 /* The first one says that it lives, the second that all is made. */
 static void spare_hello(void *owner, const Shim__ShimHello *h, int *container_pidfd)
 {
@@ -323,7 +347,8 @@ static void spare_gone(void *owner)
 		timer_del(&s->timer);
 }
 
-static const struct shimlink_ops spare_ops = {.hello = spare_hello, .message = spare_message, .gone = spare_gone};
+static const struct shimlink_ops spare_ops = {
+	.hello = spare_hello, .network = spare_network, .message = spare_message, .gone = spare_gone};
 
 /* ---------------------------------------------------------------- making them */
 
@@ -358,7 +383,7 @@ static int spare_make(struct spares *s, struct err *e)
 	p->sv = s->sv;
 	list_init(&p->link);
 	uuid_make(p->uuid);
-	p->prepared = calloc(1, sizeof *p->prepared);
+	p->prepared = prepared_new();
 	r = p->prepared ? kind_copy(&p->kind, &s->wanted) : -ENOMEM;
 	r = r < 0 ? err_set(e, -r, "spare", "no memory") : groups_make(p, e);
 	if (!r) {
@@ -368,7 +393,7 @@ static int spare_make(struct spares *s, struct err *e)
 	}
 	if (r < 0) {
 		kind_fini(&p->kind);
-		free(p->prepared);
+		prepared_free(p->prepared);
 		free(p);
 		return r;
 	}

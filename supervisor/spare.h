@@ -14,8 +14,11 @@
 struct prepared {
 	bool stands_by;
 	uint8_t begun[PLAN_DIGEST]; /* what it has begun */
+	int net_fd; /* owned: the network namespace that was made for it; -1: it will be said with its process */
 };
 
+struct prepared *prepared_new(void); /* NULL: no memory */
+void prepared_free(struct prepared *p);
 int prepared_note(struct prepared *p, const Shim__LaunchPlan *beginning,
 		  struct arena *a); /* stands_by; negative errno */
 bool prepared_is(const struct prepared *p, const Shim__LaunchPlan *beginning, struct arena *a);
@@ -26,7 +29,7 @@ void spares_close(struct supervisor *sv); /* ends them all; nothing is left of t
 /* The uuid of a spare that is ready for this container, which is about to be made and started. False: there is none; the
  * next ones will be made for its like. */
 bool spare_offer(struct supervisor *sv, const Berth__Container *obj, char uuid[UUID_SIZE]);
-/* The spare with this uuid, now with its container for an owner; NULL. *ret is the caller's to free(). */
+/* The spare with this uuid, now with its container for an owner; NULL. *ret is the caller's. */
 struct shimlink *spare_take(struct supervisor *sv, const char *uuid, const struct shimlink_ops *ops, void *owner,
 			    struct prepared **ret);
 /* Layers that no image and no container needs are about to be removed: a spare has them mounted, and an import may bring others by

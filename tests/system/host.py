@@ -373,7 +373,7 @@ class Host:
         others |= {pid for pid, p in seen.items() if p[1] in others}       # and in those somebody stands by
         strays = {pid: p for pid, p in seen.items() if pid not in self.own and p[1] not in others and pid != self.daemon.pid and not {pid, p[1]} & set(spares.values())      # nor who stands by
                   and not (p[0] == "Z" and p[1] == os.getpid())}      # a tool that a failed test did not wait for
-        by_design = 2 * len(spares)     # descriptors of berthd
+        by_design = 3 * len(spares)     # descriptors of berthd: process, socket and network namespace
         for name, held in (("berth-net", 3), ("berth-dns", 4)):     # from the first network on one of each lives as long as this berthd
             ours = [pid for pid, p in seen.items() if p[1] == self.daemon.pid and p[2] == name]
             by_design += held * bool(ours)      # its group, process and socket; and of whom the host asks for names, a watch

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 from between import Between
 from conftest import private_host
 from host import eventually
+from test_spare import ready, standing_by
 from test_networks import SERVER, addresses, ask, inside, net_pid, node, outside, pings, sh, table      # outside is a fixture
 
 NETNS = ("nsenter", "-n", "-t")
@@ -594,6 +596,87 @@ def test_an_attach_that_was_pending_when_the_container_ended_is_forgotten_by_the
         os.kill(pid, signal.SIGCONT)
     host.wait_state(a, "running")
     assert host.status(a)["pid"] == second and links(host, a) == wanted(leases(host, a))
+
+
+# ---------------------------------------------------------------- beside the launch
+
+@pytest.fixture
+def alone():
+    """Its spares are all of containers with the network `default`, of which one has been there."""
+    with private_host(before=["unshare", "--net"]) as host:
+        ready(host, "--rm", "--network", "default")
+        yield host
+
+
+def slow_start(host, *flags):
+    """A start that goes on with a process that stands by, which comes no further: the tool, the container, and the process."""
+    began = standing_by(host, ready(host, "--rm", "--network", "default"))
+    for pid in began.values():
+        os.kill(pid, signal.SIGSTOP)
+    name = host.name()
+    tool = host.popen("run", "-d", "--rm", "--name", name, "--network", "default", *flags, "busybox", "sh", "-c", "test -e /sys/class/net/eth0 && exec sleep 1000")
+    box = eventually(lambda: next((host.inspect(c["meta"]["uuid"]) for c in host.list() if c["meta"]["name"] == name), None), "it is there")
+    mine = began.pop(box["meta"]["uuid"])
+    for pid in began.values():
+        os.kill(pid, signal.SIGCONT)
+    return tool, box, mine
+
+
+def has_route(host, address):
+    return address + " " in sh(*NETNS, str(host.daemon.pid), "ip", "route")
+
+
+def test_interfaces_are_made_beside_the_launch_and_the_program_begins_when_both_are_there(alone):
+    tool, box, pid = slow_start(alone)
+    try:
+        eventually(lambda: has_route(alone, addresses(box["networks"])[0]), "its interface")
+        assert alone.state_of(box["meta"]["uuid"]) == "starting"
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert tool.wait(30) == 0, tool.stderr.read()
+    status = alone.status(box["meta"]["uuid"])
+    assert status["pid"] == pid and status["state"].endswith("RUNNING")
+    # And the other way round: whoever is there first waits for the other.
+    began = standing_by(alone, ready(alone, "--rm", "--network", "default"))
+    net = net_pid(alone)
+    os.kill(net, signal.SIGSTOP)
+    try:
+        name = alone.name()
+        tool = alone.popen("run", "-d", "--rm", "--name", name, "--network", "default", "busybox", "sh", "-c", "test -e /sys/class/net/eth0 && exec sleep 1000")
+        pid = eventually(lambda: next((x["status"].get("pid") for x in map(lambda c: alone.inspect(c["meta"]["uuid"]), alone.list()) if x["meta"]["name"] == name), None), "its process")
+        assert pid in began.values() and alone.state_of(name) == "starting"
+    finally:
+        os.kill(net, signal.SIGCONT)
+    assert tool.wait(30) == 0, tool.stderr.read()
+    assert alone.status(name)["pid"] == pid
+
+
+@pytest.mark.native
+@pytest.mark.parametrize("how", ["the launch fails", "its process dies", "it is removed", "berthd dies", "berth-net dies"])
+def test_a_launch_beside_which_interfaces_are_made_leaves_nothing_when_it_ends(alone, how):
+    tool, box, pid = slow_start(alone, *(["--user", "nosuch"] if how == "the launch fails" else []))
+    uuid, address = box["meta"]["uuid"], addresses(box["networks"])[0]
+    eventually(lambda: has_route(alone, address), "its interface")
+    if how == "berthd dies":
+        eventually(lambda: not alone.ask("info").get("store_queue"), "its row is on the disk")      # else nobody would know of it
+        alone.restart()
+    if how == "berth-net dies":
+        os.kill(net_pid(alone), signal.SIGKILL)
+    if how == "it is removed":
+        gone = alone.popen("rm", "-f", uuid)
+    os.kill(pid, signal.SIGKILL if how == "its process dies" else signal.SIGCONT)
+    tool.wait(30)
+    if how in ("berthd dies", "berth-net dies"):
+        assert tool.returncode == 0, tool.stderr.read()
+        assert alone.wait_state(uuid, "running")["pid"] == pid
+        alone.berth("rm", "-f", uuid)
+    elif how == "it is removed":
+        assert gone.wait(30) == 0
+    else:
+        assert ("nosuch" if how == "the launch fails" else "died in step") in tool.stderr.read().decode()
+    eventually(lambda: not has_route(alone, address), "nothing of it")
+    eventually(lambda: "bt" not in re.sub("|".join(alone.ask("info").get("network_slots", ["-"])), "", sh(*NETNS, str(alone.daemon.pid), "ip", "-o", "link")), "nor its link")
+    assert alone.berth("run", "--rm", "--network", "default", "busybox", "ip", "route").text.startswith("default via")
 
 
 @pytest.mark.native
