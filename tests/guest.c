@@ -579,6 +579,26 @@ static int verb_trace(char **arg)
 	return 0;
 }
 
+#ifdef __x86_64__
+/* Stops pid where it sleeps in a system call: on a busy machine it may have something to do just then, and whoever is stopped elsewhere makes no
+ * call of ours. */
+static int stop_in_call(pid_t pid, struct user_regs_struct *regs)
+{
+	for (int i = 0, status; i < 5000; i++) {
+		if (ptrace(PTRACE_ATTACH, pid, NULL, NULL) < 0 || waitpid(pid, &status, __WALL) < 0 ||
+		    ptrace(PTRACE_GETREGS, pid, NULL, regs) < 0)
+			return -1;
+		if ((long long)regs->orig_rax >= 0 &&
+		    (ptrace(PTRACE_PEEKTEXT, pid, (void *)(uintptr_t)(regs->rip - 2), NULL) & 0xffff) == 0x050f)
+			return 0;
+		ptrace(PTRACE_DETACH, pid, NULL, NULL);
+		usleep(1000);
+	}
+	errno = ETIMEDOUT;
+	return -1;
+}
+#endif
+
 /* speak KIND VALUE [SIZE]: makes pid 1, berth's init, send a record as of shim/sync.h (SIZE bytes) on its descriptor 3. */
 static int verb_speak(char **arg)
 {
@@ -587,13 +607,12 @@ static int verb_speak(char **arg)
 	pid_t pid = 1;
 	struct user_regs_struct before, call;
 
-	if (ptrace(PTRACE_ATTACH, pid, NULL, NULL) < 0 || waitpid(pid, &status, __WALL) < 0 ||
-	    ptrace(PTRACE_GETREGS, pid, NULL, &before) < 0) {
+	if (stop_in_call(pid, &before) < 0) {
 		printf("speak %s\n", strerror(errno));
 		return 1;
 	}
 	call = before;
-	call.rip -= 2; /* it sleeps in a system call: back to its instruction */
+	call.rip -= 2; /* back to its instruction */
 	call.orig_rax = (unsigned long long)-1;
 	call.rax = SYS_sendto;
 	call.rdi = 3;

@@ -93,7 +93,7 @@ def test_rates_that_cannot_be_are_refused(host):
     name, _ = node(host)
     host.refused("network", "limit", "--rate-in", "1mbit", name, "eth7", text="has no interface 'eth7'")
     host.refused("network", "limit", name, text="which limit", code=2)
-    host.refused("network", "limit", "--rate-in", "5", name, text="must be 8000 to")
+    host.refused("network", "limit", "--rate-in", "5", name, text="must be 8000 to", code=2)
 
 
 @pytest.mark.native
