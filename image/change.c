@@ -199,24 +199,67 @@ static int change_label(struct changes *c, const char *rest, struct err *e)
 	return pairs_set(c, rest, label_set, e);
 }
 
-/* "80", "80/udp", "8000-8010/tcp" */
-static int ports_add(const char *text, struct texts *ret, struct err *e)
+#define PORTS 65536u
+
+static const char *const protocols[] = {"tcp", "udp", "sctp"};
+
+struct ports {
+	uint8_t seen[ARRAY_SIZE(protocols)]
+		    [PORTS / 8]; /* a range has tens of thousands, which are not to be compared with each other */
+	struct texts list;	 /* in the order in which they come */
+};
+
+/* False: it was before. */
+static bool port_see(struct ports *ports, unsigned protocol, unsigned port)
 {
-	const char *slash = strchr(text, '/'), *protocol = slash ? slash + 1 : "tcp";
-	unsigned first, last, n = 0;
+	uint8_t *byte = &ports->seen[protocol][port / 8], bit = (uint8_t)(1u << port % 8);
+	bool is_new = !(*byte & bit);
+
+	*byte |= bit;
+	return is_new;
+}
+
+static unsigned protocol_of(const char *name)
+{
+	unsigned i = 0;
+
+	while (i < ARRAY_SIZE(protocols) && strcmp(protocols[i], name) != 0)
+		i++;
+	return i;
+}
+
+static void ports_see_all(struct ports *ports, char *const *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		unsigned port, protocol;
+		char name[8];
+
+		if (sscanf(list[i], "%5u/%7s", &port, name) != 2 || port >= PORTS)
+			continue;
+		protocol = protocol_of(name);
+		if (protocol < ARRAY_SIZE(protocols))
+			(void)port_see(ports, protocol, port);
+	}
+}
+
+/* "80", "80/udp", "8000-8010/tcp" */
+static int ports_add(const char *text, struct ports *ret, struct err *e)
+{
+	const char *slash = strchr(text, '/'), *name = slash ? slash + 1 : "tcp";
+	unsigned first, last, n = 0, protocol = protocol_of(name);
 	char range[32], port[32];
 
 	snprintf(range, sizeof range, "%.*s", slash ? (int)(slash - text) : 31, text);
 	if (sscanf(range, "%5u%n-%5u%n", &first, &n, &last, &n) < 2)
 		last = first;
-	if (!isdigit((unsigned char)*range) || range[n] || first < 1 || last < first || last > 65535 ||
-	    (strcmp(protocol, "tcp") && strcmp(protocol, "udp") && strcmp(protocol, "sctp")))
+	if (!isdigit((unsigned char)*range) || range[n] || first < 1 || last < first || last >= PORTS ||
+	    protocol == ARRAY_SIZE(protocols))
 		return err_set(e, EINVAL, STEP, "\"%.40s\" is not a port: PORT[-PORT][/tcp|udp|sctp]", text);
 	for (unsigned i = first; i <= last; i++) {
 		int r;
 
-		snprintf(port, sizeof port, "%u/%s", i, protocol);
-		if ((r = texts_add(ret, port, e)) < 0)
+		snprintf(port, sizeof port, "%u/%s", i, name);
+		if (port_see(ret, protocol, i) && (r = texts_add(&ret->list, port, e)) < 0)
 			return r;
 	}
 	return 0;
@@ -229,17 +272,25 @@ static int texts_check_any(const struct texts *words, struct err *e)
 
 static int change_expose(struct changes *c, const char *rest, struct err *e)
 {
-	struct texts words = {0}, ports = {0};
-	int r = words_read(c->config, rest, &words, e);
+	struct texts words = {0}, exposed = {c->config->exposed_ports, c->config->n_exposed_ports};
+	AUTO_FREE struct ports *ports = calloc(1, sizeof *ports);
+	int r = ports ? words_read(c->config, rest, &words, e) : NO_MEMORY;
 
 	if (!r)
 		r = texts_check_any(&words, e);
+	if (!r)
+		ports_see_all(ports, exposed.item, exposed.n);
 	for (size_t i = 0; !r && i < words.n; i++)
-		r = ports_add(words.item[i], &ports, e);
-	for (size_t i = 0; !r && i < ports.n; i++)
-		r = list_add(&c->config->exposed_ports, &c->config->n_exposed_ports, ports.item[i], e);
+		r = ports_add(words.item[i], ports, e);
+	if (!r && exposed.n + ports->list.n > LIST_MAX)
+		r = err_set(e, EINVAL, STEP, "more than %u ports", LIST_MAX);
+	for (size_t i = 0; !r && i < ports->list.n; i++)
+		r = texts_add(&exposed, ports->list.item[i], e);
+	c->config->exposed_ports = exposed.item;
+	c->config->n_exposed_ports = exposed.n;
 	texts_free(&words);
-	texts_free(&ports);
+	if (ports)
+		texts_free(&ports->list);
 	return r;
 }
 

@@ -161,9 +161,32 @@ static void test_instructions_do_what_docker_makes_of_them(void **state)
 	}
 }
 
+/* A fuzzer found that each was compared with all before it. */
+static void test_ports_by_the_thousand_are_each_there_once_and_too_many_change_nothing(void **state)
+{
+	static const char *const some[] = {"EXPOSE 7/udp", "EXPOSE 1-4096/tcp 1-2048/udp 1-4096",
+					   "EXPOSE 1-2048/tcp 1-2048/udp 1-2048/sctp"};
+	Berth__ImageConfig *config = berth__image_config__unpack(NULL, 0, NULL);
+	struct changes c = {.config = config};
+	struct err e;
+
+	for (size_t i = 0; i < ARRAY_SIZE(some); i++)
+		assert_int_equal(change_apply(&c, some[i], &e), 0);
+	assert_int_equal(config->n_exposed_ports, 4096 + 2048 + 2048);
+	assert_string_equal(config->exposed_ports[0], "7/udp");
+	assert_string_equal(config->exposed_ports[1], "1/tcp");
+	assert_string_equal(config->exposed_ports[8191], "2048/sctp");
+	assert_true(change_apply(&c, "EXPOSE 3000-3001/sctp", &e) < 0);
+	assert_string_equal(e.text, "EXPOSE: more than 8192 ports");
+	assert_int_equal(config->n_exposed_ports, 8192);
+	berth__image_config__free_unpacked(config, NULL);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_instructions_do_what_docker_makes_of_them)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_instructions_do_what_docker_makes_of_them),
+		cmocka_unit_test(test_ports_by_the_thousand_are_each_there_once_and_too_many_change_nothing)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
