@@ -62,6 +62,7 @@ UNIT_DIRS_net_closer := $(LAYER_net)
 UNIT_DIRS_net_group := $(LAYER_net)
 UNIT_DIRS_net_batch := $(LAYER_net)
 UNIT_DIRS_net_gone := $(LAYER_net)
+UNIT_DIRS_net_refused := $(LAYER_net)
 UNIT_DIRS_net_remover := $(LAYER_net)
 UNIT_DIRS_net_watch := $(LAYER_net)
 
@@ -71,6 +72,7 @@ UNIT_PKGS_json := jansson
 UNIT_WRAP_seccomp_reduce := seccomp_reduce
 UNIT_WRAP_net_gone := link_index link_del now_ns
 UNIT_WRAP_net_watch := announce_open bind setsockopt now_ns
+UNIT_WRAP_net_refused := nl_talk recv flows_end_of
 UNIT_WRAP_net_remover := nl_open link_del_at link_is_there link_lock_wait
 
 LAYERS := base proto cgroup image supervisor shim job fetch net dns ctl $(filter-out base proto,$(GATEWAY_DIRS))
