@@ -14,11 +14,14 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#define WAIT_NS	   NS_PER_S	     /* from when it was let go until it is removed */
-#define AT_ONCE	   16u		     /* are let go; the kernel takes some 50 ms for them */
-#define NO_MORE_NS (200 * NS_PER_MS) /* one that is there then is in nobody's way: something keeps it */
-#define LOOK_NS	   (4 * NS_PER_MS)   /* whether others can be let go */
-#define BUCKETS	   1024u
+#define WAIT_NS	    NS_PER_S	      /* from when it was let go until it is removed */
+#define AT_ONCE	    16u		      /* are let go; the kernel takes some 50 ms for them */
+#define FEW	    4u		      /* … while somebody attaches: his wait for the lock is a fourth */
+#define YIELD_NS    (100 * NS_PER_MS) /* … or did so a moment ago */
+#define PATIENCE_NS (2 * NS_PER_S)    /* … but starts without a pause, each with its end, must not pile these up */
+#define NO_MORE_NS  (200 * NS_PER_MS) /* one that is there then is in nobody's way: something keeps it */
+#define LOOK_NS	    (4 * NS_PER_MS)   /* whether others can be let go */
+#define BUCKETS	    1024u
 
 struct one {
 	struct list link;   /* gone.waiting, gone.let_go: the earliest first; in use: none */
@@ -26,13 +29,13 @@ struct one {
 	char name[IF_NAMESIZE];
 	int ns_fd; /* -1: not held */
 	bool ended;
-	uint64_t let_go_ns;
+	uint64_t since_ns; /* it waits, or was let go */
 };
 
 struct gone {
 	struct nl *host;
 	size_t held, held_max;
-	uint64_t look_ns;
+	uint64_t look_ns, yield_ns; /* the next look; until then somebody attaches */
 	struct list waiting, let_go;
 	struct list by_name[BUCKETS];
 };
@@ -135,19 +138,26 @@ static unsigned under_way(struct gone *g, uint64_t now)
 		if (link_index(g->host, x->name) < 0)
 			one_free(g, x);
 		else
-			n += now - x->let_go_ns < NO_MORE_NS;
+			n += now - x->since_ns < NO_MORE_NS;
 	return n;
+}
+
+static unsigned at_once(const struct gone *g, uint64_t now)
+{
+	const struct one *x = list_first(&g->waiting, struct one, link);
+
+	return now < g->yield_ns && x && now - x->since_ns < PATIENCE_NS ? FEW : AT_ONCE;
 }
 
 static void let_go(struct gone *g)
 {
 	uint64_t now = now_ns();
-	unsigned n = under_way(g, now);
+	unsigned n = under_way(g, now), max = at_once(g, now);
 	struct one *x;
 
-	while (n++ < AT_ONCE && (x = list_pop(&g->waiting, struct one, link))) {
+	while (n++ < max && (x = list_pop(&g->waiting, struct one, link))) {
 		one_release(g, x);
-		x->let_go_ns = now;
+		x->since_ns = now;
 		list_push(&g->let_go, &x->link);
 	}
 	g->look_ns = now + LOOK_NS;
@@ -166,9 +176,15 @@ void gone_add(struct gone *g, const char *host_link)
 		return;
 	}
 	x->ended = true;
+	x->since_ns = now_ns();
 	list_push(&g->waiting, &x->link);
 	if (list_first(&g->waiting, struct one, link) == x)
 		let_go(g);
+}
+
+void gone_yield(struct gone *g)
+{
+	g->yield_ns = now_ns() + YIELD_NS;
 }
 
 void gone_forget(struct gone *g, const char *host_link)
@@ -217,14 +233,14 @@ uint64_t gone_due(const struct gone *g)
 
 	if (!list_empty(&g->waiting))
 		return g->look_ns;
-	return x ? x->let_go_ns + WAIT_NS : 0;
+	return x ? x->since_ns + WAIT_NS : 0;
 }
 
 void gone_go_on(struct gone *g)
 {
 	struct one *x;
 
-	while ((x = list_first(&g->let_go, struct one, link)) && x->let_go_ns + WAIT_NS <= now_ns()) {
+	while ((x = list_first(&g->let_go, struct one, link)) && x->since_ns + WAIT_NS <= now_ns()) {
 		take_away(g, x->name);
 		one_free(g, x);
 	}

@@ -17,6 +17,8 @@ int gone_open(struct gone **ret, struct nl *host, struct err *e);
 void gone_hold(struct gone *g, const char *host_link, int *ns_fd);
 /* Its holder has ended. Without memory it is removed at once. */
 void gone_add(struct gone *g, const char *host_link);
+/* Somebody needs the lock that the ends of namespaces hold: for a moment fewer of them. */
+void gone_yield(struct gone *g);
 /* It was removed, or somebody has it again. */
 void gone_forget(struct gone *g, const char *host_link);
 /* Of those in use only these are. */

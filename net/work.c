@@ -331,6 +331,7 @@ static int do_attach(struct worker *w, const Net__Attach *a, int pidfd, struct e
 
 	if (r == 0 && pidfd < 0)
 		r = err_set(e, EINVAL, "network", "no process came with the port");
+	gone_yield(w->gone);
 	if (r == 0)
 		r = work_visit(w, pidfd, &inside, &ns_fd, wire == WIRE_INSIDE ? &packet_fd : NULL, e);
 	if (r == 0)

@@ -1,6 +1,6 @@
 /* supervisor/netd.c - see supervisor/netd.h
  *
- * Calls are done in order, each is answered, and after the death of berth-net the first that was not is the one it died of. Some are with it at a
+ * Calls are done in order, each is answered, and after the death of berth-net the first that was not is the one it died of. Many are with it at a
  * time: one alone would wait for a turn of the loop each, and a start behind the ends of a thousand others for as many. One that it cannot do yet
  * (net/work.h) waits aside, for a while, and is in nobody's way. */
 #include "supervisor/netd.h"
@@ -24,7 +24,7 @@
 #include <string.h>
 
 #define TRIES	3u
-#define WITH_IT 32u /* calls at a time */
+#define WITH_IT 128u /* calls at a time: what a turn of a busy loop may have for it */
 /* The kernel's lock may be held by the teardown of thousands; longer means that it hangs. */
 #define ANSWER_NS (60 * NS_PER_S)
 /* Our table is put back at once; for somebody who does not let it be, after so many times less and less often. */

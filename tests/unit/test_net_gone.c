@@ -157,11 +157,43 @@ static void whoever_has_it_again_or_is_not_known_any_more_is_not_waited_for(void
 	end(g);
 }
 
+static void while_somebody_attaches_fewer_are_let_go_but_none_waits_for_long(void **state)
+{
+	struct gone *g = with_many();
+
+	gone_yield(g);
+	for (unsigned i = 0; i < 50; i++)
+		gone_add(g, name_of(i));
+	assert_int_equal(held(), MANY - 4);
+	for (unsigned i = 0; i < 4; i++)
+		there[i] = false;
+	now = gone_due(g);
+	gone_go_on(g);
+	assert_int_equal(held(), MANY - 8);
+	now += 100 * NS_PER_MS;
+	gone_go_on(g);
+	assert_int_equal(held(), MANY - 4 - 16); /* nobody asks any more */
+	for (unsigned i = 4; i < 20; i++)
+		there[i] = false;
+	gone_yield(g);
+	now = gone_due(g);
+	gone_go_on(g);
+	assert_int_equal(held(), MANY - 20 - 4);
+	for (unsigned i = 20; i < 24; i++)
+		there[i] = false;
+	now += 2 * NS_PER_S;
+	gone_yield(g);
+	gone_go_on(g);
+	assert_int_equal(held(), MANY - 24 - 16); /* … or asks all the time */
+	end(g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(those_in_use_are_held_and_few_of_those_that_end_are_let_go_at_once),
 		cmocka_unit_test(what_keeps_its_namespace_is_in_nobodys_way_and_its_link_is_removed_after_a_second),
+		cmocka_unit_test(while_somebody_attaches_fewer_are_let_go_but_none_waits_for_long),
 		cmocka_unit_test(whoever_has_it_again_or_is_not_known_any_more_is_not_waited_for),
 	};
 
