@@ -141,6 +141,9 @@ static const char rules[] =
 	" chain published {\n"
 	"  dnat ip to ip daddr . meta l4proto . th dport map @at4\n"
 	"  dnat ip6 to ip6 daddr . meta l4proto . th dport map @at6\n"
+	/* Of all addresses of the host but these: containers ask for names there. */
+	"  meta l4proto { tcp, udp } th dport 53 ip daddr @gateways4 return\n"
+	"  meta l4proto { tcp, udp } th dport 53 ip6 daddr @gateways6 return\n"
 	"  fib daddr type local dnat ip to meta l4proto . th dport map @to4\n"
 	"  ip6 daddr ::1 return\n" /* from there nothing is led on: who asks hears at once that nobody listens, and tries 127.0.0.1 */
 	"  fib daddr type local dnat ip6 to meta l4proto . th dport map @to6\n"

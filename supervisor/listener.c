@@ -16,25 +16,57 @@
 
 #define LINKS_MAX 20000u /* descriptors that are looked at: some 20 ms */
 
-/* "  sl  local_address rem_address   st …": the port in hex, the state (0A listens; 07 is UDP's), the inode in the tenth column. */
-static uint64_t inode_in(const char *path, uint32_t port)
-{
-	FILE *f = fopen(path, "re");
-	unsigned long long inode = 0;
-	char line[512];
+static const char *const families[] = {"", "6"};
 
-	while (f && !inode && fgets(line, sizeof line, f)) {
-		unsigned long long found;
+/* Its next socket that has the port. "  sl  local_address rem_address   st …": address and port in hex, the state (0A listens; 07 is UDP's), the
+ * inode in the tenth column. Of an address each four bytes are one number of this machine's kind. */
+static bool socket_next(FILE *f, uint32_t port, struct address *a, unsigned long long *inode)
+{
+	char line[512], hex[40], word[9] = "";
+
+	while (fgets(line, sizeof line, f)) {
 		unsigned p, state;
 
-		if (sscanf(line, " %*u: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*u %*u %llu", &p, &state,
-			   &found) == 3 &&
-		    p == port && (state == 0x0a || state == 0x07))
-			inode = found;
+		if (sscanf(line, " %*u: %39[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*u %*u %llu", hex, &p,
+			   &state, inode) != 4 ||
+		    p != port || (state != 0x0a && state != 0x07))
+			continue;
+		*a = (struct address){.len = strlen(hex) == 8 ? 4 : 16};
+		for (unsigned i = 0; i < a->len; i += 4) {
+			uint32_t four;
+
+			memcpy(word, hex + 2 * i, 8);
+			four = (uint32_t)strtoul(word, NULL, 16);
+			memcpy(a->byte + i, &four, 4);
+		}
+		return true;
 	}
-	if (f)
-		fclose(f);
-	return inode;
+	return false;
+}
+
+static FILE *sockets_open(const char *protocol, unsigned family)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/net/%.8s%s", protocol, families[family]);
+	return fopen(path, "re");
+}
+
+bool listener_only_at(const char *protocol, uint32_t port, bool (*such)(const struct address *a, void *arg), void *arg)
+{
+	unsigned long long inode;
+	struct address a;
+	bool only = true;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(families); i++) {
+		FILE *f = sockets_open(protocol, i);
+
+		while (f && only && socket_next(f, port, &a, &inode))
+			only = such(&a, arg);
+		if (f)
+			fclose(f);
+	}
+	return only;
 }
 
 static bool has_link(const char *pid, const char *want, unsigned *looked)
@@ -59,20 +91,24 @@ static bool has_link(const char *pid, const char *want, unsigned *looked)
 
 const char *listener_name(const char *protocol, uint32_t port, char buf[LISTENER_TEXT])
 {
-	static const char *const families[] = {"", "6"};
 	char path[300], want[40], name[40] = "";
 	const struct dirent *entry;
 	unsigned looked = 0;
-	uint64_t inode = 0;
+	unsigned long long inode = 0;
+	struct address a;
+	bool found = false;
 
 	snprintf(buf, LISTENER_TEXT, "a program of the host");
-	for (int i = 0; i < 2 && !inode; i++) {
-		snprintf(path, sizeof path, "/proc/net/%s%s", protocol, families[i]);
-		inode = inode_in(path, port);
+	for (unsigned i = 0; i < ARRAY_SIZE(families) && !found; i++) {
+		FILE *f = sockets_open(protocol, i);
+
+		found = f && socket_next(f, port, &a, &inode);
+		if (f)
+			fclose(f);
 	}
-	if (!inode)
+	if (!found)
 		return buf;
-	snprintf(want, sizeof want, "socket:[%llu]", (unsigned long long)inode);
+	snprintf(want, sizeof want, "socket:[%llu]", inode);
 	DIR *d = opendir("/proc");
 	while (d && (entry = readdir(d))) {
 		if (!isdigit((unsigned char)entry->d_name[0]) || !has_link(entry->d_name, want, &looked))

@@ -7,6 +7,7 @@
 #include "supervisor/check_field.h"
 #include "supervisor/listener.h"
 #include "supervisor/net_holder.h"
+#include "supervisor/network.h"
 #include "supervisor/set.h"
 
 #include <arpa/inet.h>
@@ -22,6 +23,7 @@
 /* Behind what the kernel gives to connections of its own (ip_local_port_range). */
 #define FOUND_FIRST 61000u
 #define FOUND_LAST  65535u
+#define DNS_PORT    53u
 
 static const struct {
 	const char *name;
@@ -236,9 +238,26 @@ static int bind_try(int family, int type, const void *ip, uint32_t port)
 	return bind(fd, (struct sockaddr *)&four, sizeof four) < 0 ? -errno : 0;
 }
 
-/* Does a program of the host have it? Asked the way in which one would take it. -EADDRINUSE, -EADDRNOTAVAIL. */
-static int listened_on(const Berth__PortMap *p)
+/* Where berth-dns answers: no port that is published at all addresses leads away from there (net/table.c). */
+static bool is_gateway(const struct address *a, void *arg)
 {
+	struct supervisor *sv = arg;
+	struct table_node *node;
+
+	list_each (node, &sv->networks.all, link) {
+		const struct network *n = container_of(node, struct network, node);
+
+		for (unsigned i = 0; i < n->n_subnets && network_has_dns(n); i++)
+			if (address_is(&n->gateway[i], a))
+				return true;
+	}
+	return false;
+}
+
+/* Does a program of the host have it? Asked the way in which one would take it. -EADDRINUSE, -EADDRNOTAVAIL. */
+static int listened_on(struct supervisor *sv, const Berth__PortMap *p)
+{
+	const char *protocol = protocols[protocol_of(p)].name;
 	int type = protocols[protocol_of(p)].type, r;
 	struct address a;
 
@@ -246,10 +265,15 @@ static int listened_on(const Berth__PortMap *p)
 		return 0;
 	if (!p->host_ip) {
 		r = bind_try(AF_INET, type, NULL, p->host_port);
-		return r < 0 ? r : bind_try(AF_INET6, type, NULL, p->host_port);
+		r = r < 0 ? r : bind_try(AF_INET6, type, NULL, p->host_port);
+	} else {
+		(void)address_parse(p->host_ip, &a); /* checked */
+		r = bind_try(a.len == 16 ? AF_INET6 : AF_INET, type, a.byte, p->host_port);
 	}
-	(void)address_parse(p->host_ip, &a); /* checked */
-	return bind_try(a.len == 16 ? AF_INET6 : AF_INET, type, a.byte, p->host_port);
+	if (r == -EADDRINUSE && p->host_port == DNS_PORT && (!p->host_ip || is_any(p->host_ip)) &&
+	    listener_only_at(protocol, p->host_port, is_gateway, sv))
+		return 0;
+	return r;
 }
 
 static int find_port(struct supervisor *sv, Berth__PortMap *p, const char *but)
@@ -259,7 +283,7 @@ static int find_port(struct supervisor *sv, Berth__PortMap *p, const char *but)
 	getrandom(&start, sizeof start, GRND_NONBLOCK);
 	for (uint32_t i = 0; i < n; i++) {
 		SET(p, host_port, FOUND_FIRST + (start % n + i) % n);
-		if (!taken_by(sv, p, but) && listened_on(p) == 0)
+		if (!taken_by(sv, p, but) && listened_on(sv, p) == 0)
 			return 0;
 	}
 	return -EADDRINUSE;
@@ -284,7 +308,7 @@ int publish_lease(struct supervisor *sv, Berth__PortMap **ports, size_t n, const
 		if (other)
 			return err_set(e, EBUSY, at, "port %u/%s of the host is %s %s's", p->host_port, p->protocol,
 				       other->kind->noun, net_stored_of(other).meta->name);
-		r = listened_on(p);
+		r = listened_on(sv, p);
 		if (r == -EADDRNOTAVAIL)
 			return field_bad(e, field_at(at, "spec.ports[%zu].host_ip", i), "%s is no address of this host",
 					 p->host_ip);

@@ -9,6 +9,7 @@ import pytest
 
 from conftest import busybox_image
 from host import DIR, eventually
+from test_names import addresses_in, ask as ask_name, packet, rcode
 from test_networks import SERVER, addresses, ask, inside, node, outside, sh  # noqa: F401 (a fixture)
 from test_security_groups import SCTP
 
@@ -118,6 +119,7 @@ def test_publish_all_takes_what_the_image_and_expose_name_also_when_the_image_co
 
 @pytest.mark.native
 def test_a_port_that_is_taken_is_refused_naming_the_program_or_the_container(host):
+    sh("ip", "link", "set", "lo", "up")
     name, _ = node(host, "-p", "7200-7202:80-82", "-p", "127.0.0.1:7300:80")
     for flag in ("7202:1", "7199-7205:1-7", "127.0.0.1:7201:1", "7300:1", "127.0.0.1:7300:1"):
         host.refused("run", "-p", flag, "busybox", "true", text="/tcp of the host is container %s's" % name, code=125)
@@ -250,3 +252,18 @@ def test_a_policy_of_drop_of_the_hosts_firewall_holds_for_published_ports_and_fo
             assert ask(addresses(lease)[0], 80, 1, enter) != "nothing"
         finally:
             sh("nft", "delete", "table", "inet", "firewall")
+
+
+def test_port_53_of_the_host_is_had_by_a_container_and_names_are_asked_at_the_gateways_as_before(host, outside):  # noqa: F811
+    a, _ = node(host)
+    assert rcode(ask_name(host, a, packet("nobody.berth.internal"))) == 3       # berth-dns listens
+    host.refused("run", "-p", "10.209.0.1:53:53/udp", "busybox", "true", text=r"is taken: berth-dns \(pid", code=125)
+    for kind, protocol in ((1, "tcp"), (2, "udp")):
+        with listening(kind, "127.0.0.1", 53):
+            host.refused("run", "-p", "53:53/" + protocol, "busybox", "true", text=r"port 53/%s of the host is taken: " % protocol, code=125)
+    server, lease = node(host, "-p", "53:53", "-p", "53:53/udp")
+    with serving(host, server, [53]):
+        assert ask("192.0.2.1", 53, 1, outside.words()) == "53" and ask("127.0.0.1", 53) == "53"
+        for gateway in (n["gateway"] for n in host.berth("network", "inspect", "default").json()[0]["subnets"]):
+            for kind in ("udp", "tcp"):
+                assert addresses_in(ask_name(host, a, packet(server), gateway, kind)) == [lease[0]["addresses"][0]], (gateway, kind)
