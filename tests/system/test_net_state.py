@@ -74,7 +74,7 @@ def test_a_change_that_takes_several_transactions_is_not_taken_for_somebody_else
     net.ask("state", dict(whole, ports=[port(7, (8080, 82))]))
     net.ask("port_update", {"was": port(7, (8080, 80), (9090, 90)), "port": port(7, (8080, 81), (9091, 91), (9092, 92))})
     net.ask("network_put", {"network": whole["networks"][0]})
-    assert not net.said
+    assert not [m for m in net.said if "table_lost" in m]      # that bt7 is not there it may say
     text = sh("nsenter", "-t", str(net.p.pid), "-n", "nft", "list", "map", "inet", "berth", "to4")
     assert "10.209.0.7 . 81" in text and "9091" in text and "9090" not in text
 
