@@ -142,8 +142,8 @@ static const char *done_text(const Berth__Envelope *reply, const char *ref)
 	return done && done->text && *done->text ? done->text : ref;
 }
 
-int app_each(struct app *app, Berth__Envelope__BodyCase body_case, void (*fill)(void *body, const void *opts),
-	     const void *opts, char **refs, unsigned n)
+static int each(struct app *app, Berth__Envelope__BodyCase body_case, void (*fill)(void *body, const void *opts),
+		const void *opts, char **refs, unsigned n, bool missing_is_fine)
 {
 	struct err e = {0};
 	struct ask *asks;
@@ -162,15 +162,34 @@ int app_each(struct app *app, Berth__Envelope__BodyCase body_case, void (*fill)(
 	if (client_ask_all(&app->client, asks, n, &e) < 0)
 		status = app_fail(app, &e);
 	for (unsigned i = 0; i < n; i++) {
-		if (ask_error(&asks[i]))
-			status = app_refused(app, ask_error(&asks[i]), NULL);
-		else if (asks[i].reply)
+		const Berth__Error *error = ask_error(&asks[i]);
+
+		if (error && !(missing_is_fine && error->code == BERTH__ERROR__CODE__NOT_FOUND))
+			status = app_refused(app, error, NULL);
+		else if (!error && asks[i].reply)
 			puts(done_text(asks[i].reply, refs[i]));
 		protobuf_c_message_free_unpacked((ProtobufCMessage *)asks[i].env.hello, NULL);
 		ask_fini(&asks[i]);
 	}
 	free(asks);
 	return status;
+}
+
+int app_each(struct app *app, Berth__Envelope__BodyCase body_case, void (*fill)(void *body, const void *opts),
+	     const void *opts, char **refs, unsigned n)
+{
+	return each(app, body_case, fill, opts, refs, n, false);
+}
+
+const struct flag remove_flags[] = {
+	{'f', "force", NULL, "one that is not there is no error", flag_bool, offsetof(struct remove_opts, force)},
+	{0},
+};
+
+int app_remove(struct app *app, Berth__Envelope__BodyCase body_case, const struct remove_opts *opts, char **refs,
+	       unsigned n)
+{
+	return each(app, body_case, NULL, NULL, refs, n, opts->force);
 }
 
 int app_filters(const struct app *app, const struct strings *texts, ProtobufCMessage *request)

@@ -327,7 +327,7 @@ static int limit_run(struct app *app, void *opts, char **operands, unsigned n)
 
 static int rm_run(struct app *app, void *opts, char **operands, unsigned n)
 {
-	return app_each(app, BERTH__ENVELOPE__BODY_NETWORK_REMOVE, NULL, opts, operands, n);
+	return app_remove(app, BERTH__ENVELOPE__BODY_NETWORK_REMOVE, opts, operands, n);
 }
 
 /* ---------------------------------------------------------------- prune */
@@ -504,6 +504,8 @@ const struct command cmd_network_update = {
 	.run = update_run,
 };
 const struct command cmd_network_rm = {
+	.flags = {{remove_flags, 0}},
+	.opts_size = sizeof(struct remove_opts),
 	.min = 1,
 	.max = MANY,
 	.complete = "network",

@@ -125,45 +125,9 @@ static int update_run(struct app *app, void *opts, char **operands, unsigned n)
 
 /* ---------------------------------------------------------------- rm, prune */
 
-struct rm_opts {
-	bool force;
-};
-
-static const struct flag rm_flags[] = {
-	{'f', "force", NULL, "one that is not there is no error", flag_bool, offsetof(struct rm_opts, force)},
-	{0},
-};
-
-/* One after the other, so that with --force those that are not there can be told from those that failed. */
-static int rm_forced(struct app *app, char **operands, unsigned n)
-{
-	int status = 0;
-
-	for (unsigned i = 0; i < n; i++) {
-		Berth__VolumeRemove rm = BERTH__VOLUME_REMOVE__INIT;
-		const Berth__Error *error;
-		struct ask a;
-		int r;
-
-		rm.name = operands[i];
-		ask_init(&a, BERTH__ENVELOPE__BODY_VOLUME_REMOVE, &rm);
-		r = app_ask_raw(app, &a);
-		error = r ? NULL : ask_error(&a);
-		if (error && error->code != BERTH__ERROR__CODE__NOT_FOUND)
-			r = app_refused(app, error, NULL);
-		else if (!r && !error)
-			puts(operands[i]);
-		status = r ? r : status;
-		ask_fini(&a);
-	}
-	return status;
-}
-
 static int rm_run(struct app *app, void *opts, char **operands, unsigned n)
 {
-	return ((struct rm_opts *)opts)->force
-		       ? rm_forced(app, operands, n)
-		       : app_each(app, BERTH__ENVELOPE__BODY_VOLUME_REMOVE, NULL, opts, operands, n);
+	return app_remove(app, BERTH__ENVELOPE__BODY_VOLUME_REMOVE, opts, operands, n);
 }
 
 struct prune_opts {
@@ -280,8 +244,8 @@ const struct command cmd_volume_update = {
 	.run = update_run,
 };
 const struct command cmd_volume_rm = {
-	.flags = {{rm_flags, 0}},
-	.opts_size = sizeof(struct rm_opts),
+	.flags = {{remove_flags, 0}},
+	.opts_size = sizeof(struct remove_opts),
 	.min = 1,
 	.max = MANY,
 	.complete = "volume",

@@ -92,6 +92,14 @@ void *request_new(Berth__Envelope__BodyCase body_case, const char *ref);
 int app_each(struct app *app, Berth__Envelope__BodyCase body_case, void (*fill)(void *body, const void *opts),
 	     const void *opts, char **refs, unsigned n);
 
+/* rm of what only its name is needed for. */
+struct remove_opts {
+	bool force;
+};
+extern const struct flag remove_flags[];
+int app_remove(struct app *app, Berth__Envelope__BodyCase body_case, const struct remove_opts *opts, char **refs,
+	       unsigned n);
+
 /* --filter KEY=VALUE into the filters of a request; the exit status. */
 int app_filters(const struct app *app, const struct strings *texts, ProtobufCMessage *request);
 

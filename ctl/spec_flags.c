@@ -642,6 +642,7 @@ const struct flag spec_pod_flags[] = {
 #define NO_HEALTH "health checks are not there yet"
 
 const struct flag spec_refused_flags[] = {
+	SPEC_REFUSED(0, "link-local-ip", "the kernel makes those itself"),
 	SPEC_REFUSED(0, "link", "containers of a network find each other by name; see --network-alias"),
 	SPEC_REFUSED(0, "health-cmd", NO_HEALTH),
 	SPEC_REFUSED(0, "health-interval", NO_HEALTH),

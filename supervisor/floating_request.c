@@ -123,7 +123,7 @@ static struct floating_pool *pool_wanted(struct request *rq, const Berth__Floati
 		    (ask->address && *ask->address && !range_has(&p->range, &a)))
 			continue;
 		if (found) {
-			err_set(e, ENOTUNIQ, "pool", "there are several pools of floating IPs: name one");
+			err_set(e, ENOTUNIQ, "pool", "there are several pools of floating IPs: name one (--pool)");
 			return NULL;
 		}
 		found = p;

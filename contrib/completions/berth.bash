@@ -179,7 +179,7 @@ _berth_flags() {
 	"network limit") echo "--rate-in --rate-out --help" ;;
 	"network connect") echo "--ip --ip6 --link --mac --alias --help" ;;
 	"network disconnect") echo "--help" ;;
-	"network rm") echo "--help" ;;
+	"network rm") echo "-f --force --help" ;;
 	"network prune") echo "--filter -f --force --help" ;;
 	"security-group create") echo "-d --description -l --label --empty --help" ;;
 	"security-group ls") echo "-f --filter --all-projects --format -q --quiet --no-trunc --help" ;;

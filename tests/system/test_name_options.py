@@ -171,6 +171,10 @@ def test_dockers_words_for_a_network_are_honoured_or_refused_by_name(host):
                         (("-o", "com.docker.network.driver.mtu=5"), "-o com.docker.network.driver.mtu=5: must be 1280")):
         host.refused("network", "create", *flags, "bad", text=text, code=None)
     assert "bad" not in host.berth("network", "ls").out
+    assert host.berth("network", "rm", "-f", "bad", "red").text == "red" and host.berth("network", "rm", "--force", "red").text == ""
+    host.refused("network", "rm", "bad", text="there is no network 'bad'")
+    a, _ = node(host, network="both")
+    host.refused("network", "rm", "-f", "both", text="network both is used by")
     host.refused("run", "--network", "bridge", "busybox", "true", text="the one that is always there is called default", code=125)
 
 

@@ -29,7 +29,7 @@ static void network(struct zone *z, uint32_t key, const char *name, bool interna
 	assert_int_equal(zone_network_put(z, n), 0);
 }
 
-/* interfaces: "KEY=ADDRESS,ADDRESS/ALIAS". */
+/* interfaces: "KEY=ADDRESS,ADDRESS/ALIAS", or "dns=ADDRESS". */
 static void holder(struct zone *z, uint64_t id, const char *project, const char *names, const char *const *interfaces)
 {
 	Dns__Holder *h = malloc(sizeof *h);
@@ -43,7 +43,12 @@ static void holder(struct zone *z, uint64_t id, const char *project, const char 
 	while ((word = strsep(&rest, " ")))
 		h->names[h->n_names++] = strdup(word);
 	h->interfaces = calloc(8, sizeof *h->interfaces);
+	h->servers = calloc(8, sizeof *h->servers);
 	for (; *interfaces; interfaces++) {
+		if (!strncmp(*interfaces, "dns=", 4)) {
+			h->servers[h->n_servers++] = ip(*interfaces + 4);
+			continue;
+		}
 		Dns__Interface *x = malloc(sizeof *x);
 		AUTO_FREE char *text = strdup(*interfaces);
 		char *at = text, *alias;
@@ -215,6 +220,22 @@ static void the_way_out_is_by_a_network_that_leads_there(void **state)
 	zone_free(z);
 }
 
+static void whom_one_wants_to_be_asked_is_asked_for_it_alone_and_from_an_internal_network_nobody(void **state)
+{
+	struct zone *z = two_networks();
+	struct zone_servers s;
+
+	HOLDER(z, 21, "shop", "own", "1=10.0.0.21", "dns=192.0.2.1", "dns=fd00::1");
+	HOLDER(z, 22, "shop", "shut", "2=10.1.0.22", "dns=192.0.2.1");
+	s = zone_servers(z, asker(z, "10.0.0.21"));
+	assert_int_equal(s.n, 2);
+	assert_int_equal(s.list[0].len, 4);
+	assert_int_equal(s.list[1].len, 16);
+	assert_int_equal(zone_servers(z, asker(z, "10.0.0.3")).n, 0); /* its network's, of which there are none */
+	assert_int_equal(zone_servers(z, asker(z, "10.1.0.22")).n, 0);
+	zone_free(z);
+}
+
 static void thousands_are_found_and_gone_again(void **state)
 {
 	struct zone *z = zone_new();
@@ -262,6 +283,7 @@ int main(void)
 		cmocka_unit_test(a_change_takes_the_place_of_what_there_was),
 		cmocka_unit_test(several_of_one_name_take_turns_at_being_first),
 		cmocka_unit_test(the_way_out_is_by_a_network_that_leads_there),
+		cmocka_unit_test(whom_one_wants_to_be_asked_is_asked_for_it_alone_and_from_an_internal_network_nobody),
 		cmocka_unit_test(thousands_are_found_and_gone_again),
 		cmocka_unit_test(what_makes_no_sense_is_refused),
 	};
