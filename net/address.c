@@ -1,9 +1,12 @@
 /* net/address.c - see net/address.h */
 #include "net/address.h"
 
+#include "base/own.h"
+
 #include "net/route.h"
 
 #include <errno.h>
+#include <linux/filter.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <string.h>
@@ -203,4 +206,48 @@ int proxy_each(struct nl *nl, void (*fn)(void *arg, const struct ip *ip, int ind
 			&w);
 
 	return r < 0 ? err_set(e, -r, "network", "list the addresses that are answered for") : 0;
+}
+
+/* ---------------------------------------------------------------- news */
+
+/* Of all addresses that the host gets and loses those of links alone, which each interface of ours has, are nobody's wire. */
+static int filter_put(struct mnl_socket *sock)
+{
+	static struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, NLMSG_HDRLEN + offsetof(struct ifaddrmsg, ifa_scope)),
+		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, RT_SCOPE_LINK, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+		BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
+	};
+	struct sock_fprog program = {ARRAY_SIZE(code), code};
+
+	return setsockopt(mnl_socket_get_fd(sock), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+}
+
+int address_news_open(struct mnl_socket **ret, struct err *e)
+{
+	struct mnl_socket *news = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int r;
+
+	*ret = news;
+	if (news && filter_put(news) == 0 &&
+	    mnl_socket_bind(news, RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR, MNL_SOCKET_AUTOPID) == 0)
+		return 0;
+	r = err_set(e, errno, "network", "hear of addresses of the host");
+	if (news)
+		mnl_socket_close(news);
+	*ret = NULL;
+	return r;
+}
+
+bool address_news_heard(struct mnl_socket *news)
+{
+	static char buf[8192];
+	bool heard = false;
+	ssize_t n;
+
+	/* What was too much at once (ENOBUFS) is news too. */
+	while ((n = recv(mnl_socket_get_fd(news), buf, sizeof buf, MSG_DONTWAIT)) > 0 || (n < 0 && errno == ENOBUFS))
+		heard = true;
+	return heard;
 }

@@ -11,6 +11,9 @@ int address_is_on(struct nl *nl, int index, const struct ip *ip);
 /* Each address of the host with the length of its wire's prefix, and its link. */
 int address_each(struct nl *nl, void (*fn)(void *arg, const struct ip *ip, unsigned prefix, int index), void *arg,
 		 struct err *e);
+/* A socket that hears that the host has got addresses or lost some; of more than a link. */
+int address_news_open(struct mnl_socket **ret, struct err *e);
+bool address_news_heard(struct mnl_socket *news); /* and no more now */
 int address_put(struct nl *nl, int index, const struct ip *ip, unsigned prefix, struct err *e);
 int address_del(struct nl *nl, int index, const struct ip *ip, unsigned prefix, struct err *e);
 

@@ -32,7 +32,7 @@
 
 static int say(const Net__NetMessage *m)
 {
-	uint8_t out[1024];
+	uint8_t out[2048];
 	struct pollfd p = {.fd = SOCKET_FD, .events = POLLOUT};
 	int r;
 
@@ -127,6 +127,24 @@ static int duplicate_seen(void *arg, const char *host_link, const struct ip *ip,
 	return say(&m);
 }
 
+static int wire_seen(void *arg, uint32_t key, const struct ip *ips, size_t n, const uint8_t mac[6])
+{
+	Net__NetMessage m = NET__NET_MESSAGE__INIT;
+	Net__WireSeen body = NET__WIRE_SEEN__INIT;
+	ProtobufCBinaryData addresses[WIRE_ADDRESSES];
+
+	for (size_t i = 0; i < n; i++)
+		addresses[i] = (ProtobufCBinaryData){ips[i].len, (uint8_t *)(uintptr_t)ips[i].byte};
+	body.has_network_key = body.has_mac = 1;
+	body.network_key = key;
+	body.mac = (ProtobufCBinaryData){6, (uint8_t *)(uintptr_t)mac};
+	body.addresses = addresses;
+	body.n_addresses = n;
+	m.body_case = NET__NET_MESSAGE__BODY_WIRE_SEEN;
+	m.wire_seen = &body;
+	return say(&m);
+}
+
 static int enter(void *arg, int ns_fd, struct nl *inside, struct err *e)
 {
 	AUTO_FD same = -1;
@@ -161,7 +179,8 @@ static bool wait_for(struct worker *w)
 			     {.fd = watches_fd(w->watches), .events = POLLIN},
 			     {.fd = pools_fd(w->pools), .events = POLLIN},
 			     {.fd = table_refused_fd(w->table), .events = POLLIN},
-			     {.fd = lost_fd(w->links), .events = POLLIN}};
+			     {.fd = lost_fd(w->links), .events = POLLIN},
+			     {.fd = wires_fd(w->wires), .events = POLLIN}};
 	int n = poll(p, ARRAY_SIZE(p), wait_ms(next_due(w)));
 
 	if (n < 0)
@@ -173,6 +192,8 @@ static bool wait_for(struct worker *w)
 	if (p[5].revents)
 		table_refused(w->table);
 	if (p[6].revents && lost_each(w->links, link_lost, w) < 0)
+		return false;
+	if (p[7].revents && wires_go_on(w->wires) < 0)
 		return false;
 	return claims_go_on(w->claims) == 0 && watches_go_on(w->watches) == 0 && (!p[1].revents || table_look(w) == 0);
 }
@@ -240,6 +261,8 @@ static int open_all(struct worker *w, struct err *e)
 		r = gone_open(&w->gone, &w->host, e);
 	if (r == 0)
 		r = lost_open(&w->links, &w->host, e);
+	if (r == 0)
+		r = wires_open(&w->wires, &w->host, &(struct wires_ops){.seen = wire_seen}, e);
 	if (r == 0)
 		r = pools_open(&w->pools, &w->host, e);
 	if (r == 0)

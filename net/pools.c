@@ -9,11 +9,8 @@
 #include "net/route.h"
 
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/rtnetlink.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #define GONE_AT_ONCE 256u
 
@@ -112,40 +109,11 @@ int pools_open(struct pools **ret, struct nl *host, struct err *e)
 	return 0;
 }
 
-/* Of all addresses that the host gets and loses those of links alone, which each interface of ours has, are nobody's wire. */
-static int filter_put(struct mnl_socket *sock)
-{
-	static struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, NLMSG_HDRLEN + offsetof(struct ifaddrmsg, ifa_scope)),
-		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, RT_SCOPE_LINK, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, 0),
-		BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
-	};
-	struct sock_fprog program = {ARRAY_SIZE(code), code};
-
-	return setsockopt(mnl_socket_get_fd(sock), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
-}
-
 static void news_close(struct pools *p)
 {
 	if (p->news)
 		mnl_socket_close(p->news);
 	p->news = NULL;
-}
-
-static int news_open(struct pools *p, struct err *e)
-{
-	int r;
-
-	if (p->news)
-		return 0;
-	p->news = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (p->news && filter_put(p->news) == 0 &&
-	    mnl_socket_bind(p->news, RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR, MNL_SOCKET_AUTOPID) == 0)
-		return 0;
-	r = err_set(e, errno, "network", "hear of addresses of the host");
-	news_close(p);
-	return r;
 }
 
 static Net__PoolsPut *pools_copy(Net__Subnet *const *pools, size_t n)
@@ -168,8 +136,8 @@ int pools_put(struct pools *p, Net__Subnet *const *pools, size_t n, struct err *
 	p->now = NULL;
 	if (!n)
 		news_close(p);
-	else
-		r = news_open(p, e);
+	else if (!p->news)
+		r = address_news_open(&p->news, e);
 	if (r == 0 && n && !(p->now = pools_copy(pools, n)))
 		r = err_set(e, ENOMEM, "network", "no memory");
 	return r < 0 ? r : routes_put(p->host, pools, n, e);
@@ -182,14 +150,8 @@ int pools_fd(const struct pools *p)
 
 void pools_go_on(struct pools *p)
 {
-	static char buf[8192];
-	bool heard = false;
 	struct err e;
-	ssize_t n;
 
-	/* What was too much at once (ENOBUFS) is news too. */
-	while ((n = recv(pools_fd(p), buf, sizeof buf, MSG_DONTWAIT)) > 0 || (n < 0 && errno == ENOBUFS))
-		heard = true;
-	if (heard && p->now && routes_put(p->host, p->now->pools, p->now->n_pools, &e) < 0)
+	if (address_news_heard(p->news) && p->now && routes_put(p->host, p->now->pools, p->now->n_pools, &e) < 0)
 		log_err(&e, "pools of floating IPs");
 }

@@ -141,6 +141,9 @@ static int do_state(struct worker *w, const Net__State *s, struct err *e)
 		r = routed_sweep(&w->host, s, e);
 	for (size_t i = 0; i < s->n_networks && r == 0; i++)
 		r = network_put_again(w, s->networks[i], e);
+	wires_forget_all(w->wires);
+	for (size_t i = 0; i < s->n_networks && r == 0; i++)
+		r = wires_put(w->wires, s->networks[i], e);
 	for (size_t i = 0; i < s->n_ports && r == 0; i++)
 		if (alone[i])
 			r = net_driver_of(s->ports[i]->uplink)->again(&w->host, s->ports[i], e);
@@ -175,6 +178,8 @@ static int do_network_put(struct worker *w, const Net__Network *n, struct err *e
 	if (r == 0)
 		r = network_make(w, n, e);
 	if (r == 0)
+		r = wires_put(w->wires, n, e);
+	if (r == 0)
 		link_want(w, n->uplink);
 	return r == 0 && is_phys(n->uplink) ? away_look(w->away, n->key, n->uplink, false, e) : r;
 }
@@ -185,6 +190,8 @@ static int do_network_delete(struct worker *w, const Net__Network *n, struct err
 
 	if (r == 0 && is_phys(n->uplink))
 		away_forget(w->away, n->key);
+	if (r == 0)
+		wires_forget(w->wires, n->key);
 	if (r == 0 && n->uplink && net_driver_link(n->uplink))
 		lost_forget(w->links, n->uplink->link);
 	return r < 0 ? r : net_driver_of(n->uplink)->network_del(&w->host, n, e);

@@ -10,6 +10,7 @@
 #include "net/pools.h"
 #include "net/table.h"
 #include "net/watch.h"
+#include "net/wires.h"
 #include "proto/net.pb-c.h"
 
 struct worker {
@@ -22,6 +23,7 @@ struct worker {
 	struct claims *claims;
 	struct watches *watches;
 	struct pools *pools;
+	struct wires *wires;
 	struct gone *gone;
 	bool forwards; /* the host does, for networks of which it is the gateway */
 	bool warned;   /* of networks that the host itself has a part of; once is enough */

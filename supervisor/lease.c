@@ -105,6 +105,9 @@ static void not_free(struct pool *p, void *arg)
 	for (size_t k = 0; k < s->n_reserved; k++)
 		if (address_parse(s->reserved[k], &a) == 0)
 			pool_take(p, &a);
+	for (size_t k = 0; k < n->n_on_wire; k++)
+		if (subnet_has(&n->subnet[i], &n->on_wire[k]))
+			pool_take(p, &n->on_wire[k]);
 	lease_each(n->sv, lease_take, &(struct looked){n, p});
 }
 
@@ -151,6 +154,9 @@ static int address_wanted(struct supervisor *sv, struct network *n, unsigned i, 
 	if (is_reserved(n->obj->subnets[i], &a))
 		return err_set(e, EINVAL, field, "%s is kept for somebody else in network %s", want,
 			       n->obj->meta->name);
+	if (network_wire_has(n, &a))
+		return err_set(e, EBUSY, field, "%s is the host's own, on the wire %s of network %s", want,
+			       n->obj->parent, n->obj->meta->name);
 	user = address_user(sv, n, address_text(&a, text));
 	if (user)
 		return err_set(e, EBUSY, field, "%s is %s %s's", text, user->kind->noun,

@@ -335,6 +335,11 @@ static int on_record(struct worker *w, const void *data, size_t len)
 		net__net_message__free_unpacked(m, NULL);
 		return 0;
 	}
+	if (m && m->body_case == NET__NET_MESSAGE__BODY_WIRE_SEEN) {
+		network_wire_seen(d->sv, m->wire_seen);
+		net__net_message__free_unpacked(m, NULL);
+		return 0;
+	}
 	if (m && m->body_case == NET__NET_MESSAGE__BODY_PORT_LOST) {
 		net_mend_lost(d->sv, m->port_lost->host_link ? m->port_lost->host_link : "");
 		net__net_message__free_unpacked(m, NULL);

@@ -152,6 +152,7 @@ void network_free(struct supervisor *sv, struct network *n)
 	dnsd_network(n, false);
 	table_del(&sv->networks, &n->node);
 	berth__network__free_unpacked(n->obj, NULL);
+	free(n->on_wire);
 	free(n);
 }
 

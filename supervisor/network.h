@@ -28,6 +28,8 @@ struct network {
 	struct address gateway[NETWORK_SUBNETS];
 	struct pool pool[NETWORK_SUBNETS]; /* what is given next */
 	unsigned n_subnets;
+	struct address *on_wire; /* owned: of the host itself, on the wire that it leads to */
+	size_t n_on_wire;
 	bool stored;
 	bool removing;
 	bool trying;	      /* whether it can be made: it is nobody's yet */
@@ -76,6 +78,10 @@ Net__Network *network_message(const struct network *n, struct arena *a);
 /* The i-th interface of a holder. */
 Net__Port *network_port(const struct net_holder *h, size_t i, struct arena *a);
 
+struct network *network_by_key(struct supervisor *sv, uint32_t key);
+/* What berth-net has seen of the host on its wire; who has such an address already has it twice. */
+void network_wire_seen(struct supervisor *sv, const Net__WireSeen *seen);
+bool network_wire_has(const struct network *n, const struct address *a);
 /* Of the driver phys: what berth-net has seen of its parent; kept with it. */
 void network_nic_seen(struct supervisor *sv, uint32_t key, const Net__Nic *nic);
 /* … as berth-net hears of it, in the arena; NULL: nothing is known. */

@@ -26,7 +26,7 @@ static void on_stored(void *arg, int result)
 		log_error("what is known of a NIC could not be stored: %s", strerror(-result));
 }
 
-static struct network *network_by_key(struct supervisor *sv, uint32_t key)
+struct network *network_by_key(struct supervisor *sv, uint32_t key)
 {
 	struct table_node *node;
 

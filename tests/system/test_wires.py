@@ -107,13 +107,38 @@ def test_an_address_that_another_machine_has_is_told_behind_the_start_and_never_
 @pytest.mark.parametrize("lan", DRIVERS[:3], indirect=True)
 def test_an_address_that_the_host_has_on_that_link_is_told_too(host, lan):
     parent = host.berth("network", "inspect", "lan").json()[0]["parent"]
+    a, _ = node(host, network="lan:ip=%s,ip=%s" % THEIRS)
     sh("ip", "addr", "add", THEIRS[0] + "/24", "dev", parent)
     try:
-        a, _ = node(host, network="lan:ip=%s,ip=%s" % THEIRS)
         mac = lambda: json.loads(sh("ip", "-j", "link", "show", parent))[0]["address"]     # a bridge's may be another one with each port
+        eventually(lambda: duplicates(host, a) == [(THEIRS[0], mac())], lambda: host.inspect(a)["networks"])
+        host.berth("stop", "-t", "0", a)
+        host.berth("start", a)
         eventually(lambda: duplicates(host, a) == [(THEIRS[0], mac())], lambda: host.inspect(a)["networks"])
     finally:
         sh("ip", "addr", "flush", "dev", parent)
+
+
+@pytest.mark.native
+@pytest.mark.parametrize("lan", DRIVERS[:3], indirect=True)
+def test_an_address_that_the_host_has_on_that_link_is_given_to_nobody_until_it_has_gone(host, lan):
+    driver, parent = (host.berth("network", "inspect", "lan").json()[0][x] for x in ("driver", "parent"))
+    host.berth("network", "rm", "lan")
+    sh("ip", "addr", "add", "10.94.0.2/24", "dev", parent)
+    sh("ip", "addr", "add", "fd00:94::2/64", "dev", parent, "nodad")
+    try:
+        host.berth("network", "create", "-d", driver, "-o", "parent=" + parent, *LAN, "--ip-range", "10.94.0.2/31", "--ip-range", "fd00:94::2/127", "lan")
+        for again in (lambda: None, host.restart):
+            again()
+            for ip in ("10.94.0.2", "fd00:94::2"):
+                eventually(lambda: host.berth("run", "--rm", "--network", "lan:ip=" + ip, "busybox", "true", code=None).code == 125, "it is heard of")
+                host.refused("run", "--rm", "--network", "lan:ip=" + ip, "busybox", "true", text=ip + " is the host's own, on the wire " + parent, code=125)
+        a, la = node(host, network="lan")
+        assert addresses(la) == ["10.94.0.3", "fd00:94::3"]
+        host.refused("run", "--rm", "--network", "lan", "busybox", "true", text="every address of .* is taken", code=125)
+    finally:
+        sh("ip", "addr", "flush", "dev", parent)
+    eventually(lambda: host.berth("run", "--rm", "--network", "lan", "busybox", "true", code=None).code == 0, "they are nobody's")
 
 
 @pytest.mark.parametrize("lan", DRIVERS[:3], indirect=True)     # the NIC that phys moves loses its carrier, and the neighbour his entries
