@@ -41,10 +41,17 @@ def test_berth_net_hears_of_refused_datagrams_though_the_one_before_it_has_not_e
             eventually(take, "the one before it has it")
         finally:
             os.kill(host.daemon.pid, signal.SIGCONT)
-        letting_go = threading.Timer(0.3, s.close)
-        letting_go.start()
-        node(host)
-        letting_go.join()
+        starting = threading.Thread(target=node, args=(host,))
+        starting.start()
+
+        def waits():
+            new = net_pid(host)
+            return new and new != old and "nanosleep" in open("/proc/%d/wchan" % new).read()
+        try:
+            eventually(waits, "the new one has found that somebody has it still")
+        finally:
+            s.close()
+            starting.join()
         assert net_pid(host) != old and "log group" in sh("nft", "list", "chain", "inet", "berth", "refused")
 
 
