@@ -168,8 +168,8 @@ static void on_hello(void *owner, const Shim__ShimHello *h, int *container_pidfd
 	/* Called again after somebody else had the shim's ear: what was asked of it last may not have reached it. */
 	if (!adopting)
 		exec_forget(c);
-	else if (h->state != SHIM__SHIM_STATE__SHIM_RUNNING && h->state != SHIM__SHIM_STATE__SHIM_IDLE)
-		net_holder_recover(&c->net, true);
+	else if (h->state != SHIM__SHIM_STATE__SHIM_RUNNING) /* one that is idle has made nothing yet */
+		net_holder_recover(&c->net, h->state != SHIM__SHIM_STATE__SHIM_IDLE);
 	c->said_pidfd = *container_pidfd;
 	container_hello(c, h);
 	c->said_pidfd = -1;

@@ -82,6 +82,7 @@ static void on_attached(void *arg, const struct err *e)
 		net_holder_forget(h);
 	} else {
 		h->ready = true;
+		h->not_held = 0; /* those were held, or not, as they were before */
 		net_changes_came(h);
 	}
 	h->kind->attached(h, e);
@@ -269,6 +270,7 @@ void net_holder_down(struct net_holder *h)
 	net_mends_drop(h);
 	net_changes_down(h);
 	h->asked = h->ready = false;
+	h->not_held = 0;
 	dnsd_holder(h);
 }
 
