@@ -48,7 +48,7 @@ def test_drivers_and_what_they_can_enforce_are_told_as_table_and_json(host):
     (("-d", "macvlan", "-o", "parent=lo"), "lo leads nowhere"),
     (("-d", "macvlan", "-o", "parent=no0", "-o", "mode=l2"), "-o mode=l2: .*bridge private vepa passthru"),
     (("-d", "phys", "-o", "parent=no0", "--internal"), "--internal: .*driver phys.*internal; drivers that can: routed, bridge"),
-    (("-o", "speed=1"), "is not parent=LINK or mode=MODE")])
+    (("-o", "speed=1"), "is not parent=LINK, mode=MODE or mtu=BYTES")])
 def test_what_a_driver_cannot_is_refused_by_its_flag(host, flags, text):
     host.refused("network", "create", "--subnet", "10.90.0.0/24", *flags, "bad", text=text, code=None)
     assert not host.berth("network", "ls", "-q", "-f", "name=bad").lines

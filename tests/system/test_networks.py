@@ -523,8 +523,8 @@ def test_ports_that_are_taken_or_cannot_be_are_refused(host):
         assert listener.stdout.readline() == "up\n"
         for flag, text in (("8080:1", "port 8080/tcp of the host is container " + a), ("127.0.0.1:8080:1", "is container " + a),
                            ("8099:80", "listens there"), ("192.168.7.7:80:80", "no address of this host"),
-                           ("[::1]:80:80", "::1"), ("80:0", "is not"), ("1-2:1-3", "is not"), ("x", "is not"), ("80:80/icmp", "there are tcp, udp and sctp"),
-                           ("70000:1", "is not"), ("1.2.3:80:80", "is not an IP address")):
+                           ("[::1]:80:80", "::1"), ("80:0", "ports are 1 to 65535"), ("1-2:1-3", "as many ports of the host"), ("x", "is not"), ("80:80/icmp", "there are tcp, udp and sctp"),
+                           ("70000:1", "ports are 1 to 65535"), ("1.2.3:80:80", "is not an IP address")):
             host.refused("run", "--network", "default", "-p", flag, "busybox", "true", text=text, code=125)
         listener.terminate()
     host.refused("run", "--network", "none", "-p", "80:80", "busybox", "true", text="without a network it has no ports", code=125)
