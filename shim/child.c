@@ -94,6 +94,13 @@ static int hand_over_network(struct child *c, struct err *e)
 	return ns_loopback_up(e);
 }
 
+static int set_hostname(const Shim__LaunchPlan *l, struct err *e)
+{
+	if (l->hostname && !l->uts_pod && sethostname(l->hostname, strlen(l->hostname)) < 0)
+		return err_set(e, errno, "hostname", "set the host name %s", l->hostname);
+	return 0;
+}
+
 static int enter_namespaces(struct child *c, struct err *e)
 {
 	const Shim__LaunchPlan *l = c->plan;
@@ -111,9 +118,7 @@ static int enter_namespaces(struct child *c, struct err *e)
 	/* Rooted at `main`: with CLONE_INTO_CGROUP, CLONE_NEWCGROUP would root it at the shim's group. */
 	if (l->new_cgroup_ns && unshare(CLONE_NEWCGROUP) < 0)
 		return err_set(e, errno, "namespaces", "make a cgroup namespace");
-	if (l->hostname && !l->uts_pod && sethostname(l->hostname, strlen(l->hostname)) < 0)
-		return err_set(e, errno, "hostname", "set the host name %s", l->hostname);
-	return 0;
+	return set_hostname(l, e);
 }
 
 /* ---------------------------------------------------------------- working directory, stdio */
@@ -466,6 +471,7 @@ static int wait_for_plan(struct child *c, struct plan *plan, struct err *e)
 	TRY(plan_open_launch(plan, fd, c->uuid, e));
 	step(c, "files");
 	TRY(files_renew(c, plan->launch, e));
+	TRY(set_hostname(plan->launch, e));
 	c->plan = plan->launch;
 	c->process = plan->launch->process;
 	return 0;

@@ -59,7 +59,7 @@ static Shim__Step *without_content(const Shim__Step *s, struct arena *a)
 	return step;
 }
 
-/* What its small files say is written by who goes on with it. NULL: no memory. */
+/* What its small files say, and how its host is called, comes with the plan of who goes on with it. NULL: no memory. */
 static const Shim__LaunchPlan *what_is_made(const Shim__LaunchPlan *beginning, struct arena *a)
 {
 	Shim__LaunchPlan *p = arena_alloc(a, sizeof *p);
@@ -69,6 +69,7 @@ static const Shim__LaunchPlan *what_is_made(const Shim__LaunchPlan *beginning, s
 		return NULL;
 	*p = *beginning;
 	p->steps = steps;
+	p->hostname = NULL;
 	for (size_t i = 0; i < p->n_steps; i++) {
 		bool file = beginning->steps[i]->what_case == SHIM__STEP__WHAT_FILE;
 

@@ -620,17 +620,19 @@ static void plan_file(struct plan *p, Shim__FileStep *f, const char *path, const
 	p->p.has_stand_by_next = p->p.stand_by_next = p->p.has_as_prepared = p->p.as_prepared = 1;
 }
 
-/* It goes on with who stood by, and finds in its file what its own plan says. False: nobody stood by any more. */
+/* It goes on with who stood by, and finds in its file, and as the name of its host, what its own plan says. False: nobody stood by any more. */
 static bool a_life_finds(struct shim *s, struct plan *p, const char *content, size_t len)
 {
 	Shim__FileStep f;
 	Shim__ShimMessage *m;
 	int pid = who_stands_by(s);
-	char says[64], *log;
+	char says[96], name[32], *log;
 	bool went_on;
 
 	PLAN(p, s, "sh", "-c",
-	     "wc -c < /etc/hosts; tail -c 3 /etc/hosts; echo; echo more >> /etc/hosts && echo written");
+	     "hostname; wc -c < /etc/hosts; tail -c 3 /etc/hosts; echo; echo more >> /etc/hosts && echo written");
+	snprintf(name, sizeof name, "life%llu", (unsigned long long)s->incarnation);
+	p->p.hostname = name;
 	plan_file(p, &f, "/etc/hosts", content, len);
 	shim_launch(s, p, -1, -1);
 	m = shim_expect(s, SHIM__SHIM_MESSAGE__BODY_RUNNING);
@@ -638,7 +640,7 @@ static bool a_life_finds(struct shim *s, struct plan *p, const char *content, si
 	shim__shim_message__free_unpacked(m, NULL);
 	shim__shim_message__free_unpacked(shim_expect(s, SHIM__SHIM_MESSAGE__BODY_EXITED), NULL);
 	next_group_remove(s, s->incarnation);
-	snprintf(says, sizeof says, "\n%zu\n%.3s\nwritten\n", len, len ? content + len - 3 : "");
+	snprintf(says, sizeof says, "\n%s\n%zu\n%.3s\nwritten\n", name, len, len ? content + len - 3 : "");
 	log = shim_log(s);
 	if (!strstr(log, says))
 		fail_msg("not \"%s\": %s", says, log);

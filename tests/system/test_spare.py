@@ -176,10 +176,11 @@ def test_a_start_goes_on_with_the_process_that_stands_by():
     with private_host() as host:        # where nothing else was started that spares are made after
         began = standing_by(host, ready(host, "--rm"))
         assert len(began) == 4
-        box = host.inspect(host.detached("--rm", "--user", "7:8", "-e", "A=b", "--", "sleep", "600"))
+        box = host.inspect(host.detached("--rm", "--user", "7:8", "-e", "A=b", "--hostname", "other", "--", "sleep", "600"))
         assert began[box["meta"]["uuid"]] == box["status"]["pid"]
         with open("/proc/%d/status" % box["status"]["pid"]) as f:
             assert "Uid:\t7\t7\t7\t7\nGid:\t8\t8\t8\t8\n" in f.read()
+        assert host.berth("exec", box["meta"]["uuid"], "sh", "-c", "hostname; cat /etc/hostname; grep 127.0.1.1 /etc/hosts").lines == ["other", "other", "127.0.1.1\tother"]
         host.berth("kill", box["meta"]["uuid"])
 
 
@@ -244,7 +245,7 @@ def test_who_stands_by_writes_into_no_file_of_the_image(flags):
 
 
 @pytest.mark.parametrize("flags, look, says", [
-    (("--hostname", "other"), "hostname", "other"), (("--ulimit", "nofile=64"), "ulimit -n", "64"),
+    (("--ulimit", "nofile=64"), "ulimit -n", "64"),
     (("--read-only",), "touch /x 2>&1; :", "touch: /x: Read-only file system"), (("--shm-size", "1m"), "df /dev/shm | awk 'NR == 2 { print $2 }'", "1024")])
 def test_a_start_that_wants_it_otherwise_makes_its_own_process(flags, look, says):
     with private_host() as host:
