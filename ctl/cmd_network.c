@@ -38,9 +38,10 @@ static int create_as_it_is(void *opts, const struct flag *f, const char *value, 
 
 /* Docker's. */
 static const struct flag create_flags[] = {
-	{0, "ipv6", NULL, NULL, create_family, offsetof(struct create_opts, six)},
-	{0, "ipv4", NULL, NULL, create_family, offsetof(struct create_opts, four)},
-	{0, "attachable", NULL, NULL, create_as_it_is},
+	{0, "ipv6", NULL, "with an IPv6 subnet, which is found if none is named", create_family,
+	 offsetof(struct create_opts, six)},
+	{0, "ipv4", NULL, "likewise", create_family, offsetof(struct create_opts, four)},
+	{0, "attachable", NULL, "as every network is", create_as_it_is},
 	{0},
 };
 

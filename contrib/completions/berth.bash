@@ -171,7 +171,7 @@ _berth_flags() {
 	"image prune") echo "-a --all -f --force --filter --format --help" ;;
 	"image verify") echo "--quick -q --quiet --format --help" ;;
 	"image rm") echo "-f --force --help" ;;
-	"network create") echo "-d --driver -o --opt --subnet --gateway --ip-range --aux-address --dns --dns-search --mtu --internal --masquerade --shared -l --label --help" ;;
+	"network create") echo "-d --driver -o --opt --subnet --gateway --ip-range --aux-address --dns --dns-search --mtu --internal --masquerade --shared -l --label --ipv6 --ipv4 --attachable --help" ;;
 	"network ls") echo "-f --filter --all-projects --format -q --quiet --no-trunc --help" ;;
 	"network inspect") echo "-f --format --help" ;;
 	"network drivers") echo "--format -q --quiet --no-trunc --help" ;;

@@ -107,7 +107,7 @@ def commands(host):
 
 
 def flags_in_help(host, name):
-    return set(re.findall(r"^ +(?:-\w, )?(--[a-z-]+)", host.berth("help", *name.split()).out, re.M))
+    return set(re.findall(r"^ +(?:-\w, )?(--[a-z][a-z0-9-]*)", host.berth("help", *name.split()).out, re.M))
 
 
 def test_help_manual_and_completion_tell_of_the_same_flags(host):
@@ -116,9 +116,9 @@ def test_help_manual_and_completion_tell_of_the_same_flags(host):
     manual = host.berth("completion", "man").out
     for name in commands(host):
         shown = flags_in_help(host, name)
-        of_bash = set(re.findall(r"--[a-z-]+", re.search(r'"%s"\) echo "(.*?)"' % name, bash).group(1)))
-        of_zsh = set(re.findall(r"--[a-z-]+(?==|\[|\})", re.search(r"\t'%s'.*?;;" % name, zsh, re.S).group(0)))
-        of_manual = set(re.findall(r"\*(--[a-z-]+)\*", re.search(r"^\*berth %s\*.*?(?=^\*berth |^# |\Z)" % name, manual, re.S | re.M).group(0)))
+        of_bash = set(re.findall(r"--[a-z0-9-]+", re.search(r'"%s"\) echo "(.*?)"' % name, bash).group(1)))
+        of_zsh = set(re.findall(r"--[a-z0-9-]+(?==|\[|\})", re.search(r"\t'%s'.*?;;" % name, zsh, re.S).group(0)))
+        of_manual = set(re.findall(r"\*(--[a-z0-9-]+)\*", re.search(r"^\*berth %s\*.*?(?=^\*berth |^# |\Z)" % name, manual, re.S | re.M).group(0)))
         assert of_bash - {"--help"} == of_zsh - {"--help"} == of_manual == shown, name
 
 
@@ -134,6 +134,6 @@ def test_every_flag_that_is_told_of_is_taken(host):
 
 def test_the_flags_of_the_manuals_text_exist(host):
     source = open(os.path.join(os.path.dirname(__file__), "../../man/berth.1.scd")).read()
-    known = set(re.findall("--[a-z-]+", host.berth("help").out)).union(*(flags_in_help(host, name) for name in commands(host)))
-    told = {re.sub(r"=.*", "", f) for f in re.findall(r"\*(--[a-z][a-z-]*(?:=\w+)?)", source)}
+    known = set(re.findall("--[a-z0-9-]+", host.berth("help").out)).union(*(flags_in_help(host, name) for name in commands(host)))
+    told = {re.sub(r"=.*", "", f) for f in re.findall(r"\*(--[a-z][a-z0-9-]*(?:=\w+)?)", source)}
     assert told - known == set()

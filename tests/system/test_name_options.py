@@ -170,7 +170,7 @@ def test_dockers_words_for_a_network_are_honoured_or_refused_by_name(host):
                         (("--ingress",), "berth has no swarm"), (("--scope", "swarm"), "of this host alone"), (("--ipam-driver", "dhcp"), "gives addresses itself"),
                         (("-o", "com.docker.network.driver.mtu=5"), "-o com.docker.network.driver.mtu=5: must be 1280")):
         host.refused("network", "create", *flags, "bad", text=text, code=None)
-    assert "bad" not in host.berth("network", "ls").out
+    assert "bad" not in host.berth("network", "ls", "--format", "{{.meta.name}}").lines
     assert host.berth("network", "rm", "-f", "bad", "red").text == "red" and host.berth("network", "rm", "--force", "red").text == ""
     host.refused("network", "rm", "bad", text="there is no network 'bad'")
     a, _ = node(host, network="both")
