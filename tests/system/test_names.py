@@ -232,6 +232,7 @@ def test_names_of_other_networks_and_of_other_projects_are_not_found(host, image
     assert rcode(ask(host, both, packet(reverse, 12))) == 3
 
 
+@pytest.mark.native
 def test_a_name_comes_and_goes_with_what_has_it_and_follows_a_rename(host, image):
     a, _ = run(host, image)
     for _ in range(5):      # no moment between: who hears that it runs finds it, who hears that it ended does not
@@ -247,6 +248,7 @@ def test_a_name_comes_and_goes_with_what_has_it_and_follows_a_rename(host, image
         assert rcode(ask(host, a, packet("shop.berth.internal"))) == 3
 
 
+@pytest.mark.native
 def test_containers_of_a_pod_and_the_pod_are_found_by_their_names(host, image):
     host.berth("pod", "create", "--network", "default", "--hostname", "hull", "ship")
     for name in ("bow", "stern"):
@@ -341,6 +343,7 @@ def resolv(host):
         f.write("nameserver 127.77.0.1\n")
 
 
+@pytest.mark.native
 def test_resolv_conf_names_the_gateways_and_what_the_host_asks_is_followed(host, resolv, tmp_path):
     one, two = Upstream("127.77.0.53"), Upstream("127.77.0.54")
     a, _ = node(host)
@@ -372,6 +375,7 @@ def test_resolv_conf_names_the_gateways_and_what_the_host_asks_is_followed(host,
         two.end()
 
 
+@pytest.mark.native
 def test_a_networks_servers_are_changed_for_those_that_run_and_files_that_were_edited_stay(host, image, upstream):
     host.berth("network", "create", "--subnet", "10.86.0.0/24", "out")
     a, _ = run(host, image, network="out")
@@ -396,6 +400,7 @@ def test_a_networks_servers_are_changed_for_those_that_run_and_files_that_were_e
     assert host.berth("network", "inspect", "out").json()[0]["dns"] == []
 
 
+@pytest.mark.native
 def test_names_hosts_and_resolv_conf_follow_networks_that_come_and_go(host, image):
     host.berth("network", "create", "--subnet", "10.86.0.0/24", "red")
     a, _ = run(host, image, None, "--hostname", "anna", network=None)

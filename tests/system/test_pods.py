@@ -107,6 +107,7 @@ def test_second_pod_of_one_name_is_refused(host):
     host.refused("pod", "create", "--name", "p", text="p", code=1)
 
 
+@pytest.mark.native
 def test_a_run_hears_that_its_pod_cannot_start_though_its_row_is_not_on_the_disk_yet():
     with disk() as d, private_host(state=d.path + "/state") as host:
         host.ask("pod_create", {"name": "p", "spec": {"sysctls": [{"key": "net.ipv4.no_such_thing", "value": "1"}]}})

@@ -54,6 +54,7 @@ def test_resolv_conf_names_servers_that_can_be_asked_there_and_no_gateway(host, 
     assert kept(host, b).endswith("nameserver 192.0.2.99\n")
 
 
+@pytest.mark.native
 def test_members_are_in_each_others_hosts_as_they_come_go_and_are_renamed(host, lan, image):
     a, la = run(host, image, network=lan)
     edited, _ = run(host, image, network=lan)
@@ -77,6 +78,7 @@ def test_members_are_in_each_others_hosts_as_they_come_go_and_are_renamed(host, 
     assert host.berth("exec", edited, "cat", "/etc/hosts").out.endswith("# mine\n") and b not in host.berth("exec", edited, "cat", "/etc/hosts").out
 
 
+@pytest.mark.native
 def test_hosts_has_no_names_of_other_networks_and_of_other_projects(host, lan, image):
     network(host, "far", 96)
     network(host, "shared", 97, "--shared")

@@ -7,11 +7,13 @@ import subprocess
 
 import pytest
 
+from conftest import natively
 from host import eventually, processes, wakings
 from test_network_drivers import LAN, held, needs, wire     # noqa: F401 (a fixture)
 from test_networks import addresses, net_pid, node, outside, pings, sh     # noqa: F401 (a fixture)
 
-DRIVERS = ["bridge", "macvlan", "ipvlan", "phys"]
+DRIVERS = [*natively(("bridge",), ("macvlan",)), "ipvlan", "phys"]
+WITHOUT_PHYS = [*natively(("bridge",)), "macvlan", "ipvlan"]
 THEIRS = ("10.94.0.50", "fd00:94::50")
 
 
@@ -104,7 +106,7 @@ def test_an_address_that_another_machine_has_is_told_behind_the_start_and_never_
     eventually(lambda: duplicates(host, a) == [(THEIRS[1], lan.mac)], lambda: host.inspect(a)["networks"])
 
 
-@pytest.mark.parametrize("lan", DRIVERS[:3], indirect=True)
+@pytest.mark.parametrize("lan", WITHOUT_PHYS, indirect=True)
 def test_an_address_that_the_host_has_on_that_link_is_told_too(host, lan):
     parent = host.berth("network", "inspect", "lan").json()[0]["parent"]
     a, _ = node(host, network="lan:ip=%s,ip=%s" % THEIRS)
@@ -120,7 +122,7 @@ def test_an_address_that_the_host_has_on_that_link_is_told_too(host, lan):
 
 
 @pytest.mark.native
-@pytest.mark.parametrize("lan", DRIVERS[:3], indirect=True)
+@pytest.mark.parametrize("lan", WITHOUT_PHYS, indirect=True)
 def test_an_address_that_the_host_has_on_that_link_is_given_to_nobody_until_it_has_gone(host, lan):
     driver, parent = (host.berth("network", "inspect", "lan").json()[0][x] for x in ("driver", "parent"))
     host.berth("network", "rm", "lan")
@@ -141,7 +143,7 @@ def test_an_address_that_the_host_has_on_that_link_is_given_to_nobody_until_it_h
     eventually(lambda: host.berth("run", "--rm", "--network", "lan", "busybox", "true", code=None).code == 0, "they are nobody's")
 
 
-@pytest.mark.parametrize("lan", DRIVERS[:3], indirect=True)     # the NIC that phys moves loses its carrier, and the neighbour his entries
+@pytest.mark.parametrize("lan", WITHOUT_PHYS, indirect=True)     # the NIC that phys moves loses its carrier, and the neighbour his entries
 def test_neighbours_with_an_old_entry_learn_at_once_who_has_the_address_now(host, lan):
     for address in THEIRS:
         lan.do("ip", "neigh", "replace", address, "lladdr", "02:00:00:00:00:99", "dev", "lan0", "nud", "stale")
