@@ -147,6 +147,7 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "native: not run in the VM, where a test costs several times as much and all have 12 minutes: what asks "
                             "no kernel for anything in particular (words of the tool, the model of image layers, the protocols of gateway and registry) or needs "
                             "tools of the host (skopeo, a registry). BERTH_VM_ALL=1 runs those of the first kind there too; those of the second have a skipif")
+    config.addinivalue_line("markers", "alone: measures, and is not run beside others (turns.py)")
 
 
 def pytest_ignore_collect(collection_path):

@@ -35,6 +35,7 @@ def links():
 
 
 @pytest.mark.native
+@pytest.mark.alone
 def test_rates_hold_in_both_directions_on_v4_and_v6_and_change_while_it_runs(host):
     slow, lease = node(host, network="default:rate-in=20mbit,rate-out=10mbit")
     fast, other = node(host)

@@ -417,6 +417,7 @@ def start_times(host, n):
     return min(out), (on_cpu() - before) / n
 
 
+@pytest.mark.alone
 def test_pain_14_start_time_does_not_grow_with_the_number_of_containers(host):
     few, few_cpu = start_times(host, 15)
     count = 300 if SLOW == 1 else 30

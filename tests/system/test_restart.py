@@ -21,6 +21,7 @@ def test_policy_decides_how_often_it_runs(host, policy, code, state, runs):
     assert s.get("restart_count", 0) == runs - 1 and s["incarnation"] == runs and s["last_exit"].get("code", 0) == code
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("policy", ["always", *natively(("unless-stopped",), ("on-failure",))])
 def test_a_killed_program_is_running_again_at_once(host, policy):
     took = []

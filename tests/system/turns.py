@@ -30,14 +30,13 @@ class Port:
         while data:
             data = data[os.write(self.ask, data):]
 
-    def next(self):
-        """None: whoever hands them out is gone."""
-        self.say("next")
+    def next(self, question):
+        self.say(question)
         text = b""
         while not text.endswith(b"\n"):
             got = os.read(self.answer, 1)
             if not got:
-                return None
+                raise pytest.exit.Exception("nobody hands out tests any more")
             text += got
         return int(text)
 
@@ -49,8 +48,15 @@ class Port:
 port = Port(os.environ["BERTH_TURNS"])
 
 
+def alone(items):
+    """Those that measure, and run when the others have done. In the VM nobody waits for that: there all limits are wide."""
+    return [i for i in items if port.reports and i.get_closest_marker("alone")]
+
+
 def pieces(items):
     """Tests that may take long each for itself, then the files with most tests: what is left at the end should be short."""
+    later = set(alone(items))
+    items = [i for i in items if i not in later]
     slow = [i for i in items if getattr(i.function, "limit_s", 0)]
     files = [list(tests) for _, tests in itertools.groupby((i for i in items if i not in slow), lambda i: i.path)]
     files.sort(key=len, reverse=True)
@@ -59,12 +65,16 @@ def pieces(items):
 
 def turns(all_pieces):
     while True:
-        number = port.next()
-        if number is None:
-            raise pytest.exit.Exception("nobody hands out tests any more")
+        number = port.next("next")
         if number >= len(all_pieces):
             return
         yield from all_pieces[number]
+
+
+def turn_alone(items):
+    """Whoever asks first when all have ended gets them."""
+    if port.reports and port.next("ended") == 0:
+        yield from alone(items)
 
 
 passed = {}
@@ -116,14 +126,14 @@ def pytest_runtestloop(session):
         return None
     names = [i.nodeid for i in session.items]
     port.report(tests=names, same=hashlib.sha256("\n".join(names).encode()).hexdigest())
-    todo = turns(pieces(session.items))
-    item = next(todo, None)
-    while item:
-        following = next(todo, None)
-        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
-        if session.shouldfail:
-            raise session.Failed(session.shouldfail)
-        if session.shouldstop:
-            raise session.Interrupted(session.shouldstop)
-        item = following
+    for todo in turns(pieces(session.items)), turn_alone(session.items):
+        item = next(todo, None)
+        while item:
+            following = next(todo, None)
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if session.shouldfail:
+                raise session.Failed(session.shouldfail)
+            if session.shouldstop:
+                raise session.Interrupted(session.shouldstop)
+            item = following
     return True

@@ -25,7 +25,13 @@ class Worker:
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, process_group=0)
         os.close(theirs)
         os.close(answers)
-        self.output = b""
+        self.output, self.running, self.ended = b"", True, False
+
+    def tell(self, number):
+        try:
+            os.write(self.answer, b"%d\n" % number)
+        except BrokenPipeError:
+            pass
 
 
 class Suite:
@@ -41,11 +47,11 @@ class Suite:
 
     def hear(self, worker, line):
         if line == "next":
-            try:
-                os.write(worker.answer, b"%d\n" % self.turn)
-                self.turn += 1
-            except BrokenPipeError:
-                pass
+            worker.tell(self.turn)
+            self.turn += 1
+            return
+        if line == "ended":
+            worker.ended = True
             return
         what = json.loads(line)
         if "tests" in what:
@@ -69,6 +75,14 @@ class Suite:
             if tenth > self.said and tenth < 10:
                 self.said = tenth
                 print("  SYSTEM  %d of %d tests" % (len(self.ended), len(self.wanted)), flush=True)
+
+    def all_ended(self, workers):
+        """What measures has the machine for itself."""
+        left = [w for w in workers if w.running]
+        if left and all(w.ended for w in left):
+            for i, worker in enumerate(left):
+                worker.ended = False
+                worker.tell(i)
 
     def summary(self, workers, seconds):
         for test in self.wanted or ():
@@ -107,12 +121,14 @@ def main(number, *argv):
                 data = os.read(key.fd, 1 << 16)
                 if not data:
                     selector.unregister(key.fileobj)
+                    worker.running = worker.running and kind == "output"
                 elif kind == "output":
                     worker.output += data
                 else:
                     *lines, worker.text = (worker.text + data).split(b"\n")
                     for line in lines:
                         suite.hear(worker, line.decode())
+                suite.all_ended(workers)
         for worker in workers:
             code = worker.process.wait()
             if code not in (0, 1) or worker.tests is None:
