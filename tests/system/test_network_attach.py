@@ -1,5 +1,6 @@
 """Who holds interfaces: containers and pods; what comes and goes while they run; and attaching that fails."""
 
+import contextlib
 import json
 import os
 import re
@@ -12,7 +13,7 @@ import pytest
 
 from between import Between
 from conftest import private_host
-from host import eventually
+from host import SLOW, eventually
 from test_spare import ready, standing_by
 from test_networks import SERVER, addresses, ask, inside, net_pid, node, outside, pings, sh, table      # outside is a fixture
 
@@ -633,7 +634,7 @@ def test_interfaces_are_made_beside_the_launch_and_the_program_begins_when_both_
         assert alone.state_of(box["meta"]["uuid"]) == "starting"
     finally:
         os.kill(pid, signal.SIGCONT)
-    assert tool.wait(30) == 0, tool.stderr.read()
+    assert tool.wait(30 * SLOW) == 0, tool.stderr.read()
     status = alone.status(box["meta"]["uuid"])
     assert status["pid"] == pid and status["state"].endswith("RUNNING")
     # And the other way round: whoever is there first waits for the other.
@@ -647,7 +648,7 @@ def test_interfaces_are_made_beside_the_launch_and_the_program_begins_when_both_
         assert pid in began.values() and alone.state_of(name) == "starting"
     finally:
         os.kill(net, signal.SIGCONT)
-    assert tool.wait(30) == 0, tool.stderr.read()
+    assert tool.wait(30 * SLOW) == 0, tool.stderr.read()
     assert alone.status(name)["pid"] == pid
 
 
@@ -664,14 +665,15 @@ def test_a_launch_beside_which_interfaces_are_made_leaves_nothing_when_it_ends(a
         os.kill(net_pid(alone), signal.SIGKILL)
     if how == "it is removed":
         gone = alone.popen("rm", "-f", uuid)
-    os.kill(pid, signal.SIGKILL if how == "its process dies" else signal.SIGCONT)
-    tool.wait(30)
+    with contextlib.suppress(ProcessLookupError):       # the removal may have been quicker
+        os.kill(pid, signal.SIGKILL if how == "its process dies" else signal.SIGCONT)
+    tool.wait(30 * SLOW)
     if how in ("berthd dies", "berth-net dies"):
         assert tool.returncode == 0, tool.stderr.read()
         assert alone.wait_state(uuid, "running")["pid"] == pid
         alone.berth("rm", "-f", uuid)
     elif how == "it is removed":
-        assert gone.wait(30) == 0
+        assert gone.wait(30 * SLOW) == 0
     else:
         assert ("nosuch" if how == "the launch fails" else "died in step") in tool.stderr.read().decode()
     eventually(lambda: not has_route(alone, address), "nothing of it")
