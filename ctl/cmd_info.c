@@ -58,6 +58,7 @@ static void info_print(const Berth__InfoReply *i)
 	line("images", "%u", i->images);
 	line("shims", "%u", i->shims);
 	line("spare shims", "%u", i->spare_shims);
+	line("network slots", "%zu", i->n_network_slots);
 	line("clients", "%u", i->clients);
 	line("open files of berthd", "%u", i->fds);
 	line("revision", "%" PRIu64, i->revision);

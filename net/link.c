@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <linux/ethtool.h>
 #include <linux/if.h>
+#include <linux/if_ether.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
@@ -31,6 +32,17 @@ int link_index(struct nl *nl, const char *name)
 
 	snprintf(r.ifr_name, sizeof r.ifr_name, "%s", name);
 	return ioctl(mnl_socket_get_fd(nl->sock), SIOCGIFINDEX, &r) < 0 ? -errno : r.ifr_ifindex;
+}
+
+bool link_is(struct nl *nl, const char *name, const uint8_t mac[6], uint32_t mtu)
+{
+	int fd = mnl_socket_get_fd(nl->sock);
+	struct ifreq r = {0};
+
+	snprintf(r.ifr_name, sizeof r.ifr_name, "%s", name);
+	return ioctl(fd, SIOCGIFFLAGS, &r) == 0 && r.ifr_flags & IFF_UP && ioctl(fd, SIOCGIFMTU, &r) == 0 &&
+	       r.ifr_mtu == (int)(mtu ? mtu : ETH_DATA_LEN) && ioctl(fd, SIOCGIFHWADDR, &r) == 0 &&
+	       !memcmp(r.ifr_hwaddr.sa_data, mac, 6);
 }
 
 void link_settle(struct nl *nl, const char *name)

@@ -21,6 +21,8 @@ struct link {
 int link_index(struct nl *nl, const char *name); /* or negative errno: -ENODEV */
 int link_get(struct nl *nl, const char *name, struct link *ret);
 int link_at(struct nl *nl, int index, struct link *ret);
+/* Up, with this MAC and MTU (0: what the kernel gives). Costs less than all that link_get tells. */
+bool link_is(struct nl *nl, const char *name, const uint8_t mac[6], uint32_t mtu);
 struct link_pair {
 	const char *host, *inside;     /* names */
 	int ns_fd;		       /* the second end is born in there: moving it there later costs 16 ms */

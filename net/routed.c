@@ -276,37 +276,67 @@ static int host_address(struct nl *host, int index, const Net__Port *p, const st
 	return route_put(host, &way, e);
 }
 
-int routed_attach(struct nl *host, struct nl *inside, int ns_fd, const Net__Port *p, struct err *e)
+struct ends {
+	int outer, inner; /* their numbers */
+	uint8_t mac[6];	  /* the outer's */
+};
+
+/* Both ends, up, and nothing on them. */
+static int ends_make(struct nl *host, struct nl *inside, int ns_fd, const Net__Port *p, struct ends *ret, struct err *e)
 {
 	struct link_pair pair = {.ns_fd = ns_fd, .host_mac = host_mac, .dormant = true};
-	int is_new = port_pair_make(host, inside, p, &pair, e), outer, inner, r;
-	uint8_t mac[6];
+	int is_new = port_pair_make(host, inside, p, &pair, e), r;
 
 	if (is_new < 0)
 		return is_new;
-	outer = link_index(host, p->host_link);
-	inner = link_index(inside, p->link);
-	if (outer < 0 || inner < 0)
+	ret->outer = link_index(host, p->host_link);
+	ret->inner = link_index(inside, p->link);
+	if (ret->outer < 0 || ret->inner < 0)
 		return err_set(e, ENODEV, "network", "the pair of links %s and %s is gone again", p->host_link,
 			       p->link);
-	r = outer_up(host, outer, p, is_new, mac, e);
+	r = outer_up(host, ret->outer, p, is_new, ret->mac, e);
+	if (r == 0)
+		r = link_up(inside, ret->inner, e);
+	return r < 0 ? r : outer_settle(host, p, e);
+}
+
+/* Those that were made ahead, if they are what the port is to have. */
+static bool ends_find(struct nl *host, struct nl *inside, const Net__Port *p, struct ends *ret)
+{
+	ret->outer = link_index(host, p->host_link);
+	ret->inner = link_index(inside, p->link);
+	memcpy(ret->mac, host_mac, 6);
+	return ret->outer > 0 && ret->inner > 0 && link_is(inside, p->link, p->mac.data, p->mtu);
+}
+
+int routed_slot(struct nl *host, struct nl *inside, int ns_fd, const Net__Port *p, struct err *e)
+{
+	struct ends ends;
+
+	return ends_make(host, inside, ns_fd, p, &ends, e);
+}
+
+int routed_attach(struct nl *host, struct nl *inside, int ns_fd, const Net__Port *p, struct err *e)
+{
+	struct ends ends;
+	bool ahead = p->ahead && ends_find(host, inside, p, &ends);
+	int r = ahead ? 0 : ends_make(host, inside, ns_fd, p, &ends, e);
+
+	if (r == 0 && ahead && p->policy)
+		r = link_up_in_group(host, ends.outer, p->policy, e);
 	if (r == 0 && p->n_published)
 		r = port_loopback_let(p->host_link, e);
-	if (r == 0)
-		r = link_up(inside, inner, e);
 	for (size_t i = 0; i < p->n_addresses && r == 0; i++) {
 		struct ip ip = ip_of(&p->addresses[i]);
 
-		r = inside_address(inside, inner, p, &ip, mac, e);
+		r = inside_address(inside, ends.inner, p, &ip, ends.mac, e);
 	}
 	if (r == 0)
-		r = outer_settle(host, p, e);
-	if (r == 0)
-		r = outer_neighbours(host, outer, p, e);
+		r = outer_neighbours(host, ends.outer, p, e);
 	for (size_t i = 0; i < p->n_addresses && r == 0; i++) {
 		struct ip ip = ip_of(&p->addresses[i]);
 
-		r = host_address(host, outer, p, &ip, e);
+		r = host_address(host, ends.outer, p, &ip, e);
 	}
 	return r;
 }

@@ -15,6 +15,8 @@ int routed_network_del(struct nl *host, const Net__Network *n, struct err *e);
 int routed_sweep(struct nl *host, const Net__State *s, struct err *e);
 /* The port's allow_spoofing has changed: who may have another MAC is asked for it, who may not is not. */
 int routed_asked(struct nl *host, const Net__Port *p, struct err *e);
+/* The links of a port to come (net/slot.h); ns_fd and inside as below. */
+int routed_slot(struct nl *host, struct nl *inside, int ns_fd, const Net__Port *p, struct err *e);
 /* ns_fd: the pod's network namespace; inside: a socket in it. What an earlier berth-net had begun is finished. */
 int routed_attach(struct nl *host, struct nl *inside, int ns_fd, const Net__Port *p, struct err *e);
 /* Its addresses once more, when berth0 was made anew under it. */

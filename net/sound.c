@@ -20,11 +20,29 @@ static bool mac_is_sound(const Net__Port *p)
 	return p->mac.len == 6 || (!p->mac.len && p->uplink && p->uplink->driver >= NET__DRIVER__MACVLAN);
 }
 
+bool host_link_is_sound(const char *name)
+{
+	return !strncmp(name, LINK_PREFIX, strlen(LINK_PREFIX)) && strlen(name) < 16 && !strpbrk(name, "\"{} \n");
+}
+
+static bool links_are_sound(const Net__Port *p)
+{
+	return p && p->host_link && p->link && host_link_is_sound(p->host_link) && strlen(p->link) < 16;
+}
+
+bool slot_is_sound(const Net__Port *p, struct err *e)
+{
+	bool sound = links_are_sound(p) && p->mac.len == 6 && !p->n_addresses && !p->policy && !p->uplink;
+
+	if (!sound)
+		err_set(e, EINVAL, "network", "not a slot");
+	return sound;
+}
+
 bool port_is_sound(const Net__Port *p, struct err *e)
 {
-	bool sound = p && p->host_link && p->link && mac_is_sound(p) && p->network_key && p->n_addresses &&
-		     !strncmp(p->host_link, LINK_PREFIX, strlen(LINK_PREFIX)) && strlen(p->host_link) < 16 &&
-		     strlen(p->link) < 16 && !strpbrk(p->host_link, "\"{} \n") && uplink_is_sound(p->uplink);
+	bool sound =
+		links_are_sound(p) && mac_is_sound(p) && p->network_key && p->n_addresses && uplink_is_sound(p->uplink);
 
 	for (size_t i = 0; sound && i < p->n_addresses; i++)
 		sound = p->addresses[i].len == 4 || p->addresses[i].len == 16;

@@ -7,5 +7,7 @@
 
 #include <stdbool.h>
 
+bool host_link_is_sound(const char *name);
+bool slot_is_sound(const Net__Port *p, struct err *e); /* a SlotPut's */
 bool port_is_sound(const Net__Port *p, struct err *e);
 bool network_is_sound(const Net__Network *n, struct err *e);

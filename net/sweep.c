@@ -20,8 +20,8 @@ struct wrong {
 struct known {
 	const Net__Port **ports; /* by name */
 	size_t n_ports;
-	const char **uplinks; /* so too: what networks have */
-	size_t n_uplinks;
+	const char **others; /* so too: what networks have, and slots */
+	size_t n_others;
 	const struct gone *gone;
 	struct wrong *wrong;
 	size_t n, max;
@@ -44,7 +44,7 @@ static void link_look(void *arg, const char *name, uint32_t group)
 	const Net__Port **found;
 
 	if (strncmp(name, LINK_PREFIX, strlen(LINK_PREFIX)) != 0 || k->n == k->max ||
-	    (k->n_uplinks && bsearch(&name, k->uplinks, k->n_uplinks, sizeof *k->uplinks, by_name)))
+	    (k->n_others && bsearch(&name, k->others, k->n_others, sizeof *k->others, by_name)))
 		return;
 	like.host_link = (char *)(uintptr_t)name;
 	found = k->n_ports ? bsearch(&p, k->ports, k->n_ports, sizeof *k->ports, by_link) : NULL;
@@ -58,24 +58,26 @@ int links_sweep(struct nl *host, const Net__State *s, const struct gone *gone, s
 {
 	AUTO_FREE struct wrong *wrong = calloc(LINKS_AT_ONCE, sizeof *wrong);
 	AUTO_FREE const Net__Port **ports = calloc(s->n_ports + 1, sizeof *ports);
-	AUTO_FREE const char **uplinks = calloc(s->n_networks + 1, sizeof *uplinks);
+	AUTO_FREE const char **others = calloc(s->n_networks + s->n_slots + 1, sizeof *others);
 	struct known k = {.ports = ports,
 			  .n_ports = s->n_ports,
-			  .uplinks = uplinks,
+			  .others = others,
 			  .gone = gone,
 			  .wrong = wrong,
 			  .max = LINKS_AT_ONCE};
 	int r;
 
-	if (!wrong || !ports || !uplinks)
+	if (!wrong || !ports || !others)
 		return err_set(e, ENOMEM, "network", "no memory");
 	if (s->n_ports)
 		memcpy(ports, s->ports, s->n_ports * sizeof *ports);
 	qsort(ports, s->n_ports, sizeof *ports, by_link);
 	for (size_t i = 0; i < s->n_networks; i++)
 		if (s->networks[i]->uplink)
-			uplinks[k.n_uplinks++] = s->networks[i]->uplink->link;
-	qsort(uplinks, k.n_uplinks, sizeof *uplinks, by_name);
+			others[k.n_others++] = s->networks[i]->uplink->link;
+	for (size_t i = 0; i < s->n_slots; i++)
+		others[k.n_others++] = s->slots[i];
+	qsort(others, k.n_others, sizeof *others, by_name);
 	do {
 		k.n = 0;
 		r = link_each(host, link_look, &k, e);

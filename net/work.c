@@ -16,6 +16,7 @@
 #include "net/rate.h"
 #include "net/route.h"
 #include "net/routed.h"
+#include "net/slot.h"
 #include "net/sound.h"
 #include "net/sweep.h"
 #include "net/uplink.h"
@@ -464,6 +465,10 @@ int work_do(struct worker *w, const Net__NetMessage *m, int fd, struct err *e)
 		return do_detach(w, m->detach, fd, e);
 	case NET__NET_MESSAGE__BODY_PORT_UPDATE:
 		return do_port_update(w, m->port_update, e);
+	case NET__NET_MESSAGE__BODY_SLOT_PUT:
+		return slot_put(w, m->slot_put->port, fd, e);
+	case NET__NET_MESSAGE__BODY_SLOT_DELETE:
+		return slot_del(w, m->slot_delete->host_link, e);
 	case NET__NET_MESSAGE__BODY_GROUP_PUT:
 		return group_is_sound(m->group_put->group, e) ? table_group_put(w->table, m->group_put->group, e)
 							      : -EINVAL;

@@ -39,7 +39,7 @@ static const struct setting table[] = {
 	KEY(max_clients, SETTING_NUMBER, 1, 60000),
 	KEY(userns_first, SETTING_NUMBER, 1, 4294000000u),
 	KEY(userns_per, SETTING_NUMBER, 1, 1u << 20),
-	KEY(spare_shims, SETTING_NUMBER, 0, 64),
+	KEY(spare_shims, SETTING_NUMBER, 0, SPARES_MAX),
 	KEY(debug, SETTING_BOOL, 0, 0),
 };
 

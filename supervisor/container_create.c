@@ -82,6 +82,7 @@ struct creation {
 	Berth__ImagePull pull; /* as it was asked for; borrowed */
 	struct err e;
 	Berth__Error__Code code;
+	bool slot; /* its first interface is in the spare that it gets */
 };
 
 static int creation_fail(struct creation *k, Berth__Error__Code code, int r)
@@ -185,7 +186,7 @@ static int creation_meta(struct creation *k)
 	int r;
 
 	/* Who starts now gets a shim that is there, and the uuid that it has. */
-	if (!k->ask->start || k->obj->pull || !spare_offer(sv, k->obj, uuid))
+	if (!k->ask->start || k->obj->pull || !spare_offer(sv, &k->rq->who, k->obj, uuid))
 		uuid_make(uuid);
 	if (name && name[0]) {
 		r = check_name("name", name, &k->e);
@@ -273,6 +274,8 @@ static int creation_object(struct creation *k)
 		   hosts_check(k->rq->sv, k->obj->spec->names, k->obj->networks, k->obj->n_networks, &k->e) < 0 ||
 		   publish_lease(k->rq->sv, k->obj->spec->ports, k->obj->spec->n_ports, k->obj->meta->uuid, &k->e) < 0))
 		r = creation_fail(k, error_code_of(&k->e), -EINVAL);
+	if (!r && k->obj->n_networks)
+		k->slot = spare_lend_slot(k->rq->sv, k->obj->meta->uuid, k->obj->networks[0]);
 	return r;
 }
 
@@ -305,6 +308,7 @@ static int creation_begin(struct creation *k, struct container *c)
 
 	if (r < 0)
 		return r;
+	c->net.ahead = k->slot;
 	c->shim = spare_take(sv, c->node.uuid, &container_shim_ops, c, &c->prepared);
 	container_publish(c, "create", NULL, (const char *const[]){"image", c->obj->spec->image, NULL});
 	if (!c->obj->pull)

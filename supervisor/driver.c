@@ -23,7 +23,8 @@
 	(BIT(GATEWAY) | BIT(DNS) | BIT(MASQUERADE) | BIT(INTERNAL) | BIT(PUBLISH) | BIT(FLOATING_IPS) | BIT(ISOLATION))
 
 const struct driver drivers[] = {
-	{"routed", "a route to each address, no bridge", .features = ANY | HOST_END | GATEWAY | BIT(SECURITY_GROUPS)},
+	{"routed", "a route to each address, no bridge", .ahead = true,
+	 .features = ANY | HOST_END | GATEWAY | BIT(SECURITY_GROUPS)},
 	{"bridge", "a bridge of berth's own, with broadcasts", .features = ANY | HOST_END | GATEWAY},
 	{"bridge", "ports of a bridge that the host has", .parent = true, .features = ANY | HOST_END},
 	{"macvlan", "links with a MAC of their own on a link of the host", .parent = true,

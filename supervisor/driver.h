@@ -37,6 +37,7 @@ struct driver {
 	const char *name, *about;
 	bool parent;	   /* the network leads to a link of the host; a driver may be there with and without */
 	const char *modes; /* separated by blanks, the first is the default; NULL: none */
+	bool ahead;	   /* its interfaces are all the same until they have addresses: some are made ahead (slot.h) */
 	bool fixed;	   /* such networks are always there, and nobody makes one */
 	unsigned features; /* bits */
 };

@@ -3,6 +3,7 @@
 #include "supervisor/container.h"
 #include "supervisor/control.h"
 #include "supervisor/pod.h"
+#include "supervisor/slot.h"
 #include "supervisor/spare.h"
 #include "supervisor/store.h"
 
@@ -91,6 +92,8 @@ static void info_host(Berth__InfoReply *i, struct utsname *u)
 /* What is berthd's own and the host's: not for members. */
 static void info_daemon(const struct supervisor *sv, Berth__InfoReply *i)
 {
+	static char *slots[SPARES_MAX];
+
 	i->has_pid = i->has_images = i->has_clients = i->has_generation = i->has_store_queue = i->has_fds = true;
 	i->pid = getpid();
 	i->state_dir = (char *)(uintptr_t)sv->cfg.state_dir; /* only packed, as below */
@@ -105,6 +108,8 @@ static void info_daemon(const struct supervisor *sv, Berth__InfoReply *i)
 	i->store_error = (char *)(uintptr_t)store_error(sv->store);
 	i->fds = count_fds();
 	i->spare_shims = spare_count(sv);
+	i->network_slots = slots;
+	i->n_network_slots = slots_links(sv, slots, ARRAY_SIZE(slots));
 }
 
 void on_info(struct request *rq)

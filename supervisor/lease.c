@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 /* Each lease there is; stops when fn says true. */
 static struct net_holder *lease_each(struct supervisor *sv, bool (*fn)(const Berth__Lease *l, const void *arg),
@@ -241,9 +240,7 @@ static int mac_choose(struct supervisor *sv, const struct network *n, const char
 	}
 	if (want && want[0]) {
 		(void)mac_parse(want, mac); /* checked */
-	} else if (getrandom(mac, sizeof mac, 0) == sizeof mac) {
-		mac[0] = (uint8_t)((mac[0] & 0xfc) | 2); /* one machine's, given by nobody but us */
-	} else {
+	} else if (mac_make(mac) < 0) {
 		return err_set(e, EIO, "", "a random MAC");
 	}
 	set_text(&l->mac, "%s", mac_text(mac, text));

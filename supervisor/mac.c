@@ -6,6 +6,7 @@
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 
 static int digit(char c)
 {
@@ -33,6 +34,14 @@ const char *mac_text(const uint8_t m[6], char buf[MAC_TEXT])
 {
 	snprintf(buf, MAC_TEXT, "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
 	return buf;
+}
+
+int mac_make(uint8_t mac[6])
+{
+	if (getrandom(mac, 6, 0) != 6)
+		return -EIO;
+	mac[0] = (uint8_t)((mac[0] & 0xfc) | 2);
+	return 0;
 }
 
 bool mac_is_unicast(const uint8_t mac[6])

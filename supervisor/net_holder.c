@@ -12,6 +12,7 @@
 #include "supervisor/netd.h"
 #include "supervisor/network.h"
 #include "supervisor/security_group.h"
+#include "supervisor/set.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -98,6 +99,8 @@ static int attach(struct net_holder *h, size_t i, int pidfd, struct err *e)
 	security_policy_tell(h->sv, net_stored_of(h).leases[i]);
 	duplicates_forget(net_stored_of(h).leases[i]);
 	body.port = network_port(h, i, &a);
+	if (body.port && h->ahead && !i)
+		SET(body.port, ahead, true);
 	m.body_case = NET__NET_MESSAGE__BODY_ATTACH;
 	m.attach = &body;
 	r = body.port ? netd_ask(h->sv, &m, pidfd, on_attached, h, e)
@@ -121,6 +124,7 @@ int net_holder_attach(struct net_holder *h, int pidfd, struct err *e)
 		r = attach(h, i, pidfd, e);
 		h->left += r == 0;
 	}
+	h->ahead = false; /* whatever begins there now may change them */
 	if (r < 0)
 		net_holder_forget(h);
 	return r;
@@ -269,7 +273,7 @@ void net_holder_down(struct net_holder *h)
 	}
 	net_mends_drop(h);
 	net_changes_down(h);
-	h->asked = h->ready = false;
+	h->asked = h->ready = h->ahead = false;
 	h->not_held = 0;
 	dnsd_holder(h);
 }

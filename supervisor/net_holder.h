@@ -57,6 +57,7 @@ struct net_holder {
 	struct list changes; /* of struct net_change.link: under way (net_change.h) */
 	struct list mends;   /* of struct net_mend.link (net_mend.c) */
 	bool asked;	     /* berth-net was told of his interfaces */
+	bool ahead;	     /* the links of his first interface were made ahead, in the namespace that he will have */
 	bool ready;	     /* his namespace has them */
 	unsigned left;	     /* … are being made */
 	unsigned not_held;   /* how often in a row berth-net could not hold his NIC, or died of it */

@@ -8,6 +8,7 @@
 #include "supervisor/publish.h"
 #include "supervisor/security_group.h"
 #include "supervisor/set.h"
+#include "supervisor/slot.h"
 
 #include <net/if.h>
 #include <stdio.h>
@@ -154,6 +155,7 @@ Net__State *networks_state(struct supervisor *sv, struct arena *a)
 			if (!net_stored_of(h).leases[i]->leaving)
 				s->ports[s->n_ports++] = network_port(h, i, a);
 	security_groups_state(sv, s, a);
+	slots_state(sv, s, a);
 	s->pools = floating_pools_message(sv, &s->n_pools, a);
 	return a->failed ? NULL : s;
 }

@@ -2,8 +2,8 @@
  *
  * One is made at a time, and not while a start is under way, which has better use for the processors: a report of one that has come
  * up lets the next spare be made. All are of the kind (image, and whether its layer must survive the host) that was started last;
- * when there is none of that kind and no room, the oldest of another has to go. Within a kind they are after the spec of the last start (its /dev, its small files): what the
- * next one wants otherwise is made with its launch. */
+ * when there is none of that kind and no room, or a start found none, the oldest of another has to go. Within a kind they are after the spec of the last start (its /dev, its small files): what the
+ * next one wants otherwise is made with its launch. One with an interface (slot.h) is for those alone who want such a one; one without is for all. */
 #include "supervisor/spare.h"
 
 #include "base/log.h"
@@ -13,6 +13,7 @@
 #include "supervisor/launch.h"
 #include "supervisor/plan.h"
 #include "supervisor/set.h"
+#include "supervisor/slot.h"
 #include "supervisor/store.h"
 
 #include <errno.h>
@@ -31,6 +32,7 @@ struct kind {
 	char **layers; /* owned */
 	size_t n_layers;
 	bool no_sync;
+	uint32_t slot_mtu; /* of the interface that waits for it; 0: none */
 };
 
 struct spares {
@@ -38,6 +40,7 @@ struct spares {
 	struct kind wanted;
 	uint8_t *spec; /* owned; packed: of the last start, after which the next ones are made */
 	size_t spec_len;
+	bool missed;	 /* a start found none of the wanted kind */
 	struct list all; /* of struct spare.link, oldest first */
 	unsigned n;
 	struct timer timer;
@@ -50,6 +53,7 @@ struct spare {
 	struct kind kind;
 	struct prepared *prepared; /* owned */
 	bool asked, ready, retired;
+	struct slot *slot; /* owned */
 	char uuid[UUID_SIZE];
 };
 
@@ -68,9 +72,12 @@ static void refill_in(struct spares *s, uint64_t ns)
 /* ---------------------------------------------------------------- kinds */
 
 /* On loan: not to be ended. */
-static struct kind kind_of(const Berth__Container *obj)
+static struct kind kind_of(struct supervisor *sv, const struct principal *who, const Berth__Container *obj)
 {
-	return (struct kind){.layers = obj->layers, .n_layers = obj->n_layers, .no_sync = obj->spec->auto_remove};
+	return (struct kind){.layers = obj->layers,
+			     .n_layers = obj->n_layers,
+			     .no_sync = obj->spec->auto_remove,
+			     .slot_mtu = slot_wanted(sv, who, obj->spec)};
 }
 
 static void kind_fini(struct kind *k)
@@ -81,10 +88,11 @@ static void kind_fini(struct kind *k)
 static int kind_copy(struct kind *to, const struct kind *from)
 {
 	to->no_sync = from->no_sync;
+	to->slot_mtu = from->slot_mtu;
 	return strings_copy(&to->layers, &to->n_layers, from->layers, from->n_layers);
 }
 
-static bool kind_same(const struct kind *a, const struct kind *b)
+static bool kind_same_root(const struct kind *a, const struct kind *b)
 {
 	if (a->n_layers != b->n_layers || a->no_sync != b->no_sync)
 		return false;
@@ -92,6 +100,11 @@ static bool kind_same(const struct kind *a, const struct kind *b)
 		if (strcmp(a->layers[i], b->layers[i]))
 			return false;
 	return true;
+}
+
+static bool kind_same(const struct kind *a, const struct kind *b)
+{
+	return a->slot_mtu == b->slot_mtu && kind_same_root(a, b);
 }
 
 /* ---------------------------------------------------------------- what it leaves */
@@ -147,6 +160,7 @@ static void spare_free(struct spare *p)
 	struct spares *s = p->sv->spares;
 
 	shimlink_free(p->shim);
+	slot_free(p->slot);
 	kind_fini(&p->kind);
 	prepared_free(p->prepared);
 	list_del(&p->link);
@@ -310,6 +324,32 @@ static void spare_network(void *owner, int *ns_fd)
 	p->prepared->net_fd = take_fd(ns_fd);
 }
 
+static void on_slot(void *arg, const struct err *e)
+{
+	struct spare *p = arg;
+
+	if (e) {
+		log_err(e, "an interface could not be made ahead");
+		slot_free(take_ptr(p->slot));
+	}
+	p->ready = !p->retired;
+}
+
+/* What its shim makes is there. It is ready, now or when it has its interface too. */
+static void spare_made(struct spare *p)
+{
+	int net_fd = p->prepared->net_fd;
+	struct err e;
+
+	if (p->kind.slot_mtu && net_fd >= 0 && !p->retired && !p->slot) {
+		p->slot = slot_new(p->sv, p->kind.slot_mtu, net_fd, on_slot, p, &e);
+		if (p->slot)
+			return;
+		log_err(&e, "an interface could not be made ahead");
+	}
+	p->ready = !p->retired;
+}
+
 /* The first one says that it lives, the second that all is made. */
 static void spare_hello(void *owner, const Shim__ShimHello *h, int *container_pidfd)
 {
@@ -317,7 +357,7 @@ static void spare_hello(void *owner, const Shim__ShimHello *h, int *container_pi
 	struct err e;
 
 	if (p->asked) {
-		p->ready = !p->retired;
+		spare_made(p);
 	} else if (spare_prepare(p, &e) < 0) {
 		log_err(&e, "a spare shim could not be prepared");
 		shimlink_kill(p->shim);
@@ -409,15 +449,19 @@ static void retire(struct spare *p)
 	shimlink_bye(p->shim);
 }
 
-/* Room for one of the wanted kind, unless there is one, or one on its way out. */
+/* Room for one of the wanted kind, unless there is one and that was enough, or one is on its way out. */
 static void retire_one(struct spares *s)
 {
+	bool more = s->missed;
 	struct spare *p, *oldest = NULL;
 
+	s->missed = false;
 	list_each (p, &s->all, link) {
-		if (p->retired || kind_same(&p->kind, &s->wanted))
+		bool is_wanted = kind_same(&p->kind, &s->wanted);
+
+		if (p->retired || (is_wanted && !more))
 			return;
-		if (!oldest)
+		if (!is_wanted && !oldest)
 			oldest = p;
 	}
 	if (oldest)
@@ -536,25 +580,34 @@ static int spec_note(struct spares *s, const Berth__ContainerSpec *spec)
 	return 0;
 }
 
-/* One in which a process stands by for those that may go on with it; the others leave them those. */
+/* An interface that is there cannot be had by who wants none, or another one. */
+static bool spare_fits(const struct spare *p, const struct kind *kind)
+{
+	return kind_same_root(&p->kind, kind) && (!p->slot || p->kind.slot_mtu == kind->slot_mtu);
+}
+
+/* One with an interface for those that can have it, and in which a process stands by for those that may go on with it; the others leave them
+ * those. */
 static struct spare *spare_best(struct spares *s, const struct kind *kind, bool begins)
 {
 	struct spare *p, *best = NULL;
+	int most = -1;
 
 	list_each (p, &s->all, link) {
-		if (!p->ready || !kind_same(&p->kind, kind) || !shimlink_lives(p->shim))
+		int worth = 2 * (p->slot != NULL) + (p->prepared->stands_by == begins);
+
+		if (worth <= most || !p->ready || !spare_fits(p, kind) || !shimlink_lives(p->shim))
 			continue;
-		if (p->prepared->stands_by == begins)
-			return p;
-		best = best ? best : p;
+		best = p;
+		most = worth;
 	}
 	return best;
 }
 
-bool spare_offer(struct supervisor *sv, const Berth__Container *obj, char uuid[UUID_SIZE])
+bool spare_offer(struct supervisor *sv, const struct principal *who, const Berth__Container *obj, char uuid[UUID_SIZE])
 {
 	struct spares *s = sv->spares;
-	struct kind kind = kind_of(obj);
+	struct kind kind = kind_of(sv, who, obj);
 	struct spare *p;
 
 	/* One with ids of its own has a network namespace and layers of its own too; one in a pod has the pod's. */
@@ -564,9 +617,20 @@ bool spare_offer(struct supervisor *sv, const Berth__Container *obj, char uuid[U
 		return false;
 	refill_in(s, START_NS);
 	p = spare_best(s, &kind, plan_can_begin(obj->spec));
+	s->missed |= !p || !kind_same(&p->kind, &kind);
 	if (p)
 		memcpy(uuid, p->uuid, UUID_SIZE);
 	return p != NULL;
+}
+
+bool spare_lend_slot(const struct supervisor *sv, const char *uuid, Berth__Lease *first)
+{
+	const struct spare *p = spare_find(sv, uuid);
+
+	if (!p || !p->slot)
+		return false;
+	slot_lend(p->slot, first);
+	return true;
 }
 
 struct shimlink *spare_take(struct supervisor *sv, const char *uuid, const struct shimlink_ops *ops, void *owner,
@@ -578,6 +642,8 @@ struct shimlink *spare_take(struct supervisor *sv, const char *uuid, const struc
 	if (!p)
 		return NULL;
 	shimlink_give(shim, ops, owner);
+	if (p->slot)
+		slot_give(take_ptr(p->slot));
 	*ret = take_ptr(p->prepared);
 	spare_free(p);
 	return shim;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "proto/berth.pb-c.h"
+#include "supervisor/client.h"
 #include "supervisor/plan.h"
 #include "supervisor/shimlink.h"
 
@@ -28,7 +29,9 @@ void spares_close(struct supervisor *sv); /* ends them all; nothing is left of t
 
 /* The uuid of a spare that is ready for this container, which is about to be made and started. False: there is none; the
  * next ones will be made for its like. */
-bool spare_offer(struct supervisor *sv, const Berth__Container *obj, char uuid[UUID_SIZE]);
+bool spare_offer(struct supervisor *sv, const struct principal *who, const Berth__Container *obj, char uuid[UUID_SIZE]);
+/* The links in its namespace are for the first lease of its container, from whom it is named then. False: it has none. */
+bool spare_lend_slot(const struct supervisor *sv, const char *uuid, Berth__Lease *first);
 /* The spare with this uuid, now with its container for an owner; NULL. *ret is the caller's. */
 struct shimlink *spare_take(struct supervisor *sv, const char *uuid, const struct shimlink_ops *ops, void *owner,
 			    struct prepared **ret);

@@ -343,6 +343,7 @@ static void supervisor_init(struct supervisor *sv)
 	list_init(&sv->volumes.all);
 	list_init(&sv->networks.all);
 	list_init(&sv->net_holders);
+	list_init(&sv->slots);
 	list_init(&sv->security_groups.all);
 	list_init(&sv->policies);
 	list_init(&sv->floating_pools.all);

@@ -14,6 +14,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define SPARES_MAX 64
+
 struct config {		     /* supervisor/config.c: defaults, file, command line */
 	char state_dir[200]; /* /var/lib/berth */
 	char run_dir[80];    /* /run/berth: short, RUN/shims/<uuid> must fit sun_path (108) */
@@ -40,7 +42,7 @@ struct config {		     /* supervisor/config.c: defaults, file, command line */
 	uint32_t max_containers;       /* capacity of the tables: 16384 */
 	uint32_t max_clients;	       /* 1024 */
 	uint32_t userns_first, userns_per; /* 200000 and 65536 */
-	uint32_t spare_shims;		   /* 4 */
+	uint32_t spare_shims;		   /* 4; SPARES_MAX at most */
 	bool debug;
 
 	uint64_t
@@ -91,6 +93,7 @@ struct supervisor {
 	struct resolv *resolv;	 /* supervisor/resolv.h: whom the host asks for names */
 	struct netd *netd;	 /* supervisor/netd.h: berth-net */
 	struct list net_holders; /* of struct net_holder.link: who has interfaces, or could */
+	struct list slots;	 /* of struct slot.link: interfaces made ahead, supervisor/slot.h */
 	struct dnsd *dnsd;	 /* supervisor/dnsd.h: berth-dns */
 	struct list files_stale; /* of struct container.files_stale: to be written again, files.c */
 	unsigned files_running;

@@ -634,11 +634,30 @@ MUTATIONS = [
              [body("net/gone/gone_hold", "close_fd(ns_fd);")],
              {"test_berth_net_holds_the_namespaces_of_interfaces_until_their_holders_have_ended": "assert"}),
     Mutation("links: the kernel gives the host's end IPv6 addresses and routes",
-             [swap("net/routed/routed_attach", ".dormant = true", ".dormant = false")],
+             [swap("net/routed/ends_make", ".dormant = true", ".dormant = false")],
              {"test_an_interface_adds_a_route_and_a_neighbour_of_each_family_to_the_hosts_and_no_address": "assert"}),
     Mutation("links: who may have another MAC is not asked for it",
              [swap("net/work/do_port_update", "u->was->allow_spoofing != u->port->allow_spoofing", "false")],
              {"test_a_foreign_mac_or_address_is_dropped_unless_spoofing_is_allowed": "with another MAC"}),
+
+    # ------------------------------------------------------------ interfaces made ahead
+    Mutation("slots: whoever starts makes his links",
+             [swap("spare_lend_slot", "!p || !p->slot", "1")],
+             {"test_a_start_finds_the_links_of_its_interface_made": "its links are the slot's|expected exit 0"}),
+    Mutation("slots: a link that is nobody's may send",
+             [swap("net/slot/slot_put", "r = routed_slot(&w->host, &inside, ns_fd, p, e);",
+                   "{ Net__Port any = *p; any.network_key = any.allow_spoofing = 1; r = routed_slot(&w->host, &inside, ns_fd, p, e); "
+                   "r = table_port_add(w->table, &any, e); }")],
+             {"test_nothing_passes_from_a_slot_nor_to_it_whatever_is_sent_there": "assert"}),
+    Mutation("slots: they are for everybody",
+             [swap("spare_fits", "(!p->slot || p->kind.slot_mtu == kind->slot_mtu)", "true")],
+             {"test_who_wants_no_such_interface_finds_none": "assert|its lease"}),
+    Mutation("slots: a new berth-net does not know them",
+             [body("slots_state")],
+             {"test_slots_outlive_berth_net_and_go_with_their_shims": "assert"}),
+    Mutation("slots: what is to be made ahead does not become ready without",
+             [swap("on_slot", "p->ready = !p->retired;", "p->ready = !e && !p->retired;")],
+             {"test_a_slot_that_cannot_be_made_delays_nobody_and_leaves_nothing": "spares without one"}),
 
     # ------------------------------------------------------------ drivers of networks
     Mutation("drivers: what a port of a bridge sends is not looked at",

@@ -11,7 +11,7 @@ import os, select, signal, socket, sys, time
 
 REAL, DEADLY, DEATHS, LATE, WAITS = %(real)r, %(deadly)r, %(deaths)r, %(late)r, %(waits)r
 KEEPS, FAILS, SEEN = %(keeps)r, %(fails)r, %(seen)r
-KINDS = {0x52: "state", 0x6a: "attach", 0x72: "detach"}
+KINDS = {0x52: "state", 0x6a: "attach", 0x72: "detach", 0xaa: "SlotPut"}
 if len(sys.argv) > 1:
     os.execv(REAL, sys.argv)
 berthd = socket.socket(fileno=3)
@@ -33,11 +33,12 @@ def body(record):
 
 
 def is_named(record, path):
-    """An Attach in which one of these bytes stands."""
-    if not body(record) or KINDS.get(record[body(record)]) != "attach" or not os.path.exists(path):
+    """An Attach in which one of these bytes stands, or a SlotPut where one of them is its name."""
+    kind = KINDS.get(record[body(record)]) if body(record) else None
+    if kind not in ("attach", "SlotPut") or not os.path.exists(path):
         return False
     with open(path, "rb") as f:
-        return any(word in record for word in f.read().split())
+        return any(word == kind.encode() if kind == "SlotPut" else word in record for word in f.read().split())
 
 
 def hand(to, record, fds=()):
@@ -81,7 +82,7 @@ while True:
 
 class Between:
     """Who attaches what has one of deadly's words in it kills berth-net, each time; one of late's, waits until there is none; one of fails', hears
-    once that there is no table."""
+    once that there is no table. The word SlotPut is for each slot that is made."""
 
     def __init__(self, host, folder):
         self.host, self.deadly, self.deaths_path = host, str(folder / "deadly"), str(folder / "deaths")

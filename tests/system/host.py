@@ -408,16 +408,20 @@ class Host:
         # Four programs to start, which is a third of what a test costs in an emulated machine: only when berth-net has been awake since.
         if not os.path.exists(self.run + "/net") or worked and worked == self.clean_networks:
             return []
-        left = self.network_leftovers_now()
+        left = self.network_leftovers_now(self.ask("info").get("network_slots", []))
         self.clean_networks = None if left else worked
         return left
 
-    @staticmethod
-    def network_leftovers_now():
-        run = lambda *words, **kw: subprocess.run(words, capture_output=True, text=True, **kw).stdout
+    def network_leftovers_now(self, slots):
+        """slots: links that wait in spares for their container. Each is there, and has nothing but itself."""
+        where = ["nsenter", "-t", str(self.daemon.pid), "-n"] if os.readlink("/proc/%d/ns/net" % self.daemon.pid) != os.readlink("/proc/self/ns/net") else []
+        run = lambda *words, **kw: subprocess.run([*where, *words], capture_output=True, text=True, **kw).stdout
         families = [run("ip", family, "-o", "-batch", "-", input=what + "neigh show proxy\nroute\naddr show dev berth0 scope global\n").splitlines()
                     for family, what in (("-4", "link\n"), ("-6", ""))]
         left = ["link, neighbour or route " + x for x in sum(families, []) if " proto 190 " in x + " " or re.search(r"^\d+: b[tf]| dev bt", x)]
+        is_slot = lambda line: re.match(r"link, neighbour or route \d+: (bt\w+)@", line) and re.split(r"[ @:]+", line)[5] in slots
+        missing = set(slots) - {re.split(r"[ @:]+", x)[5] for x in left if is_slot(x)}
+        left = [x for x in left if not is_slot(x)] + ["no link of the slot " + x for x in sorted(missing)]
         for lines in families:      # of the network `default`
             for kind in [[x for x in lines if " proto 191 " in x], [x for x in lines if re.search(r"berth0 +inet", x)]]:
                 left += ["of several networks " + x for x in kind if len(kind) > 1]

@@ -156,7 +156,7 @@ def test_an_interface_of_which_somebody_removes_an_end_is_made_again_in_the_cont
     enter = ["nsenter", "-t", str(host.status(name)["pid"]), "-n"]
 
     def looks():
-        return (re.sub(r"(\d+: |@if\d+|link-netnsid \d+)", "", sh(*enter, "ip", "-d", "addr", "show", "eth0")), sorted(sh(*enter, "ip", "route").splitlines()),
+        return (re.sub(r"(\d+: |@if\d+|link-netnsid \d+| tentative)", "", sh(*enter, "ip", "-d", "addr", "show", "eth0")), sorted(sh(*enter, "ip", "route").splitlines()),
                 sorted(sh(*enter, "ip", "-6", "route").splitlines()))
     before = looks()
     streams = [Stream(ip, 80) for ip in addresses([lease])] + [Stream("192.0.2.1", 8080, outside.words())]

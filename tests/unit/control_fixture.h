@@ -125,6 +125,7 @@ static int setup(void **state)
 	list_init(&sv->children);
 	list_init(&sv->dirty);
 	list_init(&sv->waiters);
+	list_init(&sv->slots);
 	assert_int_equal(names_new(64, &sv->names), 0);
 	table_init(&sv->containers, 64);
 	table_init(&sv->pods, 64);
