@@ -487,6 +487,8 @@ def test_the_ends_of_many_are_with_berth_net_at_once(host, between):
 @pytest.mark.native
 def test_a_call_that_is_made_again_stays_before_those_behind_it(host, between):
     host.berth("rm", "-f", node(host)[0])
+    host.berth("network", "create", "--subnet", "10.85.7.0/24", "barrier")      # behind the detach of that one
+    host.berth("network", "rm", "barrier")
     between.fail_at("eth0")
     between.keep()
     run = host.popen("run", "-d", "--name", "x", "--network", "default", "busybox", "sleep", "1000")
