@@ -91,7 +91,7 @@ int bridge_attach(struct nl *host, struct nl *inside, int ns_fd, const Net__Port
 		      : link_up_in_group(host, outer, p->policy, e);
 	if (r == 0 && p->n_published)
 		r = published_let(host, outer, u, e);
-	return r < 0 ? r : port_inside(inside, p, true, e);
+	return r < 0 ? r : port_inside(inside, p, e);
 }
 
 int bridge_again(struct nl *host, const Net__Port *p, struct err *e)

@@ -136,7 +136,7 @@ int phys_attach(struct nl *host, struct nl *inside, int ns_fd, const Net__Port *
 		r = u->mtu ? link_mtu(inside, r, u->mtu, e) : 0;
 	else
 		err_set(e, -r, "network", "find the link %s again", p->link);
-	return r < 0 ? r : port_inside(inside, p, true, e);
+	return r < 0 ? r : port_inside(inside, p, e);
 }
 
 /* ---------------------------------------------------------------- and back */

@@ -127,47 +127,69 @@ static int rules_tidy(struct nl *inside, struct err *e)
 	return r;
 }
 
-/* Whose source is an address of another interface is dropped by the guard, and measured by that one's groups: so answers, and what is sent from the
- * address of an interface, leave by that interface, whatever the first one's routes say. */
-int port_answers(struct nl *inside, int index, const Net__Port *p, const struct ip *ip, const struct ip *gateway,
-		 bool on_link, struct err *e)
+const struct ip port_link_local = {.byte = {0xfe, 0x80, [15] = 1}, .len = 16};
+
+struct ip port_gateway(const Net__Port *p, const Net__Subnet *s, unsigned len)
+{
+	const Net__Uplink *u = p->uplink;
+
+	if (!u && len == 16)
+		return port_link_local;
+	/* On layer 3 there are no neighbours to ask: everything goes to the parent. */
+	if (u && u->driver == NET__DRIVER__IPVLAN && strcmp(u->mode, "l2") != 0)
+		return (struct ip){.len = 0};
+	return ip_of(&s->gateway);
+}
+
+static int answers_of(struct nl *inside, int index, const Net__Port *p, const struct ip *ip, struct err *e)
 {
 	const Net__Subnet *s = port_subnet(p, ip->len);
 	struct route way = {.index = index, .table = PORT_TABLE + (uint32_t)index};
 	int r = 0;
 
-	if (p->default_route || !s)
+	if (!s)
 		return 0;
-	r = rules_tidy(inside, e);
-	if (r == 0 && on_link) {
+	if (p->uplink) { /* routed: its network too is behind its gateway */
 		way.to = ip_of(&s->network);
 		way.prefix = s->prefix;
 		r = route_put(inside, &way, e);
 	}
-	if (r == 0 && gateway->len) {
-		way.to.len = 0;
-		way.gateway = *gateway;
+	way.to.len = 0;
+	way.gateway = port_gateway(p, s, ip->len);
+	if (r == 0 && way.gateway.len)
 		r = route_put(inside, &way, e);
-	}
 	return r < 0 ? r : rule_put(inside, ip, way.table, e);
 }
 
-static int address_inside(struct nl *inside, int index, const Net__Port *p, const struct ip *ip, bool gateway,
-			  struct err *e)
+/* Whose source is an address of another interface is dropped by the guard, and measured by that one's groups: so answers, and what is sent from the
+ * address of an interface, leave by that interface, whatever the routes of the first one and of networks that it is not in say. */
+int port_answers(struct nl *inside, const Net__Port *p, struct err *e)
+{
+	int index = link_index(inside, p->link), r = 0;
+
+	if (index < 0)
+		return 0;
+	for (size_t i = 0; i < p->n_addresses && r == 0; i++) {
+		struct ip ip = ip_of(&p->addresses[i]);
+
+		r = answers_of(inside, index, p, &ip, e);
+	}
+	return r < 0 ? r : rules_tidy(inside, e);
+}
+
+static int address_inside(struct nl *inside, int index, const Net__Port *p, const struct ip *ip, struct err *e)
 {
 	const Net__Subnet *s = port_subnet(p, ip->len);
 	int r = address_put(inside, index, ip, s ? s->prefix : ip_bits(ip), e);
 	struct route way = {.to = {.len = ip->len}, .index = index};
 
-	if (r < 0 || !s)
+	if (r < 0 || !s || !p->default_route)
 		return r;
-	if (gateway)
-		way.gateway = ip_of(&s->gateway);
-	return p->default_route ? route_put(inside, &way, e)
-				: port_answers(inside, index, p, ip, &way.gateway, true, e);
+	way.gateway = port_gateway(p, s, ip->len);
+	return route_put(inside, &way, e);
 }
 
-int port_inside(struct nl *inside, const Net__Port *p, bool gateway, struct err *e)
+int port_inside(struct nl *inside, const Net__Port *p, struct err *e)
 {
 	int index = link_index(inside, p->link), r;
 
@@ -177,7 +199,7 @@ int port_inside(struct nl *inside, const Net__Port *p, bool gateway, struct err 
 	for (size_t i = 0; i < p->n_addresses && r == 0; i++) {
 		struct ip ip = ip_of(&p->addresses[i]);
 
-		r = address_inside(inside, index, p, &ip, gateway, e);
+		r = address_inside(inside, index, p, &ip, e);
 	}
 	return r;
 }

@@ -22,8 +22,11 @@ int port_link_taken(const Net__Port *p, struct err *e);
 int port_pair_make(struct nl *host, struct nl *inside, const Net__Port *p, struct link_pair *pair, struct err *e);
 #define PORT_TABLE  100000u /* and the number of the link: routes for what has its addresses */
 #define PORT_METRIC 2000u   /* and the number of the link: behind the first interface's, of 0 (IPv6: 1024) */
-/* Of an interface that is not the first: answers leave by it. gateway: len 0 = none; on_link: the subnet is reached directly. */
-int port_answers(struct nl *inside, int index, const Net__Port *p, const struct ip *ip, const struct ip *gateway,
-		 bool on_link, struct err *e);
-/* Up and with its addresses, in a network whose others are reached directly. gateway false: so is everything else. */
-int port_inside(struct nl *inside, const Net__Port *p, bool gateway, struct err *e);
+/* By which the rest of the world is reached from an address of len bytes in s; len 0: directly. */
+struct ip port_gateway(const Net__Port *p, const Net__Subnet *s, unsigned len);
+/* Where there are several: what has an address of this interface leaves by it. One that is not there (yet) is none. */
+int port_answers(struct nl *inside, const Net__Port *p, struct err *e);
+/* Up and with its addresses, in a network whose others are reached directly. */
+int port_inside(struct nl *inside, const Net__Port *p, struct err *e);
+/* The host's end of an interface of `routed`, for IPv6 (fe80::1). */
+extern const struct ip port_link_local;

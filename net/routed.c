@@ -18,8 +18,6 @@
 
 #define LEFT_AT_ONCE 256u
 
-static const struct ip link_local = {.byte = {0xfe, 0x80, [15] = 1}, .len = 16};
-
 /* ---------------------------------------------------------------- the host */
 
 /* A host that forwards IPv6 no longer listens to routers, unless told so. */
@@ -154,7 +152,7 @@ static void note_address(void *arg, const struct ip *ip, unsigned prefix, int in
 {
 	struct left *l = arg;
 
-	if (index == l->index && !ip_bits_equal(ip, &link_local, 10) && !is_wanted(l->state, ip, prefix, false))
+	if (index == l->index && !ip_bits_equal(ip, &port_link_local, 10) && !is_wanted(l->state, ip, prefix, false))
 		note(l, ip, prefix, false, 0);
 }
 
@@ -226,7 +224,7 @@ static int outer_neighbours(struct nl *host, int index, const Net__Port *p, stru
 		struct ip ip = ip_of(&p->addresses[i]);
 
 		if (p->allow_spoofing && ip.len == 16) /* from where it is asked */
-			r = address_put(host, index, &link_local, 64, e);
+			r = address_put(host, index, &port_link_local, 64, e);
 		if (r == 0)
 			r = neighbour_put(host, index, &ip, p->mac.data, p->allow_spoofing, e);
 	}
@@ -250,9 +248,9 @@ static int inside_address(struct nl *inside, int index, const Net__Port *p, cons
 
 	if (r < 0 || !s)
 		return r;
-	way.gateway = ip->len == 16 ? link_local : ip_of(&s->gateway);
+	way.gateway = port_gateway(p, s, ip->len);
 	if (ip->len == 16)
-		r = neighbour_put(inside, index, &link_local, outer_mac, false, e);
+		r = neighbour_put(inside, index, &port_link_local, outer_mac, false, e);
 	if (r < 0)
 		return r;
 	way.to = ip_of(&s->network);
@@ -260,7 +258,7 @@ static int inside_address(struct nl *inside, int index, const Net__Port *p, cons
 	way.metric = p->default_route ? 0 : PORT_METRIC + (uint32_t)index; /* another may be in the same network */
 	r = route_put(inside, &way, e);
 	if (r < 0 || !p->default_route)
-		return r < 0 ? r : port_answers(inside, index, p, ip, &way.gateway, false, e);
+		return r;
 	way.to.len = 0;
 	return route_put(inside, &way, e);
 }

@@ -102,7 +102,6 @@ static int upper_is_there(struct nl *inside, const char *kind, const struct link
 int upper_attach(struct nl *host, struct nl *inside, int ns_fd, const Net__Port *p, struct err *e)
 {
 	const Net__Uplink *u = p->uplink;
-	bool macvlan = u->driver == NET__DRIVER__MACVLAN;
 	const char *kind = kind_of(u);
 	struct link parent;
 	int r = vlan_make(host, u, e);
@@ -116,7 +115,6 @@ int upper_attach(struct nl *host, struct nl *inside, int ns_fd, const Net__Port 
 				   p->mtu, e);
 	if (r < 0)
 		return r;
-	/* On layer 3 there are no neighbours to ask: everything goes to the parent. */
-	r = port_inside(inside, p, macvlan || !strcmp(u->mode, "l2"), e);
+	r = port_inside(inside, p, e);
 	return r == -EADDRINUSE ? UPPER_TAKEN : r;
 }

@@ -333,7 +333,7 @@ static int do_attach(struct worker *w, const Net__Attach *a, int pidfd, struct e
 	const Net__Port *p = a->port;
 	static struct nl inside;
 	AUTO_FD ns_fd = -1;
-	int packet_fd = -1, r = port_is_sound(p, e) ? 0 : -EINVAL;
+	int packet_fd = -1, r = port_is_sound(p, e) && (!a->first || port_is_sound(a->first, e)) ? 0 : -EINVAL;
 	enum wire wire = r == 0 ? net_driver_of(p->uplink)->wire : WIRE_NONE;
 	bool is_new, later;
 
@@ -352,6 +352,10 @@ static int do_attach(struct worker *w, const Net__Attach *a, int pidfd, struct e
 	if (r == 0)
 		r = is_phys(p->uplink) ? attach_phys(w, p, &inside, &ns_fd, e)
 				       : net_driver_of(p->uplink)->attach(&w->host, &inside, ns_fd, p, e);
+	if (r == 0 && !p->default_route)
+		r = port_answers(&inside, p, e);
+	if (r == 0 && a->first)
+		r = port_answers(&inside, a->first, e);
 	later = r == UPPER_TAKEN && is_new && !a->last;
 	if (r == UPPER_TAKEN && !later)
 		r = -(int)e->code;

@@ -126,21 +126,25 @@ static int change_ask(struct net_change *k, size_t i, bool make, int pidfd, netd
 	Net__Attach attach = NET__ATTACH__INIT;
 	Net__Detach detach = NET__DETACH__INIT;
 	struct arena a = ARENA_INIT;
+	bool made;
 	int r;
 
 	if (make) {
 		security_policy_tell(k->h->sv, net_stored_of(k->h).leases[i]);
 		duplicates_forget(net_stored_of(k->h).leases[i]);
 	}
-	attach.port = detach.port = network_port(k->h, i, &a);
 	SET(&detach, remove, 1);
 	m.body_case = make ? NET__NET_MESSAGE__BODY_ATTACH : NET__NET_MESSAGE__BODY_DETACH;
-	if (make)
+	if (make) {
+		made = network_attach(k->h, i, &a, &attach);
 		m.attach = &attach;
-	else
+	} else {
+		detach.port = network_port(k->h, i, &a);
+		made = detach.port;
 		m.detach = &detach;
-	r = attach.port ? netd_ask(k->h->sv, &m, pidfd, done, done ? k : NULL, e)
-			: err_set(e, ENOMEM, "network", "no memory for a change of interfaces");
+	}
+	r = made ? netd_ask(k->h->sv, &m, pidfd, done, done ? k : NULL, e)
+		 : err_set(e, ENOMEM, "network", "no memory for a change of interfaces");
 	arena_fini(&a);
 	return r;
 }

@@ -94,17 +94,18 @@ static int attach(struct net_holder *h, size_t i, int pidfd, struct err *e)
 	Net__NetMessage m = NET__NET_MESSAGE__INIT;
 	Net__Attach body = NET__ATTACH__INIT;
 	struct arena a = ARENA_INIT;
+	bool made;
 	int r;
 
 	security_policy_tell(h->sv, net_stored_of(h).leases[i]);
 	duplicates_forget(net_stored_of(h).leases[i]);
-	body.port = network_port(h, i, &a);
-	if (body.port && h->ahead && !i)
+	made = network_attach(h, i, &a, &body);
+	if (made && h->ahead && !i)
 		SET(body.port, ahead, true);
 	m.body_case = NET__NET_MESSAGE__BODY_ATTACH;
 	m.attach = &body;
-	r = body.port ? netd_ask(h->sv, &m, pidfd, on_attached, h, e)
-		      : err_set(e, ENOENT, "network", "network %s is gone", net_stored_of(h).leases[i]->network);
+	r = made ? netd_ask(h->sv, &m, pidfd, on_attached, h, e)
+		 : err_set(e, ENOENT, "network", "network %s is gone", net_stored_of(h).leases[i]->network);
 	arena_fini(&a);
 	return r;
 }

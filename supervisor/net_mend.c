@@ -92,12 +92,11 @@ static int mend_ask(struct net_mend *k, size_t i, int pidfd, struct err *e)
 	int r;
 
 	duplicates_forget(net_stored_of(k->h).leases[i]);
-	body.port = network_port(k->h, i, &a);
 	SET(&body, mend, 1);
 	m.body_case = NET__NET_MESSAGE__BODY_ATTACH;
 	m.attach = &body;
-	r = body.port ? netd_ask(k->h->sv, &m, pidfd, on_made, k, e)
-		      : err_set(e, ENOMEM, "network", "no memory to mend an interface");
+	r = network_attach(k->h, i, &a, &body) ? netd_ask(k->h->sv, &m, pidfd, on_made, k, e)
+					       : err_set(e, ENOMEM, "network", "no memory to mend an interface");
 	arena_fini(&a);
 	return r;
 }

@@ -77,6 +77,8 @@ Net__State *networks_state(struct supervisor *sv, struct arena *a);
 Net__Network *network_message(const struct network *n, struct arena *a);
 /* The i-th interface of a holder. */
 Net__Port *network_port(const struct net_holder *h, size_t i, struct arena *a);
+/* How it is made; false without memory, or if its network is gone. */
+bool network_attach(const struct net_holder *h, size_t i, struct arena *a, Net__Attach *to);
 
 struct network *network_by_key(struct supervisor *sv, uint32_t key);
 /* What berth-net has seen of the host on its wire; who has such an address already has it twice. */

@@ -127,6 +127,18 @@ Net__Port *network_port(const struct net_holder *h, size_t index, struct arena *
 	return a->failed ? NULL : p;
 }
 
+bool network_attach(const struct net_holder *h, size_t i, struct arena *a, Net__Attach *to)
+{
+	const struct net_stored stored = net_stored_of(h);
+	size_t first = net_first(&stored), n = 0;
+
+	for (size_t k = first; k < stored.n_leases; k++)
+		n += !stored.leases[k]->leaving;
+	to->port = network_port(h, i, a);
+	to->first = n > 1 ? network_port(h, first, a) : NULL;
+	return to->port && (n <= 1 || to->first);
+}
+
 Net__State *networks_state(struct supervisor *sv, struct arena *a)
 {
 	Net__State *s = arena_alloc(a, sizeof *s);

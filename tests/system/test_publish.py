@@ -164,6 +164,22 @@ def test_an_address_of_a_family_that_the_network_does_not_have_leads_nowhere_and
     host.berth("run", "--rm", "--network", "six", "-p", "7811:80", "busybox", "true")
 
 
+@pytest.mark.native
+@pytest.mark.parametrize("driver", ["routed", "bridge"])
+def test_published_ports_answer_who_is_in_another_network_of_the_container(host, driver):
+    """The host asks 127.0.0.1 from its address in the first network that there is, who is in there from his own."""
+    host.berth("network", "create", "-d", driver, "--subnet", "10.86.0.0/24", "--subnet", "fd00:86::/64", "mine")
+    started, _ = node(host, "-p", "8080:80", "--network", "default", network="mine")
+    later, _ = node(host, "-p", "8081:80", network="mine")
+    other, _ = node(host)
+    host.berth("network", "connect", "default", later)
+    for name, port in ((started, 8080), (later, 8081)):
+        with serving(host, name):
+            inside_other = ["nsenter", "-t", str(host.status(other)["pid"]), "-n"]
+            for before, ip in (((), "127.0.0.1"), (inside_other, "10.209.0.1"), (inside_other, "10.86.0.1")):
+                eventually(lambda: ask(ip, port, 1, before) != "nothing", "%s answers at %s" % (name, ip))
+
+
 def test_localhost_is_refused_at_1_of_ipv6_at_once(host):
     name, _ = node(host, "-p", "7805:80")
     with serving(host, name, (80,)):
