@@ -25,6 +25,7 @@ struct net_mend {
 	uint64_t lease; /* its id */
 	struct timer timer;
 	bool asked;
+	bool again; /* meanwhile it went once more */
 	unsigned times;
 	uint64_t last_ns;
 };
@@ -78,6 +79,10 @@ static void on_made(void *arg, const struct err *e)
 		wait_on(k);
 		return;
 	}
+	if (k->again) {
+		wait_on(k);
+		return;
+	}
 	log_warn("the interface %s of %s %s was removed by somebody: it is there again", s.leases[i]->link,
 		 k->h->kind->noun, s.meta->name);
 	watch_publish(k->h->sv, k->h->kind->noun, "network_mend", s.meta, NULL,
@@ -120,6 +125,7 @@ static void on_time(struct timer *t)
 	}
 	k->times++;
 	k->asked = true;
+	k->again = false;
 	if (mend_ask(k, i, pidfd, &e) < 0)
 		on_made(k, &e);
 }
@@ -147,6 +153,8 @@ void net_mend_lost(struct supervisor *sv, const char *host_link)
 	const Berth__Lease *l = net_lease_at(sv, host_link, &h);
 	struct net_mend *k = l && (h->ready || sv->recover) && !l->coming && !l->leaving ? mend_of(h, l->id) : NULL;
 
+	if (k && k->asked) /* berth-net tells what has gone before it answers */
+		k->again = true;
 	if (!k || k->asked || timer_armed(&k->timer))
 		return;
 	if (now_ns() - k->last_ns > CALM_NS)

@@ -70,6 +70,7 @@ UNIT_DIRS_net_watch := $(LAYER_net)
 UNIT_PKGS_json := jansson
 # It looks at each filter that is made smaller.
 UNIT_WRAP_seccomp_reduce := seccomp_reduce
+UNIT_WRAP_net_mend := netd_ask network_attach watch_publish
 UNIT_WRAP_net_gone := link_index link_del now_ns
 UNIT_WRAP_net_watch := announce_open bind setsockopt now_ns
 UNIT_WRAP_net_refused := nl_talk recv flows_end_of
