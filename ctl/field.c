@@ -95,8 +95,10 @@ static int scalar_set(const ProtobufCFieldDescriptor *f, void *at, const char *v
 		*(char **)at = mem_text(value);
 		return 0;
 	case PROTOBUF_C_TYPE_BOOL:
-		*(protobuf_c_boolean *)at = !strcmp(value, "true");
-		return 0;
+		*(protobuf_c_boolean *)at = !strcmp(value, "true") || !strcmp(value, "1");
+		if (*(protobuf_c_boolean *)at || !strcmp(value, "false") || !strcmp(value, "0"))
+			return 0;
+		return err_set(e, EINVAL, "flag", "\"%s\" is neither true nor false", value);
 	case PROTOBUF_C_TYPE_UINT32:
 		r = number_parse(f, value, 0, UINT32_MAX, &n, e);
 		*(uint32_t *)at = (uint32_t)n;
