@@ -139,7 +139,7 @@ static int check_pod_member(const Berth__ContainerSpec *spec, struct err *e)
 		{"spec.shm_size_bytes", spec->has_shm_size_bytes},
 		{"spec.ports", spec->n_ports > 0},
 		{"spec.publish_all", spec->publish_all},
-		{spec->names ? names_field(spec->names) : NULL, spec->names != NULL},
+		{names_field(spec->names), names_field(spec->names) != NULL},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(own); i++)
@@ -168,7 +168,8 @@ int check_network_ask(const char *at, const Berth__NetworkAsk *ask, struct err *
 		return field_bad(e, field, "at most one address of each family");
 	for (size_t k = 0; k < ask->n_addresses; k++)
 		if (address_parse(ask->addresses[k], &a[k]) < 0)
-			return field_bad(e, field, "'%.60s' is not an IP address", ask->addresses[k]);
+			return field_bad(e, field_at(field, "%s.addresses[%zu]", at, k), "'%.60s' is not an IP address",
+					 ask->addresses[k]);
 	if (ask->n_addresses == 2 && a[0].len == a[1].len)
 		return field_bad(e, field, "at most one address of each family");
 	if (ask->n_aliases > ALIASES_EACH)

@@ -58,12 +58,13 @@ int field_unsupported(struct err *e, const char *field, const char *fmt, ...)
 
 int field_below(int r, const char *above, struct err *e)
 {
+	size_t len = strnlen(above, 20);
 	char step[sizeof e->step];
 
 	if (r == 0 || !e)
 		return r;
 	snprintf(step, sizeof step, "%s", e->step);
-	snprintf(e->step, sizeof e->step, "%.20s%s%.*s", above, step[0] ? "." : "", (int)(sizeof step - 22), step);
+	snprintf(e->step, sizeof e->step, "%.20s%s%.*s", above, step[0] ? "." : "", (int)(sizeof step - 2 - len), step);
 	return r;
 }
 

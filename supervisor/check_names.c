@@ -79,18 +79,21 @@ static int check_options(char *const *options, size_t n, struct err *e)
 
 const char *names_field(const Berth__NameOptions *names)
 {
-	return names->n_hosts	     ? "spec.names.hosts[0]"
-	       : names->n_dns	     ? "spec.names.dns[0]"
-	       : names->n_dns_search ? "spec.names.dns_search[0]"
-				     : "spec.names.dns_options[0]";
+	return !names		      ? NULL
+	       : names->n_hosts	      ? "spec.names.hosts[0]"
+	       : names->n_dns	      ? "spec.names.dns[0]"
+	       : names->n_dns_search  ? "spec.names.dns_search[0]"
+	       : names->n_dns_options ? "spec.names.dns_options[0]"
+				      : NULL;
 }
 
 int check_names(const Berth__NameOptions *names, const char *network, struct err *e)
 {
+	const char *given = names_field(names);
 	bool no_search;
 	int r;
 
-	if (!names)
+	if (!given)
 		return 0;
 	no_search = names->n_dns_search == 1 && !strcmp(names->dns_search[0], ".");
 	r = check_hosts(names->hosts, names->n_hosts, e);
@@ -100,7 +103,7 @@ int check_names(const Berth__NameOptions *names, const char *network, struct err
 	if (r == 0)
 		r = check_options(names->dns_options, names->n_dns_options, e);
 	if (r == 0 && network && !strcmp(network, "host"))
-		r = field_unsupported(e, names_field(names),
+		r = field_unsupported(e, given,
 				      "with the host's network /etc/hosts and resolv.conf are the host's: mount a file "
 				      "of your own over it (-v FILE:/etc/hosts)");
 	return r;

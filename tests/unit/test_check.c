@@ -24,6 +24,17 @@
 	{                                                                                                              \
 		__VA_ARGS__                                                                                            \
 	}
+#define NETWORK(...)                                                                                                   \
+	.n_networks = 1, .networks = LIST(Berth__NetworkAsk,                                                           \
+					  &(Berth__NetworkAsk){BASE(network_ask), .network = "default", __VA_ARGS__})
+#define NAMES(...)                                                                                                     \
+	.names = &(Berth__NameOptions)                                                                                 \
+	{                                                                                                              \
+		BASE(name_options), __VA_ARGS__                                                                        \
+	}
+#define HOST(...)	       .n_hosts = 1, .hosts = LIST(Berth__HostName, &(Berth__HostName){BASE(host_name), __VA_ARGS__})
+#define A50		       "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define A250		       A50 A50 A50 A50 A50
 #define STRINGS(n, field, ...) .n_##field = n, .field = LIST(char, __VA_ARGS__)
 #define KV(k, v)                                                                                                       \
 	&(Berth__KeyValue)                                                                                             \
@@ -251,6 +262,38 @@ static const struct row rows[] = {
 	 "spec.resources.io_max", "not below /dev", 0},
 	{SPEC(RESOURCES(HAS(cpu_weight, 20000))), "spec.resources.cpu_weight", "", 0},
 	{SPEC(RESOURCES(.cpuset_cpus = "4000")), "spec.resources.cpuset_cpus", "", 0},
+	{SPEC(RESOURCES(HAS(memory_bytes, 64 << 20), HAS(memory_high_bytes, 65 << 20))),
+	 "spec.resources.memory_high_bytes", "", 0},
+	{SPEC(RESOURCES(HAS(memory_swap_bytes, 64 << 20))), "spec.resources.memory_swap_bytes", "", 0},
+	/* networks, and lines of /etc/hosts and resolv.conf */
+	{SPEC(NETWORK(STRINGS(2, addresses, "10.0.0.1", "bogus"))), "spec.networks[0].addresses[1]", "'bogus'", 0},
+	{SPEC(NAMES(HOST(.name = "db", .address = "192.0.2.7"))), NULL, NULL, 0},
+	{SPEC(NAMES(HOST(.name = "db", .address = "host-gateway"))), NULL, NULL, 0},
+	{SPEC(NAMES(HOST(.address = "192.0.2.7"))), "spec.names.hosts[0].name", "is not the name of a host", 0},
+	{SPEC(NAMES(HOST(.name = "a\n192.0.2.8 b", .address = "192.0.2.7"))), "spec.names.hosts[0].name", "", 0},
+	{SPEC(NAMES(HOST(.name = "a\tb", .address = "192.0.2.7"))), "spec.names.hosts[0].name", "", 0},
+	{SPEC(NAMES(HOST(.name = "a#b", .address = "192.0.2.7"))), "spec.names.hosts[0].name", "", 0},
+	{SPEC(NAMES(HOST(.name = A250 "aaa", .address = "192.0.2.7"))), NULL, NULL, 0},
+	{SPEC(NAMES(HOST(.name = A250 "aaaa", .address = "192.0.2.7"))), "spec.names.hosts[0].name", "", 0},
+	{SPEC(NAMES(HOST(.name = "db"))), "spec.names.hosts[0].address", "is neither an IP address nor", 0},
+	{SPEC(NAMES(HOST(.name = "db", .address = "192.0.2.7\n::1 b"))), "spec.names.hosts[0].address", "", 0},
+	{SPEC(NAMES(HOST(.name = "db", .address = "fe80::1%eth0"))), "spec.names.hosts[0].address", "", 0},
+	{SPEC(NAMES(STRINGS(1, dns, "192.0.2.1\noptions debug"))), "spec.names.dns[0]", "is not an IP address", 0},
+	{SPEC(NAMES(STRINGS(4, dns, "::1", "::2", "::3", "::4"))), "spec.names.dns", "at most 3", 0},
+	{SPEC(NAMES(STRINGS(2, dns_search, "a.example", "b\nnameserver 192.0.2.1"))), "spec.names.dns_search[1]",
+	 "is not a domain", 0},
+	{SPEC(NAMES(STRINGS(2, dns_search, ".", "a.example"))), "spec.names.dns_search[0]", "is not a domain", 0},
+	{SPEC(NAMES(STRINGS(1, dns_search, "."))), NULL, NULL, 0},
+	{SPEC(NAMES(STRINGS(7, dns_search, "a", "b", "c", "d", "e", "f", "g"))), "spec.names.dns_search", "at most 6",
+	 0},
+	{SPEC(NAMES(STRINGS(1, dns_options, "ndots:2\nnameserver 192.0.2.1"))), "spec.names.dns_options[0]", "", 0},
+	{SPEC(NAMES(STRINGS(1, dns_options, ""))), "spec.names.dns_options[0]", "is not an option", 0},
+	{SPEC(NAMES(STRINGS(1, dns_options, A250))), "spec.names.dns_options[0]", "is not an option", 0},
+	{SPEC(NAMES(STRINGS(1, dns_options, "rotate")), .network = "host"), "spec.names.dns_options[0]",
+	 "are the host's", ENOTSUP},
+	{SPEC(NAMES(STRINGS(1, dns_options, "rotate")), .pod = "p"), "spec.names.dns_options[0]", "it is the pod's", 0},
+	{SPEC(NAMES(.n_dns = 0), .network = "host"), NULL, NULL, 0}, /* nothing is said */
+	{SPEC(NAMES(.n_dns = 0), .pod = "p"), NULL, NULL, 0},
 };
 
 static struct supervisor sv = {.cg.controllers = CG_WANTED};
