@@ -100,6 +100,7 @@ def test_short_forms_of_an_interface_are_of_the_network_beside_them_or_of_the_de
     (("--dns", "::1", "--dns", "::2", "--dns", "::3", "--dns", "::4"), "at most 3 are asked"),
     (("--dns-search", "a b"), "--dns-search a b: 'a b' is not a domain"),
     (("--dns-option", "ndots:2 debug"), "--dns-option ndots:2 debug: 'ndots:2 debug' is not an option of resolv.conf"),
+    (("--ip", "10.88"), "--ip 10.88: '10.88' is not an IP address"),
     (("--network", "default", "--ip", "10.88.0.1"), "--ip 10.88.0.1: 10.88.0.1 cannot be had in 10.209.0.0/16 of network default: it is not in there"),
     (("--ip", "10.209.0.1"), "--ip 10.209.0.1: 10.209.0.1 cannot be had in 10.209.0.0/16 of network default: it is the gateway"),
     (("--ip", "10.209.0.7", "--network", "default:ip=10.209.0.8"), "at most one address of each family"),
@@ -164,8 +165,11 @@ def test_dockers_words_for_a_network_are_honoured_or_refused_by_name(host):
                "-o", "com.docker.network.driver.mtu=1400", "-o", "com.docker.network.bridge.enable_ip_masquerade=false", "red")
     n, = host.berth("network", "inspect", "red").json()
     assert n["mtu"] == 1400 and n["masquerade"] is False and len(n["subnets"]) == 1
+    host.berth("network", "create", "-o", "com.docker.network.bridge.enable_ip_masquerade=1", "hidden")
+    assert host.berth("network", "inspect", "hidden").json()[0]["masquerade"] is True
     host.berth("network", "create", "--ipv6", "both")
     for flags, text in ((("--ipv6", "--subnet", "10.87.0.0/24"), "--ipv6: name an IPv6 --subnet too"), (("--ipv4=false",), "--ipv4=false: name the one --subnet"),
+                        (("-o", "com.docker.network.bridge.enable_ip_masquerade=maybe"), "is neither true nor false"),
                         (("-o", "com.docker.network.bridge.name=br0"), "links of berth have names of their own"), (("-o", "colour=red"), "is not parent=LINK"),
                         (("--ingress",), "berth has no swarm"), (("--scope", "swarm"), "of this host alone"), (("--ipam-driver", "dhcp"), "gives addresses itself"),
                         (("-o", "com.docker.network.driver.mtu=5"), "-o com.docker.network.driver.mtu=5: must be 1280")):
