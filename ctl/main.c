@@ -99,7 +99,8 @@ const struct entry entries[] = {
 	 "an interface more, running or not", &cmd_network_connect},
 	{"network disconnect", NETWORK, "NETWORK[:LINK]|LINK CONTAINER|POD", "an interface less, running or not",
 	 &cmd_network_disconnect},
-	{"network rm", NETWORK, "NETWORK...", "remove networks that nobody uses", &cmd_network_rm, "network remove"},
+	{"network rm", NETWORK, "[FLAGS] NETWORK...", "remove networks that nobody uses", &cmd_network_rm,
+	 "network remove"},
 	{"network prune", NETWORK, "[FLAGS]", "remove all networks that nobody uses", &cmd_network_prune},
 
 	{"security-group create", NETWORK, "[FLAGS] NAME", "create a security group: a list of what may pass",
