@@ -290,6 +290,7 @@ state act_failed_unwanted(struct container *c, struct event *ev)
 {
 	c->failure = (struct err){0};
 	c->exit_known = false;
+	c->net.ready = false; /* as in act_failed */
 	return act_exited(c, ev);
 }
 

@@ -601,6 +601,31 @@ def test_an_attach_that_was_pending_when_the_container_ended_is_forgotten_by_the
     assert host.status(a)["pid"] == second and links(host, a) == wanted(leases(host, a))
 
 
+@pytest.mark.native
+def test_restarted_between_its_release_and_its_program_it_finds_interfaces_again(host):
+    """The namespace that they were in went with the launch that came to nothing."""
+    node(host)      # so that there is a berth-net
+    pid, name = net_pid(host), host.name()
+    uuid = host.berth("create", "--name", name, "--network", "default", "busybox", "sh", "-c", "test -e /sys/class/net/eth0 && exec sleep 1000").text
+    group = "%s/shared/%s/%s.1" % (host.cgroup_dir, uuid, uuid)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        tool = host.popen("start", name)
+        eventually(lambda: host.status(name).get("pid"), "held for its interface")
+        with open(group + "/cgroup.freeze", "w") as f:
+            f.write("1")
+        eventually(lambda: "frozen 1" in open(group + "/cgroup.events").read(), "it does not go on")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    host.berth("network", "create", "--subnet", "10.88.7.0/24", "behind")       # what berth-net is asked behind that is done
+    assert host.state_of(name) == "starting"
+    host.berth("restart", "-t", "0", name)
+    tool.wait(30 * SLOW)
+    host.wait_state(name, "running")
+    assert links(host, name) == wanted(leases(host, name))
+    host.berth("network", "rm", "behind")
+
+
 # ---------------------------------------------------------------- beside the launch
 
 @pytest.fixture
