@@ -236,7 +236,8 @@ state act_held(struct container *c, struct event *ev)
 /* It stops before exec for this alone, or because somebody wants to say himself when it begins. Released before it gets there it does not stop. */
 state act_net_ready(struct container *c, struct event *ev)
 {
-	if (c->hold || (container_state(c) == S(CREATED) && c->obj->spec->hold_before_exec))
+	/* A berthd before us may have been asked for that. */
+	if (c->hold || (c->obj->spec->hold_before_exec && !c->obj->status->desired_running))
 		return c->stopped ? hold(c) : 0;
 	c->released = true;
 	if (exec_release(c) < 0) {

@@ -626,6 +626,23 @@ def test_restarted_between_its_release_and_its_program_it_finds_interfaces_again
     host.berth("network", "rm", "behind")
 
 
+@pytest.mark.native
+def test_who_is_to_be_held_is_not_begun_by_the_berthd_that_makes_its_interfaces_after_a_crash(host):
+    node(host)      # so that there is a berth-net
+    os.kill(net_pid(host), signal.SIGSTOP)
+    with host.client() as c:
+        c.ask("container_create", {"name": "held", "spec": {"image": "busybox", "command": ["sh", "-c", "echo ran"], "networks": [{"network": "default"}], "hold_before_exec": True}})
+        eventually(lambda: any(x["meta"]["name"] == "held" for x in host.list()) and host.status("held").get("pid"), "its process")
+        host.settled()
+        host.restart()      # the next one has a berth-net of its own
+    s = host.wait_state("held", "created", "exited")
+    assert s["state"] == "CONTAINER_STATE_CREATED" and s["pid"] and host.berth("logs", "held").out == ""
+    assert "eth0" in links(host, "held")
+    host.berth("start", "held")
+    host.wait_state("held", "exited")
+    assert host.berth("logs", "held").out == "ran\n"
+
+
 # ---------------------------------------------------------------- beside the launch
 
 @pytest.fixture
