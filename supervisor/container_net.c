@@ -105,12 +105,8 @@ struct net_holder *container_net(struct container *c)
 
 void container_net_attach(struct container *c, int fd)
 {
-	struct err e;
-
-	if (net_holder_attach(&c->net, fd, &e) == 0)
-		return;
-	container_group_kill(c);
-	container_post_failure(c, &e);
+	if (net_holder_attach(&c->net, fd, &c->failure) < 0)
+		container_post(c, EV_NET_FAILED); /* as if berth-net had said so: its shim may be at the launch */
 }
 
 state act_net_failed(struct container *c, struct event *ev)
