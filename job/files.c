@@ -22,15 +22,15 @@
 
 #define REQUEST_FD 4
 #define PLAN_MAX   (1u << 20)
-#define FILE_MAX   65536u
+#define FILE_MAX   262144u /* as many names as may be asked for, at an address of each family, and the others: 200 KiB */
 
 /* Readers of the moment see some of both: no more can be had of a file that is a mount. But no end of an old line: what is longer is empty
  * lines until it is cut off. */
 static int content_write(int fd, const Shim__FileStep *f, size_t old_len, struct err *e)
 {
-	static const char lines[FILE_MAX] = {[0 ... FILE_MAX - 1] = '\n'};
+	static char lines[FILE_MAX];
 	size_t len = f->content.len, more = old_len > len ? old_len - len : 0;
-	struct iovec whole[] = {{f->content.data, len}, {(void *)(uintptr_t)lines, more}};
+	struct iovec whole[] = {{f->content.data, len}, {memset(lines, '\n', more), more}};
 	ssize_t n = pwritev(fd, whole, 2, 0);
 
 	if (n != (ssize_t)(len + more) || ftruncate(fd, (off_t)len) < 0)

@@ -36,6 +36,21 @@ def test_lines_of_hosts_are_kept_over_restarts_rebuilds_and_networks_that_come(h
 
 
 @pytest.mark.native
+def test_as_many_and_as_long_lines_as_there_may_be_follow_too(host):
+    names = ["%03d" % i + "a" * 250 for i in range(256)]
+    flags = [x for name in names for x in ("--add-host", name + ":host-gateway")]
+    host.berth("network", "create", "--subnet", "10.86.0.0/24", "red")
+    host.berth("network", "create", "--subnet", "10.87.0.0/24", "--subnet", "fd00:87::/64", "blue")
+    a, _ = node(host, *flags, network="red")
+    assert hosts_of(host, a).splitlines() == ["10.86.0.1\t" + name for name in names]
+    host.berth("network", "connect", "blue", a)
+    host.berth("network", "disconnect", "red", a)
+    both = [ip + name for name in names for ip in ("10.87.0.1\t", "fd00:87::1\t")]
+    eventually(lambda: hosts_of(host, a).splitlines() == both, lambda: hosts_of(host, a)[:600])
+    host.refused("run", *flags, "--add-host", "x:192.0.2.7", "busybox", "true", text="257 names: at most 256", code=125)
+
+
+@pytest.mark.native
 def test_a_host_name_with_a_domain_is_found_in_full_and_short(host):
     out = host.run_("--hostname", "web.example.org", "--", "sh", "-c", "cat /etc/hosts; hostname -f").out
     assert "127.0.1.1\tweb.example.org web\n" in out and out.endswith("\nweb.example.org\n")
