@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from gateway import Gateway  # noqa: E402
-from host import BIN, DIR, IN_VM, VM_ALL, SLOW, Gate, Host, TimeLimit, processes  # noqa: E402
+from host import BIN, DIR, IN_VM, VM_ALL, PATIENCE, Gate, Host, TimeLimit, processes  # noqa: E402
 from oci import Image, busybox_entries, layer  # noqa: E402
 
 LIMIT_S = 90
@@ -125,7 +125,7 @@ def pytest_sessionfinish(session):
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_protocol(item):
-    limit = int(getattr(item.function, "limit_s", LIMIT_S) * SLOW)
+    limit = int(getattr(item.function, "limit_s", LIMIT_S) * PATIENCE)
 
     def expired(*_):
         raise TimeLimit("the test took more than %d s" % limit)
@@ -147,7 +147,7 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "native: not run in the VM, where a test costs several times as much and all have 12 minutes: what asks "
                             "no kernel for anything in particular (words of the tool, the model of image layers, the protocols of gateway and registry) or needs "
                             "tools of the host (skopeo, a registry). BERTH_VM_ALL=1 runs those of the first kind there too; those of the second have a skipif")
-    config.addinivalue_line("markers", "alone: measures, and is not run beside others (turns.py)")
+    config.addinivalue_line("markers", "alone: measures, or disturbs the whole host, and is not run beside others (turns.py)")
 
 
 def pytest_ignore_collect(collection_path):

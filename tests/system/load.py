@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 
-from host import SLOW
+from host import PATIENCE
 from proto import Client, Refused
 
 LOST = (OSError, EOFError)      # the connection died with berthd: ask again
@@ -27,10 +27,10 @@ class Load:
             self.counts[what] = self.counts.get(what, 0) + n
 
     def connect(self, until=30):
-        end = time.monotonic() + until * SLOW
+        end = time.monotonic() + until * PATIENCE
         while True:
             try:
-                return Client(self.host.socket, timeout=20 * SLOW)
+                return Client(self.host.socket, timeout=20 * PATIENCE)
             except LOST:
                 if time.monotonic() > end:
                     raise
@@ -98,5 +98,5 @@ class Load:
         finally:
             self.stop.set()
             for t in threads:
-                t.join(90 * SLOW)
+                t.join(90 * PATIENCE)
         self.took = time.monotonic() - start

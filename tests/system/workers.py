@@ -1,7 +1,8 @@
 """Runs the system suite as several at a time, each in namespaces of its own: workers.py N ARGUMENTS (of pytest), called by run.
 
 Each is a tests/system/run; they take tests from one queue (turns.py), so they end together. What a test says is told at once if it failed,
-and counted; at the end stands one line as pytest's own. A test that nobody has told of, because who had taken it died, has failed."""
+and counted; at the end stands one line as pytest's own. A test that nobody has told of, because who had taken it died, has failed; so has a run
+of which one ended otherwise than its tests."""
 
 import collections
 import json
@@ -16,16 +17,16 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 class Worker:
-    def __init__(self, number, argv):
-        self.number, self.text, self.tests = number, b"", None
+    def __init__(self, number, beside, argv):
+        self.number, self.text, self.tests, self.failed = number, b"", None, False
         self.ask, theirs = os.pipe()
         answers, self.answer = os.pipe()
-        env = dict(os.environ, BERTH_JOBS="1", BERTH_TURNS="%d,%d" % (theirs, answers), PYTHONPATH=HERE)
+        env = dict(os.environ, BERTH_JOBS="1", BERTH_BESIDE=str(beside), BERTH_TURNS="%d,%d" % (theirs, answers), PYTHONPATH=HERE)
         self.process = subprocess.Popen([HERE + "/run", "-p", "turns", *argv], env=env, pass_fds=(theirs, answers), stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, process_group=0)
         os.close(theirs)
         os.close(answers)
-        self.output, self.running, self.ended = b"", True, False
+        self.output, self.running, self.ended, self.told = b"", True, False, False
 
     def tell(self, number):
         try:
@@ -66,6 +67,7 @@ class Suite:
         self.outcome[test] = max(self.outcome.get(test, "passed"), outcome, key=rank.index)
         self.took[test] = self.took.get(test, 0) + what["seconds"]
         if outcome == "failed":
+            worker.failed = True
             print("  %d | %s" % (worker.number, what["text"].strip().replace("\n", "\n  %d | " % worker.number)), flush=True)
         elif outcome == "skipped":
             self.skips[what["text"]] += 1
@@ -77,14 +79,17 @@ class Suite:
                 print("  SYSTEM  %d of %d tests" % (len(self.ended), len(self.wanted)), flush=True)
 
     def all_ended(self, workers):
-        """What measures has the machine for itself."""
+        """What measures has the machine for itself: the first goes on when the others have gone, with all that is theirs."""
         left = [w for w in workers if w.running]
-        if left and all(w.ended for w in left):
+        if all(w.ended for w in left):
             for i, worker in enumerate(left):
-                worker.ended = False
-                worker.tell(i)
+                if not worker.told and (i or len(left) == 1):
+                    worker.told = True
+                    worker.tell(i)
 
     def summary(self, workers, seconds):
+        if not self.wanted:
+            self.trouble.append("no test was found")
         for test in self.wanted or ():
             if test not in self.ended:
                 self.outcome[test] = "failed"
@@ -107,12 +112,15 @@ class Suite:
 
 
 def main(number, *argv):
+    if not number.isdecimal() or not int(number):
+        sys.exit("tests/system: %r at a time (JOBS): a number from 1 on" % number)
+    sys.stdout.reconfigure(errors="backslashreplace")      # whatever a test that failed has quoted
     start = time.monotonic()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     suite, workers, selector = Suite(), [], selectors.DefaultSelector()
     try:
         for i in range(int(number)):
-            workers.append(Worker(i + 1, argv))
+            workers.append(Worker(i + 1, int(number), argv))
             selector.register(workers[-1].ask, selectors.EVENT_READ, (workers[-1], "ask"))
             selector.register(workers[-1].process.stdout, selectors.EVENT_READ, (workers[-1], "output"))
         while selector.get_map():
@@ -131,7 +139,7 @@ def main(number, *argv):
                 suite.all_ended(workers)
         for worker in workers:
             code = worker.process.wait()
-            if code not in (0, 1) or worker.tests is None:
+            if code != int(worker.failed) or worker.tests is None:
                 print("  %d | %s" % (worker.number, worker.output.decode(errors="replace")[-6000:].strip().replace("\n", "\n  %d | " % worker.number)))
                 suite.trouble.append("worker %d ended with %d" % (worker.number, code))
     finally:
