@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 
 from between import Between
 from conftest import private_host
-from host import SLOW, eventually
+from host import BIN, SLOW, eventually
 from test_spare import ready, standing_by
 from test_networks import SERVER, addresses, ask, inside, net_pid, node, outside, pings, sh, table      # outside is a fixture
 
@@ -501,15 +502,29 @@ def test_a_call_that_is_made_again_stays_before_those_behind_it(host, between):
     assert run.wait(20) != 0
 
 
+@pytest.fixture
+def own_net(host, tmp_path):
+    """A berth-net that no other berthd starts, and one of the test's can be kept from starting."""
+    settings, program = host.options[host.options.index("--config") + 1], shutil.copy(os.path.join(BIN, "berth-net"), tmp_path)
+    with open(settings) as f:
+        before = f.read()
+
+    def restart(text):
+        with open(settings, "w") as f:
+            f.write(text)
+        host.restart()
+    restart(before + "net_path = %s\n" % program)
+    yield program
+    restart(before)
+
+
 @pytest.mark.parametrize("ends", [False, True])
-def test_what_berth_net_could_not_take_out_is_nobody_elses_and_goes_later(host, nets, ends):
+def test_what_berth_net_could_not_take_out_is_nobody_elses_and_goes_later(host, own_net, nets, ends):
     a, _ = node(host)
     connect(host, "red", a, "--ip", "10.86.0.7")
-    pid = net_pid(host)
-    program = os.readlink("/proc/%d/exe" % pid)
     try:
-        os.chmod(program, 0o644)        # no other one can be started
-        os.kill(pid, signal.SIGKILL)
+        os.chmod(own_net, 0o644)        # no other one can be started
+        os.kill(net_pid(host), signal.SIGKILL)
         host.refused("network", "disconnect", "red", a, text="eth1 is there still, and will be taken out")
         assert set(links(host, a)) == {"eth0", "eth1"} and leases(host, a)[1]["leaving"]
         host.refused("run", "--network", "red:ip=10.86.0.7", "busybox", "true", text="10.86.0.7 is container %s's" % a, code=125)
@@ -517,7 +532,7 @@ def test_what_berth_net_could_not_take_out_is_nobody_elses_and_goes_later(host, 
             host.berth("stop", "-t", "0", a)
             eventually(lambda: [x["link"] for x in leases(host, a)] == ["eth0"], lambda: "gone with its holder: %r" % leases(host, a))
     finally:
-        os.chmod(program, 0o755)
+        os.chmod(own_net, 0o755)
     eventually(lambda: [x["link"] for x in leases(host, a)] == ["eth0"], lambda: "it goes: %r" % leases(host, a))
     assert ends or set(links(host, a)) == {"eth0"}
     b, _ = node(host, network="red:ip=10.86.0.7")
