@@ -666,6 +666,18 @@ char *shim_log(struct shim *s)
 	return text;
 }
 
+char *shim_log_until(struct shim *s, const char *has)
+{
+	char *log = shim_log(s);
+
+	for (int i = 0; i < WAIT_MS && !strstr(log, has); i++) {
+		usleep(1000);
+		free(log);
+		log = shim_log(s);
+	}
+	return log;
+}
+
 int process_in(struct shim *s, const char *name)
 {
 	char path[96], text[4096];

@@ -97,5 +97,7 @@ bool session_read(int fd, struct output *o, const char *until);
 /* Files. */
 char *slurp(const char *path, size_t *ret_len); /* to be freed; "" when absent */
 char *shim_log(struct shim *s); /* text of current.log without the 40 bytes in front, lines joined; to be freed */
+/* The same when it has this, or after WAIT_MS: an end does not wait for the log for long. */
+char *shim_log_until(struct shim *s, const char *has);
 int process_in(struct shim *s, const char *name); /* processes of group main or exec-x */
 long now_us(void);

@@ -19,11 +19,12 @@ static void runs_and_reports_its_exit(void **state)
 	assert_int_equal(r->signal, 0);
 	assert_int_equal(r->incarnation, 1);
 	assert_true(r->started_at > 0 && r->finished_at >= r->started_at);
-	char *log = shim_log(&s);
-	assert_non_null(strstr(log, "out\n"));
-	assert_non_null(strstr(log, "err\n"));
-	assert_non_null(strstr(log, "berthed\n"));
-	free(log);
+	for (const char *const *line = (const char *const[]){"out\n", "err\n", "berthed\n", NULL}; *line; line++) {
+		char *log = shim_log_until(&s, *line);
+
+		assert_non_null(strstr(log, *line));
+		free(log);
+	}
 	size_t len;
 	char *file = slurp(s.exit_record, &len);
 	Shim__ExitRecord *kept = shim__exit_record__unpack(NULL, len, (uint8_t *)file);
@@ -145,7 +146,7 @@ static void a_restart_finds_rootfs_and_network_as_they_were(void **state)
 	Shim__ExitRecord *r = shim_run(&s, &p);
 	assert_int_equal(r->code, 0);
 	assert_int_equal(r->incarnation, 2);
-	char *log = shim_log(&s), first[64], *again;
+	char *log = shim_log_until(&s, "was-here"), first[64], *again;
 	assert_int_equal(sscanf(log, "%63s", first), 1);
 	assert_non_null(strstr(first, "net:["));
 	again = strstr(log + strlen(first), first);
@@ -248,7 +249,7 @@ static void confinement_is_in_force(void **state)
 		p.process.has_umask = 1;
 		p.process.umask = 027;
 		shim_run(&s, &p);
-		char *log = shim_log(&s);
+		char *log = shim_log_until(&s, user ? "groups 1001 2000 2001 4242\n" : "groups 0 4242\n");
 		assert_non_null(strstr(log, "NoNewPrivs:\t"));
 		assert_int_equal(strstr(log, "NoNewPrivs:\t")[12], user ? '1' : '0');
 		assert_non_null(strstr(log, "Seccomp:\t2"));
@@ -288,7 +289,7 @@ static void a_read_only_root_is_read_only(void **state)
 	hosts.content.len = 15;
 	plan_step(&p, SHIM__STEP__STAGE__ROOTFS, SHIM__STEP__WHAT_FILE)->file = &hosts;
 	assert_int_equal(shim_run(&s, &p)->code, 0);
-	char *log = shim_log(&s);
+	char *log = shim_log_until(&s, "fine");
 	assert_non_null(strstr(log, "/root/x: Read-only file system"));
 	assert_non_null(strstr(log, "127.0.0.1 here"));
 	assert_null(strstr(log, "can't create /etc/hosts"));
@@ -336,7 +337,7 @@ static void mount_points_behind_dangling_links_are_made(void **state)
 	}
 	plan_mount(&p, "tmpfs", "tmpfs", "/var/x/y");
 	assert_int_equal(shim_run(&s, &p)->code, 0);
-	char *log = shim_log(&s);
+	char *log = shim_log_until(&s, "/run/systemd/resolve/stub-resolv.conf");
 	assert_non_null(strstr(log, "/run/systemd/resolve/stub-resolv.conf"));
 	free(log);
 	PLAN(&p, &s, "true");
@@ -383,12 +384,7 @@ static void signals_reach_only_their_incarnation(void **state)
 	PLAN(&p, &s, "sh", "-c", "trap 'echo got it; exit 3' TERM; echo up; while :; do sleep 0.01; done");
 	shim_launch(&s, &p, -1, -1);
 	shim__shim_message__free_unpacked(shim_expect(&s, SHIM__SHIM_MESSAGE__BODY_RUNNING), NULL);
-	for (bool up = false; !up; usleep(1000)) {
-		char *log = shim_log(&s);
-
-		up = strstr(log, "up") != NULL;
-		free(log);
-	}
+	free(shim_log_until(&s, "up\n"));
 	shim_signal(&s, SIGKILL, s.incarnation + 1);
 	shim_signal(&s, SIGKILL, 0);
 	assert_null(shim_next(&s, 50));
@@ -514,7 +510,7 @@ static void held_before_exec_until_released(void **state)
 	m = shim_expect(&s, SHIM__SHIM_MESSAGE__BODY_EXITED);
 	assert_int_equal(m->exited->record->code, 0);
 	shim__shim_message__free_unpacked(m, NULL);
-	char *log = shim_log(&s);
+	char *log = shim_log_until(&s, "released\n");
 	assert_string_equal(log, "released\n");
 	free(log);
 	shim_stop(&s);
@@ -641,7 +637,7 @@ static bool a_life_finds(struct shim *s, struct plan *p, const char *content, si
 	shim__shim_message__free_unpacked(shim_expect(s, SHIM__SHIM_MESSAGE__BODY_EXITED), NULL);
 	next_group_remove(s, s->incarnation);
 	snprintf(says, sizeof says, "\n%s\n%zu\n%.3s\nwritten\n", name, len, len ? content + len - 3 : "");
-	log = shim_log(s);
+	log = shim_log_until(s, says);
 	if (!strstr(log, says))
 		fail_msg("not \"%s\": %s", says, log);
 	free(log);
@@ -707,18 +703,19 @@ static void an_init_reaps_forwards_and_tells_the_true_end(void **state)
 	p.p.has_init = p.p.init = 1;
 	r = shim_run(&s, &p);
 	assert_int_equal(r->code, 9);
-	char *log = shim_log(&s);
+	char *log = shim_log_until(&s, "pid ");
+	assert_non_null(strstr(log, "pid "));
 	assert_null(strstr(log, "pid 1\n"));
 	free(log);
 	PLAN(&p, &s, "sh", "-c", "kill -USR1 $$");
 	p.p.has_init = p.p.init = 1;
 	r = shim_run(&s, &p);
 	assert_int_equal(r->signal, SIGUSR1);
-	PLAN(&p, &s, "sh", "-c", "trap 'exit 4' TERM; while :; do sleep 0.01; done");
+	PLAN(&p, &s, "sh", "-c", "trap 'exit 4' TERM; echo up; while :; do sleep 0.01; done");
 	p.p.has_init = p.p.init = 1;
 	shim_launch(&s, &p, -1, -1);
 	shim__shim_message__free_unpacked(shim_expect(&s, SHIM__SHIM_MESSAGE__BODY_RUNNING), NULL);
-	usleep(50000);
+	free(shim_log_until(&s, "up\n"));
 	shim_signal(&s, SIGTERM, s.incarnation);
 	m = shim_expect(&s, SHIM__SHIM_MESSAGE__BODY_EXITED);
 	assert_int_equal(m->exited->record->code, 4);

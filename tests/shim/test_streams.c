@@ -93,7 +93,13 @@ static void exec_that_fails_says_so(void **state)
 	close(fd);
 	assert_true(group_gone(&s, "exec-e1"));
 	shim_signal(&s, SIGKILL, s.incarnation);
-	usleep(100000);
+	for (bool ended = false; !ended;) {
+		Shim__ShimMessage *m = shim_next(&s, WAIT_MS);
+
+		assert_non_null(m);
+		ended = m->body_case == SHIM__SHIM_MESSAGE__BODY_EXITED;
+		shim__shim_message__free_unpacked(m, NULL);
+	}
 	fd = EXEC(&s, "e3", "true");
 	assert_true(session_read(fd, fresh(), NULL));
 	assert_string_equal(out->error, "the container is not running");
@@ -146,6 +152,8 @@ static void exec_back_pressures_and_loses_nothing(void **state)
 
 	start_sleeper(&s);
 	fd = EXEC(&s, "big", "sh", "-c", "head -c 20000000 /dev/zero; echo end >&2");
+	for (int i = 0; i < WAIT_MS && process_in(&s, "exec-big") != 2; i++)
+		usleep(1000);
 	usleep(300000); /* nobody reads: the program waits */
 	assert_int_equal(process_in(&s, "exec-big"), 2);
 	assert_true(session_read(fd, fresh(), NULL));
@@ -304,7 +312,7 @@ static void a_session_with_the_launch_misses_nothing(void **state)
 	close(fd);
 	Shim__ShimMessage *m = shim_expect(&s, SHIM__SHIM_MESSAGE__BODY_EXITED);
 	shim__shim_message__free_unpacked(m, NULL);
-	char *log = shim_log(&s);
+	char *log = shim_log_until(&s, "last\n");
 	assert_string_equal(log, "first\nfed\nlast\n");
 	free(log);
 	/* A launch that fails is told there too. */
@@ -396,7 +404,7 @@ static void a_container_on_a_terminal(void **state)
 	assert_int_equal(out->how.code, 2);
 	close(fd);
 	shim__shim_message__free_unpacked(shim_expect(&s, SHIM__SHIM_MESSAGE__BODY_EXITED), NULL);
-	char *log = shim_log(&s);
+	char *log = shim_log_until(&s, "got word\r\n");
 	assert_non_null(strstr(log, "got word\r\n"));
 	free(log);
 	/* With an init the program is in the foreground: ^C reaches it, once. */
