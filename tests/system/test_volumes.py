@@ -100,6 +100,7 @@ RENAMES = "import os\nopen('a', 'w')\nprint(flush=True)\nwhile True: os.rename('
 
 
 @pytest.mark.native
+@pytest.mark.alone
 def test_what_others_rename_meanwhile_stops_no_start(host, www, tmp_path):
     """To a path with ".." the kernel says EAGAIN when anything on the host was renamed since it began."""
     with subprocess.Popen([sys.executable, "-c", RENAMES], cwd=tmp_path, stdout=subprocess.PIPE) as others:
