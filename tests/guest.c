@@ -654,7 +654,7 @@ static bool is_our_root(const char *path)
 static int verb_ambush(char **arg)
 {
 	uint64_t end = clock_ns(CLOCK_MONOTONIC) + (uint64_t)number(arg, 0, 1000) * 1000000;
-	unsigned seen = 0, root = 0, fds = 0, host = 0;
+	unsigned tries = 0, seen = 0, root = 0, fds = 0, host = 0;
 	int last = getpid();
 	struct stat st;
 
@@ -662,10 +662,13 @@ static int verb_ambush(char **arg)
 	while (clock_ns(CLOCK_MONOTONIC) < end) {
 		char path[512], target[64];
 
-		snprintf(path, sizeof(path), "/proc/%d", last + 1);
+		/* On a busy machine the next one may have come and gone unseen: now and then it is one behind it. */
+		int next = last + 1 + (++tries % 64 ? 0 : (int)(tries / 64 % 16));
+
+		snprintf(path, sizeof(path), "/proc/%d", next);
 		if (stat(path, &st) < 0)
 			continue;
-		last++;
+		last = next;
 		seen++;
 		for (int i = 0; i < 200; i++) {
 			snprintf(path, sizeof(path), "/proc/%d/fd/%d", last, 8 + i % 8);

@@ -25,7 +25,7 @@ def loopback_up():
 
 
 def wait_port(port):
-    end = time.monotonic() + 10
+    end = time.monotonic() + 30
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()

@@ -494,8 +494,8 @@ def test_berthd_is_replaced_under_a_loop_of_requests(host, g, how):
                 host.restart()
             else:
                 host.berth("upgrade")
+        eventually(lambda: sum(what == "create" and status == 202 for what, _, status, _ in seen) > 20, "they have asked for some")
     finally:
-        time.sleep(0.5)
         stop.set()
         for t in threads:
             t.join()

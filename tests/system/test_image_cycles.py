@@ -33,7 +33,7 @@ class Size:
         kib = [int(status["VmRSS"].split()[0]), int(memory["Slab"].split()[0]), int(memory["SUnreclaim"].split()[0])]
         self.rss_kib, self.slab_kib, self.unreclaimable_kib = kib
         waiting = host.spares()      # as many as there happen to be: they are no growth
-        self.fds = len(host.fds()) - 2 * len(waiting)
+        self.fds = len(host.fds()) - 3 * len(waiting)
         spares = tuple("%s/%s" % (place, uuid) for uuid in waiting for place in (host.state + "/containers", host.cgroup_dir + "/shared"))
         found = (os.path.join(root, f) for root, dirs, files in os.walk(host.state) for f in dirs + files)
         self.files = sorted(f for f in found if not f.startswith(spares))

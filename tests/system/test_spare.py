@@ -95,7 +95,7 @@ def test_an_orderly_end_takes_the_spares_along():
     try:
         spares = ready(host)
         host.kill(signal.SIGTERM)
-        assert not set(spares.values()) & set(processes())
+        eventually(lambda: not set(spares.values()) & set(processes()), "pid 1 has reaped them")
         assert not os.listdir(host.state + "/containers") and not os.listdir(host.run + "/shims")
         assert not [d for d in os.listdir(host.cgroup_dir + "/shared") if d in spares]
     finally:
@@ -107,7 +107,7 @@ def test_an_upgrade_leaves_no_spare_of_the_old_behind(host):
     spares = ready(host)
     host.berth("upgrade")
     assert not set(spares) & set(ready(host))
-    assert not [p for p, v in processes().items() if v[0] == "Z" and v[1:] == (host.daemon.pid, "berth-shim")]
+    eventually(lambda: not [p for p, v in processes().items() if v[0] == "Z" and v[1:] == (host.daemon.pid, "berth-shim")], "all that ended are reaped")
     host.fds_at_start = None
 
 
@@ -220,7 +220,7 @@ def test_a_network_is_no_reason_not_to_go_on_with_the_process_that_stands_by():
         for made_after in ((), ("--network", "one")):
             ready(host, "--rm", *made_after)
             for flags, servers in (((), []), (("--network", "one"), ["10.94.1.1"]), (("--network", "two"), ["10.94.2.1"]), ((), [])):
-                began = standing_by(host, eventually(lambda: (lambda s: s if host.ask("info").get("spare_shims") == 4 else None)(host.spares()), "four"))
+                began = standing_by(host, eventually(lambda: (lambda s: s if len(s) == host.ask("info").get("spare_shims") == 4 else None)(host.spares()), "four"))
                 said = files_of(host, began, *flags)
                 assert [s for s in said if ":" not in s] == servers, said
 
