@@ -21,6 +21,7 @@ struct wanted {
 	struct list bucket; /* lost.by_name */
 	char name[IF_NAMESIZE];
 	bool shared;
+	int index; /* of one that is shared, with all that hangs on it */
 };
 
 struct lost {
@@ -97,6 +98,7 @@ void lost_want(struct lost *l, const char *name, bool shared)
 		return;
 	snprintf(x->name, sizeof x->name, "%s", name);
 	x->shared = shared;
+	x->index = shared ? link_index(l->host, name) : 0;
 	list_init(&x->bucket);
 	list_push(bucket_of(l, name), &x->bucket);
 }
@@ -128,17 +130,32 @@ int lost_fd(const struct lost *l)
 	return mnl_socket_get_fd(l->news);
 }
 
-/* Another one of that name may be there by now. */
+/* Another one of that name may be there by now, made by what needed it: on one that is shared the other ports do not hang. */
+static bool is_gone(const struct lost *l, const struct wanted *x)
+{
+	int index = link_index(l->host, x->name);
+
+	return x->shared ? index < 0 || index != x->index : index == -ENODEV;
+}
+
+bool lost_is(struct lost *l, const char *name)
+{
+	const struct wanted *x = find(l, name);
+
+	return x && is_gone(l, x);
+}
+
 static int look(struct lost *l, struct wanted *x, lost_tell *fn, void *arg)
 {
 	char name[IF_NAMESIZE];
 	bool shared;
 
-	if (!x || link_index(l->host, x->name) != -ENODEV)
+	if (!x || !is_gone(l, x))
 		return 0;
 	snprintf(name, sizeof name, "%s", x->name);
 	shared = x->shared;
-	forget(x);
+	if (!shared)
+		forget(x);
 	return fn(arg, name, shared);
 }
 

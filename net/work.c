@@ -74,25 +74,20 @@ static void watch_from_host(struct worker *w, const Net__Port *p)
 		log_err(&e, "who else comes to have the addresses of %s", p->host_link);
 }
 
-static bool is_there(struct worker *w, const char *link)
-{
-	return link_index(&w->host, link) != -ENODEV;
-}
-
-/* Somebody has removed what it hangs on. */
-static bool has_lost_its_network(struct worker *w, const Net__Port *p)
-{
-	const char *link = net_driver_link(p->uplink);
-
-	return link && !is_there(w, link) && is_there(w, p->host_link);
-}
-
 static void link_want(struct worker *w, const Net__Uplink *u)
 {
 	const char *link = net_driver_link(u);
 
 	if (link)
 		lost_want(w->links, link, true);
+}
+
+/* Somebody has removed what it hangs on, and that was made anew: by this State, or by who needed it before. */
+static int port_again(struct worker *w, const Net__Port *p, struct err *e)
+{
+	const char *link = net_driver_link(p->uplink);
+
+	return link && lost_is(w->links, link) ? net_driver_of(p->uplink)->again(&w->host, p, e) : 0;
 }
 
 static void port_want(struct worker *w, const Net__Port *p)
@@ -114,11 +109,8 @@ static void links_want(struct worker *w, const Net__State *s)
 
 static int do_state(struct worker *w, const Net__State *s, struct err *e)
 {
-	AUTO_FREE bool *alone = calloc(s->n_ports + 1, sizeof *alone);
 	int r = 0;
 
-	if (!alone)
-		return err_set(e, ENOMEM, "network", "no memory");
 	for (size_t i = 0; i < s->n_networks; i++)
 		if (!network_is_sound(s->networks[i], e))
 			return -EINVAL;
@@ -130,8 +122,8 @@ static int do_state(struct worker *w, const Net__State *s, struct err *e)
 			return -EINVAL;
 	if (!pools_are_sound(s->pools, s->n_pools))
 		return err_set(e, EINVAL, "network", "not pools of floating IPs");
-	for (size_t i = 0; i < s->n_ports; i++)
-		alone[i] = has_lost_its_network(w, s->ports[i]);
+	for (size_t i = 0; i < s->n_networks; i++) /* those that an earlier berth-net made */
+		link_want(w, s->networks[i]->uplink);
 	/* The rules first: nothing passes that they would not let. */
 	r = table_make(w->table, s, e);
 	w->lost = w->forwards = false;
@@ -146,8 +138,7 @@ static int do_state(struct worker *w, const Net__State *s, struct err *e)
 	for (size_t i = 0; i < s->n_networks && r == 0; i++)
 		r = wires_put(w->wires, s->networks[i], e);
 	for (size_t i = 0; i < s->n_ports && r == 0; i++)
-		if (alone[i])
-			r = net_driver_of(s->ports[i]->uplink)->again(&w->host, s->ports[i], e);
+		r = port_again(w, s->ports[i], e);
 	if (r == 0)
 		r = rate_all(&w->host, s, e);
 	if (r == 0)

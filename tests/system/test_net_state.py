@@ -61,6 +61,40 @@ def test_the_host_listens_to_no_router_on_a_pair_of_links_that_was_made_and_no_m
         pod.wait()
 
 
+def test_who_needs_a_bridge_that_somebody_has_removed_makes_it_and_the_other_ports_come_back_to_it(net):
+    """Whatever berth-net hears of first: that it has gone, or that somebody needs it."""
+    here, pods = ["nsenter", "-t", str(net.p.pid), "-n"], []
+    bridge = {"driver": 1, "link": "btbridge"}
+    subnets = [{"network": bytes([10, 85, 0, 0]), "prefix": 24, "gateway": bytes([10, 85, 0, 1])}]
+    ports = [{"host_link": "bt%x" % i, "link": "eth0", "mac": bytes([2, 0, 0, 0, 0, i]), "addresses": [bytes([10, 85, 0, i])], "network_key": 1,
+              "subnets": subnets, "uplink": bridge, "default_route": True} for i in (7, 8)]
+    whole = {"networks": [{"key": 1, "subnets": subnets, "uplink": bridge}]}
+
+    def attach(p):
+        pods.append(subprocess.Popen(["unshare", "-n", "sh", "-c", "echo there; exec sleep 1000"], stdout=subprocess.PIPE))
+        assert pods[-1].stdout.readline() == b"there\n"
+        fd = os.pidfd_open(pods[-1].pid)
+        net.ask("attach", {"port": p}, fd)
+        os.close(fd)
+
+    def lost():
+        return [m["table_lost"]["link"] for m in net.said if "table_lost" in m]
+    try:
+        net.ask("state", whole)
+        attach(ports[0])
+        sh(*here, "ip", "link", "del", "btbridge")
+        attach(ports[1])
+        assert lost() == ["btbridge"]
+        net.ask("state", dict(whole, ports=ports))
+        assert sh(*here, "ip", "-o", "link", "show", "master", "btbridge").count("link-netns") == 2
+        net.ask("state", dict(whole, ports=ports))
+        assert lost() == ["btbridge"]
+    finally:
+        for pod in pods:
+            pod.kill()
+            pod.wait()
+
+
 def port(number, *published):
     """published: pairs of the host's port and the container's."""
     return {"host_link": "bt%x" % number, "link": "eth0", "mac": bytes([2, 0, 0, 0, 0, number]), "addresses": [bytes([10, 209, 0, number])],
