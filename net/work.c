@@ -44,12 +44,23 @@ static int network_make(struct worker *w, const Net__Network *n, struct err *e)
 	return r < 0 ? r : d->network_put(&w->host, n, e);
 }
 
+/* Somebody removes what we make for its ports while we do: when the State is done that is told, and answered less and less often, which a State
+ * that cannot be done is not. */
+static bool is_removed_again(struct worker *w, const Net__Uplink *u)
+{
+	const char *link = net_driver_link(u);
+
+	return link && link_index(&w->host, link) == -ENODEV;
+}
+
 /* What has become of a link of the host since is no reason that there are no networks: who uses that one hears of it. */
 static int network_put_again(struct worker *w, const Net__Network *n, struct err *e)
 {
 	int r = network_make(w, n, e);
 
-	if (r == 0 || !n->uplink || !n->uplink->parent)
+	if (r == 0 || (r == -ENODEV && is_removed_again(w, n->uplink)))
+		return 0;
+	if (!n->uplink || !n->uplink->parent)
 		return r;
 	log_err(e, "a network on %s", n->uplink->parent);
 	return 0;
@@ -86,8 +97,9 @@ static void link_want(struct worker *w, const Net__Uplink *u)
 static int port_again(struct worker *w, const Net__Port *p, struct err *e)
 {
 	const char *link = net_driver_link(p->uplink);
+	int r = link && lost_is(w->links, link) ? net_driver_of(p->uplink)->again(&w->host, p, e) : 0;
 
-	return link && lost_is(w->links, link) ? net_driver_of(p->uplink)->again(&w->host, p, e) : 0;
+	return r < 0 && is_removed_again(w, p->uplink) ? 0 : r;
 }
 
 static void port_want(struct worker *w, const Net__Port *p)

@@ -45,13 +45,15 @@ class BerthNet:
 
     def result(self):
         """Behind what it says by itself, as that its table was lost."""
-        while True:
-            data = self.sock.recv(proto.RECORD_MAX)
-            assert data, "it has ended"
-            m = NET.decode("NetMessage", data)
-            if "result" in m:
-                return m["result"]
+        while "result" not in (m := self.hear()):
             self.said.append(m)
+        return m["result"]
+
+    def hear(self):
+        """What it says next."""
+        data = self.sock.recv(proto.RECORD_MAX)
+        assert data, "it has ended"
+        return NET.decode("NetMessage", data)
 
     def end(self):
         self.sock.close()

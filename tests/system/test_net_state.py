@@ -95,6 +95,21 @@ def test_who_needs_a_bridge_that_somebody_has_removed_makes_it_and_the_other_por
             pod.wait()
 
 
+@pytest.mark.native
+def test_what_somebody_removes_while_a_state_makes_it_ends_no_berth_net_and_is_told(net):
+    here = ["nsenter", "-t", str(net.p.pid), "-n"]
+    whole = {"networks": [{"key": i + 1, "subnets": [{"network": bytes([10, i >> 8, i & 255, 0]), "prefix": 24, "gateway": bytes([10, i >> 8, i & 255, 1])}]}
+                          for i in range(MANY)]}
+    remover = subprocess.Popen([*here, "sh", "-c", "echo there; until ip link del berth0 2>/dev/null; do :; done"], stdout=subprocess.PIPE)
+    assert remover.stdout.readline() == b"there\n"
+    net.ask("state", whole)
+    assert remover.wait(60) == 0
+    said = net.said or [net.hear()]
+    net.ask("state", whole)
+    assert [m["table_lost"]["link"] for m in said] == ["berth0"]
+    assert sh(*here, "ip", "-o", "-4", "addr", "show", "berth0").count("inet ") == MANY
+
+
 def port(number, *published):
     """published: pairs of the host's port and the container's."""
     return {"host_link": "bt%x" % number, "link": "eth0", "mac": bytes([2, 0, 0, 0, 0, number]), "addresses": [bytes([10, 209, 0, number])],
