@@ -165,12 +165,6 @@ static int wait_ms(uint64_t due)
 	return !due ? -1 : due <= now ? 0 : (int)((due - now + NS_PER_MS - 1) / NS_PER_MS);
 }
 
-static uint64_t next_due(const struct worker *w)
-{
-	return earlier(earlier(gone_due(w->gone), away_due(w->away)),
-		       earlier(claims_due(w->claims), watches_due(w->watches)));
-}
-
 static bool wait_for(struct worker *w)
 {
 	struct pollfd p[] = {{.fd = SOCKET_FD, .events = POLLIN},
@@ -181,7 +175,8 @@ static bool wait_for(struct worker *w)
 			     {.fd = table_refused_fd(w->table), .events = POLLIN},
 			     {.fd = lost_fd(w->links), .events = POLLIN},
 			     {.fd = wires_fd(w->wires), .events = POLLIN}};
-	int n = poll(p, ARRAY_SIZE(p), wait_ms(next_due(w)));
+	uint64_t due = earlier(gone_due(w->gone), away_due(w->away));
+	int n = poll(p, ARRAY_SIZE(p), wait_ms(earlier(due, earlier(claims_due(w->claims), watches_due(w->watches)))));
 
 	if (n < 0)
 		return errno == EINTR;
@@ -210,7 +205,7 @@ static bool serve(struct worker *w)
 	int r = wire_recv(SOCKET_FD, in, sizeof in, &len, &fds);
 
 	if (r == WIRE_AGAIN)
-		return wait_for(w);
+		return true;
 	if (r)
 		return false;
 	/* A State may be longer than a record: then the record is a mark, and it is in the memfd. */
@@ -235,10 +230,7 @@ static bool serve(struct worker *w)
 	else
 		r = -EPIPE;
 	net__net_message__free_unpacked(m, NULL);
-	if (r || table_look(w) != 0)
-		return false;
-	/* Who asks without a pause does not keep from its time what has one. */
-	return wait_ms(next_due(w)) != 0 || wait_for(w);
+	return r == 0 && table_look(w) == 0;
 }
 
 static int open_all(struct worker *w, struct err *e)
@@ -297,7 +289,8 @@ int main(int argc, char **argv)
 		log_err(&e, "cannot start");
 		return 1;
 	}
-	while (serve(w))
+	/* Behind each call comes whatever else there is, also if there are more of them. */
+	while (serve(w) && wait_for(w))
 		;
 	return 0;
 }

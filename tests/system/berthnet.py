@@ -31,6 +31,10 @@ class BerthNet:
 
     def tell(self, body, value, fd=None):
         """Its Result, whatever it is."""
+        self.send(body, value, fd)
+        return self.result()
+
+    def send(self, body, value, fd=None):
         self.id += 1
         data = NET.encode("NetMessage", {"id": self.id, body: value})
         if len(data) > proto.RECORD_MAX:
@@ -41,7 +45,6 @@ class BerthNet:
             os.close(fd)
         else:
             socket.send_fds(self.sock, [data], [] if fd is None else [fd])
-        return self.result()
 
     def result(self):
         """Behind what it says by itself, as that its table was lost."""

@@ -110,6 +110,25 @@ def test_what_somebody_removes_while_a_state_makes_it_ends_no_berth_net_and_is_t
     assert sh(*here, "ip", "-o", "-4", "addr", "show", "berth0").count("inet ") == MANY
 
 
+@pytest.mark.native
+def test_who_asks_without_a_pause_keeps_nothing_else_from_being_heard(net):
+    here, asked = ["nsenter", "-t", str(net.p.pid), "-n"], 0
+    sh(*here, "ip", "link", "add", "wire0", "type", "bridge")
+    net.ask("state", {"networks": [{"key": 1, "subnets": [{"network": bytes([10, 85, 0, 0]), "prefix": 24, "gateway": bytes([10, 85, 0, 1])}],
+                                    "uplink": {"driver": 1, "parent": "wire0", "link": "btwire"}}]})
+    assert "addresses" not in net.said.pop()["wire_seen"]
+    for _ in range(64):
+        net.send("pools_put", {})
+    comes = subprocess.Popen([*here, "ip", "addr", "add", "10.85.0.9/24", "dev", "wire0"])
+    while not net.said and asked < 20000:
+        net.result()
+        net.send("pools_put", {})
+        asked += 1
+    for _ in range(64):
+        net.result()
+    assert comes.wait() == 0 and net.said.pop(0)["wire_seen"]["addresses"] == [bytes([10, 85, 0, 9])]
+
+
 def port(number, *published):
     """published: pairs of the host's port and the container's."""
     return {"host_link": "bt%x" % number, "link": "eth0", "mac": bytes([2, 0, 0, 0, 0, number]), "addresses": [bytes([10, 209, 0, number])],
