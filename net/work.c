@@ -331,6 +331,15 @@ static void take_back(struct nl *inside, const Net__Port *p)
 		log_err(&e, "take back what was made for %s", p->host_link);
 }
 
+/* Whose it is may have taken that one down meanwhile: no reason that this one cannot be. */
+static void answers_of_first(struct nl *inside, const Net__Port *first)
+{
+	struct err e;
+
+	if (port_answers(inside, first, &e) < 0)
+		log_err(&e, "answers of %s beside another interface", first->host_link);
+}
+
 static int do_attach(struct worker *w, const Net__Attach *a, int pidfd, struct err *e)
 {
 	const Net__Port *p = a->port;
@@ -355,10 +364,10 @@ static int do_attach(struct worker *w, const Net__Attach *a, int pidfd, struct e
 	if (r == 0)
 		r = is_phys(p->uplink) ? attach_phys(w, p, &inside, &ns_fd, e)
 				       : net_driver_of(p->uplink)->attach(&w->host, &inside, ns_fd, p, e);
-	if (r == 0 && !p->default_route)
+	if (r == 0 && (a->first || !p->default_route))
 		r = port_answers(&inside, p, e);
-	if (r == 0 && a->first)
-		r = port_answers(&inside, a->first, e);
+	if (r == 0 && a->first && !p->default_route)
+		answers_of_first(&inside, a->first);
 	later = r == UPPER_TAKEN && is_new && !a->last;
 	if (r == UPPER_TAKEN && !later)
 		r = -(int)e->code;

@@ -373,6 +373,15 @@ def test_answers_leave_by_the_interface_that_was_asked_also_of_several_in_one_ne
 
 
 @pytest.mark.native
+def test_another_interface_comes_though_the_first_was_taken_down_by_whose_it_is(host, nets):
+    a, _ = node(host, "--cap-add", "NET_ADMIN")
+    other, _ = node(host, network="red")
+    host.berth("exec", a, "ip", "link", "set", "eth0", "down")
+    assert connect(host, "red", a) == "eth1"
+    reach(host, a, *addresses(leases(host, other)))
+
+
+@pytest.mark.native
 def test_published_ports_never_lead_to_a_network_that_cannot_have_them(host, nets):
     sh("ip", "link", "add", "br0", "type", "bridge")
     try:
