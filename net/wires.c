@@ -62,14 +62,15 @@ static void note(void *arg, const struct ip *ip, unsigned prefix, int index)
 	}
 }
 
-/* A link that is not there has none. */
+/* A link that is not there has none; one that has become too small for the network has what it has. */
 static int wire_look(struct wires *ws, struct wire *w)
 {
 	struct look l = {.network = w->network};
 	struct link parent;
 	struct err e;
 
-	if (uplink_parent(ws->host, w->network->uplink, &parent, &e) == 0) {
+	(void)uplink_parent(ws->host, w->network->uplink, &parent, &e);
+	if (parent.index > 0) {
 		l.index = parent.index;
 		memcpy(l.now.mac, parent.mac, sizeof l.now.mac);
 		if (address_each(ws->host, note, &l, &e) < 0)

@@ -110,12 +110,25 @@ def test_what_somebody_removes_while_a_state_makes_it_ends_no_berth_net_and_is_t
     assert sh(*here, "ip", "-o", "-4", "addr", "show", "berth0").count("inet ") == MANY
 
 
+def on_wire(mtu):
+    return {"networks": [{"key": 1, "subnets": [{"network": bytes([10, 85, 0, 0]), "prefix": 24, "gateway": bytes([10, 85, 0, 1])}],
+                          "uplink": {"driver": 1, "parent": "wire0", "link": "btwire", "mtu": mtu}}]}
+
+
+@pytest.mark.native
+def test_what_the_host_has_on_a_wire_that_has_become_too_small_for_the_network_is_told_too(net):
+    here = ["nsenter", "-t", str(net.p.pid), "-n"]
+    sh(*here, "ip", "link", "add", "wire0", "mtu", "1400", "type", "bridge")
+    sh(*here, "ip", "addr", "add", "10.85.0.9/24", "dev", "wire0")
+    net.ask("state", on_wire(1500))
+    assert net.said.pop()["wire_seen"]["addresses"] == [bytes([10, 85, 0, 9])]
+
+
 @pytest.mark.native
 def test_who_asks_without_a_pause_keeps_nothing_else_from_being_heard(net):
     here, asked = ["nsenter", "-t", str(net.p.pid), "-n"], 0
     sh(*here, "ip", "link", "add", "wire0", "type", "bridge")
-    net.ask("state", {"networks": [{"key": 1, "subnets": [{"network": bytes([10, 85, 0, 0]), "prefix": 24, "gateway": bytes([10, 85, 0, 1])}],
-                                    "uplink": {"driver": 1, "parent": "wire0", "link": "btwire"}}]})
+    net.ask("state", on_wire(0))
     assert "addresses" not in net.said.pop()["wire_seen"]
     for _ in range(64):
         net.send("pools_put", {})
