@@ -2,7 +2,6 @@
 #include "net/address.h"
 
 #include "base/own.h"
-
 #include "net/route.h"
 
 #include <errno.h>
