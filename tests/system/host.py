@@ -443,8 +443,9 @@ class Host:
                 pass
         return out
 
-    def assert_clean(self, trash=True, seconds=10):
-        """trash: what was removed is emptied once a second by a job; not every test waits for that."""
+    def assert_clean(self, trash=True, seconds=30):
+        """trash: what was removed is emptied once a second by a job; not every test waits for that. But for the job itself, which on a slow disk has
+        thousands of files to remove."""
         last = []
 
         def clean():

@@ -104,8 +104,8 @@ def test_rules_of_an_interface_that_went_between_two_lives_do_not_stay_beside_th
     red, _ = node(host, network="red")
     reach(host, red, "10.86.0.7", "fd00:86::7")
     ours = [x for family in ("-4", "-6") for x in json.loads(sh(*words(host, c.name), "ip", "-j", family, "rule")) if x["priority"] == 1000]
-    index = json.loads(sh(*words(host, c.name), "ip", "-j", "link", "show", "eth1"))[0]["ifindex"]
-    assert sorted((x["src"], x["table"]) for x in ours) == [("10.86.0.7", str(100000 + index)), ("fd00:86::7", str(100000 + index))]
+    index = {x["ifname"]: x["ifindex"] for x in json.loads(sh(*words(host, c.name), "ip", "-j", "link"))}
+    assert sorted((x["src"], int(x["table"])) for x in ours) == sorted((ip, 100000 + index[l["link"]]) for l in leases(host, c.name) for ip in l["addresses"])
 
 
 def namespaces(pid):
