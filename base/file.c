@@ -45,8 +45,10 @@ static ssize_t read_full(int fd, char *buf, size_t size)
 	return (ssize_t)len;
 }
 
-static int write_full(int fd, const char *data, size_t len)
+int fd_write_all(int fd, const void *all, size_t len)
 {
+	const char *data = all;
+
 	while (len) {
 		ssize_t n = write(fd, data, len);
 
@@ -223,7 +225,7 @@ int file_write_atomic(int dir_fd, const char *path, const void *data, size_t len
 	fd = tmp_create(dir, name, tmp, mode);
 	if (fd < 0)
 		return fd;
-	r = write_full(fd, data, len);
+	r = fd_write_all(fd, data, len);
 	if (r == 0 && (fchmod(fd, mode) < 0 || (sync && fsync(fd) < 0) || renameat(dir, tmp, dir, name) < 0))
 		r = -errno;
 	if (r < 0) {
@@ -484,7 +486,7 @@ int memfd_sealed(const char *name, const void *data, size_t len)
 		fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return -errno;
-	r = write_full(fd, data, len);
+	r = fd_write_all(fd, data, len);
 	if (r < 0)
 		return r;
 	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)

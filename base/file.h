@@ -14,6 +14,7 @@ ssize_t file_read(int dir_fd, const char *path, char *buf, size_t size);
 ssize_t file_read_all(int dir_fd, const char *path, size_t max, char **ret);
 /* The same of a regular file and of nothing else, which might have to be waited for; whatever fails is said in e. */
 ssize_t file_read_regular(int dir_fd, const char *path, size_t max, char **ret, const char *step, struct err *e);
+int fd_write_all(int fd, const void *all, size_t len); /* negative errno */
 /* One write(2) to an existing file (cgroup, proc, sysfs). */
 int file_write(int dir_fd, const char *path, const char *data, size_t len);
 int file_writes(int dir_fd, const char *path, const char *text);

@@ -3,6 +3,7 @@
  * They are found on the tmpfs, by names of our own: whatever the image has at their paths, nothing is written by way of it. */
 #include "shim/files.h"
 
+#include "base/file.h"
 #include "base/own.h"
 #include "shim/rootfs.h"
 #include "shim/sys.h"
@@ -21,21 +22,6 @@ static void file_name(size_t i, char name[NAME_MAX_])
 	snprintf(name, NAME_MAX_, "f%zu", i);
 }
 
-static int write_all(int fd, const uint8_t *data, size_t len)
-{
-	while (len) {
-		ssize_t n = write(fd, data, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		data += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 int file_open(const struct child *c, const Shim__FileStep *f, size_t i, struct err *e)
 {
 	struct mount_attr attr = {.attr_set = f->read_only ? MOUNT_ATTR_RDONLY : 0, .propagation = MS_PRIVATE};
@@ -47,7 +33,7 @@ int file_open(const struct child *c, const Shim__FileStep *f, size_t i, struct e
 	fd = openat(c->stage_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return err_set(e, errno, "file", "make a file for %s", f->path);
-	r = write_all(fd, f->content.data, f->content.len);
+	r = fd_write_all(fd, f->content.data, f->content.len);
 	if (r == 0 && c->user_fd >= 0 && fchown(fd, c->first_id, c->first_id) < 0)
 		r = -errno;
 	if (r == 0 && fchmod(fd, f->has_mode ? f->mode : 0644) < 0)
@@ -75,7 +61,7 @@ static int file_renew(const struct child *c, const Shim__FileStep *f, size_t i, 
 
 	file_name(i, name);
 	fd = openat(c->stage_fd, name, O_WRONLY | O_TRUNC | O_CLOEXEC);
-	r = fd < 0 ? -errno : write_all(fd, f->content.data, f->content.len);
+	r = fd < 0 ? -errno : fd_write_all(fd, f->content.data, f->content.len);
 	return r < 0 ? err_set(e, r, "file", "write the file for %s anew", f->path) : 0;
 }
 
