@@ -15,6 +15,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/rtnetlink.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -69,6 +70,12 @@ static int clash(struct nl *host, const Net__Network *n, size_t i, struct search
 		       text_of(&ip, n->subnets[i]->prefix, wanted), text_of(&s->ip, s->prefix, found), l.name);
 }
 
+/* Of an address that is there already. The kernel makes that of IPv6 the host's own a moment later than it has a route for it. */
+static bool is_of_ours(const struct search *s, const struct route *way)
+{
+	return way->protocol == RTPROT_KERNEL && (way->index == s->ours[0] || way->index == s->ours[1]);
+}
+
 int overlap_check(struct nl *host, const Net__Network *n, struct err *e)
 {
 	int bridge = n->uplink && n->uplink->link ? link_index(host, n->uplink->link) : 0;
@@ -84,7 +91,7 @@ int overlap_check(struct nl *host, const Net__Network *n, struct err *e)
 			return clash(host, n, i, &s, e);
 		/* No error: there may be no way at all. */
 		if (r == 0 && route_find(host, &way) == 0 && way.prefix && way.protocol != ROUTE_NETWORK &&
-		    (way.prefix >= s.subnet->prefix || !way.gateway.len)) {
+		    !is_of_ours(&s, &way) && (way.prefix >= s.subnet->prefix || !way.gateway.len)) {
 			s.ip = way.to;
 			s.prefix = way.prefix;
 			s.index = way.index;

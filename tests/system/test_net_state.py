@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from berthnet import BerthNet
-from host import BIN
+from host import BIN, eventually
 from test_networks import sh
 
 MANY = 600      # more than is asked for and taken away at once
@@ -109,6 +109,18 @@ def test_what_somebody_removes_while_a_state_makes_it_ends_no_berth_net_and_is_t
     net.ask("state", whole)
     assert [m["table_lost"]["link"] for m in said] == ["berth0"]
     assert sh(*here, "ip", "-o", "-4", "addr", "show", "berth0").count("inet ") == MANY
+
+
+@pytest.mark.native
+def test_the_gateway_of_a_network_that_is_put_once_more_is_not_in_its_way_though_the_kernel_has_no_more_than_a_route_to_it_yet(net):
+    network = {"key": 1, "subnets": [{"network": bytes([0xfd, 0, 0, 0x86] + [0] * 12), "prefix": 64, "gateway": bytes([0xfd, 0, 0, 0x86] + [0] * 11 + [1])}]}
+    net.ask("state", {})
+    here = ["nsenter", "-t", str(net.p.pid), "-n"]
+    net.ask("network_put", {"network": network})
+    eventually(lambda: sh(*here, "ip", "-6", "route", "show", "table", "local", "fd00:86::1"), "it has more")
+    sh(*here, "ip", "-6", "route", "del", "local", "fd00:86::1", "table", "local", "dev", "berth0")
+    assert "proto kernel" in sh(*here, "ip", "-6", "route", "get", "fibmatch", "fd00:86::1")
+    net.ask("network_put", {"network": network})
 
 
 def on_wire(mtu):
