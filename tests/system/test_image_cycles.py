@@ -104,6 +104,9 @@ def test_nothing_grows_in_twenty_cycles(host, bad):
     assert not grown(before, settled(host))
 
 
+test_nothing_grows_in_twenty_cycles.limit_s = 120     # so it is among the first (turns.py): the others should not wait for it
+
+
 def test_soak_images(host, bad):
     count, every = int(os.environ.get("BERTH_CYCLES", "1000")), 100
     cycles = Cycles(host, bad)
