@@ -12,8 +12,8 @@
 #include <errno.h>
 #include <string.h>
 
-/* The container or pod that is meant, if its interfaces can change now; else it was answered. */
-static struct net_holder *request_holder(struct request *rq, const char *ref)
+/* The container or pod that is meant, if its interfaces can change now; else it was answered. repeated: nothing is asked for that was not allowed before. */
+static struct net_holder *request_holder(struct request *rq, const char *ref, bool repeated)
 {
 	struct event ev = EVENT(EV_UPDATE);
 	struct err e, of_pod;
@@ -22,6 +22,8 @@ static struct net_holder *request_holder(struct request *rq, const char *ref)
 
 	if (p) {
 		request_audit(rq, "pod", p->obj->meta);
+		if (repeated)
+			return &p->net;
 		if (!request_revision_fits(rq, "pod", p->obj->meta))
 			return NULL;
 		if (!p->removing && p->stored)
@@ -44,6 +46,10 @@ static struct net_holder *request_holder(struct request *rq, const char *ref)
 			    c->obj->meta->name, c->pod->obj->meta->name);
 		return NULL;
 	}
+	if (repeated) {
+		request_audit(rq, "container", c->obj->meta);
+		return &c->net;
+	}
 	return request_revision_fits(rq, "container", c->obj->meta) && request_event(rq, c, &ev) ? &c->net : NULL;
 }
 
@@ -63,7 +69,7 @@ void on_network_connect(struct request *rq)
 		reply_err(rq->sv, rq->parked, error_code_of(&e), &e);
 		return;
 	}
-	h = request_holder(rq, ask->ref ? ask->ref : "");
+	h = request_holder(rq, ask->ref ? ask->ref : "", false);
 	if (h && net_change_connect(h, &rq->who, spec, rq->parked, &e) < 0)
 		reply_err(rq->sv, rq->parked, error_code_of(&e), &e);
 }
@@ -79,23 +85,17 @@ void on_network_disconnect(struct request *rq)
 			    "which one? A network, or an interface");
 		return;
 	}
-	h = request_holder(rq, ask->ref ? ask->ref : "");
+	h = request_holder(rq, ask->ref ? ask->ref : "", false);
 	if (h && net_change_disconnect(h, ask->network, rq->parked, &e) < 0)
 		reply_err(rq->sv, rq->parked, error_code_of(&e), &e);
 }
 
-/* It has a revision of its own since, of having been done: whatever was asked for with if_revision. */
+/* It has a revision of its own since, of having been done, and perhaps another state. */
 bool network_change_repeated(struct request *rq, const char *id)
 {
-	const Berth__Envelope *asked = rq->env;
-	Berth__Envelope env = *asked;
 	bool leaves = rq->env->body_case == BERTH__ENVELOPE__BODY_NETWORK_DISCONNECT;
 	const char *ref = leaves ? rq->env->network_disconnect->ref : rq->env->network_connect->ref;
-	struct net_holder *h;
+	struct net_holder *h = request_holder(rq, ref ? ref : "", true);
 
-	env.has_if_revision = 0;
-	rq->env = &env;
-	h = request_holder(rq, ref ? ref : "");
-	rq->env = asked;
 	return !h || net_change_repeated(h, id, leaves, rq->parked);
 }

@@ -7,6 +7,7 @@ import sqlite3
 
 import pytest
 
+from host import eventually
 from test_networks import net_pid
 
 pytestmark = pytest.mark.native
@@ -158,3 +159,25 @@ def test_an_interface_that_was_on_its_way_is_waited_for(host):
         link = c.request("network_connect", fields, client_token="waited-for")[0]["text"]
     assert host.berth("exec", "c", "ls", "/sys/class/net").lines == ["eth0", link, "lo"]
     assert len(host.inspect("c")["networks"]) == 2
+
+
+def test_a_change_of_interfaces_that_was_done_is_answered_in_any_state_of_the_container(host):
+    """Here of one whose shim the next berthd has not heard yet; or it starts, or ends."""
+    fields = connected(host)
+    shim = host.status("c")["shim_pid"]
+    with host.client() as c:
+        os.kill(net_pid(host), signal.SIGSTOP)
+        c.ask("network_disconnect", fields, client_token="leaves")
+        eventually(lambda: host.inspect("c")["networks"][1].get("leaving"), "it is begun")
+        host.settled()
+    os.kill(shim, signal.SIGSTOP)
+    try:
+        host.restart()
+        host.wait_state("c", "unknown")
+        assert host.ask("network_disconnect", fields, client_token="leaves")["text"] == "eth1"
+        host.refused("network", "disconnect", "default", "c", text="cannot disconnect: container is Unknown")
+    finally:
+        os.kill(shim, signal.SIGCONT)
+    host.wait_state("c", "running")
+    assert [x["link"] for x in host.inspect("c")["networks"]] == ["eth0"]
+    eventually(lambda: host.berth("exec", "c", "ls", "/sys/class/net").lines == ["eth0", "lo"], "it is gone")
