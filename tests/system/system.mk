@@ -1,7 +1,7 @@
 # check-system: the real programs in private namespaces, as root. T=name runs the tests whose name contains it.
 
 GUEST_CFLAGS := -std=gnu17 -D_GNU_SOURCE -O1 -g $(WARN) -static
-JOBS ?= $(if $(T),1,3)
+JOBS ?= $(if $(T),1,2)
 SLOW ?= 1
 
 $(B)/guest: tests/guest.c
