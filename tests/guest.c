@@ -650,7 +650,8 @@ static bool is_our_root(const char *path)
 }
 
 /* ambush MS [PATH]: waits for processes that come into the container and looks through them before they have become one of it:
- * at their root, whether the host's PATH is there, and at a descriptor that only berth's own programs have open. */
+ * at their root, whether the host's PATH is there, and at a descriptor that only berth's own programs have open (that of the container's root leads
+ * nowhere, and may be any). */
 static int verb_ambush(char **arg)
 {
 	uint64_t end = clock_ns(CLOCK_MONOTONIC) + (uint64_t)number(arg, 0, 1000) * 1000000;
@@ -672,7 +673,7 @@ static int verb_ambush(char **arg)
 		seen++;
 		for (int i = 0; i < 200; i++) {
 			snprintf(path, sizeof(path), "/proc/%d/fd/%d", last, 8 + i % 8);
-			fds += readlink(path, target, sizeof(target)) > 0;
+			fds += readlink(path, target, sizeof(target)) > 0 && !is_our_root(path);
 			snprintf(path, sizeof(path), "/proc/%d/root", last);
 			root += !is_our_root(path);
 			snprintf(path, sizeof(path), "/proc/%d/root%s", last, arg[0] && arg[1] ? arg[1] : "/no/such");
