@@ -185,12 +185,18 @@ def in_table():
     return parts
 
 
+def policies_of(parts):
+    """One of a single group has no chains of its own, but elements that lead to those of the group."""
+    elements = [re.search(r'"concat": \[(\d+),', e) for name in ("enter", "leave") for e in parts.get(name, [])]
+    return {n.split("_")[0] for n in parts if re.match(r"p\d", n)} | {"p" + e[1] for e in elements if e}
+
+
 def as_made_anew(host):
     """What many small changes have left of the table is what one big one makes of it."""
     rows = [host.inspect(row["meta"]["uuid"]) for row in host.list()]
     leases = [l for c in rows for l in c.get("networks", [])]
     policies = {"p%d" % l["policy"] for l in leases if l.get("policy")}
-    eventually(lambda: {n.split("_")[0] for n in in_table() if re.match(r"p\d", n)} <= policies, "policies that nobody has any more go")
+    eventually(lambda: policies_of(in_table()) <= policies, "policies that nobody has any more go")
     now, links = in_table(), groups_of_links()
     sh("nft", "flush", "ruleset")
     fresh = {}
