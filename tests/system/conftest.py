@@ -12,6 +12,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 # Who runs in the background has it ignored, and would hand that on to the tools that are interrupted here.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+from between import Between  # noqa: E402
 from gateway import Gateway  # noqa: E402
 from host import BIN, DIR, IN_VM, VM_ALL, PATIENCE, Gate, Host, TimeLimit, processes  # noqa: E402
 from oci import Image, busybox_entries, layer  # noqa: E402
@@ -96,6 +97,14 @@ def emptied():
 def gate(tmp_path):
     (tmp_path / "gate").mkdir()
     return Gate(tmp_path / "gate")
+
+
+@pytest.fixture
+def between(host, tmp_path):
+    """Who stands between berthd and berth-net, until the test has ended."""
+    b = Between(host, tmp_path)
+    yield b
+    b.end()
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ import time
 
 import pytest
 
-from between import Between
 from conftest import private_host
 from host import BIN, SLOW, eventually
 from test_spare import ready, standing_by
@@ -458,13 +457,6 @@ def test_without_berth_net_starts_and_connects_fail_clearly_and_leave_nothing(tm
         h.berth("run", "--rm", "busybox", "true")      # others go on
         assert pod_of(h)["state"] == "failed"
         h.berth("pod", "rm", "-f", "p")
-
-
-@pytest.fixture
-def between(host, tmp_path):
-    b = Between(host, tmp_path)
-    yield b
-    b.end()
 
 
 @pytest.mark.native

@@ -8,9 +8,9 @@ import subprocess
 
 import pytest
 
-from between import Between
 from host import eventually
 from test_networks import addresses, net_pid, node, outside, pings  # noqa: F401
+
 
 def sh(*words, code=0, **kw):
     r = subprocess.run(words, capture_output=True, text=True, **kw)
@@ -291,13 +291,6 @@ def test_slots_outlive_berth_net_and_go_with_their_shims(host):
     shoot(host)
     gone(rest)
     assert not rest & set(filled(host))
-
-
-@pytest.fixture
-def between(host, tmp_path):
-    b = Between(host, tmp_path)
-    yield b
-    b.end()
 
 
 @pytest.mark.native
